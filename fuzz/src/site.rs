@@ -17,7 +17,7 @@ use sealpost_manifests::ids::{
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::log::{Frontier, LogHead, leaf_hash};
 use sealpost_manifests::order::{Epoch, Order, Ordered, Signer};
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::Enrollment;

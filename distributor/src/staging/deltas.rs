@@ -128,7 +128,7 @@ fn note_path(folder: &Path, base: &Sha256Digest, target: &Sha256Digest) -> PathB
 mod tests {
     use std::fs;
 
-    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
     use sealpost_manifests::version::{ReleaseCounter, Version};
     use sealpost_site::rules::release::KnownRelease;
 

@@ -6,7 +6,7 @@
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, NameError, TargetName};
-use sealpost_manifests::release::{Encoding, ReleaseId};
+use sealpost_manifests::release::{Encoding, PackageKind, ReleaseId, Severity};
 use sealpost_repository::TargetInfo;
 
 use sealpost_site::rules::release::KnownRelease;

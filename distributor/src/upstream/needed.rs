@@ -42,7 +42,7 @@ pub(super) fn needed<'a>(
 
 #[cfg(test)]
 mod tests {
-    use sealpost_manifests::release::ReleaseId;
+    use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
     use sealpost_manifests::version::Version;
 
     use super::*;

@@ -196,13 +196,17 @@ impl Site {
     }
 
     pub(crate) async fn approve(&self, manifest: Sha256Digest) {
-        let _: serde_json::Value =
-            self.post("/updates/approve", &serde_json::json!({ "manifest": manifest })).await;
+        let _: serde_json::Value = self.post("/updates/approve", &everyone_now(manifest)).await;
     }
 
     pub(crate) async fn updates(&self) -> UpdatesPage {
         self.get("/updates").await
     }
+}
+
+/// An approval that every computer hears of at its next contact.
+fn everyone_now(manifest: Sha256Digest) -> serde_json::Value {
+    serde_json::json!({ "manifest": manifest, "strategy": "everyone-now" })
 }
 
 /// A port that is free now.

@@ -78,7 +78,8 @@ fn approval_with_kills(scene: &mut Scene, chance: &mut Chance) -> Result<String>
     let version = scene.release(true)?;
     let home = scene.site.home().to_owned();
     let reference = format!("{PACKAGE}:{version}");
-    let commands: [&[&str]; 2] = [&["pull"], &["updates", "approve", &reference, "--yes"]];
+    let commands: [&[&str]; 2] =
+        [&["pull"], &["updates", "approve", &reference, "--yes", "--strategy", "everyone-now"]];
     for command in commands {
         for _ in 0..=chance.below(2) {
             let arguments = [&["--home", text(&home)?], command].concat();

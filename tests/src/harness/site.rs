@@ -203,7 +203,7 @@ impl Site {
     /// # Errors
     /// When it is refused.
     pub fn approve(&self, reference: &str) -> Result<String> {
-        self.distributor(&["updates", "approve", reference, "--yes"])?.ok()
+        self.distributor(&["updates", "approve", reference, "--yes", "--strategy", "everyone-now"])?.ok()
     }
 
     /// Pulls, and approves a release.

@@ -187,8 +187,8 @@ impl World {
             packages: computer.packages.clone(),
             reports: computer.reports.clone(),
             drift: computer.drift.clone(),
-            tags: Vec::new(),
-            postponed: Vec::new(),
+            tags: computer.tags.clone(),
+            postponed: computer.postponed.clone(),
         }
     }
 

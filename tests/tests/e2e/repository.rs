@@ -160,7 +160,8 @@ fn forgery_is_refused(forgery: &Forgery<'_>, words: &[&str]) -> Result<()> {
     ensure!(words.iter().any(|word| said.contains(word)), "none of {words:?} in: {said}");
     ensure!(scene.site.activity_of("release_staged")?.len() == 1, "only 1.0 was ever staged: {said}");
     let approve =
-        scene.site.distributor(&["updates", "approve", &format!("scanner:{}", forgery.version), "--yes"])?;
+        let reference = format!("scanner:{}", forgery.version);
+        scene.site.distributor(&["updates", "approve", &reference, "--yes", "--strategy", "everyone-now"])?;
     ensure!(!approve.status.success(), "a forgery was approved");
     scene.computer.check()?.ok()?;
     scene.still_runs("1.0")?;

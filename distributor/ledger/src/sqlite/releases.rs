@@ -27,6 +27,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 "UPDATE releases SET channels = ?2 WHERE manifest = ?1",
                 params![manifest.to_string(), json::<Vec<ChannelName>>(channels)?],
             )?;
+            rollouts::replan_if_shown(connection, entry, manifest)?;
             supersede(connection, entry, supersession)
         }
         Change::DeltaMade { base, target, bytes } => execute(
@@ -78,7 +79,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             supersede(connection, entry, supersession)
         }
         Change::ReleaseRejected { manifest, reason, .. } => {
-            decided(connection, entry, manifest, ReleaseState::Rejected, Some(reason))
+            decided(connection, entry, manifest, ReleaseState::Rejected, Some(reason))?;
+            rollouts::replan_if_shown(connection, entry, manifest)
         }
         Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
             execute(
@@ -127,7 +129,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 connection,
                 "UPDATE releases SET approval = NULL, rollback = 0, rolling_out = NULL, attempt = ?2 WHERE manifest = ?1",
                 params![manifest.to_string(), attempt],
-            )
+            )?;
+            rollouts::replan_if_shown(connection, entry, manifest)
         }
         Change::ReleaseRetried { manifest, computers, .. } => computers.iter().try_for_each(|next| {
             execute(

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, StagedRollout};
+use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::progress::{DeliveryState, RolloutState, StateChange, hour_of};
 use sealpost_site::rules::rollouts::settings::SettingChange;
@@ -79,6 +80,18 @@ pub(super) fn replan(connection: &Connection, entry: &ActivityEntry) -> Result<(
         "INSERT INTO plan (id, version) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET version = ?1",
         [integer(entry.sequence)],
     )
+}
+
+/// A plan shows mandatory and superseded releases as they are, besides those that its rollouts bring.
+pub(super) fn replan_if_shown(
+    connection: &Connection,
+    entry: &ActivityEntry,
+    manifest: &Sha256Digest,
+) -> Result<(), StoreError> {
+    let shown = connection
+        .prepare_cached("SELECT 1 FROM releases WHERE manifest = ?1 AND (mandatory = 1 OR state = ?2)")?
+        .exists(params![manifest.to_string(), ReleaseState::Superseded.as_str()])?;
+    if shown { replan(connection, entry) } else { Ok(()) }
 }
 
 fn setting(connection: &Connection, change: &SettingChange) -> Result<(), StoreError> {

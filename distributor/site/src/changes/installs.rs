@@ -176,6 +176,7 @@ mod tests {
             channels: Vec::new(),
             signer: PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]),
             payload_bytes: 1,
+            mandatory: false,
         }
     }
 
@@ -210,7 +211,7 @@ mod tests {
             bytes: None,
             duration_ms: None,
         };
-        Change::StepReported { client_id: id(1), report, effect: ReportEffect::Progress }
+        Change::StepReported { client_id: id(1), report, effect: ReportEffect::Progress, delivery: None }
     }
 
     fn kept(version: u64) -> Change {

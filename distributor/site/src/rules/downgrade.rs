@@ -74,7 +74,7 @@ impl<'a> LeadsDown<'a> {
 mod tests {
     use sealpost_manifests::digest::Sha256Digest;
     use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform};
-    use sealpost_manifests::release::{PackageKind, ReleaseId};
+    use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
     use sealpost_manifests::version::ReleaseCounter;
     use sealpost_manifests::wire::contact::InstalledPackage;
 
@@ -124,6 +124,9 @@ mod tests {
                 manifest: release.manifest,
             }],
             before: Vec::new(),
+            listed: std::collections::BTreeSet::new(),
+            tags: Vec::new(),
+            deliveries: Vec::new(),
         }
     }
 

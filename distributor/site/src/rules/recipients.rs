@@ -96,7 +96,7 @@ mod tests {
     use sealpost_manifests::grant::{Grant, LicenseModel};
     use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform, SerialNumber, ServerId};
     use sealpost_manifests::order::Epoch;
-    use sealpost_manifests::release::{PackageKind, ReleaseId};
+    use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
     use sealpost_manifests::version::{ReleaseCounter, Version};
     use sealpost_manifests::wire::contact::InstalledPackage;
 
@@ -162,6 +162,9 @@ mod tests {
             grants: vec![grant_for("av")],
             installed: Vec::new(),
             before: Vec::new(),
+            listed: BTreeSet::new(),
+            tags: Vec::new(),
+            deliveries: Vec::new(),
         };
         let approved = vec![release("1", 1, ReleaseState::Approved)];
         let staged =
@@ -195,6 +198,9 @@ mod tests {
             grants: vec![grant_for("av")],
             installed: Vec::new(),
             before: Vec::new(),
+            listed: BTreeSet::new(),
+            tags: Vec::new(),
+            deliveries: Vec::new(),
         };
         let both = KnownRelease {
             channels: vec![beta.clone(), stable.clone()],

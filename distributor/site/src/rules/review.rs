@@ -5,7 +5,7 @@
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 

@@ -6,12 +6,12 @@ use sealpost_keys::{PublicKey, SealingPublicKey, SigningKey};
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{Document, SignedDocument};
-use sealpost_manifests::ids::{ClientId, ComputerName, Nonce, SetupId};
+use sealpost_manifests::ids::{ClientId, ComputerName, Nonce, SetupId, Tag};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{HighestOrders, Order, Ordered};
 use sealpost_manifests::server_list::ServerList;
-use sealpost_manifests::wire::contact::{Drift, InstalledPackage};
+use sealpost_manifests::wire::contact::{Drift, InstalledPackage, Postponed};
 use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::clients::{EnrollOutcome, IssueSetup};
@@ -65,6 +65,10 @@ pub struct Computer {
     pub drift: Vec<Drift>,
     /// What it reports at its next contact.
     pub reports: Vec<Report>,
+    /// The tags of its configuration.
+    pub tags: Vec<Tag>,
+    /// What it says at its next contact is put off.
+    pub postponed: Vec<Postponed>,
 }
 
 impl Computer {
@@ -91,6 +95,8 @@ impl Computer {
             packages: Vec::new(),
             drift: Vec::new(),
             reports: Vec::new(),
+            tags: Vec::new(),
+            postponed: Vec::new(),
         }
     }
 

@@ -92,7 +92,7 @@ impl Store for TracedStore {
         for _ in 0..readers {
             let mut connection = open_read_only(&path)?;
             record(&mut connection, Arc::clone(&reads))?;
-            traced.push(Box::new(SqliteReader { connection, grants: Arc::clone(grants) }));
+            traced.push(Box::new(SqliteReader::new(connection, Arc::clone(grants))));
         }
         Ok(Split { writer: Box::new(writer), readers: traced })
     }

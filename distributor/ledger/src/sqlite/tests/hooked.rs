@@ -13,6 +13,7 @@ use super::LedgerFile;
 use crate::grants::TrustedGrants;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::connection::Connected;
+use crate::sqlite::plan::PlanCache;
 use crate::sqlite::store::SqliteWriter;
 use crate::store::{Split, Store, StoreError, WriteStore};
 use crate::{Ledger, LedgerSettings};
@@ -117,6 +118,10 @@ impl Connected for HookedWriter {
 
     fn grants(&self) -> &TrustedGrants {
         self.writer.grants()
+    }
+
+    fn plans(&self) -> &PlanCache {
+        self.writer.plans()
     }
 }
 

@@ -8,13 +8,18 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use sealpost_manifests::ids::ClientId;
 use sealpost_site::commands::contact::LoadContact;
-use sealpost_site::queries::{Clients, ServersLearned};
+use sealpost_site::commands::releases::LoadRelease;
+use sealpost_site::commands::settings::LoadPlan;
+use sealpost_site::queries::{ApprovedReleases, Clients, ServersLearned};
+use sealpost_site::rules::rollouts::settings::Settings;
 use tempfile::TempDir;
 
 use crate::sqlite::schema::{self, CHAINED_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 5 left it.
+const VERSION_5: &str = include_str!("../../../tests/golden/ledger.v5.sql");
 /// A file as version 4 left it.
 const VERSION_4: &str = include_str!("../../../tests/golden/ledger.v4.sql");
 /// A file as version 3 left it.
@@ -135,11 +140,20 @@ fn a_backup_the_audit_and_a_rebuild_read_a_file_of_version_3_and_leave_it_as_it_
 
 #[test]
 fn a_file_of_version_4_gets_the_tables_of_this_version_and_the_rows_that_its_log_makes() {
-    let old = Old::of(VERSION_4);
+    is_brought_up(&Old::of(VERSION_4), 4);
+}
+
+#[test]
+fn a_file_of_version_5_gets_the_tables_of_this_version_and_the_rows_that_its_log_makes() {
+    is_brought_up(&Old::of(VERSION_5), 5);
+}
+
+/// Before, during and after: the audit finds nothing, and the tables are those of a new file.
+fn is_brought_up(old: &Old, from: u32) {
     let before = verify_file(&old.path(), Vec::new()).unwrap();
     assert_eq!((before.damage, before.tables.differing), (None, 0), "{:?}", before.tables.differences);
     assert!(before.tables.skipped.unwrap().contains("older version"), "what it has is compared");
-    assert_eq!(version(&old.path()), 4, "a check writes nothing");
+    assert_eq!(version(&old.path()), from, "a check writes nothing");
     drop(SqliteStore::open(&old.path()).unwrap());
     assert_eq!(version(&old.path()), schema::VERSION);
     let migrated = Connection::open(old.path()).unwrap();
@@ -150,6 +164,26 @@ fn a_file_of_version_4_gets_the_tables_of_this_version_and_the_rows_that_its_log
     let after = verify_file(&old.path(), Vec::new()).unwrap();
     assert_eq!((after.damage, after.tables.differing, after.tables.skipped), (None, 0, None));
     assert_eq!(after.tables.tables as usize, CHAINED_TABLES.len());
+}
+
+#[test]
+fn what_was_approved_in_a_file_of_version_5_has_no_rings_and_goes_to_every_computer() {
+    let old = Old::of(VERSION_5);
+    let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
+    let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
+    let plan = Read::<LoadPlan>::read(&mut *writer, &LoadPlan {}).unwrap();
+    assert_eq!((plan.version, plan.rollouts.len(), plan.waypoints.len()), (0, 0, 0));
+    assert_eq!(plan.settings, Settings::default());
+    let approved = Read::<ApprovedReleases>::read(&mut *writer, &ApprovedReleases {}).unwrap();
+    assert!(!approved.is_empty() && approved.iter().all(|release| release.rolling_out.is_empty()));
+    let client_id = ClientId::from_random([3; 16]);
+    let query = LoadContact { client_id, reports: false, runs: Vec::new(), shown: None };
+    let seen = Read::<LoadContact>::read(&mut *writer, &query).unwrap().client.unwrap().seen.unwrap();
+    assert!(seen.tags.is_empty() && seen.postponed.is_empty(), "it never said any");
+    let number = approved.iter().filter_map(|release| release.rollout).max().unwrap();
+    let manifest = approved.first().unwrap().manifest;
+    let facts = Read::<LoadRelease>::read(&mut *writer, &LoadRelease { manifest, claimed: None }).unwrap();
+    assert!(facts.next_rollout > number, "a number is never used twice");
 }
 
 #[test]

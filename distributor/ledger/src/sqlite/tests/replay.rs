@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use sealpost_manifests::digest::Sha256Digest;
@@ -14,17 +15,26 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
+use sealpost_manifests::word::Word;
 use sealpost_site::changes::{ActivityEntry, summary};
 use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::RegisterSerial;
 use sealpost_site::commands::pulls::PullFailed;
-use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
+use sealpost_site::commands::releases::{
+    ApproveRelease, NoteDelta, RefuseRelease, ResetCounter, StageRelease,
+};
 use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
+use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::{NamedHead, Receipt, RestoreCause};
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::progress::Population;
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
 use sealpost_test_support::world::{
     Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial,
     token_commands, withdraw,
@@ -124,6 +134,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     ledger.execute(world.at(400_005), halt).await.unwrap();
     let again = ReconsiderRelease { actor: admin(), manifest: third };
     ledger.execute(world.at(400_006), again).await.unwrap();
+    rolled_out(world, ledger, &mut computer).await;
     // One computer enrolls again, another is cloned.
     let mut replaced = enrolled(world, ledger, world.computer("pc-2")).await;
     replaced.packages = vec![installed(&row)];
@@ -160,6 +171,75 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     let acknowledge = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
     ledger.execute(world.at(500_009), acknowledge).await.unwrap();
     ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
+}
+
+/// A release goes out ring by ring, with everything that can be done to it on its way.
+async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
+    let at = world.at(400_020);
+    let ring = |name: &str, takes: &str| {
+        serde_json::from_str(&format!(
+            r#"{{"name":"{name}","takes":{takes},"soak_minutes":1,"errors":{{"count":5,"percent":5}}}}"#
+        ))
+    };
+    let rings = vec![ring("canary", r#"{"first":1}"#).unwrap(), ring("everyone", r#""everyone""#).unwrap()];
+    let strategy = Strategy::new(rings, OnFailure::Halt, Some(72)).unwrap();
+    let set = |kind, name: &str, value| SettingChange {
+        key: SettingKey { kind, name: name.to_owned() },
+        value: Some(value),
+    };
+    let rule = serde_json::json!({"rule": {"names": ["pc-*"]}, "delivery": "poll"});
+    let changes = vec![
+        set(SettingKind::Strategy, "pairs", serde_json::to_value(&strategy).unwrap()),
+        set(SettingKind::Group, "pilots", rule),
+    ];
+    let change = ChangeSettings { actor: admin(), changes, comment: "rings".to_owned(), expected: None };
+    ledger.execute(at, change).await.unwrap();
+    let listed = |add: &[&str], remove: &[&str]| ChangeMembers {
+        actor: admin(),
+        group: GroupName::new("pilots").unwrap(),
+        add: add.iter().map(|name| computer_name(name)).collect(),
+        remove: remove.iter().map(|name| computer_name(name)).collect(),
+    };
+    ledger.execute(at, listed(&["pc-1", "pc-9"], &[])).await.unwrap();
+    ledger.execute(at, listed(&[], &["pc-9"])).await.unwrap();
+
+    let staged = world.staged("acme-sigs", 1, &["stable"]);
+    let manifest = staged.manifest;
+    for mandatory in [true, false, true] {
+        ledger.execute(at, StageRelease { mandatory, ..staged.clone() }).await.unwrap();
+    }
+    let strategy = Some(Word::new("pairs").unwrap());
+    ledger.execute(at, ApproveRelease { strategy, ..world.approve(manifest) }).await.unwrap();
+    let row = ledger.query(ReleaseByManifest { manifest }).await.unwrap().unwrap();
+    let number = row.rollout.unwrap();
+    let advance = async |hours: i64, members: u64| {
+        let below = Some("ffffffffffffffff".parse().unwrap());
+        let population = Population { members, heard_of: members, below, ..Population::default() };
+        let everyone = Population { below: None, ..Population::default() };
+        let command = AdvanceRollouts {
+            now: at + SignedDuration::from_hours(hours),
+            elapsed: SignedDuration::from_hours(hours),
+            populations: [(number, vec![population, everyone])].into(),
+            watched: [(number, SignedDuration::from_hours(100))].into(),
+        };
+        ledger.execute(at, command).await.unwrap()
+    };
+    assert!(advance(0, 1).await.opened);
+    contacts(world, ledger, computer, 400_021).await;
+    let steer = async |what| {
+        let command = SteerRollout { actor: admin(), number, what, comment: "a look".to_owned() };
+        ledger.execute(at, command).await.unwrap();
+    };
+    steer(Steer::Pause).await;
+    steer(Steer::Resume).await;
+    steer(Steer::Edit { strategy: Word::new("pairs").unwrap(), emergency: true }).await;
+    // Not heard of for three days; then it runs what it was told.
+    assert!(!advance(72, 1).await.opened);
+    computer.packages.push(installed(&row));
+    contacts(world, ledger, computer, 400_022).await;
+    assert!(advance(1, 1).await.opened, "the second ring");
+    assert!(advance(1, 1).await.opened, "it is complete");
+    contacts(world, ledger, computer, 400_023).await;
 }
 
 /// The ledger is declared as restored. A computer goes on that it knows, and one that it lost.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, ReadStore, Split, Store, WriteStore};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, Nonce, Platform};
+use sealpost_manifests::ids::{ClientId, Nonce, Platform, Tag};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::Frontier;
+use sealpost_manifests::wire::contact::{Postponed, PostponedBy};
 use sealpost_site::changes::chain::{LinkedEntry, link};
 use sealpost_site::changes::{Change, ContactAnswer, Note};
 use sealpost_site::commands::contact::{ContactClient, LoadContact};
@@ -80,7 +81,16 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 hostname: (number == 7).then(|| "PC SEVEN".to_owned()),
                 before: Vec::new(),
                 installed: if number == 7 { vec![installed(&row)] } else { Vec::new() },
+                tags: vec![Tag::new(format!("hall-{number}")).unwrap()],
+                postponed: vec![Postponed {
+                    package: row.release.package.clone(),
+                    manifest: row.manifest,
+                    by: PostponedBy::Person,
+                    until: at,
+                    times: u32::from(number),
+                }],
             },
+            Note::RingSoaked { rollout: 1, ring: 0, soaked_millis: u64::from(number) },
             Note::LeaseSent { lease },
             Note::AssignmentSent { assignment },
             Note::PullTried { at },
@@ -106,6 +116,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
     assert_eq!(seen.installed, [installed(&row)]);
     assert_eq!(seen.instance, Some(Sha256Digest::of(&[7])));
     assert_eq!(seen.hostname.as_deref(), Some("PC SEVEN"));
+    assert_eq!((seen.tags, seen.postponed[0].times), (vec![Tag::new("hall-7").unwrap()], 7));
     let by_name = ClientByName { name: computer.name.clone() };
     let client = Read::<ClientByName>::read(&mut *reader, &by_name).unwrap().unwrap();
     assert_eq!((client.last_contact, client.agent_version.as_deref()), (Some(world.at(70)), Some("9.7")));

@@ -1,7 +1,7 @@
 //! Which fields of a change are optional, so that none of them is left empty in the golden log.
 
 use sealpost_manifests::assignment::{PackageAssignment, Start, Urgency};
-use sealpost_site::changes::Change;
+use sealpost_site::changes::{Change, DeliveryStep};
 use sealpost_site::rules::release::Supersession;
 
 /// The optional fields of a change, and whether each is left out. A field that is added to a change is added here.
@@ -14,8 +14,14 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         Change::ClientEnrolled { replaces, .. } => vec![("replaces", replaces.is_none())],
         Change::UnknownComputerSeen { drops, .. } => vec![("drops", drops.is_none())],
         Change::LeaseIssued { entitlements, .. } => vec![("entitlements", entitlements.is_empty())],
-        Change::AssignmentChanged { packages, .. } => packages.iter().flat_map(of_package).collect(),
-        Change::StepReported { report, .. } => vec![
+        Change::AssignmentChanged { packages, deliveries, .. } => {
+            let mut fields: Vec<_> = packages.iter().flat_map(of_package).collect();
+            fields.push(("deliveries", deliveries.is_empty()));
+            fields.extend(deliveries.iter().flat_map(of_delivery));
+            fields
+        }
+        Change::StepReported { report, delivery, .. } => vec![
+            ("delivery", delivery.is_none()),
             ("detail", report.detail.is_empty()),
             ("report ring", report.ring.is_none()),
             ("way", report.way.is_none()),
@@ -36,14 +42,18 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         Change::ReleaseRefused { problems, .. } => vec![("problems", problems.is_empty())],
         Change::ReleaseChannelsChanged { supersession: of, .. }
         | Change::ReleaseWithdrawn { supersession: of, .. } => supersession(of),
-        Change::ReleaseApproved { approval, supersession: of, .. } => {
+        Change::ReleaseApproved { approval, staged, supersession: of, .. } => {
             let mut fields = supersession(of);
             fields.push(("comment", approval.comment.is_empty()));
+            fields.push(("staged", staged.is_none()));
+            if let Some(staged) = staged {
+                fields.extend([("emergency", !staged.emergency), ("complete", !staged.complete)]);
+            }
             fields
         }
-        Change::ReleaseHalted { rollback, withdrawn, supersession: of, .. } => {
+        Change::ReleaseHalted { rollback, withdrawn, aborted, supersession: of, .. } => {
             let mut fields = supersession(of);
-            fields.extend([("rollback", !rollback), ("withdrawn", !withdrawn)]);
+            fields.extend([("rollback", !rollback), ("withdrawn", !withdrawn), ("aborted", !aborted)]);
             fields
         }
         Change::Refused { computer, .. } => vec![("computer", computer.is_none())],
@@ -51,7 +61,35 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         Change::AdminTokenMade { ends_at, found, .. } => {
             vec![("ends_at", ends_at.is_none()), ("found", !found)]
         }
+        Change::ReleaseStaged { mandatory, .. } => vec![("mandatory", !mandatory)],
+        Change::SettingsChanged { changes, comment } => {
+            let mut fields = vec![("comment", comment.is_empty())];
+            fields.extend(changes.iter().map(|change| ("value", change.value.is_none())));
+            fields
+        }
+        Change::GroupMembersChanged { added, removed, .. } => {
+            vec![("added", added.is_empty()), ("removed", removed.is_empty())]
+        }
+        Change::RingOpened { below, comment, .. } => {
+            vec![("below", below.is_none()), ("comment", comment.is_empty())]
+        }
+        Change::RolloutCompleted { supersession: of, .. } => supersession(of),
+        Change::RolloutPaused { comment, .. } => vec![("comment", comment.is_empty())],
+        Change::RolloutResumed { forgiven, comment, supersession: of, .. } => {
+            let mut fields = supersession(of);
+            fields.extend([("forgiven", forgiven.is_empty()), ("comment", comment.is_empty())]);
+            fields
+        }
+        Change::RolloutEdited { emergency, comment, .. } => {
+            vec![("emergency", !emergency), ("comment", comment.is_empty())]
+        }
+        Change::DeliveriesChanged { computers, .. } => {
+            // Only who is told has a time to be silent.
+            let steps = computers.iter().flat_map(|of| of_delivery(&of.step));
+            steps.filter(|(field, _)| *field == "before").collect()
+        }
         Change::ServerInitialized { .. }
+        | Change::ReleaseMandatoryChanged { .. }
         | Change::AdminTokenUsed { .. }
         | Change::AdminTokenRevoked { .. }
         | Change::ServerOperated { .. }
@@ -62,7 +100,6 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::LogForkReported { .. }
         | Change::MetadataPulled { .. }
         | Change::PullFailed { .. }
-        | Change::ReleaseStaged { .. }
         | Change::DeltaMade { .. }
         | Change::ReleaseRejected { .. }
         | Change::ServerListChanged { .. }
@@ -71,6 +108,10 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::RestoreAcknowledged { .. }
         | Change::ChannelChanged { .. } => Vec::new(),
     }
+}
+
+fn of_delivery(step: &DeliveryStep) -> Vec<(&'static str, bool)> {
+    vec![("before", step.before.is_none()), ("silence_secs", step.silence_secs.is_none())]
 }
 
 fn of_package(told: &PackageAssignment) -> Vec<(&'static str, bool)> {

@@ -31,7 +31,7 @@ fn key(id: u8) -> PublicKey {
     PublicKey::new(KeyId::from_bytes([id; 8]), [id; 32])
 }
 
-fn client(id: u8) -> ClientId {
+pub(super) fn client(id: u8) -> ClientId {
     ClientId::from_random([id; 16])
 }
 
@@ -43,15 +43,15 @@ fn head(size: u64) -> LogHead {
     LogHead { size, root: digest("the root of a log") }
 }
 
-fn order(sequence: u64) -> Order {
+pub(super) fn order(sequence: u64) -> Order {
     Order { epoch: Epoch::of(1, 2), sequence }
 }
 
-fn word(text: &str) -> Word {
+pub(super) fn word(text: &str) -> Word {
     Word::new(text).unwrap()
 }
 
-fn release(counter: u64) -> ReleaseId {
+pub(super) fn release(counter: u64) -> ReleaseId {
     ReleaseId {
         package: PackageName::new("acme-av").unwrap(),
         version: Version::new(format!("{counter}.0")).unwrap(),
@@ -59,11 +59,11 @@ fn release(counter: u64) -> ReleaseId {
     }
 }
 
-fn manifest(counter: u64) -> Sha256Digest {
+pub(super) fn manifest(counter: u64) -> Sha256Digest {
     digest(&release(counter).to_string())
 }
 
-fn of(name: &ComputerName, id: u8) -> Actor {
+pub(super) fn of(name: &ComputerName, id: u8) -> Actor {
     Actor::Client { client_id: client(id), name: name.clone() }
 }
 
@@ -107,6 +107,7 @@ pub(super) fn later_changes(world: &World) -> Vec<(Actor, Change)> {
                 reason: "it crashes".to_owned(),
                 rollback: true,
                 withdrawn: true,
+                aborted: false,
                 supersession: Supersession { superseded: vec![manifest(9)], restored: vec![manifest(1)] },
             },
         ),
@@ -164,8 +165,8 @@ pub(super) fn latest_changes() -> Vec<(Actor, Change)> {
     vec![(Actor::token("bob"), Change::RestoreAcknowledged { era: era(2), comment })]
 }
 
-/// Fields that came with rollouts.
-pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
+/// Fields of assignments and reports that came with rollouts.
+pub(super) fn rollout_fields(world: &World) -> Vec<(Actor, Change)> {
     let name = computer_name("pc-1");
     // Of a release that nothing was said about, as those of the log before are decided by now; and client 2 is replaced.
     let told =
@@ -196,9 +197,18 @@ pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
                 expires_at: world.at(30 * DAY),
                 metadata_as_of: world.at(0),
                 packages: vec![PackageAssignment { postpone, ..told }],
+                deliveries: Vec::new(),
             },
         ),
-        (of(&name, 3), Change::StepReported { client_id: client(3), report, effect: ReportEffect::Progress }),
+        (
+            of(&name, 3),
+            Change::StepReported {
+                client_id: client(3),
+                report,
+                effect: ReportEffect::Progress,
+                delivery: None,
+            },
+        ),
     ]
 }
 
@@ -309,7 +319,7 @@ fn of_releases() -> Vec<(Actor, Change)> {
     changes
 }
 
-fn staged(counter: u64) -> Change {
+pub(super) fn staged(counter: u64) -> Change {
     Change::ReleaseStaged {
         release: release(counter),
         manifest: manifest(counter),
@@ -319,10 +329,11 @@ fn staged(counter: u64) -> Change {
         channels: vec![channel("stable")],
         signer: key(9),
         payload_bytes: 1_000_000,
+        mandatory: false,
     }
 }
 
-fn approved(counter: u64, supersession: Supersession) -> Change {
+pub(super) fn approved(counter: u64, supersession: Supersession) -> Change {
     let account = |id: &str| Account { kind: AccountKind::Token, id: id.to_owned(), token: None };
     Change::ReleaseApproved {
         release: release(counter),
@@ -333,6 +344,7 @@ fn approved(counter: u64, supersession: Supersession) -> Change {
             comment: "tried on three machines".to_owned(),
         },
         rollout: counter,
+        staged: None,
         supersession,
     }
 }
@@ -357,6 +369,7 @@ fn of_computers(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
             expires_at: world.at(30 * DAY),
             metadata_as_of: world.at(0),
             packages: vec![told(world, Action::Install), told(world, Action::Rollback)],
+            deliveries: Vec::new(),
         },
         Change::StepReported {
             client_id: client_id.clone(),
@@ -377,6 +390,7 @@ fn of_computers(world: &World, name: &ComputerName) -> Vec<(Actor, Change)> {
                 duration_ms: None,
             },
             effect: ReportEffect::Failure,
+            delivery: None,
         },
         Change::LogForkReported { client_id: client_id.clone(), held: head(5), seen: head(9) },
         Change::ForkDetected { client_id },

@@ -15,16 +15,19 @@ use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
 use sealpost_site::commands::releases::{LoadCounterReset, LoadDelta, LoadRelease};
 use sealpost_site::commands::restores::LoadRestore;
+use sealpost_site::commands::rollouts::{LoadAdvance, LoadRollout};
 use sealpost_site::commands::servers::LoadServerList;
+use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeltaReleases, Drifted, Endings,
-    ExplainClient, Failing, Fleet, Followers, HolderById, KnownReleaseOf, KnownReleases, LastPull,
-    LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
-    Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Server,
-    ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeliveriesOf, DeltaReleases, Drifted,
+    Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById, KnownReleaseOf,
+    KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes,
+    NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases,
+    Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
 
 use super::pair::Pair;
@@ -46,6 +49,7 @@ pub(crate) struct Known {
 pub(crate) async fn asks_everything(pair: &Pair, known: &Known) -> Vec<String> {
     of_the_site(pair).await;
     of_releases(pair, known).await;
+    of_rollouts(pair, known).await;
     of_computers(pair, known).await;
     of_clients(pair, known).await;
     of_the_log(pair).await
@@ -112,6 +116,33 @@ async fn of_releases(pair: &Pair, known: &Known) {
         known.releases.iter().map(|(release, _)| &release.package).collect();
     for package in packages {
         pair.query(LoadCounterReset { package: package.clone() }).await;
+    }
+}
+
+async fn of_rollouts(pair: &Pair, known: &Known) {
+    let floor = pair.sqlite.query(LicenseTime {}).await.unwrap().floor.unwrap();
+    let plan = pair.query(LoadPlan {}).await;
+    for hours in [0, 8, 24 * 60] {
+        pair.query(LoadAdvance { now: floor + SignedDuration::from_hours(hours) }).await;
+    }
+    let all = pair.query(Rollouts { before: None, open: false, limit: 1_000 }).await;
+    for (open, limit) in [(true, 1_000), (false, 2), (true, 1)] {
+        pair.query(Rollouts { before: None, open, limit }).await;
+        pair.query(Rollouts { before: all.get(1).map(|rollout| rollout.number), open, limit }).await;
+    }
+    for number in all.iter().map(|rollout| rollout.number).chain([4_711]) {
+        pair.query(RolloutByNumber { number }).await;
+        pair.query(LoadRollout { number }).await;
+        for (after, limit) in [(None, 1_000), (None, 1), (known.names.iter().nth(4).cloned(), 3)] {
+            pair.query(DeliveriesOf { rollout: number, after, limit }).await;
+        }
+    }
+    let unknown = GroupName::new("unknown").unwrap();
+    for group in plan.settings.groups.keys().cloned().chain([unknown]) {
+        pair.query(LoadMembers { group: group.clone(), names: known.names.iter().cloned().collect() }).await;
+        for (after, limit) in [(None, 1_000), (None, 1), (known.names.iter().nth(4).cloned(), 3)] {
+            pair.query(GroupMembers { group: group.clone(), after, limit }).await;
+        }
     }
 }
 

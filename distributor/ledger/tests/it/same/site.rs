@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::LedgerError;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::RegistrationReason;
-use sealpost_manifests::ids::{ComputerName, Nonce, Platform, RequestId};
+use sealpost_manifests::ids::{ComputerName, Nonce, Platform, RequestId, Tag};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::trust::CounterReset;
@@ -14,6 +14,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::{Drift, DriftKind};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
+use sealpost_manifests::word::Word;
 use sealpost_site::commands::clients::{ChangeChannel, Reserve};
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::RegisterSerial;
@@ -22,10 +23,15 @@ use sealpost_site::commands::releases::{
     ApproveRelease, NoteDelta, RefuseRelease, ResetCounter, StageRelease,
 };
 use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
+use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
+use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::ReleaseByManifest;
+use sealpost_site::queries::{ReleaseByManifest, Rollouts};
 use sealpost_site::rules::restore::{NamedHead, RestoreCause};
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::progress::{Population, Rollout};
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_test_support::world::{
     Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
     serial, token_commands, withdraw,
@@ -87,12 +93,13 @@ impl<'a> Site<'a> {
     }
 
     pub(crate) async fn step(&mut self) {
-        match self.random.below(20) {
+        match self.random.below(25) {
             0 => self.licensing().await,
             1 | 2 => self.reserves().await,
             3 | 4 => self.enrolls().await,
             5 => self.pulls().await,
             6..=8 => self.releases().await,
+            20..=24 => self.rollouts().await,
             _ => self.contacts().await,
         }
     }
@@ -279,6 +286,9 @@ impl<'a> Site<'a> {
                 computer.drift = if drifted { vec![Drift { package, kind }] } else { Vec::new() };
             }
         }
+        if self.random.below(6) == 0 {
+            computer.tags = [vec![Tag::new("laptop").unwrap()], Vec::new()][self.pick(2)].clone();
+        }
         let sent = self.world.answer(&computer);
         let mut answer = self.pair.execute(now, sent.clone()).await;
         if computer.lease.is_some() && answer.as_ref().is_err_and(knows_less) {
@@ -363,6 +373,127 @@ impl<'a> Site<'a> {
                 self.pair.execute(now, made).await.unwrap();
             }
         }
+    }
+
+    async fn rollouts(&mut self) {
+        let now = self.now();
+        let known = (!self.staged.is_empty()).then(|| self.pick(self.staged.len()));
+        let known = known.map(|at| self.staged[at].clone());
+        match (self.random.below(12), known) {
+            (0, _) => self.settings(now).await,
+            (1, _) => {
+                let mut names = || (0..3).map(|_| computer_name(&self.name())).collect::<Vec<_>>();
+                let (add, remove) = (names(), names());
+                let group = GroupName::new(["pilots", "lab"][self.pick(2)]).unwrap();
+                let _ = self.pair.execute(now, ChangeMembers { actor: admin(), group, add, remove }).await;
+            }
+            (2 | 3, Some(known)) => {
+                let strategy = self.strategy();
+                let emergency = self.random.below(4) == 0;
+                let approve = self.world.approve(known.manifest);
+                let approve = ApproveRelease { strategy: Some(strategy), emergency, ..approve };
+                let _ = self.pair.execute(now, approve).await;
+            }
+            (4, Some(known)) => {
+                let mandatory = self.random.below(2) == 0;
+                let _ = self.pair.execute(now, StageRelease { mandatory, ..known }).await;
+            }
+            (5..=7, _) => self.steers(now).await,
+            _ => self.advances(now).await,
+        }
+    }
+
+    fn strategy(&mut self) -> Word {
+        Word::new(["normal", "signatures", "careful", "capped", "everyone-now"][self.pick(5)]).unwrap()
+    }
+
+    async fn settings(&mut self, now: Timestamp) {
+        let ring = |name, takes| serde_json::json!({"name": name, "takes": takes, "concurrent": 2, "per_hour": 3, "soak_minutes": 1});
+        let rings = [ring("pilots", serde_json::json!({"group": "pilots"})), ring("all", "everyone".into())];
+        let of = |target| serde_json::json!({"of": target, "package": "acme-av"});
+        let mut pin = of(serde_json::json!({"group": "lab"}));
+        pin["version"] = "3.0".into();
+        let window = serde_json::json!({"days": ["mon", "sat"], "from": "22:30", "length_minutes": 600, "zone": "Europe/Berlin"});
+        let all = [
+            (
+                SettingKind::Group,
+                "pilots",
+                serde_json::json!({"rule": {"tags": ["laptop"]}, "delivery": "poll"}),
+            ),
+            (SettingKind::Group, "pilots", serde_json::json!({"rule": {"tags": ["laptop"]}, "rank": 2})),
+            (SettingKind::Group, "lab", serde_json::json!({"delivery": "manual"})),
+            (SettingKind::Strategy, "capped", serde_json::json!({"rings": rings})),
+            (SettingKind::Window, "night", window),
+            (SettingKind::Property, "delivery", "window:night".into()),
+            (SettingKind::Package, "acme-sigs", serde_json::json!({"content": {"delayed": 24}})),
+            (SettingKind::Block, "one", of(serde_json::json!({"computer": "pc-1"}))),
+            (SettingKind::Block, "all", serde_json::json!({"of": {"computer": "pc-2"}})),
+            (SettingKind::Pin, "lab", pin),
+        ];
+        let change = |(kind, name, value): (SettingKind, &str, serde_json::Value), keeps: bool| {
+            SettingChange { key: SettingKey { kind, name: name.to_owned() }, value: keeps.then_some(value) }
+        };
+        let changes = (0..1 + self.pick(6)).map(|_| {
+            let at = self.pick(all.len());
+            change(all[at].clone(), self.random.below(5) > 0)
+        });
+        let changes = changes.collect();
+        let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
+        let _ = self.pair.execute(now, command).await;
+    }
+
+    /// A rollout, if there is one; also one that has ended.
+    async fn rollout(&mut self) -> Option<Rollout> {
+        let mut all = self.pair.query(Rollouts { before: None, open: false, limit: 20 }).await;
+        let at = (!all.is_empty()).then(|| self.pick(all.len()))?;
+        Some(all.swap_remove(at))
+    }
+
+    async fn steers(&mut self, now: Timestamp) {
+        let Some(rollout) = self.rollout().await else { return };
+        let what = match self.random.below(8) {
+            0 | 1 => Steer::Pause,
+            2 | 3 => Steer::Resume,
+            4 | 5 => {
+                let next = rollout.current_ring().map_or(0, |ring| ring + 1);
+                let populations = Some(self.populations(&rollout));
+                Steer::Next { ring: u32::try_from(next).unwrap(), populations }
+            }
+            6 => Steer::Abort { roll_back: self.random.below(2) == 0 },
+            _ => Steer::Edit { strategy: self.strategy(), emergency: self.random.below(2) == 0 },
+        };
+        let comment = "a look".to_owned();
+        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment };
+        let _ = self.pair.execute(now, steer).await;
+    }
+
+    /// What a look at all computers may have found.
+    fn populations(&mut self, rollout: &Rollout) -> Vec<Population> {
+        let one = |random: &mut Random| Population {
+            members: random.below(3),
+            waiting: random.below(2),
+            heard_of: 1,
+            below: Some(
+                ["3fffffffffffffff", "ffffffffffffffff"][usize::from(random.below(2) == 0)].parse().unwrap(),
+            ),
+        };
+        rollout.rings.iter().map(|_| one(&mut self.random)).collect()
+    }
+
+    async fn advances(&mut self, now: Timestamp) {
+        let live = self.pair.query(Rollouts { before: None, open: true, limit: 100 }).await;
+        let hours =
+            |random: &mut Random, limit| SignedDuration::from_hours(random.below(limit).cast_signed());
+        let mut populations = BTreeMap::new();
+        let mut watched = BTreeMap::new();
+        for rollout in &live {
+            if self.random.below(5) > 0 {
+                populations.insert(rollout.number, self.populations(rollout));
+            }
+            watched.insert(rollout.number, hours(&mut self.random, 30));
+        }
+        let elapsed = hours(&mut self.random, 20);
+        self.pair.execute(now, AdvanceRollouts { now, elapsed, populations, watched }).await.unwrap();
     }
 
     async fn pulls(&mut self) {

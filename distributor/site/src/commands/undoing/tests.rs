@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use sealpost_keys::{KeyId, PublicKey};
 use sealpost_manifests::ids::{ChannelName, PackageName, Platform, ServerId};
 use sealpost_manifests::log::Frontier;
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
 use super::*;
@@ -50,6 +50,7 @@ fn facts(known: &KnownRelease, others: &[KnownRelease]) -> ReleaseFacts {
         approved,
         next_rollout: 9,
         highest_attempt: 0,
+        plan: std::sync::Arc::default(),
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::rules::release::ReleaseState;
 use sealpost_manifests::ids::{ClientId, ServerId};
 use sealpost_manifests::order::Signer;
-use sealpost_manifests::release::{PackageKind, ReleaseId};
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
 fn at(second: i64) -> Timestamp {
@@ -183,7 +183,7 @@ fn a_computer_goes_back_only_from_what_was_halted_for_it_and_only_to_what_it_ran
         let kept = [first.clone()];
         let undoing = Undoing { left, kept: &kept, attempts: &attempts, back: &BTreeMap::new() };
         let approved = [second.clone()];
-        let told = told(&approved, &undoing, &computer);
+        let told = told_in_the_end(&approved, &undoing, &computer);
         told.iter().map(Told::assignment).collect::<Vec<_>>()
     };
     let left = [bad.clone()];
@@ -230,7 +230,7 @@ fn a_rollback_gives_nothing_that_a_computer_may_not_have_whatever_it_says_it_ran
         let (left, kept) = ([bad.clone()], [first.clone()]);
         let undoing =
             Undoing { left: &left, kept: &kept, attempts: &BTreeMap::new(), back: &BTreeMap::new() };
-        !told(&[], &undoing, &computer).is_empty()
+        !told_in_the_end(&[], &undoing, &computer).is_empty()
     };
     assert!(goes_back(covers("cad"), "linux-x86_64"));
     assert!(!goes_back(covers("av"), "linux-x86_64"), "its license does not cover it");
@@ -243,7 +243,14 @@ const DAY: i64 = 24 * 3600;
 #[test]
 fn an_assignment_is_renewed_for_a_reason_and_else_kept() {
     let release = approved("av", "1", "any", 1, "stable");
-    let told = |attempt| Told { release: &release, action: TellTo::Install, attempt };
+    let told = |attempt| Told {
+        release: &release,
+        action: TellTo::Install,
+        attempt,
+        place: None,
+        schedule: Schedule::default(),
+        settled: false,
+    };
     let wanted = [told(1)];
     let last = Assignment {
         client_id: ClientId::from_random([1; 16]),

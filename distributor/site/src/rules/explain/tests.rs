@@ -1,5 +1,7 @@
 use super::*;
+use crate::rules::rollouts::delivery::Schedule;
 use sealpost_manifests::ids::Platform;
+use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::report::ReasonCode;
 
@@ -37,7 +39,14 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     };
     let halted =
         KnownRelease { state: ReleaseState::Halted, reason: Some("it crashes".into()), ..approved.clone() };
-    let told = |attempt| Told { release: &approved, action: TellTo::Install, attempt };
+    let told = |attempt| Told {
+        release: &approved,
+        action: TellTo::Install,
+        attempt,
+        place: None,
+        schedule: Schedule::default(),
+        settled: false,
+    };
     let report = Report {
         id: 1,
         at: at(90),
@@ -70,6 +79,8 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         wanted: Some(told(1)),
         waits_for_review: None,
         last_report: Some(&report),
+        held: None,
+        postponed: None,
     };
     let say = |view: &PackageView<'_>, expected: &str| {
         let sentence = explain(view, at(100)).sentence;
@@ -144,7 +155,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         &PackageView { tries: Some(&halted), ..good.clone() },
         "; it was told to install 2.0, which was halted here (it crashes), and did not say how that ended",
     );
-    let back = Told { release: &approved, action: TellTo::GoBackFrom(&halted), attempt: 1 };
+    let back = Told { action: TellTo::GoBackFrom(&halted), ..told(1) };
     let back = PackageView { runs: Some((&version, old)), wanted: Some(back), last_report: None, ..good };
     say(&back, "halted here (it crashes), and should go back to 2.0; it was told so");
     for view in [changed, stopped] {

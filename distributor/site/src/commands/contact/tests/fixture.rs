@@ -2,6 +2,7 @@
 //! [`ANSWERED`] contacts that the ledger knows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::{KeyId, Minisig, PublicKey};
@@ -15,7 +16,7 @@ use sealpost_manifests::ids::{
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::log::{Frontier, LogHead, leaf_hash};
 use sealpost_manifests::order::{Epoch, HighestOrders, Order, Ordered, Signer};
-use sealpost_manifests::release::ReleaseId;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -30,6 +31,7 @@ use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
+use crate::rules::rollouts::plan::LiveCounts;
 
 /// Entries of the ledger.
 pub(super) const LOGGED: u64 = 50;
@@ -157,6 +159,7 @@ pub(super) fn client() -> ContactClient {
         assignment_order: Some(order(2)),
         acknowledged_report: 7,
         last: Some(LastContact {
+            at: at(TODAY - 1),
             nonces: NoncePair { previous: Some(nonce(1)), next: nonce(2) },
             answer: ContactAnswer::default(),
             progress: Progress { last: receipt(0, ANSWERED), base: 0 },
@@ -171,6 +174,8 @@ pub(super) fn client() -> ContactClient {
         drift: Vec::new(),
         attempts: BTreeMap::new(),
         left_locally: BTreeMap::new(),
+        listed: BTreeSet::new(),
+        deliveries: Vec::new(),
     }
 }
 
@@ -188,6 +193,8 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         restore: RestoreState::default(),
         server_list: None,
         lost: None,
+        plan: Arc::default(),
+        counts: LiveCounts::default(),
     }
 }
 

@@ -220,6 +220,8 @@ fn resumed_before(base: u64) -> ContactClient {
         hostname: None,
         installed: Vec::new(),
         before: Vec::new(),
+        tags: Vec::new(),
+        postponed: Vec::new(),
     });
     client
 }
