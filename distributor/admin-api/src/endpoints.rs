@@ -154,7 +154,12 @@ const TABLE: [Line; 44] = [
     ),
     Line(Endpoint::ListRollouts, Method::Get, "/api/v1/rollouts", Permission::ViewUpdates),
     Line(Endpoint::ShowRollout, Method::Get, "/api/v1/rollouts/{number}", Permission::ViewUpdates),
-    Line(Endpoint::ReportRollout, Method::Get, "/api/v1/rollouts/{number}/computers", Permission::ViewUpdates),
+    Line(
+        Endpoint::ReportRollout,
+        Method::Get,
+        "/api/v1/rollouts/{number}/computers",
+        Permission::ViewUpdates,
+    ),
     Line(Endpoint::SteerRollout, Method::Post, "/api/v1/rollouts/{number}/steer", Permission::DecideUpdates),
     Line(Endpoint::ShowSettings, Method::Get, "/api/v1/settings", Permission::ViewUpdates),
     Line(Endpoint::ChangeSettings, Method::Post, "/api/v1/settings", Permission::DecideUpdates),

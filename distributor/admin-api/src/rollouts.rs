@@ -169,7 +169,11 @@ impl Rollout {
                 },
                 passed: rollout.has_passed(index),
                 soak_secs: plan.soak().as_secs(),
-                soak_left_secs: plan.soak().saturating_sub(progress.soaked).max(SignedDuration::ZERO).as_secs(),
+                soak_left_secs: plan
+                    .soak()
+                    .saturating_sub(progress.soaked)
+                    .max(SignedDuration::ZERO)
+                    .as_secs(),
                 minimum_sample: plan.minimum_sample,
                 success_percent: plan.success_percent,
                 halts_at_failures: plan.errors.count,

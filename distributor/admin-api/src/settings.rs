@@ -44,10 +44,12 @@ impl From<&Plan> for SettingsView {
     fn from(plan: &Plan) -> Self {
         let settings = &plan.settings;
         let default = Properties::default().texts();
-        let properties = settings.properties.texts().into_iter().zip(default).map(|((name, value), (_, default))| {
-            let about = PROPERTIES.iter().find(|(known, _)| *known == name).map_or("", |(_, about)| about);
-            Property { name: name.to_owned(), value, default, about: about.to_owned() }
-        });
+        let properties =
+            settings.properties.texts().into_iter().zip(default).map(|((name, value), (_, default))| {
+                let about =
+                    PROPERTIES.iter().find(|(known, _)| *known == name).map_or("", |(_, about)| about);
+                Property { name: name.to_owned(), value, default, about: about.to_owned() }
+            });
         let set = entries(settings).into_iter();
         Self {
             version: plan.version,

@@ -287,7 +287,10 @@ mod tests {
         assert_eq!(said[0], "~ property delivery: \"push\" -> \"poll\"");
         assert_eq!(said[1], "- window night: \"push\"");
         assert_eq!(said[2], "+ group canary: \"poll\"");
-        assert!(said[3].starts_with("something changes for 4 of 10 computers: 1 in other groups"), "{said:?}");
+        assert!(
+            said[3].starts_with("something changes for 4 of 10 computers: 1 in other groups"),
+            "{said:?}"
+        );
         assert!(said[4].starts_with("! cannot be applied: pc-1 is not in the group"), "{said:?}");
         assert!(!can_be_applied(&plan));
     }

@@ -219,7 +219,8 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     if !settings.description.is_empty() {
         print_line(format_args!("  about      {}", plain(settings.description.as_str())))?;
     }
-    let asks = settings.rule.as_ref().map_or_else(|| "none: only listed computers belong to it".to_owned(), rule);
+    let asks =
+        settings.rule.as_ref().map_or_else(|| "none: only listed computers belong to it".to_owned(), rule);
     print_line(format_args!("  rule       {}", plain(&asks)))?;
     if let Some(delivery) = &settings.delivery {
         print_line(format_args!("  delivery   {delivery}"))?;
@@ -248,7 +249,8 @@ async fn add(api: &AdminApi, options: Add) -> anyhow::Result<Outcome> {
         ..Criteria::default()
     };
     let rule = if criteria == Criteria::default() { None } else { Some(GroupRule::try_from(criteria)?) };
-    let description = description.map(Description::try_from).transpose().context("cannot use --description")?;
+    let description =
+        description.map(Description::try_from).transpose().context("cannot use --description")?;
     let description = description.unwrap_or_default();
     let settings = GroupSettings { description, rule, delivery, content: None, rank };
     let key = SettingKey { kind: SettingKind::Group, name: name.to_string() };
@@ -270,10 +272,7 @@ async fn add(api: &AdminApi, options: Add) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn any_of<T, E>(
-    texts: Vec<String>,
-    read: impl Fn(String) -> Result<T, E>,
-) -> anyhow::Result<Option<AnyOf<T>>>
+fn any_of<T, E>(texts: Vec<String>, read: impl Fn(String) -> Result<T, E>) -> anyhow::Result<Option<AnyOf<T>>>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
@@ -296,7 +295,9 @@ async fn members(api: &AdminApi, options: &Members) -> anyhow::Result<Outcome> {
     }
     let mut changed = 0;
     let mut parts: Vec<MembersRequest> = Vec::new();
-    parts.extend(add.chunks(NAMES_AT_ONCE).map(|add| MembersRequest { add: add.to_vec(), remove: Vec::new() }));
+    parts.extend(
+        add.chunks(NAMES_AT_ONCE).map(|add| MembersRequest { add: add.to_vec(), remove: Vec::new() }),
+    );
     let removed = remove.chunks(NAMES_AT_ONCE);
     parts.extend(removed.map(|remove| MembersRequest { add: Vec::new(), remove: remove.to_vec() }));
     let steps = parts.len();

@@ -164,7 +164,8 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let now = Timestamp::now();
-    let heading = ["N", "RELEASE", "STATE", "STRATEGY", "RING", "SUCCEEDED", "FAILED", "STARTED", "WAITS FOR"];
+    let heading =
+        ["N", "RELEASE", "STATE", "STRATEGY", "RING", "SUCCEEDED", "FAILED", "STARTED", "WAITS FOR"];
     let mut table = Table::new(&heading).with_states(2);
     for rollout in &all {
         let sum = |of: &dyn Fn(&sealpost_admin_api::rollouts::Counts) -> u64| -> String {
@@ -205,7 +206,10 @@ fn print_steered(rollout: &Rollout, json: bool) -> anyhow::Result<Outcome> {
         print_json(rollout)?;
     } else {
         let Rollout { number, release, state, waits_for, .. } = rollout;
-        print_line(format_args!("rollout {number} ({release}) is {state}; it waits for: {}", plain(waits_for)))?;
+        print_line(format_args!(
+            "rollout {number} ({release}) is {state}; it waits for: {}",
+            plain(waits_for)
+        ))?;
     }
     Ok(Outcome::Done)
 }
@@ -216,9 +220,14 @@ async fn next(api: &AdminApi, how: Steered) -> anyhow::Result<Outcome> {
     let shown = one(api, number).await?;
     let Some(ring) = shown.next_ring else {
         if shown.state == RolloutState::Running {
-            bail!("rollout {number} has no further ring: its last one is open; see `distributor rollouts show {number}`");
+            bail!(
+                "rollout {number} has no further ring: its last one is open; see `distributor rollouts show {number}`"
+            );
         }
-        bail!("rollout {number} is {}: no ring of it opens; see `distributor rollouts show {number}`", shown.state);
+        bail!(
+            "rollout {number} is {}: no ring of it opens; see `distributor rollouts show {number}`",
+            shown.state
+        );
     };
     let rollout = steer(api, number, What::Next { ring }, &how.why).await?;
     print_steered(&rollout, how.json)

@@ -71,8 +71,7 @@ fn list(view: &SettingsView, options: &List) -> anyhow::Result<Outcome> {
         let before = strategy.rings().iter().rev().skip(1).map(Ring::soak);
         let least = before.fold(SignedDuration::ZERO, |sum, soak| sum.saturating_add(soak));
         let uses = view.properties.iter().filter(|property| property.value == name.as_str());
-        let uses: Vec<&str> =
-            uses.filter_map(|property| property.name.strip_prefix("strategy-")).collect();
+        let uses: Vec<&str> = uses.filter_map(|property| property.name.strip_prefix("strategy-")).collect();
         table.row([
             name.to_string(),
             if is_own(name) { "this site" } else { "every site" }.to_owned(),
@@ -127,10 +126,16 @@ fn words(ring: &Ring, last: bool) -> Vec<String> {
         ),
     ];
     if let Some(most) = ring.concurrent {
-        lines.push(format!("    at most {} at one time", counted(u64::from(most), "computer installs", "computers install")));
+        lines.push(format!(
+            "    at most {} at one time",
+            counted(u64::from(most), "computer installs", "computers install")
+        ));
     }
     if let Some(most) = ring.per_hour {
-        lines.push(format!("    at most {} in one hour", counted(u64::from(most), "computer is told", "computers are told")));
+        lines.push(format!(
+            "    at most {} in one hour",
+            counted(u64::from(most), "computer is told", "computers are told")
+        ));
     }
     lines
 }
@@ -138,7 +143,9 @@ fn words(ring: &Ring, last: bool) -> Vec<String> {
 fn rules(strategy: &Strategy) -> Vec<String> {
     let halted = match strategy.on_failure() {
         OnFailure::Halt => "when it is halted, computers that run the release keep it",
-        OnFailure::RollBack => "when it is halted, computers that run the release go back to what they ran before",
+        OnFailure::RollBack => {
+            "when it is halted, computers that run the release go back to what they ran before"
+        }
     };
     let mut lines = vec![halted.to_owned()];
     if let Some(deadline) = strategy.deadline() {
@@ -159,7 +166,9 @@ mod tests {
         let strategy = Strategy::careful();
         let first = words(&strategy.rings()[0], false).join("\n");
         assert!(first.starts_with("canary: 1 computer; it is watched for 1 d\n"), "{first}");
-        assert!(first.contains("the next ring opens when 1 computer has finished and 1 % of those succeeded"));
+        assert!(
+            first.contains("the next ring opens when 1 computer has finished and 1 % of those succeeded")
+        );
         let last = words(&strategy.rings()[3], true).join("\n");
         assert!(last.contains("the rollout is complete when"), "{last}");
         assert!(rules(&strategy)[0].contains("go back to what they ran before"));

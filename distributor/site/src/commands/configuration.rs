@@ -49,9 +49,8 @@ impl Command for ApplyConfiguration {
                 return refuse(error.to_string());
             }
         }
-        let nowhere = members.iter().find(|change| {
-            !change.add.is_empty() && !after.groups.contains_key(&change.group)
-        });
+        let nowhere =
+            members.iter().find(|change| !change.add.is_empty() && !after.groups.contains_key(&change.group));
         if let Some(change) = nowhere {
             return refuse(format!("computers are listed in the group {}, which is not there", change.group));
         }
@@ -64,7 +63,8 @@ impl Command for ApplyConfiguration {
             let removed = remove.chunks(NAMES_PER_ENTRY).map(|removed| (Vec::new(), removed.to_vec()));
             for (added, removed) in added.chain(removed) {
                 let group = group.clone();
-                decision = decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed });
+                decision =
+                    decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed });
             }
         }
         decision.answer = Ok(changed.saturating_add(count as u64));

@@ -186,7 +186,13 @@ impl Side {
         Self { plan: Plan { settings, ..Plan::default() }, strategies, places: Vec::new() }
     }
 
-    fn add(&mut self, row: &RecipientRow, listed: &BTreeSet<GroupName>, position: u64, heard: bool) -> Stands {
+    fn add(
+        &mut self,
+        row: &RecipientRow,
+        listed: &BTreeSet<GroupName>,
+        position: u64,
+        heard: bool,
+    ) -> Stands {
         let serials: Vec<&SerialNumber> = row.grants.iter().map(|grant| &grant.serial).collect();
         let attributes = Attributes {
             name: &row.name,

@@ -107,7 +107,8 @@ fn property(name: &str, value: toml::Value) -> anyhow::Result<SettingChange> {
         bail!("there is no property {name:?}; there are {names}");
     }
     let value = Some(serde_json::to_value(value)?);
-    let change = SettingChange { key: SettingKey { kind: SettingKind::Property, name: name.to_owned() }, value };
+    let change =
+        SettingChange { key: SettingKey { kind: SettingKind::Property, name: name.to_owned() }, value };
     Settings::default().set(&change)?;
     Ok(change)
 }
@@ -229,7 +230,11 @@ strategy = "mine"
             ("[properties]\ndelivery = \"pigeon\"\n", 2, "pigeon"),
             ("[groups.canary]\nranks = 3\n", 2, "ranks"),
             ("[groups.canary.rule]\ntag = [\"a\"]\n", 2, "tag"),
-            ("[strategies.mine]\nrings = [\n  { name = \"a\", takes = \"everyone\", soak = 1 },\n]\n", 3, "soak"),
+            (
+                "[strategies.mine]\nrings = [\n  { name = \"a\", takes = \"everyone\", soak = 1 },\n]\n",
+                3,
+                "soak",
+            ),
             ("[[assert]]\ncomputer = \"pc-1\"\nin_grup = \"canary\"\n", 3, "in_grup"),
             ("[pins.a]\nof = \"everyone\"\npackage = \"a\"\nversion = \"1\"\nuntil = 3\n", 5, "until"),
         ] {

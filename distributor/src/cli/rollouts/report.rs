@@ -91,7 +91,8 @@ fn print(rollout: &Rollout, failures: &[Failures], computers: &[Delivered]) -> a
             example.computer
         ))?;
     }
-    let heading = ["COMPUTER", "RING", "STATE", "SINCE", "ATTEMPT", "STEP", "WAY", "BYTES", "REASON", "DETAIL"];
+    let heading =
+        ["COMPUTER", "RING", "STATE", "SINCE", "ATTEMPT", "STEP", "WAY", "BYTES", "REASON", "DETAIL"];
     let mut table = Table::new(&heading).with_states(2);
     for one in computers {
         let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -119,7 +120,8 @@ fn ring_name(rollout: &Rollout, ring: u32) -> String {
 fn print_csv(rollout: &Rollout, computers: &[Delivered]) -> anyhow::Result<()> {
     print_line("computer,ring,state,since,told_at,attempt,step,way,bytes,reason,detail")?;
     for one in computers {
-        let Delivered { computer, ring, state, since, told_at, attempt, step, way, bytes, reason, detail } = one;
+        let Delivered { computer, ring, state, since, told_at, attempt, step, way, bytes, reason, detail } =
+            one;
         let cells = [
             computer.to_string(),
             ring_name(rollout, *ring),

@@ -72,7 +72,9 @@ fn progress(rollout: &Rollout) -> String {
     let Rollout { number, release, state, .. } = rollout;
     let ring = super::ring(rollout);
     let mut all = Counts::default();
-    for Counts { told, installing, succeeded, failed, silent, .. } in rollout.rings.iter().map(|ring| ring.counts) {
+    for Counts { told, installing, succeeded, failed, silent, .. } in
+        rollout.rings.iter().map(|ring| ring.counts)
+    {
         all.told += told;
         all.installing += installing;
         all.succeeded += succeeded;

@@ -5,7 +5,6 @@ use clap::Args;
 use sealpost_admin_api::rollouts::{Rollout, What};
 use sealpost_admin_api::updates::{ApproveRequest, HaltRequest, Halted, Update};
 use sealpost_manifests::ids::PackageName;
-use sealpost_manifests::word::Word;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::RolloutState;
 use sealpost_site::rules::rollouts::strategy::everyone_now;
@@ -127,8 +126,9 @@ async fn open_all(api: &AdminApi, rollout: Rollout, why: &str) -> anyhow::Result
 pub(super) async fn revert_now(api: &AdminApi, options: &RevertNow) -> anyhow::Result<Outcome> {
     let package = PackageName::new(&options.package).context("cannot take a release away")?;
     let all = find::of_package(api, &package).await?;
-    let is_asked =
-        |update: &&Update| options.platform.as_deref().is_none_or(|asked| asked == update.release.platform.as_str());
+    let is_asked = |update: &&Update| {
+        options.platform.as_deref().is_none_or(|asked| asked == update.release.platform.as_str())
+    };
     let approved: Vec<&Update> =
         all.iter().filter(|update| update.state == ReleaseState::Approved).filter(is_asked).collect();
     let Some(newest) = approved.iter().max_by_key(|update| update.counter) else {
@@ -145,8 +145,7 @@ pub(super) async fn revert_now(api: &AdminApi, options: &RevertNow) -> anyhow::R
     if !may(options.yes, &format!("Halt {release} and go back? {computers} it."))? {
         return Ok(Outcome::Damage);
     }
-    let request =
-        HaltRequest { manifest: newest.manifest, reason: options.why.clone(), rollback: true };
+    let request = HaltRequest { manifest: newest.manifest, reason: options.why.clone(), rollback: true };
     let halted: Halted = api.post("/updates/halt", &request).await?;
     told_of(&halted, HaltAsked { rollback: true, unchanged: false, json: options.json })
 }

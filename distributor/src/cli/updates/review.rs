@@ -76,7 +76,9 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         print_preview(preview)?;
     }
     if let Some(number) = row.rollout.filter(|_| row.state == ReleaseState::Approved) {
-        print_line(format_args!("  rollout    {number}: `distributor rollouts show {number}` says how far it is"))?;
+        print_line(format_args!(
+            "  rollout    {number}: `distributor rollouts show {number}` says how far it is"
+        ))?;
     }
     if view.reserved_count > 0 {
         let count = counted(view.reserved_count, "of them has", "of them have");

@@ -6,17 +6,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use sealpost_admin_api::rollouts::{
-    Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_ROLLOUTS, Rollout, RolloutsPage, RolloutsQuery,
-    SteerRequest, What,
+    Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_ROLLOUTS, Rollout, RolloutsPage,
+    RolloutsQuery, SteerRequest, What,
 };
 use sealpost_ledger::LedgerError;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::rollouts::{LoadAdvance, Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{DeliveriesOf, RolloutByNumber, Rollouts};
-use sealpost_site::rules::rollouts::progress::{
-    self, AdvanceFacts, Population, RolloutState, advance,
-};
+use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
 use sealpost_site::rules::rollouts::strategy::Takes;
 
 use crate::http::Site;
@@ -109,17 +107,13 @@ async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Pop
 
 /// One rollout, with a look at all computers while it can go on.
 async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, LedgerError> {
-    let populations =
-        if rollout.state.has_ended() { None } else { Some(populations(site, rollout).await?) };
+    let populations = if rollout.state.has_ended() { None } else { Some(populations(site, rollout).await?) };
     let others = others(site, std::slice::from_ref(rollout)).await?;
     Ok(shown(site, rollout, populations.as_deref(), &others))
 }
 
 /// The rollouts by which others may be overtaken.
-async fn others(
-    site: &Site,
-    shown: &[progress::Rollout],
-) -> Result<Vec<progress::Rollout>, LedgerError> {
+async fn others(site: &Site, shown: &[progress::Rollout]) -> Result<Vec<progress::Rollout>, LedgerError> {
     if !shown.iter().any(|rollout| rollout.state == RolloutState::Running) {
         return Ok(Vec::new());
     }

@@ -72,7 +72,8 @@ pub(crate) async fn apply(
         }
     }
     let changes = plan.changes.into_iter();
-    let changes = changes.map(|PlannedChange { key, after, .. }| SettingChange { key, value: after }).collect();
+    let changes =
+        changes.map(|PlannedChange { key, after, .. }| SettingChange { key, value: after }).collect();
     let settings = ChangeSettings { actor, changes, comment, expected: Some(expected) };
     let command = ApplyConfiguration { settings, members: plan.members };
     let changed = site.parts.ledger.execute(site.now(), command).await?;
@@ -99,7 +100,8 @@ async fn compared(site: &Site, text: &ConfigurationText) -> Result<Configuration
     });
     let problems: Vec<String> = wanted.settings.problems().iter().map(ToString::to_string).collect();
     let nowhere = wanted.members.keys().filter(|group| !wanted.settings.groups.contains_key(*group));
-    let nowhere = nowhere.map(|group| format!("computers are listed in the group {group}, which is not there"));
+    let nowhere =
+        nowhere.map(|group| format!("computers are listed in the group {group}, which is not there"));
     let problems: Vec<String> = problems.into_iter().chain(nowhere).collect();
     let (computers, failed) = if problems.is_empty() {
         concerned(site, &had, &wanted, text).await?

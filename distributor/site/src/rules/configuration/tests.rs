@@ -48,8 +48,7 @@ fn compared(
     assertions: &[Assertion],
     rows: &[RecipientRow],
 ) -> (Concerned, Vec<String>) {
-    let mut comparison =
-        Comparison::new(&before.settings, after, assertions, salt(), Timestamp::UNIX_EPOCH);
+    let mut comparison = Comparison::new(&before.settings, after, assertions, salt(), Timestamp::UNIX_EPOCH);
     rows.iter().for_each(|row| comparison.add(row));
     comparison.finish()
 }
@@ -150,7 +149,10 @@ fn an_assertion_holds_or_says_what_is_so_instead() {
         (Assertion { not_in_group: Some(group_name("canary")), ..asserts("pc-1") }, "is in the group canary"),
         (Assertion { delivery: Some(Delivery::Manual), ..asserts("pc-2") }, "by push, not by manual"),
         (Assertion { ring: word("first"), ..asserts("pc-2") }, "in the ring rest of the strategy mine"),
-        (Assertion { ring: word("first"), strategy: word("none"), ..asserts("pc-2") }, "no strategy named none"),
+        (
+            Assertion { ring: word("first"), strategy: word("none"), ..asserts("pc-2") },
+            "no strategy named none",
+        ),
         (Assertion { ring: word("first"), ..asserts("pc-9") }, "no seat is reserved for pc-9"),
         (asserts("pc-1"), "nothing is asserted"),
     ] {

@@ -87,7 +87,9 @@ async fn preview(
     if update.state != ReleaseState::Staged {
         return Ok(None);
     }
-    let Some(release) = ledger.query(KnownReleaseOf { manifest: update.manifest }).await? else { return Ok(None) };
+    let Some(release) = ledger.query(KnownReleaseOf { manifest: update.manifest }).await? else {
+        return Ok(None);
+    };
     let plan = ledger.query(LoadPlan {}).await?;
     let settings = &plan.settings;
     let name = strategy.unwrap_or_else(|| settings.strategy_of(&release.release.package, release.kind));
@@ -197,8 +199,7 @@ async fn computers(
 
 /// Bytes that travel to a computer: a delta from what it runs, where there is one, or the whole payload.
 fn travels(update: &ReleaseRow, row: &RecipientRow) -> u64 {
-    let leads_from =
-        |base: Sha256Digest| row.installed.iter().any(|installed| installed.manifest == base);
+    let leads_from = |base: Sha256Digest| row.installed.iter().any(|installed| installed.manifest == base);
     let delta = update.deltas.iter().find(|delta| leads_from(delta.base));
     delta.map_or(update.payload_bytes, |delta| delta.bytes)
 }
