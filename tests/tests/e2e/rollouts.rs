@@ -1,0 +1,126 @@
+//! A release goes from its approval to every computer ring by ring, and a bad one no further than its first.
+
+use anyhow::{Context, Result, ensure};
+use sealpost_tests::harness::{Computer, Lab, Site, Vendor, wait_until, write_executable};
+
+const PACKAGE: &str = "scanner";
+
+struct Scene {
+    vendor: Vendor,
+    site: Site,
+    computers: Vec<Computer>,
+}
+
+impl Scene {
+    /// Three computers that run 1.0, and whose product is unwell with each release that has a file `BAD`.
+    fn new(lab: &Lab) -> Result<Self> {
+        let (vendor, site) = lab.vendor_and_site(3)?;
+        let mut computers = Vec::new();
+        for name in ["pc-01", "pc-02", "pc-03"] {
+            let computer = Computer::enrolled(lab, &site, name, &vendor.root())?;
+            let hook = lab.path(&format!("health-{name}"));
+            let bad = computer.current(PACKAGE).join("BAD");
+            write_executable(&hook, format!("#!/bin/sh\n[ ! -e {} ]\n", bad.display()))?;
+            computer.configure(&format!("[packages.scanner]\nhealth = [\"{}\"]\n", hook.display()))?;
+            computers.push(computer);
+        }
+        vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0")])?;
+        site.pull_and_approve("scanner:1.0")?;
+        for computer in &computers {
+            computer.check()?.ok()?;
+        }
+        Ok(Self { vendor, site, computers })
+    }
+
+    /// Approves a release by the strategy that every site has for programs, and waits until its first ring is open.
+    fn rolls_out(&self, version: &str) -> Result<()> {
+        self.site.pull()?;
+        self.site.distributor(&["updates", "approve", &format!("scanner:{version}"), "--yes"])?.ok()?;
+        self.site.wait_for_activity("ring_opened", &[&format!("scanner {version}"), "canary"])?;
+        Ok(())
+    }
+
+    fn who_run(&self, version: &str) -> Vec<&Computer> {
+        let runs = |computer: &&Computer| computer.installed(PACKAGE, "VERSION").as_deref() == Some(version);
+        self.computers.iter().filter(runs).collect()
+    }
+
+    /// What the server says about a computer.
+    fn sentence(&self, computer: &Computer) -> Result<String> {
+        let shown = self.site.json(&["clients", "show", computer.name()])?;
+        Ok(shown["explanations"][0]["sentence"].as_str().context("a sentence")?.to_owned())
+    }
+
+    /// The computer that the first ring takes, by what it was told.
+    fn canary(&self) -> Result<&Computer> {
+        let told = self.site.activity_of("assignment_changed")?;
+        let in_ring = |name: &str| {
+            told.iter().any(|entry| {
+                entry["actor"]["name"].as_str() == Some(name) && entry["change"].to_string().contains("canary")
+            })
+        };
+        let mut canaries = self.computers.iter().filter(|computer| in_ring(computer.name()));
+        let canary = canaries.next().context("a computer that was told in the first ring")?;
+        ensure!(canaries.next().is_none(), "the first ring takes one computer");
+        Ok(canary)
+    }
+}
+
+#[test]
+fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
+    let lab = Lab::new()?;
+    let scene = Scene::new(&lab)?;
+    scene.vendor.release_files(PACKAGE, "1.1", &[("VERSION", "1.1"), ("BAD", "")])?;
+    scene.rolls_out("1.1")?;
+    // All of them come, also before anybody knows that it is bad.
+    let refused: Vec<bool> = scene
+        .computers
+        .iter()
+        .map(|computer| Ok(!computer.check()?.status.success()))
+        .collect::<Result<_>>()?;
+    ensure!(refused.iter().filter(|refused| **refused).count() == 1, "one computer tried it: {refused:?}");
+    let halted = scene.site.wait_for_activity("release_halted", &["scanner 1.1"])?;
+    ensure!(halted.contains("1 of 1") && halted.contains("canary"), "its reason is said: {halted}");
+    for computer in &scene.computers {
+        computer.check()?.ok()?;
+    }
+    ensure!(scene.who_run("1.0").len() == 3, "the canary went back, and the others never left");
+    let reports = scene.site.activity_of("step_reported")?;
+    let tried: Vec<&str> = reports
+        .iter()
+        .filter(|entry| entry["change"]["report"]["release"]["version"] == "1.1")
+        .filter_map(|entry| entry["actor"]["name"].as_str())
+        .collect();
+    ensure!(tried.iter().all(|name| *name == tried[0]), "nobody else touched it: {tried:?}");
+    scene.site.verify_log()
+}
+
+#[test]
+fn a_good_release_goes_through_its_rings_and_a_power_cut_between_them_loses_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut scene = Scene::new(&lab)?;
+    scene.vendor.release_files(PACKAGE, "1.1", &[("VERSION", "1.1")])?;
+    scene.rolls_out("1.1")?;
+    scene.site.kill_9()?;
+    scene.site.serve()?;
+    for computer in &scene.computers {
+        computer.check()?.ok()?;
+    }
+    ensure!(scene.who_run("1.1").len() == 1, "only the first ring is open");
+    let waits = scene.computers.iter().find(|computer| computer.name() != scene.canary().unwrap().name());
+    let said = scene.sentence(waits.context("a computer that waits")?)?;
+    ensure!(said.contains("does not get 1.1 yet") && said.contains("is watched for"), "why and until when: {said}");
+    // A person goes on; the computers of the next ring are a tenth of all, and of three maybe none.
+    let why = ["--why", "the canary is well"];
+    scene.site.distributor(&[&["rollouts", "next", "2"][..], &why].concat())?.ok()?;
+    scene.site.kill_9()?;
+    scene.site.serve()?;
+    wait_until("the last ring can be opened", || {
+        Ok(scene.site.distributor(&[&["rollouts", "next", "2"][..], &why].concat())?.status.success())
+    })?;
+    for computer in &scene.computers {
+        computer.check()?.ok()?;
+    }
+    ensure!(scene.who_run("1.1").len() == 3, "everybody has it");
+    scene.site.verify_log()
+}
