@@ -1,25 +1,25 @@
 //! `/api/v1/rollouts`.
 
-use std::collections::BTreeMap;
+mod preview;
+mod report;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
-use sealpost_manifests::wire::report::{ReasonCode, Way};
 use sealpost_manifests::word::Word;
-use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::explain::waits_for;
 use sealpost_site::rules::rollouts::progress::{
-    self, DeliveryState, Population, RingState, RolloutState, StateChange, Waiting,
+    self, Population, RingState, RolloutState, StateChange, Waiting,
 };
-use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
+use sealpost_site::rules::rollouts::strategy::OnFailure;
 use serde::{Deserialize, Serialize};
+
+pub use self::preview::{Preview, PreviewRing};
+pub use self::report::{Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, failures};
 
 /// Rollouts in one page, at the most.
 pub const MAX_ROLLOUTS: u32 = 200;
-/// Computers in one page of a report, at the most.
-pub const MAX_DELIVERED: u32 = 1_000;
 
 /// `GET /api/v1/rollouts`: which page.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -271,158 +271,4 @@ pub enum What {
         #[serde(default)]
         emergency: bool,
     },
-}
-
-/// `GET /api/v1/rollouts/{number}/computers`: which page.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct DeliveredQuery {
-    /// Only after this name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<ComputerName>,
-    /// At most so many; [`MAX_DELIVERED`] when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-}
-
-/// A page of a report.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeliveredPage {
-    /// Computers that were told, by name.
-    pub computers: Vec<Delivered>,
-    /// Give this as `after` for the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<ComputerName>,
-}
-
-/// What became of a rollout on one computer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Delivered {
-    /// The computer.
-    pub computer: ComputerName,
-    /// Its ring, from 0.
-    pub ring: u32,
-    /// What became of it.
-    pub state: DeliveryState,
-    /// Since when that is so.
-    pub since: Timestamp,
-    /// When it was told.
-    pub told_at: Timestamp,
-    /// The attempt that it was told.
-    pub attempt: u32,
-    /// The step that it reported last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// How the release came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub way: Option<Way>,
-    /// Bytes that traveled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u64>,
-    /// The reason of its last report, as a stable code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<ReasonCode>,
-    /// The same for people. Text from outside: escape control characters before you print it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-}
-
-impl From<DeliveryRow> for Delivered {
-    fn from(row: DeliveryRow) -> Self {
-        let DeliveryRow { name, delivery, since, report } = row;
-        let bytes = report.as_ref().and_then(|report| report.bytes);
-        Self {
-            computer: name,
-            ring: delivery.ring,
-            state: delivery.state,
-            since,
-            told_at: delivery.told_at,
-            attempt: delivery.attempt,
-            step: report.as_ref().map(|report| report.step.to_string()),
-            way: report.as_ref().and_then(|report| report.way),
-            bytes: bytes.map(|bytes| bytes.metadata + bytes.manifest + bytes.payload),
-            reason: report.as_ref().map(|report| report.reason),
-            detail: report.map(|report| report.detail).unwrap_or_default(),
-        }
-    }
-}
-
-/// Computers that failed for one reason.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Failures {
-    /// The reason, as a stable code; `silent` for those that were not heard of.
-    pub reason: String,
-    /// How many.
-    pub count: u64,
-    /// One of them.
-    pub example: Delivered,
-}
-
-/// The failures of a report, by reason; the most frequent first.
-#[must_use]
-pub fn failures(computers: &[Delivered]) -> Vec<Failures> {
-    let mut by_reason: BTreeMap<String, Failures> = BTreeMap::new();
-    for one in computers {
-        let reason = match (one.state, &one.reason) {
-            (DeliveryState::Silent, _) => "silent".to_owned(),
-            (DeliveryState::Failed, Some(reason)) => reason.to_string(),
-            (DeliveryState::Failed, None) => "unknown".to_owned(),
-            _ => continue,
-        };
-        let of_reason = by_reason.entry(reason.clone());
-        of_reason.or_insert_with(|| Failures { reason, count: 0, example: one.clone() }).count += 1;
-    }
-    let mut all: Vec<Failures> = by_reason.into_values().collect();
-    all.sort_by_key(|failures| std::cmp::Reverse(failures.count));
-    all
-}
-
-/// How a release would go out once it is approved: `GET /api/v1/updates/{manifest}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Preview {
-    /// The name of the strategy.
-    pub strategy: Word,
-    /// What happens past an error threshold.
-    pub on_failure: OnFailure,
-    /// Its rings, in the order in which they open.
-    pub rings: Vec<PreviewRing>,
-    /// Bytes that travel to all computers together, by what they run now and the deltas that are here.
-    pub bytes: u64,
-}
-
-/// One ring of a preview.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PreviewRing {
-    /// Its name.
-    pub name: Word,
-    /// Which computers it takes, for people.
-    pub takes: String,
-    /// How many they are.
-    pub members: u64,
-    /// Those of them that were heard of lately.
-    pub heard_of: u64,
-    /// How long after the approval it opens at the earliest, in seconds.
-    pub opens_after_secs: i64,
-}
-
-impl Preview {
-    /// Of a strategy with the computers of each ring.
-    #[must_use]
-    pub fn new(name: Word, strategy: &Strategy, populations: &[Population], bytes: u64) -> Self {
-        let mut opens = SignedDuration::ZERO;
-        let rings = strategy.rings().iter().zip(populations).map(|(ring, population)| {
-            let opens_after_secs = opens.as_secs();
-            // A ring without computers is passed over.
-            if population.members > 0 {
-                opens = opens.saturating_add(ring.soak());
-            }
-            PreviewRing {
-                name: ring.name,
-                takes: ring.takes.to_string(),
-                members: population.members,
-                heard_of: population.heard_of,
-                opens_after_secs,
-            }
-        });
-        Self { strategy: name, on_failure: strategy.on_failure(), rings: rings.collect(), bytes }
-    }
 }

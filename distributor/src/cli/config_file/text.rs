@@ -27,7 +27,7 @@ const HEADING: &str = "\
 # `distributor config apply FILE --why TEXT` makes the site so. What stands here no more is removed.
 ";
 
-/// The file.
+/// The file, section by section.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -64,7 +64,7 @@ struct Group {
     rank: u16,
 }
 
-/// Reads a file.
+/// Reads a file as a configuration.
 pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
     let File { properties, groups, strategies, windows, packages, blocks, pins, assert } =
         toml::from_str(text)?;
@@ -117,7 +117,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
-/// Writes a file.
+/// Writes a configuration as a file.
 pub(super) fn write(configuration: &ConfigurationText) -> anyhow::Result<String> {
     let mut file = toml::Table::new();
     for SettingChange { key, value } in &configuration.settings {
@@ -154,6 +154,8 @@ const fn section(kind: SettingKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const EVERYTHING: &str = r#"
@@ -183,7 +185,7 @@ rings = [
 ]
 
 [windows.night]
-days = ["mon", "tue"]
+days = ["monday", "tuesday"]
 from = "22:00"
 length_minutes = 240
 zone = "Europe/Berlin"
@@ -241,6 +243,16 @@ strategy = "mine"
             let said = format!("{:#}", read(text).unwrap_err());
             assert!(said.contains(&format!("line {line}")) && said.contains(what), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn the_example_of_the_page_about_rollouts_can_be_applied() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/rollouts.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let configuration = read(example).unwrap().configuration().unwrap();
+        assert_eq!(configuration.settings.problems(), []);
+        assert!(!configuration.settings.strategies.is_empty() && !configuration.members.is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `/api/v1/settings`: what the site sets, one by one or as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,12 +9,17 @@ use sealpost_admin_api::settings::{
     ApplyRequest, ChangeRequest, Changed, ConfigurationPlan, ConfigurationText, PlannedChange, SettingsView,
 };
 use sealpost_ledger::{Ledger, LedgerError};
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::configuration::ApplyConfiguration;
 use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
 use sealpost_site::queries::{GroupMembers, MAX_PAGE, Recipients};
-use sealpost_site::rules::configuration::{Comparison, Concerned, Configuration, difference, entries};
+use sealpost_site::rules::configuration::{
+    Comparison, Concerned, Configuration, MembersChange, difference, entries,
+};
+use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Plan;
 use sealpost_site::rules::rollouts::settings::SettingChange;
 use sealpost_site::rules::rollouts::share::Salt;
@@ -39,6 +44,7 @@ pub(crate) async fn change(
 ) -> Result<Json<Changed>, ApiError> {
     let ChangeRequest { changes, members, comment, expected } = request;
     let comment = why(&comment)?;
+    let members = not_so_yet(&site.parts.ledger, members).await?;
     let settings = ChangeSettings { actor, changes, comment, expected };
     let changed = site.parts.ledger.execute(site.now(), ApplyConfiguration { settings, members }).await?;
     Ok(Json(Changed { changed }))
@@ -70,6 +76,10 @@ pub(crate) async fn apply(
                 "nothing was changed; see `distributor config plan FILE`",
             ));
         }
+    }
+    if plan.is_empty() {
+        // Also who asks again, because the first answer was lost.
+        return Ok(Json(Changed { changed: 0 }));
     }
     let changes = plan.changes.into_iter();
     let changes =
@@ -138,13 +148,33 @@ async fn concerned(
 async fn configuration(ledger: &Ledger, plan: &Plan) -> Result<Configuration, LedgerError> {
     let mut members = BTreeMap::new();
     for group in plan.settings.groups.keys() {
-        let page = |after| GroupMembers { group: group.clone(), after, limit: MAX_PAGE };
-        let listed = ledger.all(page, Clone::clone).await?;
+        let listed = listed(ledger, group).await?;
         if !listed.is_empty() {
-            members.insert(group.clone(), listed.into_iter().collect());
+            members.insert(group.clone(), listed);
         }
     }
     Ok(Configuration { settings: plan.settings.clone(), members })
+}
+
+/// The computers that a group lists by name.
+async fn listed(ledger: &Ledger, group: &GroupName) -> Result<BTreeSet<ComputerName>, LedgerError> {
+    let page = |after| GroupMembers { group: group.clone(), after, limit: MAX_PAGE };
+    Ok(ledger.all(page, Clone::clone).await?.into_iter().collect())
+}
+
+/// Without the names that are listed, or not listed, already.
+async fn not_so_yet(ledger: &Ledger, members: Vec<MembersChange>) -> Result<Vec<MembersChange>, LedgerError> {
+    let mut changes = Vec::with_capacity(members.len());
+    for MembersChange { group, add, remove } in members {
+        let listed = listed(ledger, &group).await?;
+        let add: BTreeSet<ComputerName> =
+            add.iter().map(canonical).filter(|name| !listed.contains(name)).collect();
+        let remove: BTreeSet<ComputerName> =
+            remove.iter().map(canonical).filter(|name| listed.contains(name)).collect();
+        let (add, remove) = (add.into_iter().collect(), remove.into_iter().collect());
+        changes.push(MembersChange { group, add, remove });
+    }
+    Ok(changes)
 }
 
 /// A change of settings has a reason.

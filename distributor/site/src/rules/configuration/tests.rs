@@ -120,7 +120,7 @@ fn computers_count_once_for_each_thing_that_changes_for_them() {
 fn a_window_that_opens_at_another_time_concerns_who_waits_for_it() {
     let at = |from: &str| {
         let window = serde_json::json!({
-            "days": ["mon"], "from": from, "length_minutes": 60, "zone": "UTC"
+            "days": ["monday"], "from": from, "length_minutes": 60, "zone": "UTC"
         });
         let delivery = change(SettingKind::Property, "delivery", "window:night".into());
         configuration(&[change(SettingKind::Window, "night", window), delivery], &[])
