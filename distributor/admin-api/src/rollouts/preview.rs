@@ -56,3 +56,20 @@ impl Preview {
         Self { strategy: name, on_failure: strategy.on_failure(), rings: rings.collect(), bytes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_opens_after_the_soaks_of_those_before_it_that_have_computers() {
+        let of = |members| Population { members, ..Population::default() };
+        let strategy = Strategy::normal();
+        let opens = |populations: &[Population]| -> Vec<i64> {
+            let preview = Preview::new(Word::known("normal"), &strategy, populations, 0);
+            preview.rings.iter().map(|ring| ring.opens_after_secs / 3600).collect()
+        };
+        assert_eq!(opens(&[of(1), of(2), of(7)]), [0, 1, 5]);
+        assert_eq!(opens(&[of(1), of(0), of(2)]), [0, 1, 1], "a ring without computers is passed over");
+    }
+}

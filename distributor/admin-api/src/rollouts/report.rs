@@ -114,3 +114,38 @@ pub fn failures(computers: &[Delivered]) -> Vec<Failures> {
     all.sort_by_key(|failures| std::cmp::Reverse(failures.count));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_come_together_by_their_reason_and_the_most_frequent_first() {
+        let one = |name: &str, state, reason| Delivered {
+            computer: ComputerName::new(name).unwrap(),
+            ring: 0,
+            state,
+            since: Timestamp::UNIX_EPOCH,
+            told_at: Timestamp::UNIX_EPOCH,
+            attempt: 1,
+            step: None,
+            way: None,
+            bytes: None,
+            reason,
+            detail: String::new(),
+        };
+        let computers = [
+            one("pc-1", DeliveryState::Silent, None),
+            one("pc-2", DeliveryState::Failed, Some(ReasonCode::HookFailed)),
+            one("pc-3", DeliveryState::Succeeded, Some(ReasonCode::HookFailed)),
+            one("pc-4", DeliveryState::Failed, Some(ReasonCode::HookFailed)),
+            one("pc-5", DeliveryState::Failed, None),
+        ];
+        let found: Vec<(String, u64, String)> = failures(&computers)
+            .into_iter()
+            .map(|failures| (failures.reason, failures.count, failures.example.computer.to_string()))
+            .collect();
+        let expected = [("hook_failed", 2, "pc-2"), ("silent", 1, "pc-1"), ("unknown", 1, "pc-5")];
+        assert_eq!(found, expected.map(|(reason, count, name)| (reason.to_owned(), count, name.to_owned())));
+    }
+}
