@@ -33,6 +33,8 @@ pub const PROBATION_SECS: u32 = 60;
 pub const MIN_KIB_PER_SECOND: u32 = 1;
 /// Time over which that speed is averaged. A thin line may stall for a while.
 pub const DOWNLOAD_WINDOW: Duration = Duration::from_secs(120);
+/// How often a folder is looked into by default, in seconds: changes on a share of another computer are not told here.
+pub const FOLDER_POLL_SECS: u32 = 60;
 /// How often a new agent may end by itself.
 const EXITS_ON_TRIAL: u32 = 5;
 
@@ -56,9 +58,19 @@ pub struct Settings {
     pub min_bytes_per_second: u64,
     /// The bounds of a trial of the agent's own new program.
     pub self_update: Bounds,
+    /// The folder that takes the network's place, if there is one.
+    pub folder: Option<FolderSettings>,
     without_hooks: PackageConfig,
     /// The file that a person named, which must be there when it is read again.
     named: Option<PathBuf>,
+}
+
+/// A folder, a share or a stick, by which this computer contacts its server and gets its releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderSettings {
+    pub path: PathBuf,
+    /// How often it is looked into, at the least.
+    pub poll: Duration,
 }
 
 /// The hooks of one package. Each is a program (absolute path) and its arguments; `{slot}`, `{current}` and
@@ -103,6 +115,7 @@ struct File {
     cadence: CadenceFile,
     download: DownloadFile,
     self_update: SelfUpdateFile,
+    folder: Option<FolderFile>,
     packages: BTreeMap<String, PackageConfig>,
 }
 
@@ -115,6 +128,7 @@ impl Default for File {
             cadence: CadenceFile::default(),
             download: DownloadFile::default(),
             self_update: SelfUpdateFile::default(),
+            folder: None,
             packages: BTreeMap::new(),
         }
     }
@@ -163,6 +177,18 @@ impl Default for SelfUpdateFile {
     fn default() -> Self {
         Self { confirm_within_secs: CONFIRM_WITHIN_SECS, probation_secs: PROBATION_SECS }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FolderFile {
+    path: PathBuf,
+    #[serde(default = "default_poll")]
+    poll_secs: u32,
+}
+
+const fn default_poll() -> u32 {
+    FOLDER_POLL_SECS
 }
 
 /// Why the configuration was refused.
@@ -253,6 +279,18 @@ impl Settings {
         if confirm_within_secs == 0 {
             problems.push("self_update.confirm_within_secs is 0".to_owned());
         }
+        if let Some(folder) = &file.folder {
+            if !folder.path.is_absolute() {
+                problems.push(format!("folder.path {} is not an absolute path", folder.path.display()));
+            }
+            if folder.poll_secs == 0 {
+                problems.push("folder.poll_secs is 0".to_owned());
+            }
+        }
+        let folder = file.folder.map(|FolderFile { path, poll_secs }| FolderSettings {
+            path,
+            poll: Duration::from_secs(u64::from(poll_secs)),
+        });
         let mut packages = BTreeMap::new();
         for (name, config) in file.packages {
             if config.timeout_secs == 0 {
@@ -304,6 +342,7 @@ impl Settings {
                 probation: Duration::from_secs(u64::from(probation_secs)),
                 exits: EXITS_ON_TRIAL,
             },
+            folder,
             without_hooks: PackageConfig::default(),
             named: None,
         };

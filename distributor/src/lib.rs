@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod disks;
 pub mod doors;
+pub mod folder;
 pub mod home;
 pub mod http;
 pub mod ledger_check;

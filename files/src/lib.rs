@@ -15,6 +15,7 @@ mod framed;
 mod lock;
 mod mode;
 mod read;
+mod shared;
 mod way;
 mod write;
 
@@ -24,4 +25,5 @@ pub use framed::{Unframed, frame, unframe};
 pub use lock::{FileLock, LockError};
 pub use mode::{PRIVATE, PRIVATE_FOLDER, PUBLIC};
 pub use read::{open_regular, read_bounded, read_input};
+pub use shared::{Footprint, SharedFolder};
 pub use write::{Unfinished, create_or_same, refuse_what_is_no_file, replace, sweep, write_new};

@@ -5,6 +5,7 @@ use sealpost_manifests::document;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Checkpoint, LogHead, verify_consistency};
+use sealpost_manifests::wire::by_file::FileRequest;
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_site::rules::contact::check;
 
@@ -14,6 +15,8 @@ use crate::site;
 
 /// The body of a client's request.
 pub(crate) fn contact_requests(data: &[u8]) -> bool {
+    // As a file it is told apart by its kind.
+    drop(json::<FileRequest>(data));
     let Some(request) = json::<ContactRequest>(data) else { return false };
     if let Some(contact) = verified::<Contact>(&request.contact) {
         drop(check(&contact, server_id()));

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::channels::ChannelsDocument;
+use sealpost_manifests::contact_answer::{ContactFileAnswer, EnrollmentFileAnswer};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::grant::{Grant, Registration};
@@ -57,6 +58,8 @@ const READERS: &[Reader] = readers! {
     Contact => |contact| site::contact(&contact),
     Enrollment => |enrollment| site::enrollment(&enrollment),
     Enrolled => drop,
+    ContactFileAnswer => |answer| drop(answer.into_answer()),
+    EnrollmentFileAnswer => |answer| drop(answer.answer()),
     LogKeyCertificate => drop,
     LogProof => |proof| drop(proof.check(&key().public())),
 };

@@ -9,6 +9,7 @@
 
 pub mod assignment;
 pub mod channels;
+pub mod contact_answer;
 mod crockford;
 pub mod digest;
 pub mod document;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: there is no branch and no loop here; those belong in flows or in constructors of adapters.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_hook_runner::Runner;
@@ -13,10 +13,12 @@ use tokio::sync::watch;
 
 use crate::config::{ConfigError, DOWNLOAD_WINDOW, Settings};
 use crate::control::{Answer, ToUnwanted};
+use crate::flows::answers;
 use crate::flows::audit::{self, AuditedSlot};
+use crate::flows::by_file::{self, ByFileError};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult, Starts};
-use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName};
+use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName, WaitingEnrollment};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
 use crate::flows::self_update::run as launcher;
@@ -65,6 +67,35 @@ impl Agent {
         other_name: OtherName,
     ) -> Result<EnrolledAs, EnrollError> {
         enroll::enroll(&self.context, setup, root, other_name)
+    }
+
+    /// The file of an enrollment, and what a person should know.
+    ///
+    /// # Errors
+    /// [`EnrollError`].
+    pub fn enrollment_file(
+        &self,
+        setup: &Path,
+        root: Option<&Path>,
+        other_name: OtherName,
+    ) -> Result<(WaitingEnrollment, Vec<String>), EnrollError> {
+        enroll::enrollment_file(&self.context.host, setup, root, other_name)
+    }
+
+    /// The file of the contact that waits for its answer.
+    ///
+    /// # Errors
+    /// [`ByFileError`].
+    pub fn contact_file(&self) -> Result<Vec<u8>, ByFileError> {
+        by_file::contact_file(&self.context.host)
+    }
+
+    /// Takes a file as an answer, and installs what is assigned, if a folder of releases is known.
+    ///
+    /// # Errors
+    /// [`EnrollError`] of an answer to an enrollment.
+    pub fn take_answer(&self, file: Vec<u8>, releases: Option<PathBuf>) -> Result<Answer, EnrollError> {
+        answers::take(&self.context, file, releases)
     }
 
     pub fn cycle(&self) -> CycleResult {

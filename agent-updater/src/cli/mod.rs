@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod contact;
 mod enroll;
 mod hold;
 mod install;
@@ -68,6 +69,7 @@ enum Command {
     Enroll(enroll::Enroll),
     Run(run::Run),
     Check(check::Check),
+    Contact(Box<contact::Contact>),
     Status(status::Status),
     Rollback(rollback::Rollback),
     Repair(repair::Repair),
@@ -135,9 +137,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let runtime = runtime::start()?;
     let home = Home::at(&cli.home)?;
-    match cli.command {
+    match &cli.command {
         // Only an enrollment makes a home, and the status makes nothing.
         Command::Enroll(_) => {}
+        Command::Contact(contact) if contact.enrolls() => {}
         Command::Status(_) if is_fresh(&home) => {}
         _ if is_fresh(&home) => return Err(HoldingsError::NotEnrolled.into()),
         _ => home.ensure_there()?,
@@ -147,6 +150,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Enroll(command) => command.execute(agent, &runtime),
         Command::Run(command) => command.execute(agent, cli.config.as_deref(), &runtime),
         Command::Check(command) => command.execute(agent, &runtime),
+        Command::Contact(command) => command.execute(agent, &runtime),
         Command::Status(command) => command.execute(&agent),
         Command::Rollback(command) => command.execute(agent, &runtime),
         Command::Repair(command) => command.execute(agent, &runtime),

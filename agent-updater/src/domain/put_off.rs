@@ -8,8 +8,6 @@ use sealpost_manifests::assignment::{PackageAssignment, Urgency};
 use sealpost_manifests::digest::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
-use super::timing::is_forced;
-
 /// The pause after the first "not now" of the product; it grows by as much with each further one.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// The longest pause until the product is asked again.
@@ -61,6 +59,12 @@ pub enum HoldRefusal {
     UsedUp { times: u32 },
     #[error("the site allows putting off until {until} only")]
     TooLate { until: Timestamp },
+}
+
+/// Whether a change is to be carried out whatever holds it back at this computer.
+#[must_use]
+pub fn is_forced(wanted: &PackageAssignment, now: Timestamp) -> bool {
+    wanted.urgency == Urgency::Emergency || wanted.deadline.is_some_and(|deadline| deadline <= now)
 }
 
 impl PutOff {

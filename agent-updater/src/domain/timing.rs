@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use sealpost_manifests::assignment::{PackageAssignment, Start, Urgency};
 
-use super::put_off::PutOff;
+use super::put_off::{PutOff, is_forced};
 
 /// What the times of an assignment allow at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +83,6 @@ impl fmt::Display for Wait {
             ),
         }
     }
-}
-
-/// Whether a change is to be carried out whatever holds it back at this computer.
-#[must_use]
-pub fn is_forced(wanted: &PackageAssignment, now: Timestamp) -> bool {
-    wanted.urgency == Urgency::Emergency || wanted.deadline.is_some_and(|deadline| deadline <= now)
 }
 
 /// Judges the times of an assignment, and what was put off here.
@@ -303,7 +297,7 @@ mod tests {
         for wait in waits {
             let said = wait.to_string();
             assert!(said.contains(&at(0).to_string()) == wait.ends_at().is_some(), "{said}");
-            assert!(wait.ends_at().is_some() || said.contains("`agent-updater install"), "{said}");
+            assert!(wait.ends_at().is_some() || said.contains("`agent-updater install PACKAGE`"), "{said}");
         }
     }
 }

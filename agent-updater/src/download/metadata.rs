@@ -14,14 +14,16 @@ use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_manifests::wire::report::{ReasonCode, TransferredBytes};
 use sealpost_repository::{
-    DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, TransportError,
+    DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, Transport,
+    TransportError,
 };
 
 use crate::domain::release::Refusal;
 
 use super::delta;
+use super::folder::ReleasesFolder;
 use super::meter::{Meter, Metered};
-use super::origin::Origin;
+use super::origin::{Origin, Place};
 use super::progress::on_terminal;
 use super::reason::{is_not_handed_out, of_download, of_refresh, of_target, refusal};
 
@@ -38,7 +40,7 @@ const MAX_TRIES: u32 = 4;
 #[derive(Debug)]
 pub struct VendorMetadata {
     reader: ReaderHandle,
-    origin: Origin,
+    place: Place,
     as_of: Timestamp,
     refreshed: Refreshed,
     meter: Arc<Meter>,
@@ -52,24 +54,22 @@ impl VendorMetadata {
     pub async fn open(
         pinned_root: Vec<u8>,
         store: PathBuf,
-        origin: Origin,
+        place: Place,
         as_of: Timestamp,
     ) -> Result<Self, Refusal> {
-        let (metadata, targets) =
-            (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
-        let mut transport = HttpTransport::new(origin.client.clone(), &metadata, &targets)
-            .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
-        if let Some(token) = origin.token.clone() {
-            transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
-        }
         let meter = Arc::new(Meter::default());
-        let inner = PacedTransport::new(transport, Arc::clone(&origin.pace));
-        let transport = Metered { inner, meter: Arc::clone(&meter) };
-        let reader = ReaderHandle::open(pinned_root, store, Arc::new(transport))
+        let transport: Arc<dyn Transport> = match &place {
+            Place::Server(origin) => {
+                Arc::new(Metered { inner: over_network(origin)?, meter: Arc::clone(&meter) })
+            }
+            Place::Folder(path) => Arc::new(ReleasesFolder::new(path.clone())),
+            Place::Documents(documents) => Arc::new(documents.clone()),
+        };
+        let reader = ReaderHandle::open(pinned_root, store, transport)
             .await
             .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
         let refreshed = reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
-        Ok(Self { reader, origin, as_of, refreshed, meter })
+        Ok(Self { reader, place, as_of, refreshed, meter })
     }
 
     /// What is fetched from now on is about another release.
@@ -213,10 +213,22 @@ impl VendorMetadata {
         destination: &Path,
         max_bytes: u64,
     ) -> Result<bool, Refusal> {
-        let url = format!("{}/deltas/{base}/{target}", self.origin.base);
+        let origin = match &self.place {
+            Place::Server(origin) => origin,
+            Place::Folder(path) => {
+                let (folder, base, target) = (ReleasesFolder::new(path.clone()), *base, *target);
+                let destination = destination.to_owned();
+                let copy = move || folder.copy_delta(&base, &target, &destination, max_bytes);
+                return tokio::task::spawn_blocking(copy)
+                    .await
+                    .unwrap_or_else(|error| Err(Refusal::new(ReasonCode::LocalFault, error.to_string())));
+            }
+            Place::Documents(_) => return Ok(false),
+        };
+        let url = format!("{}/deltas/{base}/{target}", origin.base);
         let mut tries = 0;
         loop {
-            match delta::fetch(&self.origin, &self.meter, &url, (destination, max_bytes)).await {
+            match delta::fetch(origin, &self.meter, &url, (destination, max_bytes)).await {
                 Err(refusal) if refusal.reason == ReasonCode::NetworkFailed && tries + 1 < MAX_TRIES => {
                     tries += 1;
                     tracing::info!(tries, "{refusal}");
@@ -226,6 +238,17 @@ impl VendorMetadata {
             }
         }
     }
+}
+
+fn over_network(origin: &Origin) -> Result<PacedTransport, Refusal> {
+    let (metadata, targets) =
+        (format!("{}/tuf/metadata", origin.base), format!("{}/tuf/targets", origin.base));
+    let mut transport = HttpTransport::new(origin.client.clone(), &metadata, &targets)
+        .map_err(|error| refusal(ReasonCode::NetworkFailed, &error))?;
+    if let Some(token) = origin.token.clone() {
+        transport = transport.with_bearer(Arc::new(move || Some(token.clone())));
+    }
+    Ok(PacedTransport::new(transport, Arc::clone(&origin.pace)))
 }
 
 /// The pause after so many tries.

@@ -1,9 +1,12 @@
 //! Where to fetch from, and with which credentials.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use reqwest::Client;
 use sealpost_repository::Pace;
+
+use super::documents::Documents;
 
 /// The agent API of a server.
 #[derive(Clone)]
@@ -22,4 +25,15 @@ impl std::fmt::Debug for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Origin").field("base", &self.base).finish_non_exhaustive()
     }
+}
+
+/// Where the vendor's metadata and downloads come from. What they are is decided by signatures alone, so one is as good as
+/// another.
+#[derive(Debug, Clone)]
+pub enum Place {
+    Server(Origin),
+    /// A folder with `metadata`, `targets` and `deltas`, which others write too.
+    Folder(PathBuf),
+    /// What came with an answer.
+    Documents(Documents),
 }

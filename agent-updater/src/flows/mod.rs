@@ -5,7 +5,9 @@
 //! [`context::Context`] and constructs none that a test would want to replace.
 //! Left out on purpose: decisions without side effects (`domain`), and choosing the real clock and disk (`app`).
 
+pub mod answers;
 pub mod audit;
+pub mod by_file;
 pub mod contact;
 pub mod context;
 pub mod cycle;

@@ -1,5 +1,5 @@
 //! What depends on the operating system: who may write a path, free disk space, what the machine says of itself,
-//! other processes, programs of the agent itself, local users, records on disk, and waiting for the network.
+//! other processes, programs of the agent itself, local users, records on disk, and waiting for the network or for a file.
 //! Linux first; Windows and macOS would follow here and in [`crate::slots`].
 //!
 //! Left out on purpose: durable writes, folders and locks, which are the same in every program (`sealpost-files`).
@@ -13,3 +13,4 @@ pub mod process;
 pub mod program;
 pub mod store;
 pub mod users;
+pub mod watch;

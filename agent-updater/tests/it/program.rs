@@ -194,7 +194,7 @@ fn the_status_ends_with_1_when_something_needs_a_person_and_with_0_when_nothing_
     );
     assert_eq!(text.matches("hook").count(), 2, "one line for hooks that are missing: {text}");
     let explained = said(&status(&["--hooks"]));
-    assert_eq!(explained.matches("hook:").count(), 4, "{explained}");
+    assert_eq!(explained.matches("hook:").count(), 5, "{explained}");
     fs::remove_file(home.join("products/acme/current")).unwrap();
     assert_eq!(codes(), (1, vec!["not_as_signed".to_owned()]));
     let text = said(&status(&[]));

@@ -141,6 +141,12 @@ impl SimulatedServer {
         Reply::content(serde_json::to_vec(&answer).unwrap())
     }
 
+    /// What it answers to a contact that came as a file.
+    pub(crate) fn by_file(&mut self, body: String) -> ContactAnswer {
+        drop(self.contact(body));
+        serde_json::from_slice(&self.answered.as_ref().unwrap().1).unwrap()
+    }
+
     fn contact(&mut self, body: String) -> Reply {
         self.contacts.push(body.clone());
         if let Some((asked, answer)) = &self.answered

@@ -107,13 +107,17 @@ pub enum Endpoint {
     ListMembers,
     /// List computers in a group, or take them from its list.
     ChangeMembers,
+    /// Answer the file of a computer without a network.
+    AnswerFile,
+    /// Bring a folder for such computers up to date.
+    SyncFolder,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 44] = [
+const TABLE: [Line; 46] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -168,6 +172,8 @@ const TABLE: [Line; 44] = [
     Line(Endpoint::ListGroups, Method::Get, "/api/v1/groups", Permission::ViewUpdates),
     Line(Endpoint::ListMembers, Method::Get, "/api/v1/groups/{name}/members", Permission::ViewUpdates),
     Line(Endpoint::ChangeMembers, Method::Post, "/api/v1/groups/{name}/members", Permission::DecideUpdates),
+    Line(Endpoint::AnswerFile, Method::Post, "/api/v1/folder/answer", Permission::ManageServer),
+    Line(Endpoint::SyncFolder, Method::Post, "/api/v1/folder/sync", Permission::ManageServer),
 ];
 
 impl Endpoint {

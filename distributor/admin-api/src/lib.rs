@@ -11,6 +11,7 @@ pub mod addresses;
 pub mod certificates;
 pub mod clients;
 pub mod endpoints;
+pub mod folder;
 pub mod groups;
 pub mod licenses;
 pub mod log;

@@ -21,11 +21,11 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeliveriesOf, DeltaReleases, Drifted,
-    Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById, KnownReleaseOf,
-    KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes,
-    NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases,
-    Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
+    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
+    KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks,
+    LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts,
+    Releases, Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -121,6 +121,7 @@ pub trait ReadStore:
     + Read<ClientByName>
     + Read<HolderById>
     + Read<ClientKey>
+    + Read<ClientSealingKey>
     + Read<SetupOf>
     + Read<ExplainClient>
     + Read<Recipients>

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sealpost_keys::PublicKey;
+use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::license_time::VendorStatement;
@@ -200,6 +200,14 @@ query! {
         /// The client.
         pub client_id: ClientId,
     } -> Option<PublicKey>, "read a client's key"
+}
+
+query! {
+    /// The key to which answers by file are sealed for a client.
+    ClientSealingKey {
+        /// The client.
+        pub client_id: ClientId,
+    } -> Option<SealingPublicKey>, "read a client's sealing key"
 }
 
 query! {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::activity_file::RotationLimits;
-use crate::config::{Settings, SyslogTarget};
+use crate::config::{Folder, Settings, SyslogTarget};
 use crate::home::Home;
 use crate::presence::ServerPresence;
 use crate::upstream::VendorUpstream;
@@ -19,6 +19,7 @@ pub(super) struct Reload {
     pub(super) upstream: Arc<VendorUpstream>,
     pub(super) logs: watch::Sender<RotationLimits>,
     pub(super) syslog: watch::Sender<Option<SyslogTarget>>,
+    pub(super) folders: watch::Sender<Option<Folder>>,
 }
 
 impl Reload {
@@ -33,6 +34,7 @@ impl Reload {
                 target.clone_from(&settings.syslog);
                 is_new
             });
+            self.folders.send_replace(settings.folder.clone());
         };
         self.presence.reload(&self.home, &self.started, others).await;
     }

@@ -28,6 +28,7 @@ use crate::authority::OnlineAuthority;
 use crate::config::{SyslogTarget, vendor_client};
 use crate::disks::FolderDisks;
 use crate::doors::{Serve, TlsDoors};
+use crate::folder::{self, Keeper};
 use crate::http::limits::RequestLimits;
 use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
@@ -36,8 +37,10 @@ use crate::ledger_check;
 use crate::ledger_marker;
 use crate::listeners;
 use crate::open_files;
+use crate::ports::by_file::FileAnswers;
 use crate::ports::clock::Clock;
 use crate::ports::doors::Doors;
+use crate::ports::folder::FolderDesk;
 use crate::ports::presence::Presence;
 use crate::ports::syslog::SyslogProgress;
 use crate::presence::{self, ServerPresence, StartedOn};
@@ -101,7 +104,9 @@ impl Server {
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();
-        let site = Site::new(site_parts(&opened, &presence, &push, &supervision, options.requests).await?);
+        let (desk, orders) = FolderDesk::open();
+        let site =
+            Site::new(site_parts(&opened, &presence, &push, &supervision, desk, options.requests).await?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
@@ -124,6 +129,10 @@ impl Server {
         });
         follow_ledger(&mut tasks, &opened, &push, log_limits);
         follow_to_syslog(&mut tasks, &opened, target, &site.parts.syslog);
+        let (folders, folder) = watch::channel(opened.settings.folder.clone());
+        let folder = Keeper::new(rooms(&opened, &site), folder, orders);
+        tasks
+            .schedule("the folder for computers without a network", Some(move || Arc::clone(&folder).keep()));
         let kept = Arc::clone(&presence);
         let pulling = Arc::clone(&opened.upstream);
         let pulls = (options.pulls == Pulls::Scheduled).then_some(move || Arc::clone(&pulling).keep());
@@ -141,6 +150,7 @@ impl Server {
             upstream,
             logs,
             syslog,
+            folders,
         };
         Ok(Self { address, push, tasks, supervision, doors, reload, opened })
     }
@@ -188,6 +198,17 @@ impl Server {
         let closed = opened.ledger.close().await.map_err(AppError::ledger);
         tasks.end().await;
         closed
+    }
+}
+
+/// What folders for computers without a network are brought up to date from.
+fn rooms(opened: &Opened, site: &Arc<Site>) -> folder::Rooms {
+    folder::Rooms {
+        answers: Arc::clone(site) as Arc<dyn FileAnswers>,
+        ledger: Arc::clone(&opened.ledger),
+        upstream: opened.upstream.clone(),
+        blobs: Arc::clone(&opened.blobs),
+        staging: Arc::clone(&opened.staging),
     }
 }
 
@@ -281,6 +302,7 @@ async fn site_parts(
     presence: &Arc<ServerPresence>,
     push: &Push,
     supervision: &Supervision,
+    folders: FolderDesk,
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
     let secret = ServerSecret::new(opened.home.read_secret()?);
@@ -307,6 +329,7 @@ async fn site_parts(
         supervision: supervision.clone(),
         disks: Arc::new(FolderDisks::of(&opened.home)),
         syslog: Arc::default(),
+        folders,
         limits,
     })
 }

@@ -10,6 +10,7 @@ mod certificate;
 mod clients;
 mod colors;
 mod config_file;
+mod folder;
 mod groups;
 mod init;
 mod ledger;
@@ -171,6 +172,15 @@ Examples:
   distributor --home /srv/sealpost storage clean"
     )]
     Storage(storage::Command),
+    /// Serve computers without a network, by files.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost folder answer pc-1.contact.json --out answers
+  distributor --home /srv/sealpost folder sync /media/stick"
+    )]
+    Folder(folder::Command),
     Log(log::Options),
     Backup(backup::BackupOptions),
     Restore(backup::RestoreOptions),
@@ -305,6 +315,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Certificate(command) => block_on(certificate::run(AdminApi::open(&reach)?, command)),
         Command::Address(command) => block_on(address::run(AdminApi::open(&reach)?, command)),
         Command::Storage(command) => block_on(storage::run(AdminApi::open(&reach)?, command)),
+        Command::Folder(command) => block_on(folder::run(AdminApi::open(&reach)?, command)),
         Command::Log(options) => block_on(log::run(reach, options)),
     }
 }

@@ -33,6 +33,15 @@ pub(super) struct Fragment {
     pub(super) storage: StorageFragment,
     #[serde(default)]
     pub(super) log: LogFragment,
+    #[serde(default)]
+    pub(super) folder: FolderFragment,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FolderFragment {
+    pub(super) path: Option<PathBuf>,
+    pub(super) every: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

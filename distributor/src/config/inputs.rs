@@ -34,6 +34,8 @@ pub(super) struct Merged {
     pub(super) log_file_mib: Option<Given<u32>>,
     pub(super) log_files: Option<Given<u32>>,
     pub(super) syslog: Option<Given<String>>,
+    pub(super) folder_path: Option<Given<PathBuf>>,
+    pub(super) folder_every: Option<Given<String>>,
 }
 
 impl Merged {
@@ -61,6 +63,8 @@ impl Merged {
         put(&mut self.log_file_mib, fragment.storage.log_file_mib, file);
         put(&mut self.log_files, fragment.storage.log_files, file);
         put(&mut self.syslog, fragment.log.syslog, file);
+        put(&mut self.folder_path, fragment.folder.path, file);
+        put(&mut self.folder_every, fragment.folder.every, file);
     }
 }
 

@@ -18,7 +18,7 @@ pub use self::changed::needs_a_restart;
 pub use self::port_hint::port_hint;
 pub use self::sample::sample;
 pub use self::settings::{
-    ConfigError, DEFAULT_PORT, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
+    ConfigError, DEFAULT_PORT, Folder, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
 };
 pub use self::syslog::{SyslogTarget, parse_syslog};
 pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_ca_ends, vendor_client};

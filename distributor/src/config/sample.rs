@@ -74,7 +74,13 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          [log]\n\
          # Where each entry of the log is sent besides, as syslog (RFC 5424) with JSON in it: tcp://HOST:PORT,\n\
          # udp://HOST:PORT or unix:/dev/log. It is not encrypted: send it to a relay on this computer or in its network.\n\
-         # syslog = \"\"\n",
+         # syslog = \"\"\n\
+         \n\
+         [folder]\n\
+         # A folder or share by which computers without a network are served. Whoever reads it can read the releases there,\n\
+         # licensed or not; answers only the computer that they are for.\n\
+         # path = \"/srv/share/sealpost\"\n\
+         # every = \"1m\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

@@ -19,6 +19,8 @@ pub const DEFAULT_PORT: u16 = 16770;
 const MIN_PULL_EVERY: Duration = Duration::from_secs(60);
 /// Longest time between pulls: a timestamp is good for 7 days by default, and an expired one stops all updates.
 const MAX_PULL_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often a folder is looked into; a look at one without news costs a few system calls for each computer.
+const FOLDER_EVERY: Duration = Duration::from_secs(60);
 /// Lease lifetimes that make sense, in days.
 const LEASE_DAYS: std::ops::RangeInclusive<u32> = 1..=366;
 
@@ -42,6 +44,16 @@ pub struct Settings {
     pub storage: Storage,
     /// Where the log goes besides.
     pub syslog: Option<SyslogTarget>,
+    /// The folder by which computers without a network are served.
+    pub folder: Option<Folder>,
+}
+
+/// A folder for computers without a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    pub path: PathBuf,
+    /// How often it is looked into.
+    pub every: Duration,
 }
 
 /// Where the admin's own certificate lies.
@@ -258,6 +270,11 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
     let vendor_ca = merged.vendor_ca.and_then(|given| checked(given, "vendor_ca", problems, whole_path));
     let syslog = or_default(merged.syslog, "log.syslog", problems, None, |text| parse_syslog(&text));
     let tls = own_tls(merged.tls_certificate, merged.tls_key, problems);
+    let every = or_default(merged.folder_every, "folder.every", problems, FOLDER_EVERY, |text| {
+        within(&text, Duration::from_secs(5), Duration::from_secs(24 * 3600))
+    });
+    let path = merged.folder_path.and_then(|given| checked(given, "folder.path", problems, whole_path));
+    let folder = path.map(|path| Folder { path, every });
     Some(Settings {
         vendor_url: vendor_url?,
         listen,
@@ -277,6 +294,7 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         tls,
         storage,
         syslog,
+        folder,
     })
 }
 

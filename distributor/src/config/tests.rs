@@ -27,7 +27,7 @@ fn the_sample_has_the_defaults_even_with_every_key_uncommented() {
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             // What has no default names a file that is not here.
-            Some(rest) if rest.contains("/etc/") => format!("{line}\n"),
+            Some(rest) if rest.contains("/etc/") || rest.contains("/srv/") => format!("{line}\n"),
             Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => {
                 format!("{rest}\n")
             }

@@ -72,6 +72,11 @@ impl ApiError {
     pub(crate) fn code(&self) -> ProblemCode {
         self.problem.code
     }
+
+    /// What is told, for who is answered by other means than HTTP.
+    pub(crate) fn into_problem(self) -> Problem {
+        self.problem
+    }
 }
 
 impl From<Problem> for ApiError {

@@ -96,6 +96,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ListGroups => bind(endpoint, admin::groups::list),
         Endpoint::ListMembers => bind(endpoint, admin::groups::members),
         Endpoint::ChangeMembers => bind(endpoint, admin::groups::change),
+        Endpoint::AnswerFile => bind(endpoint, admin::folder::answer),
+        Endpoint::SyncFolder => bind(endpoint, admin::folder::sync),
     }
 }
 

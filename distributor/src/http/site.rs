@@ -25,6 +25,7 @@ use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
+use crate::ports::folder::FolderDesk;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
 use crate::ports::syslog::SyslogProgress;
@@ -63,6 +64,8 @@ pub struct SiteParts {
     pub disks: Arc<dyn Disks>,
     /// How far the log has come on its way to syslog.
     pub syslog: Arc<SyslogProgress>,
+    /// Has folders for computers without a network brought up to date.
+    pub folders: FolderDesk,
     pub limits: RequestLimits,
 }
 

@@ -48,9 +48,10 @@ use crate::ports::authority::{AuthorityError, LicenseAuthority};
 use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
+use crate::ports::folder::FolderDesk;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
-use crate::ports::upstream::{MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
 /// Nothing was pulled, nobody answers, and it is always the same time.
@@ -63,6 +64,10 @@ impl Upstream for Nothing {
 
     fn metadata(&self, _: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         Ok(None)
+    }
+
+    fn listing(&self) -> Listing {
+        Listing::default()
     }
 
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
@@ -262,6 +267,7 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         supervision: Supervision::new(),
         disks: Arc::new(Nothing),
         syslog: Arc::default(),
+        folders: FolderDesk::open().0,
         limits,
     });
     (site, folder)

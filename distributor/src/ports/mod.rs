@@ -2,9 +2,11 @@
 
 pub mod authority;
 pub mod blobs;
+pub mod by_file;
 pub mod clock;
 pub mod disks;
 pub mod doors;
+pub mod folder;
 pub mod presence;
 pub mod staging;
 pub mod syslog;

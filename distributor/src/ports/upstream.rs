@@ -59,6 +59,15 @@ pub struct Missing {
     pub since: Option<Timestamp>,
 }
 
+/// What the current mirror holds: one whole generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The metadata files by their names, every root included.
+    pub metadata: Vec<String>,
+    /// The targets that the metadata lists.
+    pub targets: Vec<TargetEntry>,
+}
+
 /// Why a mirrored file cannot be given out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MirrorReadError {
@@ -80,6 +89,9 @@ pub trait Upstream: Send + Sync {
     /// # Errors
     /// [`MirrorReadError`]; damage is never taken for absence.
     fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError>;
+
+    /// What the current mirror holds; nothing before the first pull. In memory.
+    fn listing(&self) -> Listing;
 
     /// When each role of the mirrored metadata expires; nothing before the first pull. Reads the disk.
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError>;

@@ -49,7 +49,7 @@ use self::schedule::{PullHistory, due_at};
 use self::storage::Removal;
 use crate::config::Settings;
 use crate::home::Home;
-use crate::ports::upstream::{MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
+use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 
 pub use sealpost_repository::Pace;
 
@@ -227,6 +227,10 @@ impl Upstream for VendorUpstream {
 
     fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         self.context.mirror.read(file_name)
+    }
+
+    fn listing(&self) -> Listing {
+        self.context.mirror.listing()
     }
 
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {

@@ -6,6 +6,7 @@ mod admin;
 mod agent;
 mod auditor;
 mod backups;
+mod by_file;
 mod command_line;
 mod connections;
 mod edited;

@@ -230,6 +230,7 @@ impl Site {
             tls: None,
             storage: Storage::default(),
             syslog: None,
+            folder: None,
         };
         let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
         self.running = Some(Running { ledger, blobs, staging, upstream });

@@ -22,6 +22,7 @@ use sealpost_manifests::release::{AttachmentKind, PackageKind, ReleaseManifest, 
 use sealpost_manifests::setup::{ServerRole, SetupKind};
 use sealpost_manifests::text_code;
 use sealpost_manifests::trust::{KeyStatus, KeyUse};
+use sealpost_manifests::wire::by_file::FileRequest;
 use sealpost_manifests::wire::contact::{ContactAnswer, ContactRequest, DriftKind, Evidence, PostponedBy};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, proof};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -79,6 +80,24 @@ fn every_document_is_written_as_its_frozen_file() {
     assert_frozen_as("contact.v2.drift.json", &values::contact_with_drift());
     assert_frozen_as("contact.v2.rollout.json", &values::contact_of_rollout());
     assert_frozen_as("assignment.v2.postpone.json", &values::assignment_with_postpone());
+    assert_written(&values::contact_answer());
+    assert_written(&values::enrollment_answer());
+}
+
+/// As [`assert_frozen`], for documents with signed documents in them, which are compared as they are written.
+fn assert_written<T: Document>(value: &T) {
+    let text = document::write(value).unwrap();
+    let frozen = frozen(&format!("{}.v{}.json", T::TYPE, T::VERSION), &text);
+    assert_eq!(text, frozen, "the {} format changed", T::TYPE);
+    assert_eq!(document::write(&document::read::<T>(frozen.as_bytes()).unwrap()).unwrap(), frozen);
+}
+
+#[test]
+fn an_answer_by_file_holds_no_access_token() {
+    assert!(!document::write(&values::contact_answer()).unwrap().contains("never in a file"));
+    let answer = values::contact_answer().into_answer();
+    assert!(answer.access_token.is_empty() && answer.token_valid_secs == 0);
+    assert!(values::enrollment_answer().answer().access_token.is_empty());
 }
 
 /// A body that is sent over the wire, without a signature of its own: the same rule as for documents.
@@ -100,6 +119,7 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         proof: Some(proof(&code, &signed.document)),
     };
     assert_wire("enroll-request", &request);
+    assert_wire("file-request-enroll", &FileRequest::Enroll(Box::new(request)));
     let answer = EnrollAnswer {
         enrolled: signed.clone(),
         grants: vec![signed.clone()],
@@ -111,7 +131,9 @@ fn every_wire_body_is_written_as_its_frozen_file() {
     let evidence = Evidence { lease: signed.clone(), assignment: Some(signed.clone()), witness: None };
     let request = ContactRequest { client_id, contact: signed.clone(), evidence: None };
     assert_wire("contact-request-quiet", &request);
-    assert_wire("contact-request-full", &ContactRequest { evidence: Some(evidence), ..request });
+    let request = ContactRequest { evidence: Some(evidence), ..request };
+    assert_wire("contact-request-full", &request);
+    assert_wire("file-request-contact", &FileRequest::Contact(Box::new(request)));
     let quiet = ContactAnswer {
         grants: Vec::new(),
         lease: None,

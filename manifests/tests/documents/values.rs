@@ -8,6 +8,7 @@ use sealpost_keys::note::SignedNote;
 use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment, Postpone, Start, Urgency, Why};
 use sealpost_manifests::channels::{ChannelsDocument, Withdrawn};
+use sealpost_manifests::contact_answer::{ContactFileAnswer, EnrollmentFileAnswer};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration, RegistrationReason};
@@ -16,7 +17,7 @@ use sealpost_manifests::ids::{
     RequestId, SerialNumber, ServerId, Tag,
 };
 use sealpost_manifests::lease::{Entitlement, Lease};
-use sealpost_manifests::log::LogHead;
+use sealpost_manifests::log::{ConsistencyProof, LogHead};
 use sealpost_manifests::order::{Epoch, HighestOrders, Order, Signer};
 use sealpost_manifests::release::{
     Attachment, AttachmentKind, Blob, FileEntry, FileKind, PackageKind, Payload, ReleaseId, ReleaseManifest,
@@ -29,9 +30,10 @@ use sealpost_manifests::trust::{
 };
 use sealpost_manifests::version::{ReleaseCounter, Revision, Version};
 use sealpost_manifests::wire::contact::{
-    Contact, Drift, DriftKind, InstalledPackage, Postponed, PostponedBy,
+    Contact, ContactAnswer, Drift, DriftKind, InstalledPackage, Postponed, PostponedBy,
 };
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 
@@ -426,5 +428,42 @@ pub(crate) fn server_list() -> ServerList {
         sequence: 3,
         issued_at: signed_at(),
         servers: vec![way, before],
+    }
+}
+
+pub(crate) fn contact_answer() -> ContactFileAnswer {
+    let (signed, contact) = (golden_signed(), contact());
+    let answer = ContactAnswer {
+        grants: vec![signed.clone()],
+        lease: Some(signed.clone()),
+        assignment: Some(signed.clone()),
+        server_list: Some(signed),
+        checkpoint: Some(golden_note()),
+        consistency: Some(ConsistencyProof::new(vec![digest("left"), digest("right")]).unwrap()),
+        receipt: Some("receipt".to_owned()),
+        access_token: "never in a file".to_owned(),
+        token_valid_secs: 900,
+        acknowledged_report: 6,
+        notice: Some("two computers use this identity".to_owned()),
+    };
+    ContactFileAnswer {
+        refused: Some(Problem::new(ProblemCode::NoSeatFree, "all 10 seats are taken", "buy more")),
+        ..ContactFileAnswer::of(&contact, answer, time("2026-11-20T08:00:00Z"))
+    }
+}
+
+pub(crate) fn enrollment_answer() -> EnrollmentFileAnswer {
+    let (signed, enrolled) = (golden_signed(), enrolled());
+    let one = |name: &str| [(name.to_owned(), "{}".to_owned())].into();
+    EnrollmentFileAnswer {
+        server_id: enrolled.server_id,
+        computer_name: enrolled.computer_name,
+        client_key: enrolled.client_key,
+        issued_at: enrolled.enrolled_at,
+        enrolled: signed.clone(),
+        grants: vec![signed.clone()],
+        log_key: signed,
+        metadata: one("1.root.json"),
+        targets: one(&format!("{}.trust.json", digest("trust"))),
     }
 }

@@ -46,6 +46,9 @@ fn samples() -> Vec<Sample> {
         sample(&values::enrolled()),
         sample(&values::server_list()),
         sample(&values::contact_of_rollout()),
+        sample(&values::contact_with_drift()),
+        sample(&values::contact_answer()),
+        sample(&values::enrollment_answer()),
         frozen::<LogKeyCertificate>(),
         frozen::<LogProof>(),
     ]
@@ -109,7 +112,7 @@ fn a_document_of_a_later_version_is_refused_as_newer() {
 }
 
 /// Objects whose fields are data: a field of one of these is an entry, so that it has to be a good one.
-const TABLES: &[&str] = &["channels", "encodings", "highest", "used"];
+const TABLES: &[&str] = &["channels", "encodings", "highest", "metadata", "targets", "used"];
 
 /// A newer program may add an optional field to any object.
 #[test]

@@ -1,5 +1,6 @@
 //! The real programs, end to end: what people do with them, and what goes wrong.
 
+mod by_file;
 mod clamav;
 mod clocks;
 mod downloads;

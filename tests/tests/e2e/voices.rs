@@ -94,7 +94,10 @@ fn vendor_server_and_agent_whose_standard_error_takes_nothing_publish_serve_and_
         let named = ["release", folder, "--package", "scanner", "--version", version];
         let release = [&named[..], &["--kind", "program", "--channel", "stable", "--new-package"]].concat();
         unheard(command(programs, "publisher", vendor.home(), &release))?;
-        for step in [vec!["pull"], vec!["updates", "approve", &format!("scanner:{version}"), "--yes", "--strategy", "everyone-now"]] {
+        for step in [
+            vec!["pull"],
+            vec!["updates", "approve", &format!("scanner:{version}"), "--yes", "--strategy", "everyone-now"],
+        ] {
             unheard(command(programs, "distributor", site.home(), &step))?;
         }
         unheard(command(programs, "agent-updater", computer.home(), &["check"]))?;

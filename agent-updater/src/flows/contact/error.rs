@@ -21,6 +21,9 @@ pub enum ContactError {
     Random(#[from] KeyError),
     #[error(transparent)]
     Interrupted(#[from] WaitInterrupted),
+    /// A file is not the answer to the contact that waits, or is none. Nothing was changed by it.
+    #[error("{0}")]
+    NotTaken(String),
     /// Every address failed or refused; `refused` is the code of the last refusal, and `is_unknown_ca` says whether one
     /// presented no pinned CA.
     #[error("no server answered: {}", failures.join("; "))]

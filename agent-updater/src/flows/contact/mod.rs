@@ -40,4 +40,4 @@ mod run;
 mod send;
 
 pub use error::ContactError;
-pub(super) use run::contact;
+pub(super) use run::{Answered, contact, outstanding, take};

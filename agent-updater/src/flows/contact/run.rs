@@ -6,10 +6,11 @@ use sealpost_manifests::wire::contact::{ContactAnswer, MAX_RECEIPT_BYTES};
 
 use crate::flows::context::{Context, Host};
 use crate::flows::drift::Found;
+use crate::flows::origin::Reads;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
-use crate::records::server::{ContactState, ServerRecords};
+use crate::records::server::{ContactState, OutstandingContact, ServerRecords};
 use crate::server::{Access, AccessToken, Endpoint};
 use crate::spool::Spool;
 
@@ -25,8 +26,8 @@ const MAX_TOKEN_SECS: u32 = 24 * 60 * 60;
 
 #[derive(Debug)]
 pub(in crate::flows) struct Answered {
-    /// `None` if the server gave no token that can be used.
-    pub(in crate::flows) access: Option<Access>,
+    /// `None` if the server gave no token that can be used, or no folder of releases is known.
+    pub(in crate::flows) access: Option<Reads>,
     /// Whether it was an earlier contact, sent again: then reports that were added since are not in it.
     pub(in crate::flows) was_retry: bool,
     /// What of the answer was refused, and what the server wants a person to know.
@@ -45,33 +46,64 @@ pub(in crate::flows) fn contact(
     found: &[Found],
 ) -> Result<Answered, ContactError> {
     let host = &context.host;
-    let server_id = holdings.identity.server_id.clone();
-    let records = ServerRecords::of(&host.home, &server_id);
-    let mut state = records.contact_state()?;
-    let (outstanding, was_retry) = match state.outstanding.clone() {
-        Some(outstanding) => (outstanding, true),
-        None => {
-            let reports = spool.batch(records.acknowledged_report());
-            let outstanding = new_contact(host, holdings, progress, &state, reports, found)?;
-            state.outstanding = Some(outstanding.clone());
-            records.save_contact_state(&state)?;
-            (outstanding, false)
-        }
-    };
+    let (outstanding, was_retry) = outstanding(host, holdings, progress, spool, found)?;
     let (way, answer) = send(context, holdings, progress, &outstanding)?;
     progress.standing.answered_by = Some(way.entry);
-    let mut notices = accept(host, records, &answer, holdings, progress)?;
-    notices.extend(answer.notice.as_deref().map(bounded_notice));
-    progress.save(&host.home)?;
-    acknowledge(records, spool, answer.acknowledged_report)?;
-    let receipt = bounded_receipt(&answer);
-    let state = ContactState { previous: Some(outstanding.next), receipt, outstanding: None };
-    records.save_contact_state(&state)?;
-    let access = access(host, way.endpoint, &answer);
+    let mut notices = take(host, holdings, progress, spool, outstanding, &answer)?;
+    let access = access(host, way.endpoint, &answer).map(Reads::Server);
     if access.is_none() {
         notices.push("the server gave no access token that can be used".to_owned());
     }
     Ok(Answered { access, was_retry, notices })
+}
+
+/// The contact that waits for its answer; one is made if none does. It is on disk at return, and is the same until it is
+/// answered, whatever carries it. `true` if it waited before.
+///
+/// # Errors
+/// [`ContactError`].
+pub(in crate::flows) fn outstanding(
+    host: &Host,
+    holdings: &Holdings,
+    progress: &Progress,
+    spool: &Spool,
+    found: &[Found],
+) -> Result<(OutstandingContact, bool), ContactError> {
+    let records = ServerRecords::of(&host.home, &holdings.identity.server_id);
+    let mut state = records.contact_state()?;
+    if let Some(outstanding) = state.outstanding {
+        return Ok((outstanding, true));
+    }
+    let reports = spool.batch(records.acknowledged_report());
+    let outstanding = new_contact(host, holdings, progress, &state, reports, found)?;
+    state.outstanding = Some(outstanding.clone());
+    records.save_contact_state(&state)?;
+    Ok((outstanding, false))
+}
+
+/// Takes the answer to the contact that waits: its parts are on disk before the nonce moves on. Answers what was refused of
+/// it, and what the server wants a person to know.
+///
+/// # Errors
+/// [`ContactError`].
+pub(in crate::flows) fn take(
+    host: &Host,
+    holdings: &mut Holdings,
+    progress: &mut Progress,
+    spool: &mut Spool,
+    outstanding: OutstandingContact,
+    answer: &ContactAnswer,
+) -> Result<Vec<String>, ContactError> {
+    let server_id = holdings.identity.server_id.clone();
+    let records = ServerRecords::of(&host.home, &server_id);
+    let mut notices = accept(host, records, answer, holdings, progress)?;
+    notices.extend(answer.notice.as_deref().map(bounded_notice));
+    progress.save(&host.home)?;
+    acknowledge(records, spool, answer.acknowledged_report)?;
+    let receipt = bounded_receipt(answer);
+    let state = ContactState { previous: Some(outstanding.next), receipt, outstanding: None };
+    records.save_contact_state(&state)?;
+    Ok(notices)
 }
 
 fn access(host: &Host, endpoint: Endpoint, answer: &ContactAnswer) -> Option<Access> {

@@ -9,12 +9,11 @@ use sealpost_manifests::wire::report::ReasonCode;
 use crate::domain::release::Refusal;
 use crate::download::{VendorMetadata, interrupted};
 use crate::flows::context::{Context, Host};
-use crate::flows::origin::origin_of;
+use crate::flows::origin::Reads;
 use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
 use crate::records::root;
 use crate::records::server::ServerRecords;
-use crate::server::Access;
 
 /// How far apart two clocks may be that are both right: a server's that is a little ahead raises the floor above this
 /// computer's at each contact, and that is nothing to ask the vendor about.
@@ -28,7 +27,7 @@ pub(super) fn open(
     context: &Context,
     holdings: &mut Holdings,
     progress: &mut Progress,
-    access: &Access,
+    access: &Reads,
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
@@ -49,7 +48,7 @@ pub(super) fn correct_time(
     context: &Context,
     holdings: &Holdings,
     progress: &mut Progress,
-    access: &Access,
+    access: &Reads,
 ) -> bool {
     let host = &context.host;
     let (now, before) = (host.now(), progress.computer.floors.license());
@@ -74,17 +73,13 @@ fn vouched(
     context: &Context,
     holdings: &Holdings,
     progress: &Progress,
-    access: &Access,
+    access: &Reads,
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
     let root = pinned_root(context, holdings)?;
-    // A client of its own, because the metadata is read on another thread.
-    let enrollment = &holdings.enrollment;
-    let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
-    let endpoint = access.endpoint.again(&times).map_err(|error| local(with_causes(&error)))?;
-    let origin = origin_of(context, &endpoint, &access.token);
-    let opened = VendorMetadata::open(root, host.home.tuf(), origin, as_of);
+    let place = access.place(context, holdings, progress).map_err(local)?;
+    let opened = VendorMetadata::open(root, host.home.tuf(), place, as_of);
     context.network.wait(opened).map_err(interrupted)?
 }
 

@@ -16,4 +16,4 @@ mod withdrawn;
 pub use crate::flows::start_again::Starts;
 pub(in crate::flows) use decide::decision;
 pub use round::Repairs;
-pub use run::{CycleResult, run, run_with_repairs};
+pub use run::{CycleResult, run, run_with_answer, run_with_repairs};

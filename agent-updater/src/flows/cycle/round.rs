@@ -17,13 +17,13 @@ use crate::download::{NetworkSource, VendorMetadata};
 use crate::flows::context::{Context, Host};
 use crate::flows::install::{ChangeEnd, Engine, EngineError, NotNow, Terms, declines};
 use crate::flows::linked;
+use crate::flows::origin::Reads;
 use crate::flows::retention::collect_downloads;
 use crate::platform::store::StoreError;
 use crate::records::computer::Told;
 use crate::records::holdings::Holdings;
 use crate::records::packages;
 use crate::records::progress::Progress;
-use crate::server::Access;
 use crate::spool::{Spool, Subject};
 
 use super::decide::decision;
@@ -46,7 +46,7 @@ pub(super) struct Round<'r> {
     pub(super) holdings: Holdings,
     pub(super) progress: &'r mut Progress,
     pub(super) spool: &'r mut Spool,
-    pub(super) access: &'r Access,
+    pub(super) access: &'r Reads,
     pub(super) repairs: &'r Repairs,
     /// Opened by the first release that needs it.
     pub(super) metadata: Option<VendorMetadata>,

@@ -1,5 +1,6 @@
 //! The flow of a cycle; see [`super`].
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,10 +8,12 @@ use sealpost_files::with_causes;
 
 use crate::control::{Answer, AnswerCode};
 use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
-use crate::flows::contact::{ContactError, contact};
+use crate::flows::by_file::{Carrier, News, enroll_by_folder, exchange};
+use crate::flows::contact::ContactError;
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::drift::{self, Found, Keep};
 use crate::flows::install::Engine;
+use crate::flows::origin::Reads;
 use crate::flows::self_update::contacted;
 use crate::flows::self_update::settle::{call_off_for_site, settle};
 use crate::flows::start_again::{Starts, next_try, start_again};
@@ -91,6 +94,28 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
         Err(error @ HomeError::Busy(_)) => return busy(host, with_causes(&error)),
         Err(error) => return failed(host, with_causes(&error)),
     };
+    let carrier = match host.settings.folder.clone() {
+        Some(folder) => Carrier::Folder(folder),
+        None => Carrier::Network,
+    };
+    run_locked(context, repairs, starts, carrier)
+}
+
+/// A cycle whose contact was answered by a file that a person brings. Waits for a cycle that is at work.
+pub fn run_with_answer(context: &Context, answer: Vec<u8>, releases: Option<PathBuf>) -> CycleResult {
+    let host = &context.host;
+    let lock = host.home.prepare().and_then(|()| host.home.wait_for_cycle());
+    let _lock = match lock {
+        Ok(lock) => lock,
+        Err(error) => return failed(host, with_causes(&error)),
+    };
+    let carrier = Carrier::Person { answer: Some(answer), releases };
+    run_locked(context, &Repairs::new(), Starts::Due, carrier)
+}
+
+/// The cycle, for who holds its lock.
+fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier: Carrier) -> CycleResult {
+    let host = &context.host;
     let mut problems = Problems::default();
     let mut spool = match reports::open(host) {
         Ok(spool) => spool,
@@ -104,6 +129,13 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
     if let Err(error) = settle(host, &mut spool) {
         problems.add(format!("the end of a trial of the agent could not be noted: {}", with_causes(&error)));
     }
+    // One file at a time lies in the folder: an enrollment that waits goes before contacts.
+    let enrolls = match &carrier {
+        Carrier::Folder(folder) => {
+            enroll_by_folder(context, folder).inspect_err(|why| problems.add(why.clone()))
+        }
+        Carrier::Network | Carrier::Person { .. } => Ok(()),
+    };
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,
         Err(error) => return CycleResult { has_tried_starts, ..failed(host, with_causes(&error)) },
@@ -114,19 +146,33 @@ pub fn run_with_repairs(context: &Context, repairs: &Repairs, starts: Starts) ->
         let now = progress.license_time(host.now());
         progress.computer.failing.values_mut().for_each(|failing| *failing = failing.due(now));
     }
-    rounds(context, repairs, &mut progress, &mut spool, &mut problems);
+    if enrolls.is_ok() {
+        rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems);
+    }
     // Also when the server did not answer.
     problems.add_not_started(host);
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
     let is_anything_assigned = assignment.is_some_and(|assignment| !assignment.packages.is_empty());
     retention::collect(host, assignment);
-    let next = match context.network.is_contact_due() {
-        true => host.now(),
-        false => due(host, &progress, holdings.as_ref()),
+    let next = match (context.network.is_contact_due(), &carrier) {
+        (true, _) => host.now(),
+        (false, Carrier::Network) => due(host, &progress, holdings.as_ref()),
+        // A look is no contact: the next one is due when the last answer said so.
+        (false, _) => progress.standing.next_contact.unwrap_or_else(|| host.now()),
     };
+    if !matches!(carrier, Carrier::Network) {
+        progress.standing.next_contact = Some(next);
+    }
     let next = next_try(host).map_or(next, |again| next.min(again));
-    progress.standing.next_contact = Some(next);
+    let next = match &carrier {
+        Carrier::Network => {
+            progress.standing.next_contact = Some(next);
+            next
+        }
+        Carrier::Folder(folder) => next_look(host.now(), next, folder.poll),
+        Carrier::Person { .. } => next,
+    };
     update_gate(host, &mut progress, holdings.as_ref(), &mut problems);
     if let Err(error) = progress.save(&host.home) {
         problems.add(with_causes(&error));
@@ -145,6 +191,13 @@ fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>) -> Timesta
     let opens_at =
         wanted.filter_map(|wanted| decision(host, wanted, holdings, progress).ok()?.changes_at()).min();
     opens_at.map_or(next, |opens_at| at_opening(next, opens_at, seed))
+}
+
+/// When the folder is looked into again, at the latest: what is due already waits there for its answer.
+fn next_look(now: Timestamp, next: Timestamp, poll: Duration) -> Timestamp {
+    let poll = SignedDuration::try_from(poll).unwrap_or(SignedDuration::MAX);
+    let look = now.saturating_add(poll).unwrap_or(Timestamp::MAX);
+    if next <= now { look } else { next.min(look) }
 }
 
 /// Another process holds the lock.
@@ -174,6 +227,7 @@ fn failed(host: &Host, problem: String) -> CycleResult {
 
 fn rounds(
     context: &Context,
+    carrier: &mut Carrier,
     repairs: &Repairs,
     progress: &mut Progress,
     spool: &mut Spool,
@@ -184,6 +238,7 @@ fn rounds(
     // What a look found, as long as nothing was changed since: each walks the folders of every product.
     let mut looked: Option<Vec<Found>> = None;
     let (mut done, mut interruptions) = (0, 0);
+    let mut news = News::No;
     while done < MAX_ROUNDS {
         let next = Duration::from_secs(u64::from(host.settings.cadence.licensed_secs));
         context.network.begin_contact(next.max(LEAST_DOWNLOAD_TIME));
@@ -209,11 +264,13 @@ fn rounds(
                 }
             },
         };
-        let answered = match contact(context, &mut holdings, progress, spool, found) {
-            Ok(answered) => answered,
+        let answered = match exchange(context, carrier, &mut holdings, progress, spool, found, news) {
+            Ok(Some(answered)) => answered,
+            // The contact lies there, or none is due.
+            Ok(None) => break,
             // The server did not fail: contact is neither good nor lost.
-            Err(ContactError::Interrupted(error)) => {
-                problems.add(error.to_string());
+            Err(error @ (ContactError::Interrupted(_) | ContactError::NotTaken(_))) => {
+                problems.add(with_causes(&error));
                 return;
             }
             Err(error) => {
@@ -228,7 +285,7 @@ fn rounds(
                 return;
             }
         };
-        if let Some(access) = &answered.access {
+        if let Some(Reads::Server(access)) = &answered.access {
             context.access.send_replace(Some(access.clone()));
         }
         if let Some(access) = &answered.access
@@ -282,6 +339,9 @@ fn rounds(
         });
         if has_tried {
             looked = None;
+        }
+        if has_tried || !spool.is_empty() {
+            news = News::Yes;
         }
         if let Err(error) = progress.save(&host.home) {
             problems.add(with_causes(&error));

@@ -27,7 +27,7 @@ use crate::flows::self_update::contacted;
 use crate::home::HomeError;
 use crate::ports::{CONTROL_BEGINS, CYCLE_BEGINS, Killed};
 
-use super::wakes::keep_listening;
+use super::wakes::{keep_listening, watch_folder};
 
 /// Upper bound on requests that wait while a cycle runs.
 const MAX_WAITING_REQUESTS: usize = 8;
@@ -131,8 +131,14 @@ pub async fn run(
     let mut control = open_control(&context.host, &requests_in, &supervision)?;
     let (wake, wakes) = mpsc::channel(1);
     let access = context.access.subscribe();
-    let listen = move || keep_listening(access.clone(), wake.clone());
+    let told = wake.clone();
+    let listen = move || keep_listening(access.clone(), told.clone());
     let waker = tokio::spawn(supervision.started_again("the wake stream", listen));
+    let watcher = context.host.settings.folder.clone().map(|folder| {
+        let home = home.clone();
+        let watch = move || watch_folder(home.clone(), folder.clone(), wake.clone());
+        tokio::spawn(supervision.started_again("the watch of the folder", watch))
+    });
     notify::ready();
     print_running();
 
@@ -214,6 +220,9 @@ pub async fn run(
     }
     control.abort();
     waker.abort();
+    if let Some(watcher) = watcher {
+        watcher.abort();
+    }
     let _ = std::fs::remove_file(home.socket());
     let end = result?;
     Ok((context, end))

@@ -9,10 +9,12 @@
 
 mod answer;
 mod before;
+mod by_file;
 mod error;
 mod inputs;
 mod keep;
 mod run;
 
+pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
 pub use error::EnrollError;
 pub use run::{EnrolledAs, OtherName, enroll};

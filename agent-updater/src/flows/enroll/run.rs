@@ -9,7 +9,7 @@ use sealpost_manifests::setup::{SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 
 use crate::domain::floors::Floors;
-use crate::download::{Origin, VendorMetadata};
+use crate::download::{Place, VendorMetadata};
 use crate::flows::context::Context;
 use crate::flows::origin::origin_of;
 use crate::home::Home;
@@ -123,7 +123,7 @@ fn enroll_with(
         let refused = |why: String| EnrollError::Answer { server: endpoint.address().to_owned(), why };
         let token = AccessToken::new(&answer.access_token)
             .ok_or_else(|| refused("its access token cannot be used".to_owned()))?;
-        let trust = read_trust(context, root, origin_of(context, &reader, &token))?;
+        let trust = read_trust(context, root, Place::Server(origin_of(context, &reader, &token)))?;
         let accepted = judge_answer(server, applicant, &answer, &trust).map_err(refused)?;
         return Ok((accepted, trust));
     }
@@ -131,14 +131,14 @@ fn enroll_with(
 }
 
 /// The vendor's trust document, verified through the metadata.
-fn read_trust(context: &Context, root: &[u8], origin: Origin) -> Result<String, EnrollError> {
+pub(super) fn read_trust(context: &Context, root: &[u8], place: Place) -> Result<String, EnrollError> {
     let host = &context.host;
     // Nobody has signed yet how fresh the metadata is, and an earlier floor may be what enrolling is to repair. The
     // pinned server judges freshness; the metadata is verified all the same, versions never go back, and nothing is
     // installed before an assignment names a time.
     let as_of = Timestamp::UNIX_EPOCH;
     let read = async {
-        let metadata = VendorMetadata::open(root.to_vec(), host.home.tuf(), origin, as_of).await?;
+        let metadata = VendorMetadata::open(root.to_vec(), host.home.tuf(), place, as_of).await?;
         metadata.trust().await
     };
     context.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Metadata)
@@ -146,7 +146,7 @@ fn read_trust(context: &Context, root: &[u8], origin: Origin) -> Result<String, 
 
 /// Refuses a setup file of a server that knows this computer by another name: a seat that was named once is never freed,
 /// so the mistake of copying the wrong file would cost one for good.
-fn ensure_same_name(
+pub(super) fn ensure_same_name(
     home: &Home,
     setup: &SetupFile,
     path: &Path,
@@ -168,7 +168,7 @@ fn ensure_same_name(
 }
 
 /// What a person should know about servers that this computer was enrolled with before.
-fn other_servers(context: &Context, enrolled: &ServerId) -> Option<String> {
+pub(super) fn other_servers(context: &Context, enrolled: &ServerId) -> Option<String> {
     let known = servers::load(&context.host.home).unwrap_or_default();
     let others: Vec<&str> = known.iter().filter(|server| *server != enrolled).map(ServerId::as_str).collect();
     (!others.is_empty()).then(|| {

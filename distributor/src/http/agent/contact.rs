@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use sealpost_keys::note::SignedNote;
 use sealpost_manifests::document::Document;
 use sealpost_manifests::ids::{ClientId, ComputerName};
@@ -34,7 +35,32 @@ pub(crate) async fn contact(
 ) -> Result<Json<ContactAnswer>, ApiError> {
     let (contact, shown) = verified(&site, &request).await?;
     asker.has_shown(&site).await?;
-    let now = site.now();
+    let (client_id, now) = (contact.client_id.clone(), site.now());
+    let answered = answered(&site, contact, shown, now).await?;
+    // The same contact once more can be somebody else's who has seen it.
+    let origin = if answered.retry { TokenOrigin::Repeated } else { TokenOrigin::First };
+    if origin == TokenOrigin::First {
+        asker.is_accepted(client_id.as_str());
+    }
+    let access_token = access_token(&site, &client_id, origin, now)?;
+    Ok(Json(ContactAnswer { access_token, token_valid_secs: TOKEN_VALID_SECS, ..answered.answer }))
+}
+
+/// What every door answers to a contact.
+pub(super) struct Answered {
+    /// Without a right to read: that is for who asks over the network.
+    pub(super) answer: ContactAnswer,
+    /// Whether the same contact was answered before.
+    pub(super) retry: bool,
+}
+
+/// Answers a verified contact, after the ledger has it on disk. The one way to an answer, whatever the contact came by.
+pub(super) async fn answered(
+    site: &Site,
+    contact: Contact,
+    shown: Option<Shown>,
+    now: Timestamp,
+) -> Result<Answered, ApiError> {
     let cost = cost(contact.reports.len(), contact.drift.len());
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
     let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
@@ -42,38 +68,34 @@ pub(crate) async fn contact(
     let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown, head }).await;
     let outcome = match answered {
         Ok(outcome) => outcome,
-        Err(error) => return Err(ApiError::from(error).about(name_of(&site, &client_id).await)),
+        Err(error) => return Err(ApiError::from(error).about(name_of(site, &client_id).await)),
     };
-    // The same contact once more can be somebody else's who has seen it.
-    let origin = if outcome.retry { TokenOrigin::Repeated } else { TokenOrigin::First };
-    if origin == TokenOrigin::First {
-        asker.is_accepted(client_id.as_str());
-    }
     let (checkpoint, consistency) = match &outcome.lease {
-        Some(lease) => witness(&site, lease, outcome.held_head).await?,
+        Some(lease) => witness(site, lease, outcome.held_head).await?,
         None => (None, None),
     };
     if outcome.server_list.is_none() {
         site.parts.presence.list_is_known();
     }
     tracing::debug!(client = %outcome.name, retry = outcome.retry, "answered a contact");
-    Ok(Json(ContactAnswer {
+    let answer = ContactAnswer {
         grants: outcome.grants,
-        lease: outcome.lease.map(|lease| sign(&site, &lease)).transpose()?,
-        assignment: outcome.assignment.map(|assignment| sign(&site, &assignment)).transpose()?,
-        server_list: outcome.server_list.map(|list| sign(&site, &list)).transpose()?,
+        lease: outcome.lease.map(|lease| sign(site, &lease)).transpose()?,
+        assignment: outcome.assignment.map(|assignment| sign(site, &assignment)).transpose()?,
+        server_list: outcome.server_list.map(|list| sign(site, &list)).transpose()?,
         checkpoint,
         consistency,
         receipt: Some(site.parts.receipts.issue(&client_id, &nonce, &outcome.receipt)),
-        access_token: access_token(&site, &client_id, origin, now)?,
-        token_valid_secs: TOKEN_VALID_SECS,
+        access_token: String::new(),
+        token_valid_secs: 0,
         acknowledged_report: outcome.acknowledged_report,
         notice: outcome.notice,
-    }))
+    };
+    Ok(Answered { answer, retry: outcome.retry })
 }
 
 /// The name of a client that is known here, for the log.
-async fn name_of(site: &Site, client_id: &ClientId) -> Option<ComputerName> {
+pub(super) async fn name_of(site: &Site, client_id: &ClientId) -> Option<ComputerName> {
     let holder = site.parts.ledger.query(HolderById { client_id: client_id.clone() }).await;
     holder.ok().flatten().map(|row| row.name)
 }
@@ -118,7 +140,10 @@ fn too_often(wait_secs: i64) -> ApiError {
 
 /// The client's own key signed it, for this server, within the bounds. A client that the ledger does not know is known
 /// by the lease that it shows.
-async fn verified(site: &Site, request: &ContactRequest) -> Result<(Contact, Option<Shown>), ApiError> {
+pub(super) async fn verified(
+    site: &Site,
+    request: &ContactRequest,
+) -> Result<(Contact, Option<Shown>), ApiError> {
     let known = site.parts.ledger.client_key(&request.client_id).await?;
     let documents = match &request.evidence {
         Some(evidence) => Some(evidence::verified(site, &request.client_id, known.as_ref(), evidence)?),

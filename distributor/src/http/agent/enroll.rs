@@ -30,31 +30,52 @@ pub(crate) async fn enroll(
     Extension(asker): Extension<Asker>,
     JsonBody(request): JsonBody<EnrollRequest>,
 ) -> Result<Json<EnrollAnswer>, ApiError> {
+    answered(&site, &peer, Some(&asker), &request).await.map(|answered| Json(answered.answer))
+}
+
+/// What every door answers to an enrollment.
+pub(super) struct Answered {
+    pub(super) answer: EnrollAnswer,
+    /// What was proven to come from the computer, for who seals the answer.
+    pub(super) enrollment: Enrollment,
+}
+
+/// Answers an enrollment, and counts a wrong one. `asker` is its place of work, if it came over the network.
+pub(super) async fn answered(
+    site: &Site,
+    peer: &Peer,
+    asker: Option<&Asker>,
+    request: &EnrollRequest,
+) -> Result<Answered, ApiError> {
     let now = site.now();
-    let answer = answer(&site, &peer, &asker, &request, now).await;
+    let answer = answer(site, peer, asker, request, now).await;
     if let Err(error) = &answer
         && is_a_guess(error.code())
     {
         // Only now: nobody guesses a code, and a stranger behind the same address must not keep a computer out.
-        if let Some(wait) = site.failed_enrollments.must_wait(&peer, now) {
+        if let Some(wait) = site.failed_enrollments.must_wait(peer, now) {
             return Err(too_many_failures(wait));
         }
-        site.failed_enrollments.note(&peer, now);
+        site.failed_enrollments.note(peer, now);
     }
-    answer.map(Json)
+    answer
 }
 
 async fn answer(
     site: &Site,
     peer: &Peer,
-    asker: &Asker,
+    asker: Option<&Asker>,
     request: &EnrollRequest,
     now: Timestamp,
-) -> Result<EnrollAnswer, ApiError> {
+) -> Result<Answered, ApiError> {
     let enrollment = verified(site, request)?;
     let proven = proven(site, request, &enrollment).await?;
     match (&proven, site.failed_enrollments.must_wait(peer, now)) {
-        (Some(_), _) => asker.has_shown(site).await?,
+        (Some(_), _) => {
+            if let Some(asker) = asker {
+                asker.has_shown(site).await?;
+            }
+        }
         // The ledger is not asked for each guess.
         (None, Some(wait)) => return Err(too_many_failures(wait)),
         (None, None) => {}
@@ -64,21 +85,25 @@ async fn answer(
         site.enrollment_budgets.spend(setup, 1, now).map_err(too_often)?;
     }
     let (name, new_id) = (enrollment.computer_name.clone(), ClientId::from_random(random));
-    let command = Enroll { source: peer.source(), enrollment, proven, new_id: new_id.clone() };
+    let command =
+        Enroll { source: peer.source(), enrollment: enrollment.clone(), proven, new_id: new_id.clone() };
     let outcome = site.parts.ledger.execute(now, command).await;
     let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
     // The same enrollment once more can be somebody else's who has seen it, at any later time.
     let origin =
         if outcome.enrolled.client_id == new_id { TokenOrigin::First } else { TokenOrigin::Repeated };
-    if origin == TokenOrigin::First {
+    if origin == TokenOrigin::First
+        && let Some(asker) = asker
+    {
         asker.is_accepted(new_id.as_str());
     }
-    Ok(EnrollAnswer {
+    let answer = EnrollAnswer {
         enrolled: sign(site, &outcome.enrolled)?,
         grants: outcome.grants,
         log_key: site.parts.log_certificate.clone(),
         access_token: access_token(site, &outcome.enrolled.client_id, origin, now)?,
-    })
+    };
+    Ok(Answered { answer, enrollment })
 }
 
 fn too_often(wait_secs: i64) -> ApiError {

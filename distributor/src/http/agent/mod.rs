@@ -1,5 +1,6 @@
 //! The agent API, one verb per file. Each handler is reached only by whom `admission` let through.
 
+pub(crate) mod by_file;
 pub(crate) mod contact;
 pub(crate) mod deltas;
 pub(crate) mod enroll;

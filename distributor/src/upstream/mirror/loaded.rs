@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::disk::{damaged, read_checked, unreadable};
 use super::generation::{Generation, folder_of, number_of, numbers};
-use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry};
+use crate::ports::upstream::{Listing, MirrorReadError, RoleExpiry, TargetEntry};
 
 /// Name of the link to the current generation.
 pub(super) const CURRENT: &str = "current";
@@ -112,6 +112,13 @@ impl Loaded {
     /// The target that is served as `<sha256>.<name>`.
     pub(super) fn find_target(&self, file_name: &str) -> Option<TargetEntry> {
         self.generations.iter().find_map(|generation| generation.index.targets.find(file_name).cloned())
+    }
+
+    /// What the current generation holds.
+    pub(super) fn listing(&self) -> Listing {
+        let Some(current) = self.current() else { return Listing::default() };
+        let metadata = current.index.files.keys().cloned().collect();
+        Listing { metadata, targets: current.index.targets.all().cloned().collect() }
     }
 
     /// The targets of each generation in memory, the current one first.

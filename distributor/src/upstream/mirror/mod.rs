@@ -27,7 +27,7 @@ use self::disk::{failed, read_optional, remove};
 use self::generation::{Generation, Index, UNFINISHED, folder_name, folder_of, numbers};
 use self::loaded::{CURRENT, Loaded};
 use super::targets::TargetIndex;
-use crate::ports::upstream::{MirrorReadError, RoleExpiry, TargetEntry};
+use crate::ports::upstream::{Listing, MirrorReadError, RoleExpiry, TargetEntry};
 
 /// Most generations, however fast the vendor publishes. Files that did not change are shared.
 const MAX_GENERATIONS: usize = 100;
@@ -97,6 +97,12 @@ impl Mirror {
             return read_optional(&self.root.join(ROOTS).join(name), MAX_METADATA_BYTES);
         }
         loaded.damage().map_or(Ok(None), Err)
+    }
+
+    /// What the current generation holds.
+    #[must_use]
+    pub(crate) fn listing(&self) -> Listing {
+        self.loaded().map(|loaded| loaded.listing()).unwrap_or_default()
     }
 
     /// When each role of the current generation expires, of the root only the newest.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use jiff::Timestamp;
-use sealpost_keys::PublicKey;
+use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
@@ -12,8 +12,8 @@ use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{ReasonCode, Report};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
-    Recipients, Trying,
+    ClientByName, ClientKey, ClientSealingKey, Clients, Drifted, ExplainClient, Failing, Followers,
+    HolderById, NotStarted, Recipients, Trying,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, FailingRow, HolderRow, LogForkRow, RecipientRow, TryingRow,
@@ -176,6 +176,12 @@ impl<H: Holds> Read<HolderById> for Handle<H> {
 impl<H: Holds> Read<ClientKey> for Handle<H> {
     fn read(&mut self, query: &ClientKey) -> Result<Option<PublicKey>, StoreError> {
         Ok(self.state().clients.get(&query.client_id).map(|client| client.client_key.clone()))
+    }
+}
+
+impl<H: Holds> Read<ClientSealingKey> for Handle<H> {
+    fn read(&mut self, query: &ClientSealingKey) -> Result<Option<SealingPublicKey>, StoreError> {
+        Ok(self.state().clients.get(&query.client_id).and_then(|client| client.sealing_key))
     }
 }
 

@@ -144,14 +144,23 @@ impl State {
     }
 
     fn client_enrolled(&mut self, entry: &ActivityEntry) -> Result<(), StoreError> {
-        let Change::ClientEnrolled { client_id, name, client_key, platform, agent_version, replaces, .. } =
-            &entry.change
+        let Change::ClientEnrolled {
+            client_id,
+            name,
+            client_key,
+            sealing_key,
+            platform,
+            agent_version,
+            replaces,
+            ..
+        } = &entry.change
         else {
             return Ok(());
         };
         let client = Client {
             name: name.clone(),
             client_key: client_key.clone(),
+            sealing_key: Some(*sealing_key),
             platform: platform.clone(),
             agent_version: agent_version.clone(),
             enrolled_at: entry.at,
@@ -263,6 +272,7 @@ impl State {
         let client = Client {
             name: name.clone(),
             client_key: recreated.client_key.clone(),
+            sealing_key: None,
             platform: recreated.platform.clone(),
             agent_version: recreated.agent_version.clone(),
             enrolled_at: entry.at,

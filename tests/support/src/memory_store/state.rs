@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sealpost_keys::PublicKey;
+use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -105,11 +105,13 @@ pub(super) struct Pending {
     pub(super) sequence: u64,
 }
 
-/// A client. Its sealing key is not here: nobody asks the ledger for it yet.
+/// A client.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) name: ComputerName,
     pub(super) client_key: PublicKey,
+    /// `None` of a client that came back with its lease, which does not name it.
+    pub(super) sealing_key: Option<SealingPublicKey>,
     pub(super) platform: Platform,
     pub(super) agent_version: String,
     pub(super) enrolled_at: Timestamp,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use sealpost_keys::PublicKey;
+use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
@@ -11,8 +11,8 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber,
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::queries::{
-    ClientByName, ClientKey, Clients, Drifted, ExplainClient, Failing, Followers, HolderById, NotStarted,
-    Recipients, Trying, page_limit,
+    ClientByName, ClientKey, ClientSealingKey, Clients, Drifted, ExplainClient, Failing, Followers,
+    HolderById, NotStarted, Recipients, Trying, page_limit,
 };
 use sealpost_site::rows::{
     ClientRow, ComputersRow, DriftRow, FailingRow, HolderRow, LogForkRow, RecipientRow, ResumedRow, TryingRow,
@@ -206,6 +206,17 @@ impl<C: Connected> Read<ClientKey> for C {
             .query_row([query.client_id.as_str()], |row| text(row, 0))
             .optional()?;
         Ok(key)
+    }
+}
+
+impl<C: Connected> Read<ClientSealingKey> for C {
+    fn read(&mut self, query: &ClientSealingKey) -> Result<Option<SealingPublicKey>, StoreError> {
+        let key = self
+            .connection()
+            .prepare_cached("SELECT sealing_key FROM clients WHERE client_id = ?1")?
+            .query_row([query.client_id.as_str()], |row| optional_text(row, 0))
+            .optional()?;
+        Ok(key.flatten())
     }
 }
 

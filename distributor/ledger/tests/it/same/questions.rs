@@ -20,11 +20,12 @@ use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, Clients, DeliveriesOf, DeltaReleases, Drifted,
-    Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById, KnownReleaseOf,
-    KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes,
-    NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases,
-    Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, StoredTime, Trying, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
+    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
+    KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry,
+    LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
+    ReleaseCounts, Releases, Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
+    StoredTime, Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -201,6 +202,7 @@ async fn of_clients(pair: &Pair, known: &Known) {
     for (at, client_id) in known.clients.iter().cloned().chain([ClientId::from_random([255; 16])]).enumerate()
     {
         pair.query(ClientKey { client_id: client_id.clone() }).await;
+        pair.query(ClientSealingKey { client_id: client_id.clone() }).await;
         pair.query(HolderById { client_id: client_id.clone() }).await;
         pair.query(LoadContact {
             client_id: client_id.clone(),

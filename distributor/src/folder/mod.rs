@@ -1,0 +1,194 @@
+//! Folders for computers without a network: a share, or a stick. Each computer writes its contact into a folder of its own and
+//! finds the answer there; the vendor's metadata and what approved releases need lie beside them, as they are published.
+//!
+//! A reconciler: it reads the folder, brings it up to date, and stops; it may run twice and be killed at any moment.
+//! Invariants: what lies there is hostile: reads are bounded and follow no link; a file appears whole or not at all; only
+//! what this server's stores hold with the listed digest is written; only files of the kinds that are written here are
+//! removed. Nothing secret is written: answers are sealed, releases are what the vendor publishes to everybody with a
+//! license, and who reads the folder can read them without one.
+//! Left out on purpose: how a request is answered ([`FileAnswers`]).
+
+mod exchange;
+mod pass;
+mod releases;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sealpost_admin_api::folder::SyncSummary;
+use sealpost_files::SharedFolder;
+use sealpost_ledger::Ledger;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::spawn_blocking;
+
+use self::exchange::Answered;
+use self::pass::{Problems, Trigger};
+use self::releases::{Needed, Written};
+use crate::config::Folder;
+use crate::ports::blobs::BlobStore;
+use crate::ports::by_file::FileAnswers;
+use crate::ports::folder::SyncOrder;
+use crate::ports::staging::Staging;
+use crate::ports::upstream::Upstream;
+
+/// What folders are brought up to date from.
+pub struct Rooms {
+    pub answers: Arc<dyn FileAnswers>,
+    pub ledger: Arc<Ledger>,
+    pub upstream: Arc<dyn Upstream>,
+    pub blobs: Arc<dyn BlobStore>,
+    pub staging: Arc<dyn Staging>,
+}
+
+/// Keeps the configured folder up to date, and others when an admin asks.
+pub struct Keeper {
+    rooms: Rooms,
+    configured: watch::Receiver<Option<Folder>>,
+    orders: Mutex<mpsc::Receiver<SyncOrder>>,
+    known: Mutex<Known>,
+}
+
+/// What is known of the configured folder; another one is looked at anew.
+#[derive(Debug, Default)]
+struct Known {
+    path: PathBuf,
+    answered: Answered,
+    written: Written,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("configured", &self.configured).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    #[must_use]
+    pub fn new(
+        rooms: Rooms,
+        configured: watch::Receiver<Option<Folder>>,
+        orders: mpsc::Receiver<SyncOrder>,
+    ) -> Arc<Self> {
+        let (orders, known) = (Mutex::new(orders), Mutex::default());
+        Arc::new(Self { rooms, configured, orders, known })
+    }
+
+    /// Runs for as long as it is wanted.
+    pub async fn keep(self: Arc<Self>) {
+        let mut orders = self.orders.lock().await;
+        let mut configured = self.configured.clone();
+        loop {
+            let folder = configured.borrow_and_update().clone();
+            let pause = async {
+                match &folder {
+                    Some(folder) => tokio::time::sleep(folder.every).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(SyncOrder { path, reply }) = orders.recv() => {
+                    let path = path.or_else(|| folder.map(|folder| folder.path));
+                    let done = match path {
+                        Some(path) => self.sync(&path, Trigger::Person).await,
+                        None => Err(none_configured()),
+                    };
+                    // Who asked may be gone.
+                    drop(reply.send(done));
+                }
+                () = pause => {
+                    if let Some(folder) = &folder {
+                        self.sync_by_schedule(&folder.path).await;
+                    }
+                }
+                changed = configured.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn sync_by_schedule(&self, path: &Path) {
+        match self.sync(path, Trigger::Schedule).await {
+            Ok(summary) => {
+                for problem in &summary.problems {
+                    tracing::warn!(folder = %path.display(), "{problem}");
+                }
+                tracing::debug!(
+                    folder = %path.display(), answered = summary.answered.len(), "the folder is up to date"
+                );
+            }
+            Err(problem) => {
+                tracing::warn!(folder = %path.display(), "the folder is not brought up to date: {problem}");
+            }
+        }
+    }
+
+    /// Brings a folder up to date: releases first, so that whoever finds an answer finds what it names.
+    async fn sync(&self, path: &Path, trigger: Trigger) -> Result<SyncSummary, Problem> {
+        let mut known = self.known.lock().await;
+        if known.path != path {
+            *known = Known { path: path.to_owned(), ..Known::default() };
+        }
+        let opened = path.to_owned();
+        let root = spawn_blocking(move || SharedFolder::open(&opened)).await.map_err(|_| ended())?;
+        let root = Arc::new(root.map_err(|error| unusable(path, &error))?);
+        let mut summary = SyncSummary { path: path.to_owned(), ..SyncSummary::default() };
+        let mut problems = Problems::default();
+        let computers = exchange::computers(Arc::clone(&root), &mut problems)
+            .await
+            .map_err(|error| unusable(path, &error))?;
+        exchange::answer_all(
+            &*self.rooms.answers,
+            &root,
+            &computers,
+            trigger,
+            &mut known.answered,
+            &mut summary,
+            &mut problems,
+        )
+        .await;
+        let needed = Needed::of(&self.rooms.ledger, &computers).await.map_err(|error| {
+            Problem::new(ProblemCode::Internal, error.to_string(), "look into the server's log")
+        })?;
+        let written = std::mem::take(&mut known.written);
+        let work = releases::Work {
+            upstream: Arc::clone(&self.rooms.upstream),
+            blobs: Arc::clone(&self.rooms.blobs),
+            staging: Arc::clone(&self.rooms.staging),
+        };
+        let done = spawn_blocking(move || work.bring_up_to_date(&root, &needed, written));
+        let done = done.await.map_err(|_| ended())?;
+        known.written = done.written;
+        summary.written_files = done.files;
+        summary.written_bytes = done.bytes;
+        summary.removed_files = done.removed;
+        problems.extend(done.problems);
+        summary.problems = problems.into_lines();
+        Ok(summary)
+    }
+}
+
+fn none_configured() -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        "no folder is configured",
+        "name one, as in `distributor folder sync DIR`, or set `path` under [folder] in distributor.toml",
+    )
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        format!("the server cannot use the folder {}: {error}", path.display()),
+        "check that it is mounted, that the server's user can write there, and that the service may \
+         (`ReadWritePaths=` in a drop-in of its unit)",
+    )
+}
+
+fn ended() -> Problem {
+    Problem::new(ProblemCode::Internal, "a thread ended before its work", "look into the server's log")
+}
