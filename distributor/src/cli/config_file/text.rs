@@ -249,8 +249,12 @@ strategy = "mine"
     fn the_example_of_the_page_about_rollouts_can_be_applied() {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/rollouts.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-        let configuration = read(example).unwrap().configuration().unwrap();
+        let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+        let of_site = |block: &&str| block.contains("[properties]") || block.contains("[[assert]]");
+        let example: String = blocks.filter(of_site).collect();
+        let text = read(&example).unwrap();
+        assert_eq!(text.assertions.len(), 1);
+        let configuration = text.configuration().unwrap();
         assert_eq!(configuration.settings.problems(), []);
         assert!(!configuration.settings.strategies.is_empty() && !configuration.members.is_empty());
     }
