@@ -1,6 +1,7 @@
 //! `distributor rollouts list|show|report|watch|pause|resume|next|abort|edit`.
 
 mod bar;
+mod find;
 mod report;
 mod show;
 mod watch;
@@ -8,10 +9,12 @@ mod watch;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use sealpost_admin_api::rollouts::{Rollout, RolloutsPage, SteerRequest, What};
+use sealpost_admin_api::rollouts::{Rollout, RolloutsPage, What};
 use sealpost_manifests::word::Word;
 use sealpost_site::rules::rollouts::progress::RolloutState;
 
+use self::find::ring;
+pub(super) use self::find::{one, steer};
 use super::api::AdminApi;
 use super::outcome::Outcome;
 use super::output::{Table, age, plain, print_json, print_line};
@@ -139,17 +142,6 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     }
 }
 
-/// A rollout as it stands, with a look at all computers.
-pub(super) async fn one(api: &AdminApi, number: u64) -> anyhow::Result<Rollout> {
-    api.get(&format!("/rollouts/{number}")).await
-}
-
-/// Steers a rollout, and answers how it stands then.
-pub(super) async fn steer(api: &AdminApi, number: u64, what: What, why: &str) -> anyhow::Result<Rollout> {
-    let request = SteerRequest { what, comment: why.to_owned() };
-    api.post(&format!("/rollouts/{number}/steer"), &request).await
-}
-
 async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
     let mut all = Vec::new();
     let mut path = format!("/rollouts?open={}", options.open);
@@ -185,15 +177,6 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
     }
     table.print()?;
     Ok(Outcome::Done)
-}
-
-/// The ring that is watched, and how far that is.
-fn ring(rollout: &Rollout) -> String {
-    let all = rollout.rings.len();
-    match rollout.current_ring().and_then(|ring| Some((ring + 1, rollout.rings.get(ring)?))) {
-        Some((ring, plan)) => format!("{} ({ring} of {all})", plan.name),
-        None => "-".to_owned(),
-    }
 }
 
 async fn steered(api: &AdminApi, how: Steered, what: What) -> anyhow::Result<Outcome> {

@@ -4,7 +4,7 @@ use clap::Args;
 use sealpost_admin_api::rollouts::{Delivered, DeliveredPage, Failures, MAX_DELIVERED, Rollout, failures};
 use serde::Serialize;
 
-use super::one;
+use super::find::one;
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, counted, plain, print_json, print_line, seconds, size};

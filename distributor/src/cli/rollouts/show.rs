@@ -9,7 +9,7 @@ use sealpost_site::rules::rollouts::strategy::OnFailure;
 use sealpost_site::rules::text::span;
 
 use super::bar::{LEGEND, bar};
-use super::one;
+use super::find::one;
 use crate::cli::api::AdminApi;
 use crate::cli::colors;
 use crate::cli::outcome::Outcome;
@@ -113,9 +113,8 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
         print_line(format_args!("  changes    {} at the earliest", seconds_away(at, now)))?;
     }
     if let Some(next) = rollout.next_ring.and_then(|next| rollout.rings.get(usize::try_from(next).ok()?)) {
-        let why = "--why TEXT";
         print_line(format_args!(
-            "  next       {}: `distributor rollouts next {number} {why}` opens it now",
+            "  next       {}: `distributor rollouts next {number} --why TEXT` opens it now",
             next.name
         ))?;
     }

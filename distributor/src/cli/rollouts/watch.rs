@@ -7,7 +7,7 @@ use sealpost_admin_api::rollouts::{Counts, Rollout};
 use sealpost_site::rules::rollouts::progress::RolloutState;
 use tokio::time::Instant;
 
-use super::one;
+use super::find::{one, ring};
 use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{plain, print_json, tell};
@@ -70,7 +70,7 @@ pub(super) async fn run(api: &AdminApi, options: &Watch) -> anyhow::Result<Outco
 /// One line. The server counts a soak once a minute, so what is left of it is not another text each second.
 fn progress(rollout: &Rollout) -> String {
     let Rollout { number, release, state, .. } = rollout;
-    let ring = super::ring(rollout);
+    let ring = ring(rollout);
     let mut all = Counts::default();
     for Counts { told, installing, succeeded, failed, silent, .. } in
         rollout.rings.iter().map(|ring| ring.counts)
