@@ -85,6 +85,28 @@ pub enum Endpoint {
     ExportLog,
     /// Somebody has seen that the ledger was restored, cut or rewritten.
     AcknowledgeRestore,
+    /// A page of rollouts.
+    ListRollouts,
+    /// One rollout, with a look at all computers.
+    ShowRollout,
+    /// What became of a rollout on each computer.
+    ReportRollout,
+    /// Pause a rollout, let it go on, open its next ring, end it, or give it another strategy.
+    SteerRollout,
+    /// What the site sets.
+    ShowSettings,
+    /// Change settings, and whom groups list.
+    ChangeSettings,
+    /// Compare a whole configuration with what the site has.
+    PlanSettings,
+    /// Take a whole configuration.
+    ApplySettings,
+    /// Groups, with their computers.
+    ListGroups,
+    /// The computers that a group lists.
+    ListMembers,
+    /// List computers in a group, or take them from its list.
+    ChangeMembers,
     /// Answer the file of a computer without a network.
     AnswerFile,
     /// Bring a folder for such computers up to date.
@@ -95,7 +117,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 35] = [
+const TABLE: [Line; 46] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -134,6 +156,22 @@ const TABLE: [Line; 35] = [
         "/api/v1/ledger/acknowledge",
         Permission::ManageLicenses,
     ),
+    Line(Endpoint::ListRollouts, Method::Get, "/api/v1/rollouts", Permission::ViewUpdates),
+    Line(Endpoint::ShowRollout, Method::Get, "/api/v1/rollouts/{number}", Permission::ViewUpdates),
+    Line(
+        Endpoint::ReportRollout,
+        Method::Get,
+        "/api/v1/rollouts/{number}/computers",
+        Permission::ViewUpdates,
+    ),
+    Line(Endpoint::SteerRollout, Method::Post, "/api/v1/rollouts/{number}/steer", Permission::DecideUpdates),
+    Line(Endpoint::ShowSettings, Method::Get, "/api/v1/settings", Permission::ViewUpdates),
+    Line(Endpoint::ChangeSettings, Method::Post, "/api/v1/settings", Permission::DecideUpdates),
+    Line(Endpoint::PlanSettings, Method::Post, "/api/v1/settings/plan", Permission::ViewUpdates),
+    Line(Endpoint::ApplySettings, Method::Post, "/api/v1/settings/apply", Permission::DecideUpdates),
+    Line(Endpoint::ListGroups, Method::Get, "/api/v1/groups", Permission::ViewUpdates),
+    Line(Endpoint::ListMembers, Method::Get, "/api/v1/groups/{name}/members", Permission::ViewUpdates),
+    Line(Endpoint::ChangeMembers, Method::Post, "/api/v1/groups/{name}/members", Permission::DecideUpdates),
     Line(Endpoint::AnswerFile, Method::Post, "/api/v1/folder/answer", Permission::ManageServer),
     Line(Endpoint::SyncFolder, Method::Post, "/api/v1/folder/sync", Permission::ManageServer),
 ];
@@ -196,7 +234,8 @@ mod tests {
                     | Permission::ViewLog
             );
             // What a check is held against is too long for an address.
-            let reads = endpoint.method() == Method::Get || endpoint == Endpoint::VerifyLog;
+            let checks = matches!(endpoint, Endpoint::VerifyLog | Endpoint::PlanSettings);
+            let reads = endpoint.method() == Method::Get || checks;
             assert_eq!(views, reads, "{endpoint:?}");
         }
     }

@@ -13,6 +13,8 @@ use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::release::{ReleaseState, unapproved};
 use serde::{Deserialize, Serialize};
 
+use crate::rollouts::Preview;
+
 /// Releases in one page, at the most.
 pub const MAX_UPDATES: u32 = 500;
 
@@ -203,6 +205,14 @@ impl From<ReleaseRow> for Update {
     }
 }
 
+/// `GET /api/v1/updates/{manifest}`: how it is looked at.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReviewQuery {
+    /// The strategy whose rings are looked at; the one that the settings name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Word>,
+}
+
 /// `GET /api/v1/updates/{manifest}`: what a reviewer sees.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Review {
@@ -244,6 +254,9 @@ pub struct Review {
     /// The higher version that it takes the place of, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downgrade: Option<Downgrade>,
+    /// How it goes out once it is approved for all its channels; only of a release that waits for its first approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
 }
 
 /// Some computers.

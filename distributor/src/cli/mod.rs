@@ -9,7 +9,9 @@ mod backup;
 mod certificate;
 mod clients;
 mod colors;
+mod config_file;
 mod folder;
+mod groups;
 mod init;
 mod ledger;
 mod log;
@@ -19,14 +21,17 @@ mod log_verify;
 mod make_delta;
 mod outcome;
 mod output;
+mod properties;
 mod pull;
 mod reach;
 mod reference;
 mod register;
+mod rollouts;
 mod serve;
 mod service;
 mod status;
 mod storage;
+mod strategies;
 mod token;
 mod unlock;
 mod updates;
@@ -81,6 +86,54 @@ Examples:
   distributor --home /srv/sealpost updates approve acme-av:1.0.0"
     )]
     Updates(updates::Command),
+    /// See how releases go out ring by ring, and pause, go on with, or end that.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost rollouts list
+  distributor --home /srv/sealpost rollouts show 12
+  distributor --home /srv/sealpost rollouts pause 12 --why \"the support desk is closed today\""
+    )]
+    Rollouts(rollouts::Command),
+    /// See the strategies by which releases go out.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost strategies list
+  distributor --home /srv/sealpost strategies show normal"
+    )]
+    Strategies(strategies::Command),
+    /// Put computers into groups.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost groups list
+  distributor --home /srv/sealpost groups add canary --why \"the laboratory takes everything first\"
+  distributor --home /srv/sealpost groups members canary --add lab-1 lab-2"
+    )]
+    Groups(groups::Command),
+    /// See and set how all computers get updates.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost properties show
+  distributor --home /srv/sealpost properties set delivery poll --why \"computers come by themselves\""
+    )]
+    Properties(properties::Command),
+    /// Keep everything that the site sets in one file.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost config export site.toml
+  distributor --home /srv/sealpost config plan site.toml
+  distributor --home /srv/sealpost config apply site.toml --why \"change 4711\""
+    )]
+    Config(config_file::Command),
     /// Reserve seats, and set computers up.
     #[command(
         subcommand,
@@ -252,6 +305,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Unlock(options) => block_on(unlock::run(AdminApi::open(&reach)?, options)),
         Command::Pull(options) => block_on(pull::run(AdminApi::open(&reach)?, options)),
         Command::Updates(command) => block_on(updates::run(AdminApi::open(&reach)?, command)),
+        Command::Rollouts(command) => block_on(rollouts::run(AdminApi::open(&reach)?, command)),
+        Command::Strategies(command) => block_on(strategies::run(AdminApi::open(&reach)?, command)),
+        Command::Groups(command) => block_on(groups::run(AdminApi::open(&reach)?, command)),
+        Command::Properties(command) => block_on(properties::run(AdminApi::open(&reach)?, command)),
+        Command::Config(command) => block_on(config_file::run(AdminApi::open(&reach)?, command)),
         Command::Clients(command) => block_on(clients::run(AdminApi::open(&reach)?, command)),
         Command::Status(options) => block_on(status::run(AdminApi::open(&reach), options)),
         Command::Certificate(command) => block_on(certificate::run(AdminApi::open(&reach)?, command)),

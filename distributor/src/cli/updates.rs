@@ -1,9 +1,11 @@
-//! `distributor updates list|show|approve|reject|halt|reconsider|retry|watch`.
+//! `distributor updates list|show|approve|reject|halt|reconsider|retry|watch|why|push-now|revert-now`.
 
+mod emergency;
 mod find;
 mod review;
 mod undo;
 mod watch;
+mod why;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -26,6 +28,9 @@ pub(super) enum Command {
     Reconsider(undo::Reconsider),
     Retry(undo::Retry),
     Watch(watch::Watch),
+    Why(why::Why),
+    PushNow(emergency::PushNow),
+    RevertNow(emergency::RevertNow),
 }
 
 /// List every release with its state, the channels that it goes to, and those in which the vendor offers it now.
@@ -50,11 +55,15 @@ pub(super) struct List {
 #[command(after_help = "\
 Examples:
   distributor updates show acme-av:1.0.1
+  distributor updates show acme-av:1.0.1 --strategy careful
   distributor updates show 3f2a9c0d1e4b --json")]
 pub(super) struct Show {
     /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
     #[arg(value_name = "REF")]
     reference: String,
+    /// Show who gets it in which ring of this strategy [default: as the settings say for its package].
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<Word>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -133,6 +142,9 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Reconsider(options) => undo::reconsider(&api, &options).await,
         Command::Retry(options) => undo::retry(&api, &options).await,
         Command::Watch(options) => watch::run(&api, &options).await,
+        Command::Why(options) => why::run(&api, &options).await,
+        Command::PushNow(options) => emergency::push_now(&api, &options).await,
+        Command::RevertNow(options) => emergency::revert_now(&api, &options).await,
     }
 }
 
@@ -188,7 +200,7 @@ fn offered(row: &Update) -> String {
 }
 
 async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
-    let view = find::review(api, &options.reference).await?;
+    let view = find::review(api, &options.reference, options.strategy).await?;
     if options.json {
         print_json(&view)?;
     } else {
@@ -198,7 +210,7 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
 }
 
 async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
-    let view = find::review(api, &options.reference).await?;
+    let view = find::review(api, &options.reference, options.strategy).await?;
     let shown = view.update.manifest;
     // What is approved is what was shown, for the channels that it was shown with.
     let channels = match options.channels.as_slice() {

@@ -28,6 +28,7 @@ mod problems;
 mod router;
 mod send;
 mod site;
+mod survey;
 mod syslog;
 
 pub use self::router::{admin_router, router};

@@ -31,6 +31,7 @@ use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::queries::{LastPull, MAX_PAGE, ReleaseByManifest, Releases};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::strategy::everyone_now;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::names::acme_av;
 use sealpost_test_support::vendor::Vendor;
@@ -298,7 +299,8 @@ impl Site {
     pub(crate) async fn try_approve(&self, manifest: Sha256Digest) -> Result<(), LedgerError> {
         let trust = self.parts().upstream.trust();
         let (actor, comment) = (Actor::socket("ada"), String::new());
-        let command = ApproveRelease { actor, manifest, channels: None, trust, comment };
+        let (strategy, emergency) = (Some(everyone_now()), false);
+        let command = ApproveRelease { actor, manifest, channels: None, trust, comment, strategy, emergency };
         self.parts().ledger.execute(self.clock.now(), command).await
     }
 

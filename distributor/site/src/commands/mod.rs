@@ -5,6 +5,7 @@
 //! knowing (a cloned computer, an unknown one); then its change is written, and it is refused all the same.
 
 pub mod clients;
+pub mod configuration;
 pub mod contact;
 pub mod decision;
 pub mod licenses;

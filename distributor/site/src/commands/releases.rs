@@ -356,12 +356,13 @@ fn begin_rollout(
 }
 
 /// The refusal of a strategy that is not there.
-pub(super) fn no_such_strategy(name: &Word, settings: &Settings) -> Problem {
+#[must_use]
+pub fn no_such_strategy(name: &Word, settings: &Settings) -> Problem {
     let known: Vec<String> = settings.all_strategies().keys().map(ToString::to_string).collect();
     Problem::new(
         ProblemCode::NotFound,
         format!("there is no strategy named {name}"),
-        format!("there are {}; `distributor config export` shows them", known.join(", ")),
+        format!("there are {}; `distributor strategies list` shows them", known.join(", ")),
     )
 }
 

@@ -5,6 +5,7 @@ pub mod account;
 pub mod admission;
 pub mod assignment;
 pub mod attention;
+pub mod configuration;
 pub mod contact;
 pub mod downgrade;
 pub mod drift;

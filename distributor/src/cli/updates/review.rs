@@ -1,14 +1,16 @@
 //! A release as a reviewer sees it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use sealpost_admin_api::rollouts::Preview;
 use sealpost_admin_api::updates::{ChangedFile, Review, ReviewContent, Update};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::summary;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::text::span;
 
 use super::undo::print_leaving;
 use crate::cli::colors;
-use crate::cli::output::{age, counted, name_of, plain, plain_lines, print_line, seconds, size};
+use crate::cli::output::{Table, age, counted, name_of, plain, plain_lines, print_line, seconds, size};
 
 /// Paths of each kind that are printed; `--json` has all.
 const MAX_SHOWN: usize = 40;
@@ -70,6 +72,14 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         ))?;
     }
     print_names("  goes to    ", &view.recipients, view.recipient_count)?;
+    if let Some(preview) = &view.preview {
+        print_preview(preview)?;
+    }
+    if let Some(number) = row.rollout.filter(|_| row.state == ReleaseState::Approved) {
+        print_line(format_args!(
+            "  rollout    {number}: `distributor rollouts show {number}` says how far it is"
+        ))?;
+    }
     if view.reserved_count > 0 {
         let count = counted(view.reserved_count, "of them has", "of them have");
         print_line(format_args!("             {count} a seat and never enrolled"))?;
@@ -112,6 +122,30 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         print_leaving(leaving, row.rollback)?;
     }
     Ok(())
+}
+
+/// How it goes out once it is approved: each ring, its computers, and when it opens at the earliest.
+fn print_preview(preview: &Preview) -> anyhow::Result<()> {
+    print_line(format_args!(
+        "  strategy   {}; {} travel to all computers together",
+        preview.strategy,
+        size(preview.bytes)
+    ))?;
+    let mut table = Table::new(&["             RING", "TAKES", "COMPUTERS", "HEARD OF", "OPENS"]);
+    for ring in &preview.rings {
+        let opens = match ring.opens_after_secs {
+            0 => "at once".to_owned(),
+            seconds => format!("after {} at the earliest", span(SignedDuration::from_secs(seconds))),
+        };
+        table.row([
+            format!("             {}", ring.name),
+            ring.takes.clone(),
+            ring.members.to_string(),
+            ring.heard_of.to_string(),
+            opens,
+        ]);
+    }
+    table.print()
 }
 
 fn print_names(what: &str, names: &[ComputerName], count: u64) -> anyhow::Result<()> {

@@ -74,14 +74,32 @@ pub(super) async fn halt(api: &AdminApi, options: &Halt) -> anyhow::Result<Outco
     let before = find::one(api, &options.reference).await?;
     let (manifest, reason, rollback) = (before.manifest, options.reason.clone(), options.rollback);
     let halted: Halted = api.post("/updates/halt", &HaltRequest { manifest, reason, rollback }).await?;
+    let unchanged = is_as_before(&before, &halted.update);
+    told_of(&halted, HaltAsked { rollback, unchanged, json: options.json })
+}
+
+/// What was asked for with a halt, and how its result is printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HaltAsked {
+    /// Computers that run it are to go back.
+    pub(super) rollback: bool,
+    /// It was so already.
+    pub(super) unchanged: bool,
+    /// Print it as JSON.
+    pub(super) json: bool,
+}
+
+/// Says what a halt did, and to whom.
+pub(super) fn told_of(halted: &Halted, asked: HaltAsked) -> anyhow::Result<Outcome> {
+    let HaltAsked { rollback, unchanged, json } = asked;
     let (row, leaving) = (&halted.update, &halted.leaving);
     let stays = rollback && leaving.cannot_go_back.count > 0;
     let outcome = if stays { Outcome::Damage } else { Outcome::Done };
-    if options.json {
-        print_json(&halted)?;
+    if json {
+        print_json(halted)?;
         return Ok(outcome);
     }
-    if is_as_before(&before, row) {
+    if unchanged {
         print_line(format_args!("{} is {} already; nothing changed", row.release, name_of(row.state)))?;
     } else {
         print_line(format_args!("halted {} [sha256:{}]; it goes to nobody", row.release, row.manifest))?;

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
-use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent};
+use sealpost_admin_api::rollouts::Preview;
+use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_manifests::word::Word;
+use sealpost_site::commands::releases::no_such_strategy;
+use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{
     ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, Trying, VoidedReleases,
 };
-use sealpost_site::rows::{RecipientRow, TryingRow};
+use sealpost_site::rows::{RecipientRow, ReleaseRow, TryingRow};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
@@ -19,12 +24,15 @@ use sealpost_site::rules::release::ReleaseState;
 
 use crate::http::Site;
 use crate::http::leaving::{known, leaving_of};
-use crate::http::problem::ApiError;
+use crate::http::problem::{ApiError, bad_query};
+use crate::http::survey::{survey, would_be};
 
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
     Path(manifest): Path<String>,
+    query: Result<Query<ReviewQuery>, QueryRejection>,
 ) -> Result<Json<Review>, ApiError> {
+    let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
     let digest = manifest.parse::<Sha256Digest>().map_err(|_| unknown(&manifest))?;
     let update = site.parts.ledger.query(ReleaseByManifest { manifest: digest }).await?;
     let update = update.ok_or_else(|| unknown(&manifest))?;
@@ -47,7 +55,8 @@ pub(crate) async fn show(
         difference: review.difference,
     });
     let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
-    let found = computers(&site, digest, approved_at.map(|decided| decided.at)).await?;
+    let found = computers(&site, &update, approved_at.map(|decided| decided.at)).await?;
+    let preview = preview(&site, &update, query.strategy, found.bytes).await?;
     Ok(Json(Review {
         update: update.into(),
         content,
@@ -63,7 +72,32 @@ pub(crate) async fn show(
         runner_count: found.runners.count,
         leaving: found.leaving.map(Leaving::from),
         downgrade: found.downgrade.map(|down| Downgrade { from: down.from, computers: down.computers }),
+        preview,
     }))
+}
+
+/// How a staged release goes out once it is approved: each ring with its computers.
+async fn preview(
+    site: &Site,
+    update: &ReleaseRow,
+    strategy: Option<Word>,
+    bytes: u64,
+) -> Result<Option<Preview>, ApiError> {
+    let ledger = &site.parts.ledger;
+    if update.state != ReleaseState::Staged {
+        return Ok(None);
+    }
+    let Some(release) = ledger.query(KnownReleaseOf { manifest: update.manifest }).await? else {
+        return Ok(None);
+    };
+    let plan = ledger.query(LoadPlan {}).await?;
+    let settings = &plan.settings;
+    let name = strategy.unwrap_or_else(|| settings.strategy_of(&release.release.package, release.kind));
+    let rings = settings.strategy(&name).ok_or_else(|| no_such_strategy(&name, settings))?;
+    let rollout = would_be(&release, name, rings, site.now());
+    let found = survey(ledger, &plan, std::slice::from_ref(&rollout), site.now()).await?;
+    let populations = found.get(&rollout.number).map(Vec::as_slice).unwrap_or_default();
+    Ok(Some(Preview::new(name, &rollout.strategy, populations, bytes)))
 }
 
 /// The computers that a release concerns.
@@ -80,6 +114,8 @@ struct Concerned {
     silent_since: Option<Timestamp>,
     /// How many get it only once it is approved for more channels.
     waiting: u64,
+    /// Bytes that travel to all of them.
+    bytes: u64,
     /// Those that said last that they run it.
     runners: Named,
     /// Those by what leads them away from it, if it was stopped.
@@ -104,10 +140,10 @@ impl Concerned {
 /// Looks through all computers once.
 async fn computers(
     site: &Site,
-    manifest: Sha256Digest,
+    update: &ReleaseRow,
     decided_at: Option<Timestamp>,
 ) -> Result<Concerned, ApiError> {
-    let ledger = &site.parts.ledger;
+    let (ledger, manifest) = (&site.parts.ledger, update.manifest);
     let mut found = Concerned::default();
     let Some(release) = ledger.query(KnownReleaseOf { manifest }).await? else { return Ok(found) };
     let approved = ledger.query(ApprovedReleases {}).await?;
@@ -141,6 +177,7 @@ async fn computers(
                 found.reserved += u64::from(!is_enrolled);
                 if is_enrolled && !runs_it {
                     found.pending += 1;
+                    found.bytes = found.bytes.saturating_add(travels(update, &row));
                     found.note_silence(row.last_contact, decided_at);
                 }
             }
@@ -158,6 +195,13 @@ async fn computers(
         found.leaving = Some(leaving_of(ledger, manifest).await?);
     }
     Ok(found)
+}
+
+/// Bytes that travel to a computer: a delta from what it runs, where there is one, or the whole payload.
+fn travels(update: &ReleaseRow, row: &RecipientRow) -> u64 {
+    let leads_from = |base: Sha256Digest| row.installed.iter().any(|installed| installed.manifest == base);
+    let delta = update.deltas.iter().find(|delta| leads_from(delta.base));
+    delta.map_or(update.payload_bytes, |delta| delta.bytes)
 }
 
 /// How many computers reported last that they do not keep the release.

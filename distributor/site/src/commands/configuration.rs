@@ -1,0 +1,84 @@
+//! A whole configuration at once: settings, and whom groups list.
+//!
+//! Invariant: everything is taken, or nothing. Left out on purpose: what is different from before, which
+//! [`rules::configuration`](crate::rules::configuration) finds.
+
+use std::sync::Arc;
+
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+use super::decision::{Command, Context, Decision};
+use super::settings::{ChangeSettings, LoadPlan};
+use crate::changes::Change;
+use crate::rules::configuration::MembersChange;
+use crate::rules::rollouts::plan::Plan;
+
+/// Most names in one configuration that are listed or not listed any more.
+pub const MAX_NAMES: usize = 100_000;
+/// Most computers in one entry of the log: an entry stays small.
+const NAMES_PER_ENTRY: usize = 500;
+
+/// Changes settings, and whom groups list. Answers how many settings and names changed.
+#[derive(Debug, Clone)]
+pub struct ApplyConfiguration {
+    /// The settings.
+    pub settings: ChangeSettings,
+    /// Whom groups list from then on; of a group that goes nobody stays listed.
+    pub members: Vec<MembersChange>,
+}
+
+impl Command for ApplyConfiguration {
+    type Facts = LoadPlan;
+    type Answer = u64;
+    const ATTEMPTED: &'static str = "apply a configuration";
+
+    fn facts(&self) -> LoadPlan {
+        LoadPlan {}
+    }
+
+    fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<u64> {
+        let Self { settings, members } = self;
+        let actor = settings.actor.clone();
+        let count: usize = members.iter().map(|change| change.add.len() + change.remove.len()).sum();
+        if count > MAX_NAMES {
+            return refuse(format!("{count} names are too many for one change: {MAX_NAMES} at most"));
+        }
+        let mut after = plan.settings.clone();
+        for change in &settings.changes {
+            if let Err(error) = after.set(change) {
+                return refuse(error.to_string());
+            }
+        }
+        let nowhere =
+            members.iter().find(|change| !change.add.is_empty() && !after.groups.contains_key(&change.group));
+        if let Some(change) = nowhere {
+            return refuse(format!("computers are listed in the group {}, which is not there", change.group));
+        }
+        let mut decision = settings.decide(plan, context);
+        let Ok(changed) = decision.answer else { return decision };
+        for MembersChange { group, add, remove } in members {
+            // Named twice, a computer would be in the group after one entry and not after the next.
+            let add: Vec<_> = add.into_iter().filter(|name| !remove.contains(name)).collect();
+            let added = add.chunks(NAMES_PER_ENTRY).map(|added| (added.to_vec(), Vec::new()));
+            let removed = remove.chunks(NAMES_PER_ENTRY).map(|removed| (Vec::new(), removed.to_vec()));
+            for (added, removed) in added.chain(removed) {
+                let group = group.clone();
+                decision =
+                    decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed });
+            }
+        }
+        decision.answer = Ok(changed.saturating_add(count as u64));
+        decision
+    }
+}
+
+fn refuse(why: String) -> Decision<u64> {
+    Decision::refuse(Problem::new(
+        ProblemCode::BadRequest,
+        format!("this configuration cannot be taken: {why}"),
+        "nothing was changed; correct it and try again",
+    ))
+}
+
+#[cfg(test)]
+mod tests;

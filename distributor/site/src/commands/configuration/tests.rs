@@ -1,0 +1,77 @@
+use jiff::Timestamp;
+use sealpost_keys::{KeyId, PublicKey};
+use sealpost_manifests::ids::{ComputerName, ServerId};
+use sealpost_manifests::log::Frontier;
+
+use super::*;
+use crate::changes::Actor;
+use crate::commands::Terms;
+use crate::rows::ServerIdentity;
+use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+
+fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<u64> {
+    let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+    let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
+    let now = Timestamp::UNIX_EPOCH;
+    let context = Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    command.decide(Arc::new(plan), &context)
+}
+
+fn group(name: &str) -> SettingChange {
+    let key = SettingKey { kind: SettingKind::Group, name: name.to_owned() };
+    SettingChange { key, value: Some(serde_json::json!({})) }
+}
+
+fn listing(group: &str, count: usize) -> MembersChange {
+    let add = (0..count).map(|number| ComputerName::new(format!("pc-{number}")).unwrap()).collect();
+    MembersChange { group: GroupName::new(group).unwrap(), add, remove: Vec::new() }
+}
+
+fn command(changes: Vec<SettingChange>, members: Vec<MembersChange>) -> ApplyConfiguration {
+    let (actor, comment) = (Actor::Server, "ticket 4711".to_owned());
+    ApplyConfiguration { settings: ChangeSettings { actor, changes, comment, expected: Some(0) }, members }
+}
+
+#[test]
+fn a_new_group_and_its_computers_are_taken_at_once_and_entries_stay_small() {
+    let decision = decide(command(vec![group("canary")], vec![listing("canary", 1_001)]), Plan::default());
+    assert_eq!(decision.answer, Ok(1_002));
+    let kinds: Vec<usize> = decision
+        .changes
+        .iter()
+        .map(|(_, change)| match change {
+            Change::SettingsChanged { changes, .. } => changes.len(),
+            Change::GroupMembersChanged { added, .. } => added.len(),
+            _ => 0,
+        })
+        .collect();
+    assert_eq!(kinds, [1, 500, 500, 1], "the group comes before its computers");
+}
+
+#[test]
+fn computers_of_a_group_that_is_not_there_refuse_the_whole() {
+    let decision = decide(command(vec![group("canary")], vec![listing("other", 1)]), Plan::default());
+    assert!(decision.changes.is_empty());
+    let refused = decision.answer.unwrap_err();
+    assert!(refused.message.contains("the group other, which is not there"), "{refused:?}");
+}
+
+#[test]
+fn settings_that_do_not_fit_or_were_changed_meanwhile_refuse_the_computers_too() {
+    let mut wrong = group("canary");
+    wrong.value = Some(serde_json::json!({ "delivery": "window:night" }));
+    let decision = decide(command(vec![wrong], vec![listing("canary", 1)]), Plan::default());
+    assert!(decision.answer.is_err() && decision.changes.is_empty(), "there is no such window");
+    let later = Plan { version: 1, ..Plan::default() };
+    let decision = decide(command(vec![group("canary")], vec![listing("canary", 1)]), later);
+    assert_eq!(decision.answer.unwrap_err().code, ProblemCode::WrongState);
+    assert!(decision.changes.is_empty());
+}
+
+#[test]
+fn more_names_than_one_change_takes_are_refused() {
+    let decision =
+        decide(command(vec![group("canary")], vec![listing("canary", MAX_NAMES + 1)]), Plan::default());
+    assert!(decision.answer.is_err() && decision.changes.is_empty());
+}

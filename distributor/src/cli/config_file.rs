@@ -1,0 +1,297 @@
+//! `distributor config export|plan|apply`: everything that a site sets, as one file.
+
+mod text;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use sealpost_admin_api::settings::{
+    ApplyRequest, Changed, ConfigurationPlan, ConfigurationText, PlannedChange, SettingsView,
+};
+use sealpost_files::{PRIVATE, Unfinished, refuse_what_is_no_file, sync_parent};
+use sealpost_site::rules::configuration::Concerned;
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::settings::SettingKind;
+use sealpost_site::rules::text::more_than;
+
+use super::api::AdminApi;
+use super::groups::listed;
+use super::outcome::Outcome;
+use super::output::{ask, can_ask, counted, plain, print_json, print_line, tell};
+
+/// Longest configuration file, in bytes.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// The name that stands for standard output.
+const STANDARD_OUTPUT: &str = "-";
+/// Names that a line of a plan names.
+const MAX_SHOWN: usize = 10;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Export(Export),
+    Plan(Plan),
+    Apply(Apply),
+}
+
+/// Write everything that the site sets into one TOML file: properties, groups with the computers that they list, strategies,
+/// windows, packages, blocks and pins.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor config export site.toml
+  distributor config export > site.toml
+  distributor config export site.toml --force
+
+Applying what was exported changes nothing.")]
+pub(super) struct Export {
+    /// Where to write it, or `-` for standard output.
+    #[arg(value_name = "FILE|-", default_value = STANDARD_OUTPUT)]
+    file: PathBuf,
+    /// Replace a file of that name.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Compare a file with what the site has: what changes, and for how many computers. Nothing is changed.
+///
+/// The file says everything that the site sets: what it does not name is removed, or has the product's default from then on.
+/// Ends with 1 when it cannot be applied.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor config plan site.toml
+  distributor config plan site.toml --json
+
+A file can assert what has to hold of single computers; otherwise it is not applied:
+  [[assert]]
+  computer = \"lab-1\"
+  in_group = \"canary\"
+  ring = \"canary\"
+  delivery = \"push\"
+Also not_in_group, and with ring the strategy that it is a ring of [default: the one of programs].")]
+pub(super) struct Plan {
+    /// The configuration file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Make the site as a file says: everything in it, or nothing.
+///
+/// At a terminal the plan is shown and you are asked; with --yes you are not. It is refused when somebody else changed a
+/// setting or a rollout since the plan was made.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor config apply site.toml --why \"change 4711\"
+  distributor config apply site.toml --yes --why \"change 4711\"")]
+pub(super) struct Apply {
+    /// The configuration file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Why, for whoever reads the log later.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Export(options) => export(&api, &options).await,
+        Command::Plan(options) => plan(&api, &options).await,
+        Command::Apply(options) => apply(&api, options).await,
+    }
+}
+
+async fn export(api: &AdminApi, options: &Export) -> anyhow::Result<Outcome> {
+    let view: SettingsView = api.get("/settings").await?;
+    let mut configuration = ConfigurationText { settings: view.settings, ..ConfigurationText::default() };
+    let groups = configuration.settings.iter().filter(|set| set.key.kind == SettingKind::Group);
+    let groups: Vec<GroupName> = groups.map(|set| GroupName::new(&set.key.name)).collect::<Result<_, _>>()?;
+    for group in groups {
+        let members = listed(api, &group).await?;
+        if !members.is_empty() {
+            configuration.members.insert(group, members.into_iter().collect());
+        }
+    }
+    let text = text::write(&configuration).context("cannot write the configuration")?;
+    if options.file.as_os_str() == STANDARD_OUTPUT {
+        for line in text.lines() {
+            print_line(line)?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let out = options.file.as_path();
+    save(out, &text, options.force)?;
+    print_line(out.display())?;
+    Ok(Outcome::Done)
+}
+
+fn save(out: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+    let attempted = || format!("cannot write the configuration {}", out.display());
+    if !force && out.symlink_metadata().is_ok() {
+        bail!("{}: it is there already; give --force to replace it", attempted());
+    }
+    refuse_what_is_no_file(out).with_context(attempted)?;
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = Unfinished::new_in(folder).with_context(attempted)?;
+    std::io::Write::write_all(file.file_mut(), text.as_bytes()).with_context(attempted)?;
+    file.finish(PRIVATE).with_context(attempted)?;
+    file.replace(out).with_context(attempted)?;
+    sync_parent(out).with_context(attempted)
+}
+
+fn read(file: &Path) -> anyhow::Result<ConfigurationText> {
+    let attempted = || format!("cannot read the configuration {}", file.display());
+    let bytes = sealpost_files::read_input(file, MAX_FILE).with_context(attempted)?;
+    let text = String::from_utf8(bytes).with_context(attempted)?;
+    text::read(&text).with_context(attempted)
+}
+
+async fn plan(api: &AdminApi, options: &Plan) -> anyhow::Result<Outcome> {
+    let configuration = read(&options.file)?;
+    let plan: ConfigurationPlan = api.post("/settings/plan", &configuration).await?;
+    if options.json {
+        print_json(&plan)?;
+    } else {
+        print(&plan)?;
+    }
+    Ok(if can_be_applied(&plan) { Outcome::Done } else { Outcome::Damage })
+}
+
+const fn can_be_applied(plan: &ConfigurationPlan) -> bool {
+    plan.problems.is_empty() && plan.failed.is_empty()
+}
+
+async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
+    let Apply { file, yes, why, json } = options;
+    let configuration = read(&file)?;
+    let plan: ConfigurationPlan = api.post("/settings/plan", &configuration).await?;
+    if !json && !yes {
+        print(&plan)?;
+    }
+    if can_be_applied(&plan) && plan.is_empty() {
+        if json {
+            print_json(&Changed { changed: 0 })?;
+        } else {
+            print_line("the site is so already; nothing changed")?;
+        }
+        return Ok(Outcome::Done);
+    }
+    // What cannot be applied is sent all the same: the server's refusal says why.
+    if can_be_applied(&plan) && !yes {
+        if !can_ask() {
+            bail!(
+                "there is no terminal to ask at: look at the plan with `distributor config plan {}`, then give --yes",
+                plain(&file.display().to_string())
+            );
+        }
+        let changed = counted(plan.computers.changed, "computer", "computers");
+        if !ask(&format!("Apply this? Something changes for {changed}."))? {
+            tell("not applied; nothing was changed");
+            return Ok(Outcome::Damage);
+        }
+    }
+    let request = ApplyRequest { configuration, comment: why, expected: plan.version };
+    let changed: Changed = api.post("/settings/apply", &request).await?;
+    if json {
+        print_json(&changed)?;
+    } else {
+        print_line(format_args!("applied: {}", counted(changed.changed, "change", "changes")))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn print(plan: &ConfigurationPlan) -> anyhow::Result<()> {
+    for line in lines(plan) {
+        print_line(plain(&line))?;
+    }
+    Ok(())
+}
+
+/// A plan in words.
+fn lines(plan: &ConfigurationPlan) -> Vec<String> {
+    let mut lines: Vec<String> = plan.changes.iter().map(change).collect();
+    for members in &plan.members {
+        let mut line = format!("~ group {}:", members.group);
+        for (verb, names) in [("lists also", &members.add), ("lists no more", &members.remove)] {
+            if !names.is_empty() {
+                // Writing into a String cannot fail.
+                let _ = write!(line, " {verb} {};", more_than(MAX_SHOWN, names, names.len() as u64));
+            }
+        }
+        lines.push(line.trim_end_matches(';').to_owned());
+    }
+    if lines.is_empty() {
+        lines.push("nothing changes: the site is so already".to_owned());
+    }
+    let Concerned { all, changed, groups, delivery, rings } = plan.computers;
+    if !plan.is_empty() && plan.problems.is_empty() {
+        let all = counted(all, "computer", "computers");
+        lines.push(format!(
+            "something changes for {changed} of {all}: {groups} in other groups, {delivery} get updates in another way, \
+             {rings} in other rings"
+        ));
+    }
+    let cannot = plan.problems.iter().chain(&plan.failed);
+    lines.extend(cannot.map(|why| format!("! cannot be applied: {why}")));
+    lines
+}
+
+fn change(change: &PlannedChange) -> String {
+    let PlannedChange { key, before, after } = change;
+    match (before, after) {
+        (None, Some(after)) => format!("+ {key}: {after}"),
+        (Some(before), None) => format!("- {key}: {before}"),
+        (Some(before), Some(after)) => format!("~ {key}: {before} -> {after}"),
+        (None, None) => format!("~ {key}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_site::rules::rollouts::settings::SettingKey;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_says_what_is_new_what_goes_what_is_another_for_how_many_and_what_stops_it() {
+        let key = |kind, name: &str| SettingKey { kind, name: name.to_owned() };
+        let (was, is) = (serde_json::json!("push"), serde_json::json!("poll"));
+        let plan = ConfigurationPlan {
+            version: 3,
+            changes: vec![
+                PlannedChange {
+                    key: key(SettingKind::Property, "delivery"),
+                    before: Some(was.clone()),
+                    after: Some(is.clone()),
+                },
+                PlannedChange { key: key(SettingKind::Window, "night"), before: Some(was), after: None },
+                PlannedChange { key: key(SettingKind::Group, "canary"), before: None, after: Some(is) },
+            ],
+            members: Vec::new(),
+            computers: Concerned { all: 10, changed: 4, groups: 1, delivery: 3, rings: 1 },
+            problems: Vec::new(),
+            failed: vec!["pc-1 is not in the group canary: it is in no group".to_owned()],
+        };
+        let said = lines(&plan);
+        assert_eq!(said[0], "~ property delivery: \"push\" -> \"poll\"");
+        assert_eq!(said[1], "- window night: \"push\"");
+        assert_eq!(said[2], "+ group canary: \"poll\"");
+        assert!(
+            said[3].starts_with("something changes for 4 of 10 computers: 1 in other groups"),
+            "{said:?}"
+        );
+        assert!(said[4].starts_with("! cannot be applied: pc-1 is not in the group"), "{said:?}");
+        assert!(!can_be_applied(&plan));
+    }
+}

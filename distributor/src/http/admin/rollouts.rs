@@ -1,0 +1,142 @@
+//! `/api/v1/rollouts`: how releases go out, and what a person does about that.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use sealpost_admin_api::rollouts::{
+    Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_ROLLOUTS, Rollout, RolloutsPage,
+    RolloutsQuery, SteerRequest, What,
+};
+use sealpost_ledger::LedgerError;
+use sealpost_site::changes::Actor;
+use sealpost_site::commands::rollouts::{LoadAdvance, Steer, SteerRollout};
+use sealpost_site::commands::settings::LoadPlan;
+use sealpost_site::queries::{DeliveriesOf, RolloutByNumber, Rollouts};
+use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
+use sealpost_site::rules::rollouts::strategy::Takes;
+
+use crate::http::Site;
+use crate::http::body::JsonBody;
+use crate::http::problem::{ApiError, bad_query};
+use crate::http::survey::survey;
+
+/// A page of the list. Nobody looks at all computers for it.
+pub(crate) async fn list(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<RolloutsQuery>, QueryRejection>,
+) -> Result<Json<RolloutsPage>, ApiError> {
+    let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
+    let limit = query.limit.unwrap_or(MAX_ROLLOUTS).clamp(1, MAX_ROLLOUTS);
+    let (before, open) = (query.before, query.open.unwrap_or(false));
+    let rows = site.parts.ledger.query(Rollouts { before, open, limit }).await?;
+    let more = rows.len() >= limit as usize;
+    let next = rows.last().filter(|_| more).map(|row| row.number);
+    let others = others(&site, &rows).await?;
+    let rollouts = rows.iter().map(|row| shown(&site, row, None, &others)).collect();
+    Ok(Json(RolloutsPage { rollouts, next }))
+}
+
+pub(crate) async fn show(
+    State(site): State<Arc<Site>>,
+    Path(number): Path<String>,
+) -> Result<Json<Rollout>, ApiError> {
+    let rollout = found(&site, &number).await?;
+    view(&site, &rollout).await.map(Json).map_err(ApiError::from)
+}
+
+/// A page of the computers that were told.
+pub(crate) async fn report(
+    State(site): State<Arc<Site>>,
+    Path(number): Path<String>,
+    query: Result<Query<DeliveredQuery>, QueryRejection>,
+) -> Result<Json<DeliveredPage>, ApiError> {
+    let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
+    let rollout = found(&site, &number).await?.number;
+    let limit = query.limit.unwrap_or(MAX_DELIVERED).clamp(1, MAX_DELIVERED);
+    let rows = site.parts.ledger.query(DeliveriesOf { rollout, after: query.after, limit }).await?;
+    let more = rows.len() >= limit as usize;
+    let next = rows.last().filter(|_| more).map(|row| row.name.clone());
+    Ok(Json(DeliveredPage { computers: rows.into_iter().map(Delivered::from).collect(), next }))
+}
+
+/// A person does something with a rollout; again the same answers the same.
+pub(crate) async fn steer(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    Path(number): Path<String>,
+    JsonBody(request): JsonBody<SteerRequest>,
+) -> Result<Json<Rollout>, ApiError> {
+    let rollout = found(&site, &number).await?;
+    let number = rollout.number;
+    let SteerRequest { what, comment } = request;
+    let what = match what {
+        What::Pause => Steer::Pause,
+        What::Resume => Steer::Resume,
+        What::Next { ring } => Steer::Next { ring, populations: looked_at(&site, &rollout, ring).await? },
+        What::Abort { roll_back } => Steer::Abort { roll_back },
+        What::Edit { strategy, emergency } => Steer::Edit { strategy, emergency },
+    };
+    site.parts.ledger.execute(site.now(), SteerRollout { actor, number, what, comment }).await?;
+    let unread = |error| ApiError::done_but_unread(&error, "it is done", "distributor rollouts show");
+    let after = site.parts.ledger.query(RolloutByNumber { number }).await.map_err(unread)?;
+    let after = after.ok_or_else(|| unknown(&number.to_string()))?;
+    view(&site, &after).await.map(Json).map_err(unread)
+}
+
+/// A ring that takes the first computers is opened by a look at all of them.
+async fn looked_at(
+    site: &Site,
+    rollout: &progress::Rollout,
+    ring: u32,
+) -> Result<Option<Vec<Population>>, LedgerError> {
+    let ring = usize::try_from(ring).ok().and_then(|ring| rollout.strategy.rings().get(ring));
+    if !ring.is_some_and(|ring| matches!(ring.takes, Takes::First(_))) {
+        return Ok(None);
+    }
+    populations(site, rollout).await.map(Some)
+}
+
+async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Population>, LedgerError> {
+    let ledger = &site.parts.ledger;
+    let plan = ledger.query(LoadPlan {}).await?;
+    let mut found = survey(ledger, &plan, std::slice::from_ref(rollout), site.now()).await?;
+    Ok(found.remove(&rollout.number).unwrap_or_default())
+}
+
+/// One rollout, with a look at all computers while it can go on.
+async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, LedgerError> {
+    let populations = if rollout.state.has_ended() { None } else { Some(populations(site, rollout).await?) };
+    let others = others(site, std::slice::from_ref(rollout)).await?;
+    Ok(shown(site, rollout, populations.as_deref(), &others))
+}
+
+/// The rollouts by which others may be overtaken.
+async fn others(site: &Site, shown: &[progress::Rollout]) -> Result<Vec<progress::Rollout>, LedgerError> {
+    if !shown.iter().any(|rollout| rollout.state == RolloutState::Running) {
+        return Ok(Vec::new());
+    }
+    Ok(site.parts.ledger.query(LoadAdvance { now: site.now() }).await?.rollouts)
+}
+
+fn shown(
+    site: &Site,
+    rollout: &progress::Rollout,
+    populations: Option<&[Population]>,
+    others: &[progress::Rollout],
+) -> Rollout {
+    let facts = AdvanceFacts { populations, overtaken_by: rollout.overtaken_by(others) };
+    Rollout::new(rollout, advance(rollout, &facts).err(), populations, site.now())
+}
+
+async fn found(site: &Site, number: &str) -> Result<progress::Rollout, ApiError> {
+    let parsed: u64 = number.parse().map_err(|_| unknown(number))?;
+    let rollout = site.parts.ledger.query(RolloutByNumber { number: parsed }).await?;
+    rollout.ok_or_else(|| unknown(number))
+}
+
+fn unknown(number: &str) -> ApiError {
+    let shown: String = number.chars().filter(char::is_ascii_digit).take(20).collect();
+    ApiError::not_found(format!("there is no rollout {shown}"), "`distributor rollouts list` shows all")
+}
