@@ -89,6 +89,8 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             restore: restore.clone(),
             server_list: None,
             lost,
+            plan: std::sync::Arc::default(),
+            counts: BTreeMap::new(),
         };
         let decision =
             decide(AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog }, facts);
@@ -258,6 +260,7 @@ fn assignment(sequence: u64) -> Assignment {
 fn client(last: Option<Nonce>) -> ContactClient {
     let progress = Progress { last: Receipt { era: EraId::first(), contacts: 80 }, base: 0 };
     let last = last.map(|next| LastContact {
+        at: Timestamp::UNIX_EPOCH,
         nonces: NoncePair { previous: None, next },
         answer: ContactAnswer::default(),
         progress,
@@ -282,6 +285,8 @@ fn client(last: Option<Nonce>) -> ContactClient {
         drift: Vec::new(),
         attempts: BTreeMap::new(),
         left_locally: BTreeMap::new(),
+        listed: BTreeSet::new(),
+        deliveries: Vec::new(),
     }
 }
 

@@ -32,6 +32,7 @@ use sealpost_site::commands::licenses::AcceptGrant;
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::rules::names::MixedScripts;
+use sealpost_site::rules::rollouts::strategy::everyone_now;
 
 use crate::kept_trust;
 
@@ -140,6 +141,7 @@ async fn publish(
             channels: vec![ChannelName::new("stable")?],
             signer: signer.clone(),
             payload_bytes: 1_000_000,
+            mandatory: false,
         };
         ledger.execute(Timestamp::now(), staged).await?;
         let approve = ApproveRelease {
@@ -148,6 +150,8 @@ async fn publish(
             channels: None,
             trust: Some(Arc::clone(trust)),
             comment: String::new(),
+            strategy: Some(everyone_now()),
+            emergency: false,
         };
         ledger.execute(Timestamp::now(), approve).await?;
     }

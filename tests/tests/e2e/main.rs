@@ -19,6 +19,7 @@ mod real_program;
 mod repairs;
 mod repository;
 mod restored;
+mod rollouts;
 mod self_update;
 mod server;
 mod trust;

@@ -56,7 +56,8 @@ impl Scene {
         let told = self.site.activity_of("assignment_changed")?;
         let in_ring = |name: &str| {
             told.iter().any(|entry| {
-                entry["actor"]["name"].as_str() == Some(name) && entry["change"].to_string().contains("canary")
+                entry["actor"]["name"].as_str() == Some(name)
+                    && entry["change"].to_string().contains("canary")
             })
         };
         let mut canaries = self.computers.iter().filter(|computer| in_ring(computer.name()));
@@ -109,7 +110,10 @@ fn a_good_release_goes_through_its_rings_and_a_power_cut_between_them_loses_noth
     ensure!(scene.who_run("1.1").len() == 1, "only the first ring is open");
     let waits = scene.computers.iter().find(|computer| computer.name() != scene.canary().unwrap().name());
     let said = scene.sentence(waits.context("a computer that waits")?)?;
-    ensure!(said.contains("does not get 1.1 yet") && said.contains("is watched for"), "why and until when: {said}");
+    ensure!(
+        said.contains("does not get 1.1 yet") && said.contains("is watched for"),
+        "why and until when: {said}"
+    );
     // A person goes on; the computers of the next ring are a tenth of all, and of three maybe none.
     let why = ["--why", "the canary is well"];
     scene.site.distributor(&[&["rollouts", "next", "2"][..], &why].concat())?.ok()?;

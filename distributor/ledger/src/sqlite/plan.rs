@@ -197,9 +197,12 @@ macro_rules! live_counts_sql {
     };
 }
 pub(super) use live_counts_sql;
+/// A ring as the statement gives it, column by column.
+type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, i64, u64);
+
 /// Counts from `live_counts_sql`.
 pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveCounts> {
-    let rows: Vec<(u64, u32, u64, u64, u64, u64, u64, u64, u64, i64, u64)> = from_json(row, column)?;
+    let rows: Vec<LiveRing> = from_json(row, column)?;
     let read =
         |(rollout, ring, told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour)| {
             let counts =

@@ -150,7 +150,7 @@ impl Checks {
                     assert!(window.is_open(from) && !window.is_open(until), "{told:?} of {window}");
                 }
                 // Of some computers only: it takes a look at every half hour.
-                _ if computer.position % 64 == 0 => {
+                _ if computer.position.is_multiple_of(64) => {
                     assert!(caught_up(window, delivery.told_at, site.now), "{told:?} outside {window}");
                 }
                 _ => {}

@@ -111,7 +111,7 @@ impl World {
 
     fn join(&mut self, number: u32, fleet: &Fleet) {
         let dice = &mut self.dice;
-        let name = ComputerName::new(&format!("pc-{number:05}")).unwrap();
+        let name = ComputerName::new(format!("pc-{number:05}")).unwrap();
         let server = dice.happens(fleet.servers_per_mille);
         let zone = [60, -300, 330][dice.below(3) as usize];
         let hours = if server { Hours::Always } else { Hours::Office(zone) };

@@ -70,7 +70,7 @@ pub(super) async fn an_approval_names_the_digest_and_reaches_the_channel_only(
     }
     let told = client(&ledger, &beta.name).await.assigned;
     // A person at the computer may put it off for some time.
-    let postpone = told[0].postpone.clone();
+    let postpone = told[0].postpone;
     let install = PackageAssignment::install(staged.release, staged.manifest, 1, 1);
     assert_eq!(told, [PackageAssignment { postpone, ring: Some("everyone".to_owned()), ..install }]);
     sound(&ledger).await;

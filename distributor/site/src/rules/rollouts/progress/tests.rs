@@ -195,7 +195,7 @@ fn the_newest_that_passed_a_ring_goes_on_and_one_that_only_opened_it_stops_nobod
     );
     newer.rings[2] = open(0, 0, 0);
     assert_eq!(older.overtaken_by(&[newer.clone()]), Some(8));
-    assert_eq!(newer.overtaken_by(&[older.clone()]), None, "an older one overtakes nobody");
+    assert_eq!(newer.overtaken_by(std::slice::from_ref(&older)), None, "an older one overtakes nobody");
     for change in [
         |newer: &mut Rollout| newer.state = RolloutState::Halted,
         |newer: &mut Rollout| newer.state = RolloutState::Paused,
