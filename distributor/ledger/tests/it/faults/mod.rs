@@ -30,14 +30,17 @@ use crate::same::{Pair, Site, asks_everything};
 const MOST_CALLS: u32 = 200;
 
 /// What is attempted by each command that there is.
-const ATTEMPTED: [&str; 26] = [
+const ATTEMPTED: [&str; 30] = [
     "accept a grant",
     "announce the ways to this server",
     "approve a release",
+    "change settings",
+    "change who is in a group",
     "commit a contact",
     "enroll a computer",
     "halt a release",
     "let computers try a release again",
+    "let rollouts go on",
     "log a new admin token",
     "log that an admin token is revoked",
     "log the first use of an admin token",
@@ -56,6 +59,7 @@ const ATTEMPTED: [&str; 26] = [
     "reserve a seat",
     "stage a release",
     "stage a release again",
+    "steer a rollout",
     "withdraw a release",
 ];
 

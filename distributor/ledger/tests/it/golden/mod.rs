@@ -174,7 +174,6 @@ fn an_entry_without_its_optional_fields_or_with_one_of_a_later_version_is_read()
             "found",
             "deliveries",
             "delivery",
-            "mandatory",
             "staged",
             "aborted",
             "added",
@@ -184,6 +183,10 @@ fn an_entry_without_its_optional_fields_or_with_one_of_a_later_version_is_read()
             "emergency",
         ] {
             change.remove(field);
+        }
+        // Of a change of it, it is what is said.
+        if change["type"] != "release_mandatory_changed" {
+            change.remove("mandatory");
         }
         // Of an acknowledgement it is what was said.
         if change["type"] != "restore_acknowledged" {

@@ -28,7 +28,7 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
         for round in 0..8 {
             // Every fourth time the server is restored: a copy of both stores takes their places.
             let backup = (round % 4 == 2).then(|| (sqlite.copy(), memory.copy()));
-            for _ in 0..100 {
+            for _ in 0..150 {
                 site.step().await;
             }
             kinds.extend(asks_everything(&site.pair, &site.known).await);

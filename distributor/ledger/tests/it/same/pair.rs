@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sealpost_ledger::store::{Read, ReadStore, WriteStore};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::commands::Command;
-use sealpost_site::queries::Query;
+use sealpost_site::queries::{LogEntry, Query};
 
 use crate::bench::Bench;
 use crate::faults::{Call, Fault, Faults, fails_everywhere, faulty, stored_head};
@@ -63,7 +63,15 @@ impl Pair {
         let memory = self.memory.execute(now, command).await;
         assert_eq!(format!("{sqlite:?}"), format!("{memory:?}"), "{sent}");
         // The head's root covers the bytes of all entries.
-        assert_eq!(stored_head(&self.sqlite).await, stored_head(&self.memory).await, "{sent}");
+        let (one, other) = (stored_head(&self.sqlite).await, stored_head(&self.memory).await);
+        if one != other {
+            let newest = async |ledger: &Ledger, sequence| {
+                let bytes = ledger.query(LogEntry { sequence }).await.unwrap();
+                String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+            };
+            let newest = (newest(&self.sqlite, one.size).await, newest(&self.memory, other.size).await);
+            panic!("{sent}: {one:?} is not {other:?}; the newest entries: {newest:#?}");
+        }
         sqlite
     }
 

@@ -410,6 +410,10 @@ impl<'a> Site<'a> {
             }
             (4, _) => {}
             (5..=7, _) => self.steers(now).await,
+            (9, Some(known)) => {
+                let retry = RetryRelease { actor: admin(), manifest: known.manifest, names: Vec::new() };
+                let _ = self.pair.execute(now, retry).await;
+            }
             (8, Some(known)) => {
                 let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };
                 let _ = self.pair.execute(now, again).await;
@@ -508,7 +512,7 @@ impl<'a> Site<'a> {
             }
             watched.insert(rollout.number, hours(&mut self.random, 30));
         }
-        let elapsed = hours(&mut self.random, 20);
+        let elapsed = hours(&mut self.random, 60);
         self.pair.execute(now, AdvanceRollouts { now, elapsed, populations, watched }).await.unwrap();
     }
 
