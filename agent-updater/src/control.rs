@@ -52,7 +52,6 @@ pub enum Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldFor {
     Seconds(u32),
-    /// Not any more.
     End,
 }
 

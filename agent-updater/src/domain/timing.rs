@@ -14,12 +14,14 @@ use super::put_off::{PutOff, is_forced};
 /// What the times of an assignment allow at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timing {
-    /// All of it.
     Now,
     /// Not even the download, before this time.
     NotBefore(Timestamp),
     /// The window closed; only the deadline, if there is one, or another assignment changes that.
-    Closed { closed_at: Timestamp, deadline: Option<Timestamp> },
+    Closed {
+        closed_at: Timestamp,
+        deadline: Option<Timestamp>,
+    },
     /// To be made ready; the product is not touched yet.
     Waits(Wait),
 }

@@ -26,7 +26,6 @@ impl<'a> Reporter<'a> {
         Self { host, spool, began: None }
     }
 
-    /// A step begins.
     pub(super) fn begin(&mut self) {
         self.began = Some(Instant::now());
     }

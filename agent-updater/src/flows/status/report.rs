@@ -169,7 +169,6 @@ pub struct PackageStatus {
 /// When a change is let be made.
 #[derive(Debug, Serialize)]
 pub struct TimesStatus {
-    /// Who starts it.
     pub start: Start,
     pub window_opens: Option<Timestamp>,
     pub window_closes: Option<Timestamp>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::plan::PlanCache;
+use super::plan_cache::PlanCache;
 use crate::grants::TrustedGrants;
 use crate::store::StoreError;
 

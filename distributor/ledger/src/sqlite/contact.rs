@@ -24,7 +24,7 @@ use super::granted::{epoch_of, lossy};
 use super::lists::licenses::restore_columns;
 use super::lists::releases::{approved, known_release};
 use super::lists::servers::server_list;
-use super::plan::{deliveries, deliveries_sql, listed_sql, live_counts, live_counts_sql};
+use super::plan::{deliveries, deliveries_sql, listed_sql, live_counts, live_counts_sql, plan_of};
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, unreadable,
 };
@@ -102,7 +102,7 @@ impl<C: Connected> Read<LoadContact> for C {
         let counts = live_counts(row, CLIENT + 32)?;
         Ok(ContactFacts {
             client,
-            plan: self.plans().of(connection, plan_version)?,
+            plan: plan_of(self.plans(), connection, plan_version)?,
             counts,
             approved: approved(connection)?,
             voided: from_json(row, 8)?,

@@ -28,6 +28,7 @@ use super::lists::releases::{
     accepted_of, approved_of, known_channels, known_release, manifest_of, next_rollout,
 };
 use super::lists::servers::known_list;
+use super::plan::plan_now;
 use super::values::{count, optional_count, optional_text, optional_time, text, time};
 use crate::grants::TrustedGrant;
 use crate::store::{Read, StoreError};
@@ -264,7 +265,7 @@ impl<C: Connected> Read<LoadRelease> for C {
             approved,
             next_rollout: next_rollout(connection)?,
             highest_attempt: highest_attempt(connection, query)?,
-            plan: self.plans().now(connection)?,
+            plan: plan_now(self.plans(), connection)?,
         })
     }
 }

@@ -17,6 +17,7 @@ mod migrations;
 mod notes;
 mod open_error;
 mod plan;
+mod plan_cache;
 mod projections;
 mod rebuild;
 mod releases;

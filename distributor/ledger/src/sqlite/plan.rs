@@ -1,9 +1,7 @@
 //! The plan, and the rollouts with what became of their computers.
 //!
-//! Invariant: a connection keeps the plan that it read last, and reads it again when its version is another one. What a
-//! transaction undid may come again under the same version, so whoever undoes also forgets.
+//! Invariant: a plan is read again only when its version is another one than that of the plan that is known.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,38 +16,31 @@ use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settin
 use serde::Deserialize;
 
 use super::lists::releases::{release_id, replaced_of, waypoints};
+use super::plan_cache::PlanCache;
 use super::values::{
     count, from_json, from_word, integer, optional_from_json, optional_text, optional_time, text, time,
     unreadable,
 };
 use crate::store::StoreError;
 
-/// The plan that a connection read last.
-#[derive(Debug, Default)]
-pub(super) struct PlanCache(RefCell<Option<Arc<Plan>>>);
-
-impl PlanCache {
-    /// Forgets it.
-    pub(super) fn clear(&self) {
-        self.0.replace(None);
+/// The plan of a version.
+pub(super) fn plan_of(
+    known: &PlanCache,
+    connection: &Connection,
+    version: u64,
+) -> Result<Arc<Plan>, StoreError> {
+    if let Some(plan) = known.of(version) {
+        return Ok(plan);
     }
+    let plan = Arc::new(read(connection, version)?);
+    known.keep(&plan);
+    Ok(plan)
+}
 
-    /// The plan of a version.
-    pub(super) fn of(&self, connection: &Connection, version: u64) -> Result<Arc<Plan>, StoreError> {
-        let known = self.0.borrow().as_ref().filter(|plan| plan.version == version).map(Arc::clone);
-        if let Some(plan) = known {
-            return Ok(plan);
-        }
-        let plan = Arc::new(read(connection, version)?);
-        self.0.replace(Some(Arc::clone(&plan)));
-        Ok(plan)
-    }
-
-    /// The plan as it is now.
-    pub(super) fn now(&self, connection: &Connection) -> Result<Arc<Plan>, StoreError> {
-        let version = version(connection)?;
-        self.of(connection, version)
-    }
+/// The plan as it is now.
+pub(super) fn plan_now(known: &PlanCache, connection: &Connection) -> Result<Arc<Plan>, StoreError> {
+    let version = version(connection)?;
+    plan_of(known, connection, version)
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<u64> {

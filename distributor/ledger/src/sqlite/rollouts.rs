@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, StagedRollout};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
-use sealpost_site::rules::rollouts::progress::{DeliveryState, RolloutState, StateChange, hour_of};
+use sealpost_site::rules::rollouts::progress::{DeliveryState, RolloutState, StateChange};
 use sealpost_site::rules::rollouts::settings::SettingChange;
 use sealpost_site::rules::rollouts::strategy::Strategy;
 
@@ -335,7 +335,7 @@ pub(super) fn delivery(
             connection,
             "UPDATE rings SET told_in_hour = CASE hour WHEN ?3 THEN told_in_hour + 1 ELSE 1 END, hour = ?3 \
              WHERE rollout = ?1 AND ring = ?2",
-            params![integer(*rollout), ring, hour_of(entry.at)],
+            params![integer(*rollout), ring, entry.at.as_second().div_euclid(3600)],
         )?;
     }
     Ok(())

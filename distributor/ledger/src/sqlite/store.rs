@@ -21,7 +21,7 @@ use sealpost_site::rows::ServerIdentity;
 
 use super::connection::{Connected, open_read_only, open_writable};
 use super::open_error::OpenError;
-use super::plan::PlanCache;
+use super::plan_cache::PlanCache;
 use super::{audit, entries, migrations, notes, schema};
 use crate::audit::check_log;
 use crate::grants::TrustedGrants;

@@ -29,6 +29,7 @@ use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
+pub use super::parts::NewerEntry;
 use super::parts::{
     Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
     StagedRollout,
@@ -46,19 +47,6 @@ use crate::rules::rollouts::strategy::Strategy;
 /// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
 /// by a site.
 pub const ENTRY_VERSION: u32 = 2;
-
-/// What can be said of an entry that a newer version wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewerEntry {
-    /// Its format version.
-    pub version: u32,
-    /// Its sequence number.
-    pub sequence: u64,
-    /// License time of the change.
-    pub at: Timestamp,
-    /// The kind of its change.
-    pub kind: String,
-}
 
 /// One change of state.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: as for [changes](super::activity): fields are only added, and optional.
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
@@ -11,6 +12,19 @@ use serde::{Deserialize, Serialize};
 use crate::rules::account::Account;
 use crate::rules::rollouts::progress::DeliveryState;
 use crate::rules::rollouts::strategy::Strategy;
+
+/// What can be said of an entry that a newer version wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerEntry {
+    /// Its format version.
+    pub version: u32,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// License time of the change.
+    pub at: Timestamp,
+    /// The kind of its change.
+    pub kind: String,
+}
 
 /// Something that an admin does at a server, and that is no other change. An open set: what a newer program wrote is kept
 /// as its word.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::rows::ClientRow;
 mod held;
 
-pub use self::held::{Waits, waits_for};
+pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
 use crate::rules::assignment::{Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted};
 use crate::rules::contact::ClientState;
@@ -224,22 +224,6 @@ pub struct PackageView<'a> {
     pub postponed: Option<&'a Postponed>,
 }
 
-/// When the sentence will be another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangesWhen {
-    /// When the vendor publishes and an admin approves something new.
-    NewRelease,
-    /// When the computer contacts the server.
-    Contact,
-    /// When an admin does something.
-    Admin,
-    /// When the vendor renews the license or ships another release.
-    Vendor,
-    /// When a rollout goes on, or its window opens.
-    Rollout,
-}
-
 /// One sentence, and when it changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -371,7 +355,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         );
     }
     let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
-    if let Some((text, changes)) = waits_there(told, view, now) {
+    if let Some((text, changes)) = waits_there(told, view.last_report, view.postponed, now) {
         return (format!("{should}; {text}"), changes);
     }
     match view.last_report.filter(of_attempt) {

@@ -149,6 +149,7 @@ fn releases() -> Vec<Change> {
             channels: vec![stable()],
             signer: key().public(),
             payload_bytes: 1000,
+            mandatory: false,
         },
         Change::ReleaseRejected {
             release: release.clone(),
@@ -157,7 +158,12 @@ fn releases() -> Vec<Change> {
         },
         Change::ReleaseRefused { release, manifest: digest(), problems: vec!["it has no files".to_owned()] },
         Change::DeltaMade { base: digest(), target: digest(), bytes: 12 },
-        Change::StepReported { client_id: client_id(), report, effect: ReportEffect::Unlisted },
+        Change::StepReported {
+            client_id: client_id(),
+            report,
+            effect: ReportEffect::Unlisted,
+            delivery: None,
+        },
     ]
 }
 

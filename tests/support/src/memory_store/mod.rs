@@ -16,6 +16,7 @@ mod log;
 mod plan;
 mod project;
 mod releases;
+mod rolling;
 mod rollouts;
 mod site;
 mod state;

@@ -1,12 +1,11 @@
 //! Settings, groups and rollouts: what changes do to them. What became of computers is kept for each of them, and counted when
 //! somebody asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
-use sealpost_manifests::word::Word;
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
 use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, Note, NoteKey, StagedRollout};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -16,63 +15,9 @@ use sealpost_site::rules::rollouts::progress::{
     DeliveryState, RingCounts, RingProgress, RingState, Rollout, RolloutState, StateChange, hour_of,
 };
 use sealpost_site::rules::rollouts::settings::Settings;
-use sealpost_site::rules::rollouts::share::Threshold;
-use sealpost_site::rules::rollouts::strategy::Strategy;
 
+use super::rolling::{Kept, KeptRing, ToldComputer};
 use super::state::State;
-
-/// What a plan is made of, and what became of it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Rolling {
-    /// The entry that changed it last.
-    pub(super) version: u64,
-    pub(super) settings: Settings,
-    /// The computers that each group lists by name.
-    pub(super) members: BTreeMap<GroupName, BTreeSet<ComputerName>>,
-    pub(super) rollouts: BTreeMap<u64, Kept>,
-    /// What became of each rollout on each computer that was told.
-    pub(super) told: BTreeMap<(u64, ClientId), ToldComputer>,
-    /// Releases through which computers pass.
-    pub(super) mandatory: BTreeSet<Sha256Digest>,
-    /// Channels whose computers get a release ring by ring.
-    pub(super) rolling_out: BTreeMap<Sha256Digest, Vec<ChannelName>>,
-}
-
-/// A rollout, without what its release and its computers say.
-#[derive(Debug, Clone)]
-pub(super) struct Kept {
-    pub(super) manifest: Sha256Digest,
-    channels: Vec<ChannelName>,
-    strategy_name: Word,
-    strategy: Strategy,
-    emergency: bool,
-    pub(super) state: RolloutState,
-    started_at: Timestamp,
-    changed: Option<StateChange>,
-    /// As what it goes on when its release is approved again.
-    superseded_from: Option<RolloutState>,
-    rings: Vec<KeptRing>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct KeptRing {
-    opened: Option<(Timestamp, Option<Threshold>)>,
-    forgiven: u64,
-    /// The hour in which computers were told last, and how many.
-    hour: (i64, u64),
-}
-
-/// What became of a rollout on one computer.
-#[derive(Debug, Clone)]
-pub(super) struct ToldComputer {
-    /// Kept when the computer is set up again under the name.
-    pub(super) name: ComputerName,
-    pub(super) delivery: Delivery,
-    pub(super) since: Timestamp,
-    pub(super) silence: SignedDuration,
-    /// Whether it is the newest of its package on its computer.
-    pub(super) is_newest: bool,
-}
 
 impl State {
     /// Applies a change of settings or of a rollout; any other does nothing here. What it does to releases is applied beside.

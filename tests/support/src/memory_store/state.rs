@@ -27,7 +27,7 @@ use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
 use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
 
-use super::rollouts::Rolling;
+use super::rolling::Rolling;
 
 /// Everything that was committed, or that one transaction sees.
 #[derive(Debug, Clone, Default)]

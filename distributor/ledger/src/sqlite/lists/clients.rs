@@ -29,7 +29,7 @@ use super::releases::{approved, known_release, staged, voided};
 use crate::grants::TrustedGrant;
 use crate::sqlite::connection::Connected;
 use crate::sqlite::granted::granted;
-use crate::sqlite::plan::{counts_now, deliveries, deliveries_sql, rollouts};
+use crate::sqlite::plan::{counts_now, deliveries, deliveries_sql, plan_now, rollouts};
 use crate::sqlite::values::{
     count, from_json, from_word, json, micros, optional_count, optional_from_json, optional_text,
     optional_time, text, time,
@@ -249,7 +249,7 @@ impl<C: Connected> Read<ExplainClient> for C {
             approved: approved(connection)?,
             staged: staged(connection)?,
             voided: voided(connection)?,
-            plan: self.plans().now(connection)?,
+            plan: plan_now(self.plans(), connection)?,
             counts: counts_now(connection)?,
             rollouts: rollouts(connection, "WHERE o.state IN ('running', 'paused') ORDER BY o.number", [])?,
             salt: salt(connection)?,

@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use super::releases::{approved_of, known_release};
 use crate::sqlite::connection::Connected;
-use crate::sqlite::plan::{rollout, rollouts};
+use crate::sqlite::plan::{plan_now, rollout, rollouts};
 use crate::sqlite::values::{count, from_word, integer, micros, optional_from_json, text, time};
 use crate::store::{Read, StoreError};
 
 impl<C: Connected> Read<LoadPlan> for C {
     fn read(&mut self, _: &LoadPlan) -> Result<Arc<Plan>, StoreError> {
-        self.plans().now(self.connection())
+        plan_now(self.plans(), self.connection())
     }
 }
 
@@ -38,7 +38,7 @@ impl<C: Connected> Read<LoadMembers> for C {
                 listed.insert(name.clone());
             }
         }
-        Ok(MemberFacts { plan: self.plans().now(connection)?, listed })
+        Ok(MemberFacts { plan: plan_now(self.plans(), connection)?, listed })
     }
 }
 
@@ -106,7 +106,7 @@ fn overdue_of(
 impl<C: Connected> Read<LoadRollout> for C {
     fn read(&mut self, query: &LoadRollout) -> Result<RolloutFacts, StoreError> {
         let connection = self.connection();
-        let plan = self.plans().now(connection)?;
+        let plan = plan_now(self.plans(), connection)?;
         let Some(rollout) = rollout(connection, query.number)? else {
             return Ok(RolloutFacts { rollout: None, known: None, releases: Vec::new(), newest: None, plan });
         };

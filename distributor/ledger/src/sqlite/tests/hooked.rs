@@ -13,7 +13,7 @@ use super::LedgerFile;
 use crate::grants::TrustedGrants;
 use crate::sqlite::SqliteStore;
 use crate::sqlite::connection::Connected;
-use crate::sqlite::plan::PlanCache;
+use crate::sqlite::plan_cache::PlanCache;
 use crate::sqlite::store::SqliteWriter;
 use crate::store::{Split, Store, StoreError, WriteStore};
 use crate::{Ledger, LedgerSettings};

@@ -1,14 +1,31 @@
 //! What holds a release back from a computer, or lets it wait there, in words, and until when.
 
 use jiff::Timestamp;
-use sealpost_manifests::wire::contact::PostponedBy;
+use sealpost_manifests::wire::contact::{Postponed, PostponedBy};
+use sealpost_manifests::wire::report::Report;
+use serde::{Deserialize, Serialize};
 
-use super::{ChangesWhen, PackageView};
 use crate::rules::assignment::{Choice, Told};
 use crate::rules::release::KnownRelease;
 use crate::rules::rollouts::gate::Held;
 use crate::rules::rollouts::progress::{AdvanceFacts, Rollout, Waiting, advance};
 use crate::rules::text::{counted, escape, span};
+
+/// When the sentence will be another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangesWhen {
+    /// When the vendor publishes and an admin approves something new.
+    NewRelease,
+    /// When the computer contacts the server.
+    Contact,
+    /// When an admin does something.
+    Admin,
+    /// When the vendor renews the license or ships another release.
+    Vendor,
+    /// When a rollout goes on, or its window opens.
+    Rollout,
+}
 
 /// A release that a computer may have and does not get now.
 #[derive(Debug, Clone)]
@@ -140,14 +157,14 @@ fn sample(rollout: &Rollout, ring: usize, needed: Option<u64>) -> String {
 /// Why a computer that was told does not install yet.
 pub(super) fn waits_there(
     told: &Told<'_>,
-    view: &PackageView<'_>,
+    last_report: Option<&Report>,
+    postponed: Option<&Postponed>,
     now: Timestamp,
 ) -> Option<(String, ChangesWhen)> {
     let schedule = &told.schedule;
-    let begun = view
-        .last_report
+    let begun = last_report
         .is_some_and(|report| report.manifest == told.release.manifest && report.attempt >= told.attempt);
-    let put_off = view.postponed.filter(|put_off| put_off.manifest == told.release.manifest);
+    let put_off = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
     if let Some(postponed) = put_off.filter(|put_off| put_off.until > now) {
         let who = match postponed.by {
             PostponedBy::Person => "a person there put it off",
@@ -164,7 +181,7 @@ pub(super) fn waits_there(
         return Some((format!("it is told, and its window opens at {opens}"), ChangesWhen::Rollout));
     }
     schedule.by_person.then(|| {
-        let package = view.package;
+        let package = &told.release.release.package;
         let text = format!("it is told, and a person there starts it with `agent-updater install {package}`");
         (text, ChangesWhen::Contact)
     })

@@ -302,7 +302,8 @@ impl Schedule {
     /// How long after it was told a computer is still in time at least.
     #[must_use]
     pub fn latest_start(&self, told_at: Timestamp) -> SignedDuration {
-        let until = self.install_until.or(self.postpone.map(|(_, until)| until)).or(self.deadline);
+        // One that is put off or waits for a person is heard of all the same.
+        let until = self.install_until;
         until.map_or(SignedDuration::ZERO, |until| until.duration_since(told_at).max(SignedDuration::ZERO))
     }
 }
