@@ -46,7 +46,6 @@ fn samples() -> Vec<Sample> {
         sample(&values::enrolled()),
         sample(&values::server_list()),
         sample(&values::contact_of_rollout()),
-        sample(&values::contact_with_drift()),
         sample(&values::contact_answer()),
         sample(&values::enrollment_answer()),
         frozen::<LogKeyCertificate>(),
