@@ -110,7 +110,7 @@ pub fn run_with_answer(context: &Context, answer: Vec<u8>, releases: Option<Path
         Err(error) => return failed(host, with_causes(&error)),
     };
     let carrier = Carrier::Person { answer: Some(answer), releases };
-    run_locked(context, &Repairs::new(), Starts::Due, carrier)
+    run_locked(context, &Repairs::new(), Starts::All, carrier)
 }
 
 /// The cycle, for who holds its lock.

@@ -175,9 +175,10 @@ fn silence_is_counted_from_the_last_time_at_which_it_may_begin() {
     assert_eq!(latest(&facts(&Delivery::Push, None, TOLD)), SignedDuration::ZERO);
     assert_eq!(latest(&facts(&delivery, Some(&window), TOLD)), SignedDuration::from_hours(64));
     let held = ScheduleFacts { hold: Hold::default(), ..facts(&Delivery::Push, None, TOLD) };
-    assert_eq!(latest(&held), SignedDuration::from_hours(72));
+    // Who is held or waits for a person is heard of all the same.
+    assert_eq!(latest(&held), SignedDuration::ZERO);
     let due = ScheduleFacts { deadline: Some(SignedDuration::from_hours(24)), ..held };
-    assert_eq!(latest(&due), SignedDuration::from_hours(24));
+    assert_eq!(latest(&due), SignedDuration::ZERO);
 }
 
 #[test]
