@@ -1,7 +1,7 @@
 //! Answers by file: what a server answers to a contact or an enrollment that came as a file, for computers without a
 //! network.
 //!
-//! Both are signed with the site key, name who asked, and are then [sealed](sealpost_keys::sealed) for the computer's
+//! Both are signed with the site key, name who asked, and are then sealed ([`sealpost_keys::sealed`]) for the computer's
 //! sealing key: a share or a stick has other readers, and the answer brings grants with their serial numbers. They bring no
 //! access token, because nobody could use it.
 //! Invariant: [`open`] gives a document only when it was sealed for this key and this party, has a bounded length, and

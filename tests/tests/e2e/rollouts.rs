@@ -56,8 +56,8 @@ impl Scene {
         let told = self.site.activity_of("assignment_changed")?;
         let in_ring = |name: &str| {
             told.iter().any(|entry| {
-                entry["actor"]["name"].as_str() == Some(name)
-                    && entry["change"].to_string().contains("canary")
+                entry["entry"]["actor"]["name"].as_str() == Some(name)
+                    && entry["entry"]["change"].to_string().contains("canary")
             })
         };
         let mut canaries = self.computers.iter().filter(|computer| in_ring(computer.name()));
@@ -89,10 +89,13 @@ fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
     let reports = scene.site.activity_of("step_reported")?;
     let tried: Vec<&str> = reports
         .iter()
-        .filter(|entry| entry["change"]["report"]["release"]["version"] == "1.1")
-        .filter_map(|entry| entry["actor"]["name"].as_str())
+        .filter(|entry| entry["entry"]["change"]["report"]["release"]["version"] == "1.1")
+        .filter_map(|entry| entry["entry"]["actor"]["name"].as_str())
         .collect();
-    ensure!(tried.iter().all(|name| *name == tried[0]), "nobody else touched it: {tried:?}");
+    ensure!(
+        !tried.is_empty() && tried.iter().all(|name| *name == tried[0]),
+        "nobody else touched it: {tried:?}"
+    );
     scene.site.verify_log()
 }
 
