@@ -26,8 +26,8 @@ use crate::rules::account::Actor;
 use crate::rules::contact::ClientState;
 use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
-use crate::rules::rollouts::groups::GroupName;
-use crate::rules::rollouts::plan::Delivery;
+use crate::rules::rollouts::groups::{Attributes, GroupName};
+use crate::rules::rollouts::plan::{Delivery, Plan};
 
 /// Whose ledger it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -380,6 +380,25 @@ pub struct RecipientRow {
     pub tags: Vec<Tag>,
     /// What became of the rollouts that it was told, the newest of each package.
     pub deliveries: Vec<Delivery>,
+}
+
+impl RecipientRow {
+    /// The groups that it belongs to by a plan's rules, and by these lists.
+    #[must_use]
+    pub fn groups_in(&self, plan: &Plan, listed: &BTreeSet<GroupName>) -> BTreeSet<GroupName> {
+        let serials: Vec<&SerialNumber> = self.grants.iter().map(|grant| &grant.serial).collect();
+        plan.groups_of(
+            listed,
+            &Attributes {
+                name: &self.name,
+                channel: &self.channel,
+                platform: self.platform.as_ref(),
+                tags: &self.tags,
+                serials: &serials,
+                installed: &self.installed,
+            },
+        )
+    }
 }
 
 /// What became of a rollout on one computer.

@@ -25,7 +25,7 @@ use super::connection::Connected;
 use super::granted::{self, claimed_epoch, epoch_of, granted};
 use super::lists::licenses::{highest_epoch, restore_state, restored, used};
 use super::lists::releases::{
-    accepted_of, approved_of, known_channels, known_release, manifest_of, next_rollout,
+    accepted_of, approved_of, highest_attempt, known_channels, known_release, manifest_of, next_rollout,
 };
 use super::lists::servers::known_list;
 use super::plan::plan_now;
@@ -264,17 +264,10 @@ impl<C: Connected> Read<LoadRelease> for C {
             manifest_of_claimed,
             approved,
             next_rollout: next_rollout(connection)?,
-            highest_attempt: highest_attempt(connection, query)?,
+            highest_attempt: highest_attempt(connection, &query.manifest)?,
             plan: plan_now(self.plans(), connection)?,
         })
     }
-}
-
-/// Only retries are in the table, so it is short.
-fn highest_attempt(connection: &Connection, query: &LoadRelease) -> rusqlite::Result<u32> {
-    connection
-        .prepare_cached("SELECT coalesce(max(attempt), 0) FROM attempts WHERE manifest = ?1")?
-        .query_row([query.manifest.to_string()], |row| row.get(0))
 }
 
 impl<C: Connected> Read<LoadCounterReset> for C {

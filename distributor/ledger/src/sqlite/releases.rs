@@ -63,17 +63,18 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             )?;
             supersede(connection, entry, supersession)
         }
-        Change::RolloutResumed { manifest, supersession, .. } => {
+        Change::RolloutResumed { manifest, attempt, supersession, .. } => {
             execute(
                 connection,
-                "UPDATE releases SET reason = NULL, rollback = 0, state = ?2, decided_at = ?3, decided_by = ?4 \
-                 WHERE manifest = ?1 AND state = ?5",
+                "UPDATE releases SET reason = NULL, rollback = 0, state = ?2, decided_at = ?3, decided_by = ?4, \
+                 attempt = coalesce(?6, attempt) WHERE manifest = ?1 AND state = ?5",
                 params![
                     manifest.to_string(),
                     ReleaseState::Approved.as_str(),
                     micros(entry.at),
                     json(&entry.actor)?,
                     ReleaseState::Halted.as_str(),
+                    attempt,
                 ],
             )?;
             supersede(connection, entry, supersession)

@@ -356,13 +356,17 @@ fn moved(
     how: Counted,
 ) -> Result<(), StoreError> {
     let column = state.as_str();
-    let after = match how {
-        Counted::Leaves => format!("max({column} - 1, 0)"),
-        Counted::Enters => format!("{column} + 1"),
+    let change = match (how, state) {
+        // No more failures are forgiven than there are.
+        (Counted::Leaves, DeliveryState::Failed | DeliveryState::Silent) => {
+            format!("{column} = max({column} - 1, 0), forgiven = min(forgiven, max(failed + silent - 1, 0))")
+        }
+        (Counted::Leaves, _) => format!("{column} = max({column} - 1, 0)"),
+        (Counted::Enters, _) => format!("{column} = {column} + 1"),
     };
     execute(
         connection,
-        &format!("UPDATE rings SET {column} = {after} WHERE rollout = ?1 AND ring = ?2"),
+        &format!("UPDATE rings SET {change} WHERE rollout = ?1 AND ring = ?2"),
         params![integer(rollout), ring],
     )
 }

@@ -539,6 +539,9 @@ pub enum Change {
         /// Failures of each ring that halt it no more.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         forgiven: Vec<u64>,
+        /// The attempt of computers that are told it from now on, if they were told to go back from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
         /// Why, for whoever reads the log later.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,

@@ -307,6 +307,8 @@ pub struct RolloutFacts {
     pub releases: Vec<KnownRelease>,
     /// The number of the newest rollout of its release.
     pub newest: Option<u64>,
+    /// The highest attempt of its release that a computer was told by a retry; 0 where there was none.
+    pub highest_attempt: u32,
     /// Settings and rollouts.
     pub plan: Arc<Plan>,
 }
@@ -459,6 +461,9 @@ impl Steering {
             RolloutState::Halted if halted => {}
             _ => return self.wrong_state("resume"),
         }
+        // Who went back from it takes it again only in a later attempt, also where a retry raised its own.
+        let attempt = (halted && self.known.rollback)
+            .then(|| self.known.attempt.max(self.facts.highest_attempt).saturating_add(1));
         let supersession = if halted {
             let approved = KnownRelease { state: ReleaseState::Approved, ..self.known };
             let manifest = approved.manifest;
@@ -474,6 +479,7 @@ impl Steering {
             release: self.rollout.release,
             manifest: self.rollout.manifest,
             forgiven,
+            attempt,
             comment: self.comment,
             supersession,
         };

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::ids::{ComputerName, SerialNumber};
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::rows::RecipientRow;
 use crate::rules::rollouts::delivery::Delivery;
-use crate::rules::rollouts::groups::{Attributes, GroupName};
+use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
 use crate::rules::rollouts::settings::{Properties, SettingChange, SettingKey, SettingKind, Settings};
 use crate::rules::rollouts::share::{self, Salt, Threshold};
@@ -193,16 +193,7 @@ impl Side {
         position: u64,
         heard: bool,
     ) -> Stands {
-        let serials: Vec<&SerialNumber> = row.grants.iter().map(|grant| &grant.serial).collect();
-        let attributes = Attributes {
-            name: &row.name,
-            channel: &row.channel,
-            platform: row.platform.as_ref(),
-            tags: &row.tags,
-            serials: &serials,
-            installed: &row.installed,
-        };
-        let groups = self.plan.groups_of(listed, &attributes);
+        let groups = row.groups_in(&self.plan, listed);
         let takes = self.strategies.iter().map(|(_, strategy)| takes(strategy.as_ref(), position, &groups));
         self.places.push(Place { position, heard, takes: takes.collect() });
         let settings = &self.plan.settings;

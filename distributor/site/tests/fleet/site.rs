@@ -197,13 +197,14 @@ impl Site {
                 self.supersede(supersession);
             }
             Change::RolloutPaused { rollout, .. } => self.rollout_mut(*rollout).state = RolloutState::Paused,
-            Change::RolloutResumed { rollout, manifest, forgiven, supersession, .. } => {
+            Change::RolloutResumed { rollout, manifest, forgiven, attempt, supersession, .. } => {
                 self.rollout_mut(*rollout).state = RolloutState::Running;
                 for (ring, forgiven) in (0_u32..).zip(forgiven) {
                     self.counts.entry((*rollout, ring)).or_default().forgiven = *forgiven;
                 }
                 let known = self.releases.get_mut(manifest).unwrap();
                 (known.state, known.rollback) = (ReleaseState::Approved, false);
+                known.attempt = attempt.unwrap_or(known.attempt);
                 self.supersede(supersession);
             }
             other => panic!("{other:?}"),

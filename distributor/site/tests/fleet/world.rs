@@ -254,6 +254,7 @@ impl World {
             known: self.site.releases.get(&rollout.manifest).cloned(),
             releases: self.site.approved_or_superseded(&rollout.release.package),
             newest: of_release.map(|newest| newest.number),
+            highest_attempt: 0,
             rollout: Some(rollout),
             plan: Arc::clone(&self.site.plan),
         };

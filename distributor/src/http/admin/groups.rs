@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use sealpost_admin_api::groups::{Group, GroupsView, MAX_MEMBERS, MembersPage, MembersQuery, MembersRequest};
 use sealpost_admin_api::settings::Changed;
-use sealpost_manifests::ids::{NameError, SerialNumber};
+use sealpost_manifests::ids::NameError;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::settings::{ChangeMembers, LoadPlan};
@@ -16,7 +16,7 @@ use sealpost_site::queries::{GroupMembers, MAX_PAGE, Recipients};
 use sealpost_site::rows::RecipientRow;
 use sealpost_site::rules::leaving::Named;
 use sealpost_site::rules::names::canonical;
-use sealpost_site::rules::rollouts::groups::{Attributes, GroupName};
+use sealpost_site::rules::rollouts::groups::GroupName;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
@@ -29,16 +29,7 @@ pub(crate) async fn list(State(site): State<Arc<Site>>) -> Result<Json<GroupsVie
     let mut found: BTreeMap<GroupName, Named> =
         plan.settings.groups.keys().map(|name| (name.clone(), Named::default())).collect();
     let each = |row: RecipientRow| {
-        let serials: Vec<&SerialNumber> = row.grants.iter().map(|grant| &grant.serial).collect();
-        let attributes = Attributes {
-            name: &row.name,
-            channel: &row.channel,
-            platform: row.platform.as_ref(),
-            tags: &row.tags,
-            serials: &serials,
-            installed: &row.installed,
-        };
-        for group in plan.groups_of(&row.listed, &attributes) {
+        for group in row.groups_in(&plan, &row.listed) {
             found.entry(group).or_default().add(&row.name);
         }
     };

@@ -196,7 +196,6 @@ impl<H: Holds> Read<LoadRelease> for Handle<H> {
         if let Some(found) = &found {
             approved.extend(state.approved_of(&found.release.package));
         }
-        let attempts = state.clients.values().filter_map(|client| client.attempts.get(&query.manifest));
         let claimed = query.claimed.as_ref().and_then(|claimed| {
             let mut rows = state.releases.values();
             rows.find(|row| row.release == *claimed && row.state != ReleaseState::Refused)
@@ -209,7 +208,7 @@ impl<H: Holds> Read<LoadRelease> for Handle<H> {
             approved,
             next_rollout: numbers.max().unwrap_or(0) + 1,
             plan: state.plan(),
-            highest_attempt: attempts.copied().max().unwrap_or(0),
+            highest_attempt: state.highest_attempt(&query.manifest),
         })
     }
 }

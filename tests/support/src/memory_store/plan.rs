@@ -152,13 +152,21 @@ impl<H: Holds> Read<LoadRollout> for Handle<H> {
         let state = self.state();
         let plan = state.plan();
         let Some(rollout) = state.rollout(query.number) else {
-            return Ok(RolloutFacts { rollout: None, known: None, releases: Vec::new(), newest: None, plan });
+            return Ok(RolloutFacts {
+                rollout: None,
+                known: None,
+                releases: Vec::new(),
+                newest: None,
+                highest_attempt: 0,
+                plan,
+            });
         };
         let of_release = state.rolling.rollouts.iter().filter(|(_, kept)| kept.manifest == rollout.manifest);
         Ok(RolloutFacts {
             known: state.known_release(&rollout.manifest),
             releases: state.approved_of(&rollout.release.package),
             newest: of_release.map(|(number, _)| *number).max(),
+            highest_attempt: state.highest_attempt(&rollout.manifest),
             rollout: Some(rollout),
             plan,
         })

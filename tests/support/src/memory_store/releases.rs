@@ -77,12 +77,13 @@ impl State {
                 self.rolling.rolling_out.remove(manifest);
                 self.supersede(entry, supersession);
             }
-            Change::RolloutResumed { manifest, supersession, .. } => {
+            Change::RolloutResumed { manifest, attempt, supersession, .. } => {
                 self.with_release(manifest, |row| {
                     if row.state == ReleaseState::Halted {
                         let said = row.decided.take().and_then(|decided| decided.comment).unwrap_or_default();
                         decide(row, entry, ReleaseState::Approved, None, &said);
                         row.rollback = false;
+                        row.attempt = attempt.unwrap_or(row.attempt);
                     }
                 });
                 self.supersede(entry, supersession);

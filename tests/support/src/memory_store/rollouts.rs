@@ -177,6 +177,7 @@ impl State {
     /// What became of a rollout on one computer.
     pub(super) fn delivered(&mut self, entry: &ActivityEntry, client_id: &ClientId, step: &DeliveryStep) {
         let key = (step.rollout, client_id.clone());
+        self.forgive_no_more_than_failed(&key);
         if step.after != DeliveryState::Told {
             if let Some(told) = self.rolling.told.get_mut(&key) {
                 told.delivery.state = step.after;
@@ -213,6 +214,20 @@ impl State {
             let before = if ring.hour.0 == hour { ring.hour.1 } else { 0 };
             ring.hour = (hour, before + 1);
         });
+    }
+
+    /// Of a ring that a failed computer leaves no more failures are forgiven than there are without it.
+    fn forgive_no_more_than_failed(&mut self, key: &(u64, ClientId)) {
+        let is_failure = |state| matches!(state, DeliveryState::Failed | DeliveryState::Silent);
+        let Some(told) = self.rolling.told.get(key).filter(|told| is_failure(told.delivery.state)) else {
+            return;
+        };
+        let ring = told.delivery.ring;
+        let others = self.rolling.told.iter().filter(|(other, told)| {
+            other.0 == key.0 && *other != key && told.delivery.ring == ring && is_failure(told.delivery.state)
+        });
+        let others = others.count() as u64;
+        self.with_ring(key.0, ring, |kept| kept.forgiven = kept.forgiven.min(others));
     }
 
     /// A client that was replaced works on nothing any more; what it finished stays counted.

@@ -198,6 +198,12 @@ impl State {
         })
     }
 
+    /// The highest attempt that a retry of a release gave a computer.
+    pub(super) fn highest_attempt(&self, manifest: &Sha256Digest) -> u32 {
+        let attempts = self.clients.values().filter_map(|client| client.attempts.get(manifest));
+        attempts.copied().max().unwrap_or(0)
+    }
+
     pub(super) fn seen(&self, client_id: &ClientId) -> Option<Seen<'_>> {
         match self.notes.get(&NoteKey::ClientSeen(client_id.clone())) {
             Some(Note::ClientSeen {

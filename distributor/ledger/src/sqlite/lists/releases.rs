@@ -365,6 +365,16 @@ pub(in crate::sqlite) fn known_channels(connection: &Connection) -> rusqlite::Re
         .collect()
 }
 
+/// The highest attempt that a retry of a release gave a computer. Only retries are in the table, so it is short.
+pub(in crate::sqlite) fn highest_attempt(
+    connection: &Connection,
+    manifest: &Sha256Digest,
+) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached("SELECT coalesce(max(attempt), 0) FROM attempts WHERE manifest = ?1")?
+        .query_row([manifest.to_string()], |row| row.get(0))
+}
+
 /// The number of the next rollout.
 pub(in crate::sqlite) fn next_rollout(connection: &Connection) -> rusqlite::Result<u64> {
     connection

@@ -14,7 +14,7 @@ use sealpost_site::rules::rollouts::progress::Rollout;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::releases::{approved_of, known_release};
+use super::releases::{approved_of, highest_attempt, known_release};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::plan::{plan_now, rollout, rollouts};
 use crate::sqlite::values::{count, from_word, integer, micros, optional_from_json, text, time};
@@ -108,17 +108,26 @@ impl<C: Connected> Read<LoadRollout> for C {
         let connection = self.connection();
         let plan = plan_now(self.plans(), connection)?;
         let Some(rollout) = rollout(connection, query.number)? else {
-            return Ok(RolloutFacts { rollout: None, known: None, releases: Vec::new(), newest: None, plan });
+            return Ok(RolloutFacts {
+                rollout: None,
+                known: None,
+                releases: Vec::new(),
+                newest: None,
+                highest_attempt: 0,
+                plan,
+            });
         };
         let newest = connection
             .prepare_cached("SELECT max(number) FROM rollouts WHERE manifest = ?1")?
             .query_row([rollout.manifest.to_string()], |row| count(row, 0))
             .optional()?;
+        let highest_attempt = highest_attempt(connection, &rollout.manifest)?;
         Ok(RolloutFacts {
             known: known_release(connection, &rollout.manifest)?,
             releases: approved_of(connection, &rollout.release.package)?,
             rollout: Some(rollout),
             newest,
+            highest_attempt,
             plan,
         })
     }

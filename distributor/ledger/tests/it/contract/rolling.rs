@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use jiff::SignedDuration;
 use sealpost_ledger::Ledger;
-use sealpost_manifests::wire::report::{InstallStep, Outcome};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced};
@@ -241,7 +241,10 @@ impl<'a> Rolling<'a> {
     async fn reports(&mut self, ledger: &Ledger, at: usize, seconds: i64, what: (InstallStep, Outcome)) {
         let computer = &mut self.computers[at];
         let id = u64::from(computer.contacts) + 1;
-        computer.reports = vec![report(id, &self.row, what.0, what.1)];
+        let told = computer.assignment.iter().flat_map(|assignment| &assignment.packages);
+        let mut told = told.filter(|told| told.manifest == self.row.manifest);
+        let attempt = told.next().map_or(1, |told| told.attempt);
+        computer.reports = vec![Report { attempt, ..report(id, &self.row, what.0, what.1) }];
         self.world.contacts(ledger, computer, seconds).await;
         computer.reports.clear();
     }

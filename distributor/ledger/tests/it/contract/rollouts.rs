@@ -217,7 +217,16 @@ pub(super) async fn past_its_threshold_a_rollout_halts_and_is_in_no_assignment(
     assert!(fleet.advance(&ledger, 32, 0).await.halted.is_empty());
     ledger.execute(world.at(33), steer(fleet.number, Steer::Resume)).await.unwrap();
     assert!(fleet.advance(&ledger, 34, 0).await.halted.is_empty());
-    assert_eq!(release(&ledger, row.manifest).await.state, ReleaseState::Approved);
+    // Computers were told to go back, and take it again only in a later attempt.
+    let resumed = release(&ledger, row.manifest).await;
+    assert_eq!((resumed.state, resumed.attempt, resumed.rollback), (ReleaseState::Approved, 2, false));
+    assert!(fleet.is_told(&ledger, 0, 35).await);
+    assert_eq!(rollout(&ledger, fleet.number).await.rings[0].counts.forgiven, 0, "it is no failure any more");
+    // What was forgiven before hides no new failure.
+    fleet.fails(&ledger, 0, 36).await;
+    assert_eq!(fleet.advance(&ledger, 37, 0).await.halted, [fleet.number]);
+    ledger.execute(world.at(38), steer(fleet.number, Steer::Resume)).await.unwrap();
+    assert_eq!(release(&ledger, row.manifest).await.attempt, 3);
     // A halt by hand is the same state.
     let halt = HaltRelease {
         actor: admin(),

@@ -75,9 +75,13 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         }
         Change::RolloutCompleted { supersession: of, .. } => supersession(of),
         Change::RolloutPaused { comment, .. } => vec![("comment", comment.is_empty())],
-        Change::RolloutResumed { forgiven, comment, supersession: of, .. } => {
+        Change::RolloutResumed { forgiven, attempt, comment, supersession: of, .. } => {
             let mut fields = supersession(of);
-            fields.extend([("forgiven", forgiven.is_empty()), ("comment", comment.is_empty())]);
+            fields.extend([
+                ("forgiven", forgiven.is_empty()),
+                ("attempt", attempt.is_none()),
+                ("comment", comment.is_empty()),
+            ]);
             fields
         }
         Change::RolloutEdited { emergency, comment, .. } => {

@@ -186,6 +186,7 @@ pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
                 release: rolled_out(),
                 manifest: manifest(71),
                 forgiven: vec![1, 0, 0, 0],
+                attempt: None,
                 comment: ill.clone(),
                 supersession: supersession.clone(),
             },
@@ -264,4 +265,24 @@ pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
         ),
     ]);
     fields
+}
+
+/// A rollout that goes on after its computers were told to go back.
+pub(super) fn resumed_changes() -> Vec<(Actor, Change)> {
+    let resumed = Change::RolloutResumed {
+        rollout: 71,
+        release: release(71),
+        manifest: manifest(71),
+        forgiven: vec![0, 0, 2, 0],
+        attempt: Some(3),
+        comment: "the cause is gone".to_owned(),
+        supersession: Supersession { superseded: vec![manifest(70)], restored: vec![manifest(72)] },
+    };
+    let completed = Change::RolloutCompleted {
+        rollout: 71,
+        release: release(71),
+        manifest: manifest(71),
+        supersession: Supersession { superseded: vec![manifest(70)], restored: Vec::new() },
+    };
+    vec![(admin(), resumed), (Actor::Server, completed)]
 }

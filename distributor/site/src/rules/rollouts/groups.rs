@@ -96,33 +96,17 @@ impl AsRef<str> for GroupName {
     }
 }
 
-/// What a group is, beside its list of computers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Group {
-    /// What it is for, for people.
-    #[serde(default, skip_serializing_if = "Description::is_empty")]
-    pub description: Description,
-    /// Who belongs to it without being listed; without a rule nobody does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<GroupRule>,
-}
-
-impl Group {
-    /// Whether a computer belongs to the group.
-    #[must_use]
-    pub fn matches(&self, is_listed: bool, computer: &Attributes<'_>) -> bool {
-        self.why_not(is_listed, computer).is_none()
+/// Why a computer does not belong to a group with this rule; `None` when it does.
+#[must_use]
+pub fn why_not<'a>(
+    rule: Option<&'a GroupRule>,
+    is_listed: bool,
+    computer: &Attributes<'a>,
+) -> Option<Mismatch<'a>> {
+    if is_listed {
+        return None;
     }
-
-    /// Why a computer does not belong to the group; `None` when it does.
-    #[must_use]
-    pub fn why_not<'a>(&'a self, is_listed: bool, computer: &Attributes<'a>) -> Option<Mismatch<'a>> {
-        if is_listed {
-            return None;
-        }
-        self.rule.as_ref().map_or(Some(Mismatch::NotListed), |rule| rule.why_not(computer))
-    }
+    rule.map_or(Some(Mismatch::NotListed), |rule| rule.why_not(computer))
 }
 
 /// Why something is no part of a group.
@@ -282,8 +266,7 @@ impl GroupRule {
     }
 
     /// The first attribute that does not match; those that are cheap to compare come first.
-    #[must_use]
-    pub fn why_not<'a>(&'a self, computer: &Attributes<'a>) -> Option<Mismatch<'a>> {
+    fn why_not<'a>(&'a self, computer: &Attributes<'a>) -> Option<Mismatch<'a>> {
         let Criteria { channels, platforms, names, tags, serials, runs } = &self.0;
         let Attributes { channel, platform, name, .. } = *computer;
         if let Some(wanted) = unmet(channels, |wanted| wanted == channel) {

@@ -239,6 +239,8 @@ impl RingCounts {
         if let Some(before) = before {
             let count = self.of_mut(before);
             *count = count.saturating_sub(1);
+            // No more failures are forgiven than there are.
+            self.forgiven = self.forgiven.min(self.failures());
         }
         let count = self.of_mut(after);
         *count = count.saturating_add(1);

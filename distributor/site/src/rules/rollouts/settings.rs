@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Content, Delivery, Hold, WhenCritical};
-use super::groups::{Attributes, Description, GroupName, GroupRule};
+use super::groups::{Attributes, Description, GroupName, GroupRule, why_not};
 use super::strategy::{Strategy, built_in, default_for};
 use super::window::Window;
 
@@ -219,7 +219,7 @@ impl GroupSettings {
     /// Whether a computer belongs to the group.
     #[must_use]
     pub fn takes(&self, is_listed: bool, computer: &Attributes<'_>) -> bool {
-        is_listed || self.rule.as_ref().is_some_and(|rule| rule.why_not(computer).is_none())
+        why_not(self.rule.as_ref(), is_listed, computer).is_none()
     }
 }
 

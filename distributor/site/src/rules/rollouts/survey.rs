@@ -7,11 +7,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::ids::SerialNumber;
 
 use super::delivery::Content;
 use super::gate;
-use super::groups::Attributes;
 use super::plan::{Asker, Plan};
 use super::progress::{Population, RingState, Rollout};
 use super::share::{self, Salt, Threshold};
@@ -56,18 +54,7 @@ impl<'a> Survey<'a> {
         // One that has not enrolled gets nothing.
         let Some(platform) = &row.platform else { return };
         let licensed = Licensed::by(&row.grants);
-        let serials: Vec<&SerialNumber> = row.grants.iter().map(|grant| &grant.serial).collect();
-        let groups = self.plan.groups_of(
-            &row.listed,
-            &Attributes {
-                name: &row.name,
-                channel: &row.channel,
-                platform: Some(platform),
-                tags: &row.tags,
-                serials: &serials,
-                installed: &row.installed,
-            },
-        );
+        let groups = row.groups_in(self.plan, &row.listed);
         let position = share::position(&self.salt, &row.name);
         let asker = Asker {
             name: &row.name,

@@ -93,12 +93,6 @@ impl Window {
         self.occurrence(now).from <= now
     }
 
-    /// When it opens next, after `now`: while it is open, that is the occurrence after the present one.
-    #[must_use]
-    pub fn next_opening(&self, now: Timestamp) -> Timestamp {
-        self.around(now).find(|occurrence| now < occurrence.from).unwrap_or(Occurrence::NEVER).from
-    }
-
     /// When the download for an occurrence may begin; `None` when nothing holds it back.
     #[must_use]
     pub fn download_from(&self, occurrence: Occurrence) -> Option<Timestamp> {

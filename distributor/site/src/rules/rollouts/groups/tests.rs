@@ -5,6 +5,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::version::ReleaseCounter;
 
 use super::*;
+use crate::rules::rollouts::settings::GroupSettings;
 
 /// A computer with everything that a rule can ask for.
 struct Shown {
@@ -42,7 +43,7 @@ fn shown() -> Shown {
 
 /// Judges the computer that shows everything, with a change.
 fn why_not(rule: &str, is_listed: bool, change: impl FnOnce(&mut Attributes<'_>)) -> Option<String> {
-    let group: Group = serde_json::from_str(rule).unwrap();
+    let group: GroupSettings = serde_json::from_str(rule).unwrap();
     let shown = shown();
     let serials: Vec<&SerialNumber> = shown.serials.iter().collect();
     let mut computer = Attributes {
@@ -54,8 +55,8 @@ fn why_not(rule: &str, is_listed: bool, change: impl FnOnce(&mut Attributes<'_>)
         installed: &shown.installed,
     };
     change(&mut computer);
-    let answer = group.why_not(is_listed, &computer);
-    assert_eq!(group.matches(is_listed, &computer), answer.is_none(), "{rule}");
+    let answer = super::why_not(group.rule.as_ref(), is_listed, &computer);
+    assert_eq!(group.takes(is_listed, &computer), answer.is_none(), "{rule}");
     answer.map(|mismatch| mismatch.to_string())
 }
 
@@ -148,10 +149,10 @@ fn every_attribute_narrows_a_group_and_a_further_value_widens_it() {
 fn a_group_is_written_as_it_is_read() {
     let text = r#"{"description":"the first ones","rule":{"channels":["stable"],"platforms":["linux-x86_64"],"names":["pc-*"],"tags":["site:berlin"],"serials":["SERIAL"],"runs":[{"package":"av","versions":["1.2"]},{"package":"tool"}]}}"#;
     let text = text.replace("SERIAL", SerialNumber::from_random([7; 19]).as_str());
-    let read: Group = serde_json::from_str(&text).unwrap();
+    let read: GroupSettings = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
-    assert_eq!(serde_json::to_string(&Group::default()).unwrap(), "{}");
-    assert_eq!(serde_json::from_str::<Group>("{}").unwrap(), Group::default());
+    assert_eq!(serde_json::to_string(&GroupSettings::default()).unwrap(), "{}");
+    assert_eq!(serde_json::from_str::<GroupSettings>("{}").unwrap(), GroupSettings::default());
 }
 
 #[test]
@@ -161,8 +162,8 @@ fn what_is_no_group_is_refused_with_its_bound() {
         by(&format!("\"tags\":[{}]", tags.join(",")))
     };
     let described = |text: &str| serde_json::json!({ "description": text }).to_string();
-    assert!(serde_json::from_str::<Group>(&many(MAX_VALUES)).is_ok());
-    assert!(serde_json::from_str::<Group>(&described(&"x".repeat(MAX_DESCRIPTION_BYTES))).is_ok());
+    assert!(serde_json::from_str::<GroupSettings>(&many(MAX_VALUES)).is_ok());
+    assert!(serde_json::from_str::<GroupSettings>(&described(&"x".repeat(MAX_DESCRIPTION_BYTES))).is_ok());
     #[rustfmt::skip]
     let table = [
         (by(""), "a rule needs at least one of"),
@@ -179,7 +180,7 @@ fn what_is_no_group_is_refused_with_its_bound() {
         (described("\u{1b}[2J"), "one line of at most 300 bytes"),
     ];
     for (text, expected) in table {
-        let refused = serde_json::from_str::<Group>(&text).unwrap_err().to_string();
+        let refused = serde_json::from_str::<GroupSettings>(&text).unwrap_err().to_string();
         assert!(refused.contains(expected), "{text}: {refused}");
     }
 }
