@@ -202,6 +202,8 @@ pub async fn follow(ledger: Arc<Ledger>, push: Push, clock: Arc<dyn Clock>) {
 
 async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock) {
     match change {
+        // Its first ring opens soon, and that wakes them.
+        Change::ReleaseApproved { staged: Some(staged), .. } if !staged.complete => {}
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
         | Change::ReleaseHalted { manifest, .. }

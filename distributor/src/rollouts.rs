@@ -2,7 +2,7 @@
 //!
 //! A reconciler: it reads where rollouts stand, does what is due, and forgets. What it counts itself is the time in which the
 //! server ran, by a clock that nobody sets; a soak that was counted is noted in the ledger. A look at all computers is taken
-//! only when a rollout waits for one, and at most every so often.
+//! only when a rollout waits for one, and counts for some minutes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,8 @@ use sealpost_files::with_causes;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{MAX_PAGE, Recipients, Rollouts};
+use sealpost_site::queries::{MAX_PAGE, Rollouts};
 use sealpost_site::rules::rollouts::progress::{Population, Waiting};
-use sealpost_site::rules::rollouts::share::Salt;
-use sealpost_site::rules::rollouts::survey::Survey;
 use tokio::time::timeout;
 
 use crate::ports::clock::Clock;
@@ -25,8 +23,8 @@ use crate::ports::clock::Clock;
 const ROUND: Duration = Duration::from_secs(60);
 /// Several commits that come together are one round.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// A rollout that waits for its computers has all of them looked at again after this.
-const SURVEY_AGAIN: Duration = Duration::from_secs(600);
+/// What a look at all computers found counts for so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 /// Lets rollouts go on until the ledger closes.
 pub async fn keep(ledger: Arc<Ledger>, clock: Arc<dyn Clock>) {
@@ -60,10 +58,18 @@ struct Rounds {
     last: Option<Instant>,
     /// Since when each rollout has been watched.
     watched: BTreeMap<u64, Instant>,
-    /// When all computers were looked at for a rollout, in vain.
-    surveyed: BTreeMap<u64, Instant>,
+    /// What a look at all computers found for a rollout.
+    looked: BTreeMap<u64, Looked>,
     /// What rollouts waited for in the last round.
     waiting: BTreeMap<u64, Waiting>,
+}
+
+/// What a look at all computers found for one rollout.
+#[derive(Debug)]
+struct Looked {
+    at: Instant,
+    /// Ring by ring.
+    populations: Vec<Population>,
 }
 
 impl Rounds {
@@ -78,26 +84,29 @@ impl Rounds {
 
     async fn round(&mut self, ledger: &Ledger, clock: &dyn Clock) -> Result<(), LedgerError> {
         let now = Instant::now();
-        let live = ledger.query(Rollouts { before: None, open: true, limit: 1 }).await?;
-        if live.is_empty() {
+        let plan = ledger.query(LoadPlan {}).await?;
+        if !plan.rollouts.iter().any(|rollout| rollout.state.is_live()) {
             *self = Self::default();
             return Ok(());
         }
         let elapsed = self.last.replace(now).map_or(Duration::ZERO, |last| now.duration_since(last));
-        let mut advanced = self.advance(ledger, clock, elapsed, BTreeMap::new()).await?;
-        let wants = self.wants_survey(&advanced, now);
-        if !wants.is_empty() {
-            let populations = survey(ledger, clock, &wants).await?;
-            advanced = self.advance(ledger, clock, Duration::ZERO, populations).await?;
-            for number in wants {
-                self.surveyed.insert(number, now);
-            }
+        self.looked.retain(|_, looked| now.duration_since(looked.at) < LOOK_AGAIN);
+        let mut advanced = self.advance(ledger, clock, elapsed).await?;
+        let wants = |number: &u64| advanced.waiting.get(number) == Some(&Waiting::Survey);
+        if advanced.waiting.keys().any(wants) {
+            let mut rollouts = ledger.query(Rollouts { before: None, open: true, limit: MAX_PAGE }).await?;
+            rollouts.retain(|rollout| wants(&rollout.number));
+            let found = ledger.survey(&plan, &rollouts, clock.now()).await?;
+            let found =
+                found.into_iter().map(|(number, populations)| (number, Looked { at: now, populations }));
+            self.looked.extend(found);
+            advanced = self.advance(ledger, clock, Duration::ZERO).await?;
         }
         for number in &advanced.halted {
             tracing::warn!(rollout = number, "a rollout halted by itself: too many computers failed");
         }
         self.watched.retain(|number, _| advanced.waiting.contains_key(number));
-        self.surveyed.retain(|number, _| advanced.waiting.contains_key(number));
+        self.looked.retain(|number, _| advanced.waiting.contains_key(number));
         for number in advanced.waiting.keys() {
             self.watched.entry(*number).or_insert(now);
         }
@@ -110,44 +119,14 @@ impl Rounds {
         ledger: &Ledger,
         clock: &dyn Clock,
         elapsed: Duration,
-        populations: BTreeMap<u64, Vec<Population>>,
     ) -> Result<Advanced, LedgerError> {
         let now = clock.now();
         let since =
             |since: &Instant| SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
         let watched = self.watched.iter().map(|(number, at)| (*number, since(at))).collect();
+        let looked = self.looked.iter();
+        let populations = looked.map(|(number, looked)| (*number, looked.populations.clone())).collect();
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::ZERO);
         ledger.execute(now, AdvanceRollouts { now, elapsed, populations, watched }).await
     }
-
-    /// The rollouts for which all computers have to be looked at now.
-    fn wants_survey(&self, advanced: &Advanced, now: Instant) -> Vec<u64> {
-        let is_due =
-            |number: &u64| self.surveyed.get(number).is_none_or(|at| now.duration_since(*at) >= SURVEY_AGAIN);
-        // A ring that opened since the last look is another question.
-        let moved = |number: &u64, waiting: &Waiting| {
-            self.waiting
-                .get(number)
-                .is_none_or(|before| std::mem::discriminant(before) != std::mem::discriminant(waiting))
-        };
-        let wants = advanced.waiting.iter().filter(|(number, waiting)| {
-            **waiting == Waiting::Survey && (is_due(number) || moved(number, waiting))
-        });
-        wants.map(|(number, _)| *number).collect()
-    }
-}
-
-/// Looks at all computers for these rollouts.
-pub(crate) async fn survey(
-    ledger: &Ledger,
-    clock: &dyn Clock,
-    numbers: &[u64],
-) -> Result<BTreeMap<u64, Vec<Population>>, LedgerError> {
-    let plan = ledger.query(LoadPlan {}).await?;
-    let mut rollouts = ledger.query(Rollouts { before: None, open: true, limit: MAX_PAGE }).await?;
-    rollouts.retain(|rollout| numbers.contains(&rollout.number));
-    let mut survey = Survey::new(&plan, &rollouts, Salt::of(&ledger.server_id()), clock.now());
-    let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
-    ledger.each(page, |row| row.name.clone(), |row| survey.add(&row)).await?;
-    Ok(survey.finish())
 }

@@ -22,6 +22,7 @@ mod ledger;
 mod probe;
 mod readers;
 mod refusals;
+mod survey;
 mod trusted_log;
 mod writer;
 

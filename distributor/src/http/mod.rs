@@ -28,8 +28,8 @@ mod problems;
 mod router;
 mod send;
 mod site;
-mod survey;
 mod syslog;
+mod would_be;
 
 pub use self::router::{admin_router, router};
 pub use self::site::{Site, SiteParts};

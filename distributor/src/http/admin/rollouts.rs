@@ -20,7 +20,6 @@ use sealpost_site::rules::rollouts::strategy::Takes;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::{ApiError, bad_query};
-use crate::http::survey::survey;
 
 /// A page of the list. Nobody looks at all computers for it.
 pub(crate) async fn list(
@@ -101,7 +100,7 @@ async fn looked_at(
 async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Population>, LedgerError> {
     let ledger = &site.parts.ledger;
     let plan = ledger.query(LoadPlan {}).await?;
-    let mut found = survey(ledger, &plan, std::slice::from_ref(rollout), site.now()).await?;
+    let mut found = ledger.survey(&plan, std::slice::from_ref(rollout), site.now()).await?;
     Ok(found.remove(&rollout.number).unwrap_or_default())
 }
 

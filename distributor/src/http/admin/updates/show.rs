@@ -25,7 +25,7 @@ use sealpost_site::rules::release::ReleaseState;
 use crate::http::Site;
 use crate::http::leaving::{known, leaving_of};
 use crate::http::problem::{ApiError, bad_query};
-use crate::http::survey::{survey, would_be};
+use crate::http::would_be::would_be;
 
 pub(crate) async fn show(
     State(site): State<Arc<Site>>,
@@ -95,7 +95,7 @@ async fn preview(
     let name = strategy.unwrap_or_else(|| settings.strategy_of(&release.release.package, release.kind));
     let rings = settings.strategy(&name).ok_or_else(|| no_such_strategy(&name, settings))?;
     let rollout = would_be(&release, name, rings, site.now());
-    let found = survey(ledger, &plan, std::slice::from_ref(&rollout), site.now()).await?;
+    let found = ledger.survey(&plan, std::slice::from_ref(&rollout), site.now()).await?;
     let populations = found.get(&rollout.number).map(Vec::as_slice).unwrap_or_default();
     Ok(Some(Preview::new(name, &rollout.strategy, populations, bytes)))
 }
