@@ -96,7 +96,7 @@ query! {
         pub rollout: u64,
         /// Only after this name.
         pub after: Option<ComputerName>,
-        /// Most rows.
+        /// Most rows; a name that was enrolled anew meanwhile has several, which come together.
         pub limit: u32,
     } -> Vec<DeliveryRow>, "list the computers of a rollout"
 }

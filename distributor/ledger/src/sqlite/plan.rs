@@ -10,12 +10,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingProgress, RingState, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
 use serde::Deserialize;
 
-use super::lists::releases::{release_id, replaced_of, waypoints};
+use super::lists::releases::{known_release, release_id, replaced_of, waypoints};
 use super::plan_cache::PlanCache;
 use super::values::{
     count, from_json, from_word, integer, optional_from_json, optional_text, optional_time, text, time,
@@ -60,12 +61,7 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
         .query_map([], bare)?
         .collect::<rusqlite::Result<Vec<Rollout>>>()?;
     for rollout in &mut rollouts {
-        rollout.rings = rings(connection, rollout)?;
-        for ring in &mut rollout.rings {
-            // They change with each contact: see `live_counts`.
-            ring.counts = RingCounts::default();
-            ring.soaked = SignedDuration::ZERO;
-        }
+        bare_rings(connection, rollout)?;
     }
     let mut replaced = Vec::new();
     let blocked = settings.blocks.values();
@@ -84,7 +80,41 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
         }
     }
     let waypoints = waypoints(connection)?;
-    Ok(Plan { version, settings, rollouts, replaced, waypoints })
+    let plan = Plan { version, settings, rollouts, replaced, waypoints };
+    if plan.settings.longest_delay().is_none() {
+        return Ok(plan);
+    }
+    let delayed = completed_signatures(connection)?;
+    Ok(plan.with_delayed(delayed))
+}
+
+/// Without what changes at each contact: see `live_counts`.
+fn bare_rings(connection: &Connection, rollout: &mut Rollout) -> rusqlite::Result<()> {
+    rollout.rings = rings(connection, rollout)?;
+    for ring in &mut rollout.rings {
+        ring.counts = RingCounts::default();
+        ring.soaked = SignedDuration::ZERO;
+    }
+    Ok(())
+}
+
+/// Superseded signature files whose last rollout is complete, the newest first: as many as a plan may have to choose from.
+fn completed_signatures(connection: &Connection) -> Result<Vec<(KnownRelease, Rollout)>, StoreError> {
+    let mut found = Vec::new();
+    let rollouts = connection
+        .prepare_cached(&format!(
+            "{ROLLOUTS} WHERE o.state = 'completed' AND r.state = 'superseded' AND r.kind = 'signatures' AND r.rollout = o.number \
+             ORDER BY o.number DESC LIMIT 1000"
+        ))?
+        .query_map([], bare)?
+        .collect::<rusqlite::Result<Vec<Rollout>>>()?;
+    for mut rollout in rollouts {
+        if let Some(release) = known_release(connection, &rollout.manifest)? {
+            bare_rings(connection, &mut rollout)?;
+            found.push((release, rollout));
+        }
+    }
+    Ok(found)
 }
 
 fn settings(connection: &Connection) -> Result<Settings, StoreError> {

@@ -177,7 +177,8 @@ fn rings(connection: &Connection, number: u64, plan: &Strategy, live: bool) -> R
     })
 }
 
-/// The rollouts of a release end with it; of one that a newer release had replaced too, so that none of them goes on.
+/// The rollouts of a release end with it; of one that a newer release had replaced too, so that none of them goes on. A
+/// second halt says nothing of an older one that was halted before.
 pub(super) fn ended(
     connection: &Connection,
     entry: &ActivityEntry,
@@ -188,9 +189,10 @@ pub(super) fn ended(
     let numbers: Vec<i64> = connection
         .prepare_cached(
             "SELECT number FROM rollouts WHERE manifest = ?1 \
-             AND state IN ('running', 'paused', 'halted', 'completed', 'superseded') ORDER BY number",
+             AND (state IN ('running', 'paused', 'completed', 'superseded') OR (state = 'halted' AND (?2 \
+             OR number = (SELECT max(number) FROM rollouts WHERE manifest = ?1)))) ORDER BY number",
         )?
-        .query_map([manifest.to_string()], |row| row.get(0))?
+        .query_map(params![manifest.to_string(), ends == RolloutState::Withdrawn], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for number in numbers {
         state(connection, entry, u64::try_from(number).unwrap_or(0), ends, why)?;

@@ -158,7 +158,8 @@ pub struct DeliveryStep {
     pub package: PackageName,
     /// The ring in which the computer was told, from 0.
     pub ring: u32,
-    /// What had become of it before; absent when it is told for the first time.
+    /// What had become of it before, as far as whoever decided knew; absent when it is told for the first time. Also absent,
+    /// when the computer is told again, if it was told another release of the package since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<DeliveryState>,
     /// What became of it.

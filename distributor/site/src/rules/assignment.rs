@@ -21,7 +21,7 @@ use sealpost_manifests::word::Word;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::delivery::{Schedule, ScheduleFacts};
 use crate::rules::rollouts::gate::{self, Admitted, Held};
-use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
+use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::text;
 
@@ -384,10 +384,6 @@ fn goes_back_to<'r>(
             && !computer.voided.contains(&release.manifest)
     };
     kept.iter().find(good)
-}
-
-fn attempt_of(release: &KnownRelease, attempts: &BTreeMap<Sha256Digest, u32>) -> u32 {
-    attempts.get(&release.manifest).copied().unwrap_or(0).max(release.attempt).max(1)
 }
 
 /// What an assignment is decided from.

@@ -101,6 +101,7 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         groups: &groups,
         channel: &client.channel,
         deliveries: &client.deliveries,
+        attempts: &facts.attempts,
     };
     let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now };
     let should = told(&facts.approved, &undoing, &computer, &rolling);

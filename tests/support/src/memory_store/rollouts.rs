@@ -166,8 +166,14 @@ impl State {
         ends: RolloutState,
         why: &str,
     ) {
-        let of_release = self.rolling.rollouts.values_mut().filter(|kept| kept.manifest == *manifest);
-        for kept in of_release.filter(|kept| from.contains(&kept.state)) {
+        let of_release = self.rolling.rollouts.iter_mut().filter(|(_, kept)| kept.manifest == *manifest);
+        for (is_newest, (_, kept)) in
+            std::iter::once(true).chain(std::iter::repeat(false)).zip(of_release.rev())
+        {
+            let halted_before = kept.state == RolloutState::Halted && !is_newest;
+            if !from.contains(&kept.state) || (halted_before && ends != RolloutState::Withdrawn) {
+                continue;
+            }
             kept.superseded_from = (ends == RolloutState::Superseded).then_some(kept.state);
             kept.state = ends;
             kept.changed = Some(changed(entry, why));

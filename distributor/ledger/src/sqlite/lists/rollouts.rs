@@ -157,7 +157,8 @@ impl<C: Connected> Read<DeliveriesOf> for C {
             "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.name, d.since, \
              CASE WHEN l.manifest = d.manifest THEN l.report END FROM deliveries d LEFT JOIN last_reports l \
              ON l.client_id = d.client_id AND l.package = d.package \
-             WHERE d.rollout = ?1 AND d.name > ?2 ORDER BY d.name, d.told_at LIMIT ?3",
+             WHERE d.rollout = ?1 AND d.name > ?2 AND d.name <= (SELECT max(name) FROM (SELECT name FROM deliveries \
+             WHERE rollout = ?1 AND name > ?2 ORDER BY name LIMIT ?3)) ORDER BY d.name, d.told_at",
         )?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
         let values = params![integer(query.rollout), after, page_limit(Some(query.limit))];

@@ -332,6 +332,7 @@ impl<'a> Answering<'a> {
             groups: &groups,
             channel: &client.channel,
             deliveries,
+            attempts: &client.attempts,
         };
         let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now: self.context.now };
         let wanted = told(&facts.approved, &undoing, &computer, &rolling);

@@ -301,7 +301,7 @@ pub fn hour_of(at: Timestamp) -> i64 {
 pub struct Population {
     /// Computers of the ring that may have the release, whatever they run now.
     pub members: u64,
-    /// Those of them that run something older and were not told yet.
+    /// Those of them that run something older, were not told yet, and were heard of within a fortnight.
     pub waiting: u64,
     /// Members that were heard of lately.
     pub heard_of: u64,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::SignedDuration;
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::version::Version;
@@ -402,6 +403,18 @@ impl Settings {
         let group = self.by_rank(groups, |group| group.content.as_ref());
         let package = self.packages.get(package).and_then(|package| package.content.as_ref());
         group.or(package).copied().unwrap_or_default()
+    }
+
+    /// The longest delay of signature files that any group or package has.
+    #[must_use]
+    pub fn longest_delay(&self) -> Option<SignedDuration> {
+        let groups = self.groups.values().filter_map(|group| group.content);
+        let packages = self.packages.values().filter_map(|package| package.content);
+        let delays = groups.chain(packages).filter_map(|content| match content {
+            Content::Delayed(delay) => Some(delay.duration()),
+            Content::Early | Content::General | Content::Paused => None,
+        });
+        delays.max()
     }
 
     fn by_rank<'s, T>(

@@ -1,12 +1,14 @@
 //! A look at all computers: how many each ring of a rollout has, and which are the first of all.
 //!
 //! Invariant: who belongs to a ring is found by the same functions as at a contact. A computer that was told counts in the
-//! ring in which it was told. Computers that may not have the release are none of a ring.
+//! ring in which it was told. Computers that may not have the release are none of a ring, nor those that get signature files
+//! later, until their time has come.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::digest::Sha256Digest;
 
 use super::delivery::Content;
 use super::gate;
@@ -19,6 +21,10 @@ use crate::rules::assignment::Licensed;
 
 /// A computer that came within this time is heard of: the first ones are chosen among these.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+/// A computer that was not heard of for longer is waited for no more: it may be gone for good.
+const WAITED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Attempts say nothing of who belongs to a ring.
+const NO_ATTEMPTS: BTreeMap<Sha256Digest, u32> = BTreeMap::new();
 
 /// A look that is under way.
 #[derive(Debug)]
@@ -62,19 +68,23 @@ impl<'a> Survey<'a> {
             groups: &groups,
             channel: &row.channel,
             deliveries: &row.deliveries,
+            attempts: &NO_ATTEMPTS,
         };
-        let heard = row.last_contact.is_some_and(|at| self.now.duration_since(at) <= HEARD_WITHIN);
+        let heard_within = |term| row.last_contact.is_some_and(|at| self.now.duration_since(at) <= term);
+        let (heard, waited_for) = (heard_within(HEARD_WITHIN), heard_within(WAITED_FOR));
         for (rollout, seen) in &mut self.rollouts {
             let package = &rollout.release.package;
             let may_have = rollout.channels.contains(&row.channel)
                 && rollout.release.platform.fits(platform)
                 && licensed.covers(package)
                 && gate::kept_away(&rollout.release, &asker, self.plan).is_ok();
-            let content = self.plan.settings.content_of(&groups, package);
-            if !may_have || (rollout.is_signatures() && content == Content::Paused) {
+            let told = row.deliveries.iter().find(|told| told.rollout == rollout.number);
+            // Who gets signature files a day later is no canary for a ring that is watched for minutes.
+            let comes_later =
+                told.is_none() && gate::wait_for_content(rollout, &asker, self.plan, self.now).is_err();
+            if !may_have || comes_later {
                 continue;
             }
-            let told = row.deliveries.iter().find(|told| told.rollout == rollout.number);
             let runs_it_or_newer = row
                 .installed
                 .iter()
@@ -82,7 +92,7 @@ impl<'a> Survey<'a> {
             seen.push(Seen {
                 position,
                 heard,
-                waiting: !runs_it_or_newer && told.is_none(),
+                waiting: !runs_it_or_newer && told.is_none() && waited_for,
                 told_in: told.map(|told| told.ring),
                 takes: takes(rollout, &asker, self.plan),
             });
