@@ -12,7 +12,7 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
     Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, RefusedGrants,
-    ReleaseCounts, Releases, Restores,
+    ReleaseCounts, Releases, Restores, Rollouts,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
 use sealpost_site::rules::attention::is_stopped;
@@ -31,6 +31,9 @@ use super::offered::offered;
 use super::problem::ApiError;
 use super::syslog;
 use crate::ports::upstream::Missing;
+
+/// Newest rollouts that are looked at.
+const ROLLOUTS: u32 = 100;
 
 /// What was found, and what of the facts is shown beside it.
 pub(crate) struct Found {
@@ -92,6 +95,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
         pull: pull.clone(),
         restore: restore.clone(),
         releases,
+        rollouts: ledger.query(Rollouts { before: None, open: true, limit: ROLLOUTS }).await?,
         runners,
         drifted,
         not_started,

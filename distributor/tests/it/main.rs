@@ -30,6 +30,7 @@ mod settings;
 mod site;
 mod strangers;
 mod switching;
+mod two_hundred;
 mod undoing;
 mod vendor;
 mod vendor_lies;

@@ -7,6 +7,7 @@ mod cpu;
 mod kept_trust;
 mod load;
 mod nginx;
+mod rings;
 mod server;
 mod site;
 
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+
+use crate::site::Rollouts;
 
 /// Measures the CPU seconds of a durable contact beside nginx answering a static file over TLS.
 #[derive(Debug, Parser)]
@@ -47,6 +50,8 @@ pub struct Options {
 enum Command {
     /// How long contacts take, and how many succeed, beside each kind of abuse and without any.
     Abuse(abuse::Options),
+    /// What rings, windows and caps cost: a contact beside one without them, and a round of the rollouts.
+    Rings(rings::Options),
 }
 
 /// What one size of a site costs.
@@ -70,8 +75,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // Fails only when a provider is installed already, and then that one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if let Some(Command::Abuse(abuse)) = &options.command {
-        return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
+    match &options.command {
+        Some(Command::Abuse(abuse)) => {
+            return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
+        }
+        Some(Command::Rings(rings)) => return runtime.block_on(rings::run(rings, options)),
+        None => {}
     }
     for &reservations in &options.reservations {
         for &releases in &options.releases {
@@ -86,7 +95,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options, reservations: u32, releases: u32) -> anyhow::Result<Figure> {
     let home = tempfile::tempdir()?;
-    let site = site::make(&options.programs, home.path(), reservations, releases).await?;
+    let site =
+        site::make(&options.programs, home.path(), reservations, releases, Rollouts::EveryoneNow).await?;
     let server = server::Server::start(&options.programs, home.path())?;
     let nginx = nginx::Nginx::start(home.path())?;
     let mut clients = load::Clients::new(&server, site, options.connections)?;

@@ -239,9 +239,7 @@ impl World {
 
     /// A person does something with the newest rollout of a package that is in a state.
     pub(crate) fn steer(&mut self, package: &str, state: RolloutState, what: &Steer) {
-        let of_package = |one: &&sealpost_site::rules::rollouts::progress::Rollout| {
-            one.release.package.as_str() == package && one.state == state
-        };
+        let of_package = |one: &&Rollout| one.release.package.as_str() == package && one.state == state;
         let Some(number) = self.site.rollouts.iter().rev().find(of_package).map(|one| one.number) else {
             return;
         };
