@@ -128,6 +128,9 @@ pub struct Ring {
 /// What became of computers: each of them counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Told, and a person there starts it.
+    #[serde(default)]
+    pub offered: u64,
     /// Told, and nothing is known of how it went.
     pub told: u64,
     /// They install it.
@@ -181,6 +184,7 @@ impl Rollout {
                 concurrent: plan.concurrent,
                 per_hour: plan.per_hour,
                 counts: Counts {
+                    offered: counts.offered,
                     told: counts.told,
                     installing: counts.begun,
                     succeeded: counts.succeeded,

@@ -98,6 +98,7 @@ CREATE TABLE rings (
     live INTEGER NOT NULL,
     opened_at INTEGER,
     below TEXT,
+    offered INTEGER NOT NULL DEFAULT 0,
     told INTEGER NOT NULL DEFAULT 0,
     begun INTEGER NOT NULL DEFAULT 0,
     succeeded INTEGER NOT NULL DEFAULT 0,
@@ -129,7 +130,7 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
 CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
-CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('told', 'begun');
+CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('offered', 'told', 'begun');
 CREATE TABLE soaks (
     rollout INTEGER NOT NULL,
     ring INTEGER NOT NULL,

@@ -156,7 +156,7 @@ fn bare(row: &Row<'_>) -> rusqlite::Result<Rollout> {
 fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<RingProgress>> {
     let mut found: BTreeMap<u32, RingProgress> = connection
         .prepare_cached(
-            "SELECT g.ring, g.opened_at, g.below, g.told, g.begun, g.succeeded, g.failed, g.silent, g.dropped, \
+            "SELECT g.ring, g.opened_at, g.below, g.offered, g.told, g.begun, g.succeeded, g.failed, g.silent, g.dropped, \
              g.forgiven, g.hour, g.told_in_hour, coalesce(s.soaked_millis, 0) FROM rings g \
              LEFT JOIN soaks s ON s.rollout = g.rollout AND s.ring = g.ring WHERE g.rollout = ?1",
         )?
@@ -165,7 +165,7 @@ fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<Rin
                 Some(at) => RingState::Open { at },
                 None => RingState::Waiting,
             };
-            let soaked = SignedDuration::from_millis(row.get(12)?);
+            let soaked = SignedDuration::from_millis(row.get(13)?);
             Ok((row.get(0)?, RingProgress { state, below: optional_text(row, 2)?, soaked, counts: counts(row, 3)? }))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -176,15 +176,16 @@ fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<Rin
 /// Counts, from `column` on.
 fn counts(row: &Row<'_>, column: usize) -> rusqlite::Result<RingCounts> {
     Ok(RingCounts {
-        told: count(row, column)?,
-        begun: count(row, column + 1)?,
-        succeeded: count(row, column + 2)?,
-        failed: count(row, column + 3)?,
-        silent: count(row, column + 4)?,
-        dropped: count(row, column + 5)?,
-        forgiven: count(row, column + 6)?,
-        hour: row.get(column + 7)?,
-        told_in_hour: count(row, column + 8)?,
+        offered: count(row, column)?,
+        told: count(row, column + 1)?,
+        begun: count(row, column + 2)?,
+        succeeded: count(row, column + 3)?,
+        failed: count(row, column + 4)?,
+        silent: count(row, column + 5)?,
+        dropped: count(row, column + 6)?,
+        forgiven: count(row, column + 7)?,
+        hour: row.get(column + 8)?,
+        told_in_hour: count(row, column + 9)?,
     })
 }
 
@@ -213,23 +214,45 @@ pub(super) fn rollout(connection: &Connection, number: u64) -> Result<Option<Rol
 /// Rows of live rings as one JSON text: part of the statement of a contact.
 macro_rules! live_counts_sql {
     () => {
-        "(SELECT json_group_array(json_array(rollout, ring, told, begun, succeeded, failed, \
+        "(SELECT json_group_array(json_array(rollout, ring, offered, told, begun, succeeded, failed, \
      silent, dropped, forgiven, hour, told_in_hour)) FROM rings INDEXED BY rings_live WHERE live = 1)"
     };
 }
 pub(super) use live_counts_sql;
 /// A ring as the statement gives it, column by column.
-type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, i64, u64);
+type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, u64, i64, u64);
 
 /// Counts from `live_counts_sql`.
 pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveCounts> {
     let rows: Vec<LiveRing> = from_json(row, column)?;
-    let read =
-        |(rollout, ring, told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour)| {
-            let counts =
-                RingCounts { told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour };
-            ((rollout, ring), counts)
+    let read = |(
+        rollout,
+        ring,
+        offered,
+        told,
+        begun,
+        succeeded,
+        failed,
+        silent,
+        dropped,
+        forgiven,
+        hour,
+        told_in_hour,
+    )| {
+        let counts = RingCounts {
+            offered,
+            told,
+            begun,
+            succeeded,
+            failed,
+            silent,
+            dropped,
+            forgiven,
+            hour,
+            told_in_hour,
         };
+        ((rollout, ring), counts)
+    };
     Ok(rows.into_iter().map(read).collect())
 }
 

@@ -283,13 +283,14 @@ pub(super) fn delivery(
 ) -> Result<(), StoreError> {
     let DeliveryStep { rollout, package, ring, after, attempt, silence_secs, .. } = step;
     // What stands there and not what the step says: a computer that was told something else meanwhile counts once too.
-    let known: Option<(u32, DeliveryState)> = connection
-        .prepare_cached("SELECT ring, state FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
+    let known: Option<(u32, DeliveryState, u32)> = connection
+        .prepare_cached("SELECT ring, state, attempt FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
         .query_row(params![client_id.as_str(), integer(*rollout)], |row| {
-            Ok((row.get(0)?, from_word(row, 1)?))
+            Ok((row.get(0)?, from_word(row, 1)?, row.get(2)?))
         })
         .optional()?;
-    if *after == DeliveryState::Told {
+    let tells = after.tells_anew(known.map(|(_, before, told)| (before, told)), *attempt);
+    if tells {
         execute(
             connection,
             "UPDATE deliveries SET current = 0 WHERE client_id = ?1 AND package = ?2 AND current = 1",
@@ -321,18 +322,18 @@ pub(super) fn delivery(
         )?;
     }
     match known {
-        Some((told_in, before)) => {
+        Some((told_in, before, _)) => {
             moved(connection, *rollout, told_in, before, Counted::Leaves)?;
-            let counts_in = if *after == DeliveryState::Told { *ring } else { told_in };
+            let counts_in = if tells { *ring } else { told_in };
             moved(connection, *rollout, counts_in, *after, Counted::Enters)?;
         }
-        None if *after == DeliveryState::Told => {
+        None if tells => {
             moved(connection, *rollout, *ring, *after, Counted::Enters)?;
         }
         // Nobody told it.
         None => {}
     }
-    if *after == DeliveryState::Told {
+    if tells {
         execute(
             connection,
             "UPDATE rings SET told_in_hour = CASE hour WHEN ?3 THEN told_in_hour + 1 ELSE 1 END, hour = ?3 \
@@ -382,7 +383,7 @@ pub(super) fn forget(
     let under_way: Vec<(u64, u32, DeliveryState)> = connection
         .prepare_cached(
             "SELECT rollout, ring, state FROM deliveries WHERE client_id = ?1 \
-             AND state IN ('told', 'begun')",
+             AND state IN ('offered', 'told', 'begun')",
         )?
         .query_map([client_id.as_str()], |row| Ok((count(row, 0)?, row.get(1)?, from_word(row, 2)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -392,8 +393,8 @@ pub(super) fn forget(
     }
     execute(
         connection,
-        "UPDATE deliveries SET current = 0, since = CASE WHEN state IN ('told', 'begun') THEN ?2 ELSE since END, \
-         state = CASE WHEN state IN ('told', 'begun') THEN ?3 ELSE state END WHERE client_id = ?1",
+        "UPDATE deliveries SET current = 0, since = CASE WHEN state IN ('offered', 'told', 'begun') THEN ?2 ELSE since END, \
+         state = CASE WHEN state IN ('offered', 'told', 'begun') THEN ?3 ELSE state END WHERE client_id = ?1",
         params![client_id.as_str(), micros(entry.at), DeliveryState::Dropped.as_str()],
     )
 }

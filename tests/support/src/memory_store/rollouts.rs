@@ -184,7 +184,8 @@ impl State {
     pub(super) fn delivered(&mut self, entry: &ActivityEntry, client_id: &ClientId, step: &DeliveryStep) {
         let key = (step.rollout, client_id.clone());
         self.forgive_no_more_than_failed(&key);
-        if step.after != DeliveryState::Told {
+        let before = self.rolling.told.get(&key).map(|told| (told.delivery.state, told.delivery.attempt));
+        if !step.after.tells_anew(before, step.attempt) {
             if let Some(told) = self.rolling.told.get_mut(&key) {
                 told.delivery.state = step.after;
                 told.since = entry.at;
@@ -261,6 +262,7 @@ impl State {
         let states: Vec<DeliveryState> = of_ring.map(|told| told.delivery.state).collect();
         let of = |state| states.iter().filter(|other| **other == state).count() as u64;
         RingCounts {
+            offered: of(DeliveryState::Offered),
             told: of(DeliveryState::Told),
             begun: of(DeliveryState::Begun),
             succeeded: of(DeliveryState::Succeeded),

@@ -211,6 +211,11 @@ impl<'a> Rolling<'a> {
         ledger.execute(self.world.at(seconds), command).await.unwrap()
     }
 
+    /// Whether it is one of the first four by name.
+    pub(super) fn is_by_hand(&self, at: usize) -> bool {
+        self.computers[at].name.as_str() < "pc-4"
+    }
+
     /// Whether a computer's newest assignment names the release.
     pub(super) fn holds(&self, at: usize) -> bool {
         let told = self.computers[at].assignment.iter().flat_map(|assignment| &assignment.packages);

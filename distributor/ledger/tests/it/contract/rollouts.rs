@@ -10,6 +10,7 @@ use sealpost_site::commands::rollouts::{Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::DeliveriesOf;
+use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::{RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::SettingKind;
@@ -469,5 +470,45 @@ pub(super) async fn a_second_halt_says_nothing_of_the_rollout_that_was_halted_be
         let halted = rollout(&ledger, number).await;
         assert_eq!((halted.state, halted.changed.unwrap().why.as_str()), (RolloutState::Halted, why));
     }
+    sound(&ledger).await;
+}
+
+pub(super) async fn who_starts_it_by_hand_is_told_and_takes_no_room_of_others(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 7).await;
+    let group = |delivery: &str| {
+        let json = format!(r#"{{"rule":{{"names":["pc-0","pc-1","pc-2","pc-3"]}},"delivery":"{delivery}"}}"#);
+        setting(SettingKind::Group, "by-hand", &json)
+    };
+    ledger.execute(world.at(6), changes(vec![group("manual")])).await.unwrap();
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    for at in 0..7 {
+        assert!(fleet.is_told(&ledger, at, 30).await, "{at}");
+    }
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.offered, counts.told, counts.told_in_hour), (4, 3, 7));
+    let told_at =
+        |rows: Vec<DeliveryRow>| -> Vec<_> { rows.iter().map(|row| row.delivery.told_at).collect() };
+    let of = || DeliveriesOf { rollout: fleet.number, after: None, limit: 100 };
+    let before = told_at(ledger.query(of()).await.unwrap());
+    // Nobody starts it by hand any more: as many as there is room for begin, as if they had been told then.
+    ledger.execute(world.at(40), changes(vec![group("push")])).await.unwrap();
+    for at in 0..7 {
+        if !fleet.is_by_hand(at) {
+            fleet.succeeds(&ledger, at, 41).await;
+        }
+    }
+    for at in 0..7 {
+        world.contacts(&ledger, &mut fleet.computers[at], 42).await;
+    }
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.offered, counts.told, counts.dropped, counts.succeeded), (0, 3, 1, 3));
+    assert_eq!(counts.told_in_hour, 7, "nobody was told anew");
+    assert_eq!(told_at(ledger.query(of()).await.unwrap()), before, "deadlines count from the first time");
+    counted(&ledger).await;
     sound(&ledger).await;
 }

@@ -11,7 +11,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
-use super::delivery::Content;
+use super::delivery::{Content, Delivery as Method};
 use super::plan::{Asker, Delivery, LiveCounts, Plan};
 use super::progress::{DeliveryState, RingState, Rollout, RolloutState, hour_of};
 use super::settings::{Block, Pin, Target};
@@ -181,14 +181,17 @@ pub fn admit<'p>(
     let Some(rollout) = plan.rollout_of(release.manifest, computer.channel) else {
         return Ok(Admitted::Free);
     };
+    let by_person = starts_by_person(computer, plan);
     if let Some(told) = told_before(computer, rollout) {
         // Who has begun finishes. Whoever failed, was silent or lost it begins nothing anew.
         if rollout.state == RolloutState::Paused && told.state != DeliveryState::Begun && !runs {
             return Err(Held::Paused { rollout: rollout.number });
         }
         let begins_anew = computer.attempt_of(release) > told.attempt && !told.state.is_under_way();
-        if begins_anew && !runs {
-            room(rollout, told.ring, counts, now)?;
+        // What a person there was to start goes by itself from now on.
+        let by_itself = told.state == DeliveryState::Offered && !by_person;
+        if (begins_anew || by_itself) && !runs && !rollout.emergency {
+            room(rollout, told.ring, by_person, counts, now)?;
         }
         return Ok(Admitted::Told { rollout, ring: told.ring, told_at: told.told_at });
     }
@@ -204,7 +207,7 @@ pub fn admit<'p>(
     wait_for_content(rollout, computer, plan, now)?;
     if rollout.state != RolloutState::Completed {
         is_open(rollout, ring)?;
-        room(rollout, ring, counts, now)?;
+        room(rollout, ring, by_person, counts, now)?;
     }
     Ok(Admitted::Now { rollout, ring })
 }
@@ -220,12 +223,23 @@ fn is_open(rollout: &Rollout, ring: u32) -> Result<(), Held> {
     }
 }
 
+/// Whether a person at the computer starts what it gets.
+fn starts_by_person(computer: &Asker<'_>, plan: &Plan) -> bool {
+    *plan.settings.delivery_of(computer.groups) == Method::Manual
+}
+
 /// Whether one more computer of a ring may begin. Once a rollout is complete, nothing bounds how many do.
-fn room(rollout: &Rollout, ring: u32, counts: &LiveCounts, now: Timestamp) -> Result<(), Held> {
+fn room(
+    rollout: &Rollout,
+    ring: u32,
+    by_person: bool,
+    counts: &LiveCounts,
+    now: Timestamp,
+) -> Result<(), Held> {
     let plan = rollout.strategy.rings().get(usize::try_from(ring).unwrap_or(usize::MAX));
     let Some(plan) = plan.filter(|_| rollout.state != RolloutState::Completed) else { return Ok(()) };
     let counts = counts.get(&(rollout.number, ring)).copied().unwrap_or_default();
-    if let Some(cap) = plan.concurrent.filter(|cap| counts.under_way() >= u64::from(*cap)) {
+    if let Some(cap) = plan.concurrent.filter(|cap| !by_person && counts.at_work() >= u64::from(*cap)) {
         return Err(Held::Concurrent { rollout: rollout.number, cap });
     }
     let hour = hour_of(now);

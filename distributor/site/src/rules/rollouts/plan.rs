@@ -121,7 +121,7 @@ impl Plan {
             let wanted = since.is_none_or(|since| rollout.started_at >= since) || {
                 let lines = rollout.channels.iter();
                 let lines = lines.map(|channel| (id.package.clone(), id.platform.clone(), channel.clone()));
-                lines.fold(false, |new, line| one_more.insert(line) || new)
+                lines.filter(|line| one_more.insert(line.clone())).count() > 0
             };
             if !wanted {
                 continue;

@@ -158,6 +158,8 @@ pub enum RingState {
 /// What became of the computers of one ring: each of them counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingCounts {
+    /// Told, and a person there starts it.
+    pub offered: u64,
     /// Told, and nothing is known of how it went.
     pub told: u64,
     /// They install it.
@@ -182,6 +184,8 @@ pub struct RingCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
+    /// It was told, and a person there starts it, whenever that is: it is in the way of nobody.
+    Offered,
     /// It was told.
     Told,
     /// It reported the first step.
@@ -198,13 +202,14 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Told, Self::Begun, Self::Succeeded, Self::Failed, Self::Silent, Self::Dropped];
+    pub const ALL: [Self; 7] =
+        [Self::Offered, Self::Told, Self::Begun, Self::Succeeded, Self::Failed, Self::Silent, Self::Dropped];
 
     /// The word for it, in entries, answers and tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Offered => "offered",
             Self::Told => "told",
             Self::Begun => "begun",
             Self::Succeeded => "succeeded",
@@ -217,7 +222,19 @@ impl DeliveryState {
     /// Whether it is under way.
     #[must_use]
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Told | Self::Begun)
+        matches!(self, Self::Offered | Self::Told | Self::Begun)
+    }
+
+    /// Whether the computer is told by this, and has not begun.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        matches!(self, Self::Offered | Self::Told)
+    }
+
+    /// Whether a computer in state `before` is told anew by this, and not only by another way what it was told.
+    #[must_use]
+    pub fn tells_anew(self, before: Option<(Self, u32)>, attempt: u32) -> bool {
+        self.is_told() && !before.is_some_and(|(before, told)| before.is_told() && told == attempt)
     }
 }
 
@@ -225,6 +242,7 @@ impl RingCounts {
     /// The count of a state, to be changed.
     const fn of_mut(&mut self, state: DeliveryState) -> &mut u64 {
         match state {
+            DeliveryState::Offered => &mut self.offered,
             DeliveryState::Told => &mut self.told,
             DeliveryState::Begun => &mut self.begun,
             DeliveryState::Succeeded => &mut self.succeeded,
@@ -250,6 +268,7 @@ impl RingCounts {
     #[must_use]
     pub const fn of(&self, state: DeliveryState) -> u64 {
         match state {
+            DeliveryState::Offered => self.offered,
             DeliveryState::Told => self.told,
             DeliveryState::Begun => self.begun,
             DeliveryState::Succeeded => self.succeeded,
@@ -259,9 +278,15 @@ impl RingCounts {
         }
     }
 
-    /// Computers that install it now.
+    /// Computers that were told and have not finished.
     #[must_use]
     pub const fn under_way(&self) -> u64 {
+        self.offered + self.at_work()
+    }
+
+    /// Computers that install it now, as far as the server knows: who waits for a person there is not among them.
+    #[must_use]
+    pub const fn at_work(&self) -> u64 {
         self.told + self.begun
     }
 

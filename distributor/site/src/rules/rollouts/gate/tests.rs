@@ -405,6 +405,22 @@ fn whoever_tries_again_waits_behind_the_caps_of_its_ring_as_the_first_time() {
 }
 
 #[test]
+fn who_waits_for_a_person_is_in_nobodys_way_and_waits_for_room_once_nobody_starts_it() {
+    let full = RingCounts { told: 2, begun: 1, offered: 50, ..RingCounts::default() };
+    let capped = |at_most| program().with(|case| case.capped(Some(at_most), None, full));
+    assert_eq!(capped(4).says(), "now in 1", "fifty that were offered it take no room");
+    assert_eq!(capped(3).says(), "cap_concurrent");
+    let manual = |case: &mut Case| {
+        case.set(SettingKind::Group, "pilot", serde_json::json!({ "delivery": "manual" }));
+    };
+    assert_eq!(capped(3).with(manual).says(), "now in 1");
+    let offered = |case: &mut Case| case.told(DeliveryState::Offered, 1);
+    assert_eq!(capped(3).with(manual).with(offered).says(), "told in 1");
+    assert_eq!(capped(3).with(offered).says(), "cap_concurrent", "it goes by itself from now on");
+    assert_eq!(capped(4).with(offered).says(), "told in 1");
+}
+
+#[test]
 fn what_holds_it_says_when_it_ends_where_that_is_known_and_escapes_what_a_person_wrote() {
     let until = NOW + SignedDuration::from_hours(1);
     assert_eq!(Held::ContentDelayed { until }.until(), Some(until));
