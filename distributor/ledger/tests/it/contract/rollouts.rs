@@ -493,7 +493,8 @@ pub(super) async fn who_starts_it_by_hand_is_told_and_takes_no_room_of_others(
     assert_eq!((counts.offered, counts.told, counts.told_in_hour), (4, 3, 7));
     let told_at =
         |rows: Vec<DeliveryRow>| -> Vec<_> { rows.iter().map(|row| row.delivery.told_at).collect() };
-    let of = || DeliveriesOf { rollout: fleet.number, after: None, limit: 100 };
+    let number = fleet.number;
+    let of = || DeliveriesOf { rollout: number, after: None, limit: 100 };
     let before = told_at(ledger.query(of()).await.unwrap());
     // Nobody starts it by hand any more: as many as there is room for begin, as if they had been told then.
     ledger.execute(world.at(40), changes(vec![group("push")])).await.unwrap();
