@@ -17,6 +17,7 @@ pub mod grants;
 pub mod leaving;
 pub mod names;
 pub mod pending;
+pub mod percentile;
 pub mod problems;
 pub mod recipients;
 pub mod release;

@@ -13,6 +13,7 @@ pub(crate) mod pull;
 pub(crate) mod restore;
 pub(crate) mod rollouts;
 pub(crate) mod settings;
+pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod tokens;
