@@ -95,6 +95,8 @@ pub enum Endpoint {
     SteerRollout,
     /// What another strategy would have made of the rollouts that happened.
     SimulateRollouts,
+    /// How old the signature files are that computers run.
+    ShowContent,
     /// What the site sets.
     ShowSettings,
     /// Change settings, and whom groups list.
@@ -119,7 +121,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 47] = [
+const TABLE: [Line; 48] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -168,6 +170,7 @@ const TABLE: [Line; 47] = [
     ),
     Line(Endpoint::SteerRollout, Method::Post, "/api/v1/rollouts/{number}/steer", Permission::DecideUpdates),
     Line(Endpoint::SimulateRollouts, Method::Post, "/api/v1/rollouts/simulate", Permission::ViewUpdates),
+    Line(Endpoint::ShowContent, Method::Get, "/api/v1/content", Permission::ViewStatus),
     Line(Endpoint::ShowSettings, Method::Get, "/api/v1/settings", Permission::ViewUpdates),
     Line(Endpoint::ChangeSettings, Method::Post, "/api/v1/settings", Permission::DecideUpdates),
     Line(Endpoint::PlanSettings, Method::Post, "/api/v1/settings/plan", Permission::ViewUpdates),

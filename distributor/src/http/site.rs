@@ -14,6 +14,7 @@ use sealpost_serving::{FailedAttempts, Shares};
 use sealpost_site::queries::LicenseTime;
 use tokio::sync::Semaphore;
 
+use super::content::ContentLook;
 use super::limits::{
     ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
     large_bodies,
@@ -89,6 +90,8 @@ pub struct Site {
     pub(crate) large_bodies: Shares,
     /// One replay at a time: each holds what became of many computers in memory.
     pub(crate) replays: Arc<Semaphore>,
+    /// What a look at all computers found of their signature files.
+    pub(crate) content: ContentLook,
 }
 
 impl Site {
@@ -109,6 +112,7 @@ impl Site {
             work,
             large_bodies: large_bodies(),
             replays: Arc::new(Semaphore::new(1)),
+            content: ContentLook::default(),
         })
     }
 

@@ -7,6 +7,7 @@ pub mod assignment;
 pub mod attention;
 pub mod configuration;
 pub mod contact;
+pub mod content_age;
 pub mod downgrade;
 pub mod drift;
 pub mod edits;

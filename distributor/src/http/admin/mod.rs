@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod auth;
 pub(crate) mod certificates;
 pub(crate) mod clients;
+pub(crate) mod content;
 pub(crate) mod folder;
 pub(crate) mod groups;
 pub(crate) mod license;

@@ -1,0 +1,78 @@
+//! How old the signature files are that computers run, as a look at all computers found it.
+//!
+//! Invariant: nobody looks more often than once in [`LOOK_AGAIN`], however often somebody asks, and no contact does. Ages are
+//! those of the moment at which they are asked for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sealpost_admin_api::content::{ContentAge, RunsContent};
+use sealpost_ledger::LedgerError;
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::wire::contact::InstalledPackage;
+use sealpost_site::commands::settings::LoadPlan;
+use sealpost_site::queries::{MAX_PAGE, Recipients, Revisions};
+use sealpost_site::rows::{RecipientRow, RevisionRow};
+use sealpost_site::rules::content_age::Contents;
+use tokio::sync::Mutex;
+
+use super::Site;
+
+/// What was found counts for so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+
+/// What the last look found. Who asks while somebody looks waits for the same look.
+#[derive(Debug, Default)]
+pub(crate) struct ContentLook(Mutex<Option<(Instant, Arc<Contents>)>>);
+
+/// How old they are now.
+pub(crate) async fn ages(site: &Site) -> Result<Vec<ContentAge>, LedgerError> {
+    Ok(look(site).await?.ages(site.now()).into_iter().map(ContentAge::from).collect())
+}
+
+/// How old those are that one computer runs.
+pub(crate) fn of(site: &Site, contents: &Contents, installed: &[InstalledPackage]) -> Vec<RunsContent> {
+    let now = site.now();
+    let runs = installed.iter().filter(|runs| runs.kind == PackageKind::Signatures);
+    let known = runs.filter_map(|runs| {
+        let arrived_at = contents.arrived(&runs.manifest)?;
+        let age_secs = now.duration_since(arrived_at).as_secs().max(0);
+        Some(RunsContent { package: runs.package().clone(), arrived_at, age_secs })
+    });
+    known.collect()
+}
+
+/// What a look finds, now or minutes ago.
+pub(crate) async fn look(site: &Site) -> Result<Arc<Contents>, LedgerError> {
+    let mut last = site.content.0.lock().await;
+    if let Some((at, found)) = &*last
+        && at.elapsed() < LOOK_AGAIN
+    {
+        return Ok(Arc::clone(found));
+    }
+    let found = Arc::new(look_now(site).await?);
+    *last = Some((Instant::now(), Arc::clone(&found)));
+    Ok(found)
+}
+
+async fn look_now(site: &Site) -> Result<Contents, LedgerError> {
+    let ledger = &site.parts.ledger;
+    let mut found = Contents::default();
+    let page = |after| Revisions { after, limit: MAX_PAGE };
+    let mut any = false;
+    let each = |row: RevisionRow| {
+        any = true;
+        found.revision(&row);
+    };
+    ledger.each(page, |row| row.manifest, each).await?;
+    if !any {
+        return Ok(found);
+    }
+    let plan = ledger.query(LoadPlan {}).await?;
+    let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
+    let each = |row: RecipientRow| {
+        found.computer(&row.installed, &row.groups_in(&plan, &row.listed));
+    };
+    ledger.each(page, |row| row.name.clone(), each).await?;
+    Ok(found)
+}
