@@ -49,7 +49,7 @@ pub(crate) async fn list(
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
     let stopped = stopped(&site.parts.ledger).await?;
-    let contents = content::look(&site).await?;
+    let contents = site.content.look(&site.parts.ledger).await?;
     let clients = rows.into_iter().map(|row| shown(&site, row, Vec::new(), &stopped, &contents)).collect();
     Ok(Json(ClientsPage { clients, next }))
 }
@@ -185,7 +185,7 @@ async fn held_in_this_spelling(site: &Site, name: &ComputerName) -> Result<Optio
 async fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Result<Client, ApiError> {
     let runs_nothing = row.installed.is_empty();
     let stopped = if runs_nothing { BTreeMap::new() } else { stopped(&site.parts.ledger).await? };
-    Ok(shown(site, row, explanations, &stopped, &*content::look(site).await?))
+    Ok(shown(site, row, explanations, &stopped, &*site.content.look(&site.parts.ledger).await?))
 }
 
 fn shown(
@@ -195,7 +195,7 @@ fn shown(
     stopped: &BTreeMap<Sha256Digest, ReleaseState>,
     contents: &Contents,
 ) -> Client {
-    let content = content::of(site, contents, &row.installed);
+    let content = content::of(contents, &row.installed, site.now());
     let connected = row.client_id.as_ref().is_some_and(|id| site.parts.push.is_connected(id));
     Client::new(row, connected, explanations, stopped, content)
 }

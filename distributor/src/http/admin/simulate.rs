@@ -65,7 +65,7 @@ struct With {
 
 /// How far a replay is.
 enum Stage {
-    /// Nothing was read.
+    /// Nothing has been read yet.
     Begins,
     /// Entries of the log are read after this one, of those up to the last; the first one that was read is where it began.
     Reads { pasts: Box<Pasts>, first: Option<u64>, after: u64, last: u64 },
