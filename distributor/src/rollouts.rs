@@ -68,7 +68,7 @@ struct Rounds {
 #[derive(Debug)]
 struct Looked {
     at: Instant,
-    /// Ring by ring.
+    /// What it found of each ring.
     populations: Vec<Population>,
 }
 

@@ -20,6 +20,8 @@ use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
+use crate::content::RunsContent;
+
 /// Clients in one page, at the most.
 pub const MAX_CLIENTS: u32 = 500;
 
@@ -109,6 +111,9 @@ pub struct Client {
     /// Installed packages whose release goes to nobody any more: the vendor withdrew it, or it was halted here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<Stopped>,
+    /// How old the signature files are that it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<RunsContent>,
     /// What it should run.
     pub assigned: Vec<PackageAssignment>,
     /// Its last report per package.
@@ -137,6 +142,7 @@ impl Client {
         connected: bool,
         explanations: Vec<Explanation>,
         stopped: &BTreeMap<Sha256Digest, ReleaseState>,
+        content: Vec<RunsContent>,
     ) -> Self {
         let display_version = row.display_version().to_string();
         let ClientRow {
@@ -187,6 +193,7 @@ impl Client {
             installed,
             drift: drift.into_iter().map(Drift::from).collect(),
             stopped,
+            content,
             assigned,
             last_reports,
             display_version,

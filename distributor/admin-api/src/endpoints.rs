@@ -93,6 +93,10 @@ pub enum Endpoint {
     ReportRollout,
     /// Pause a rollout, let it go on, open its next ring, end it, or give it another strategy.
     SteerRollout,
+    /// What another strategy would have made of the rollouts that happened.
+    SimulateRollouts,
+    /// How old the signature files are that computers run.
+    ShowContent,
     /// What the site sets.
     ShowSettings,
     /// Change settings, and whom groups list.
@@ -117,7 +121,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 46] = [
+const TABLE: [Line; 48] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -165,6 +169,8 @@ const TABLE: [Line; 46] = [
         Permission::ViewUpdates,
     ),
     Line(Endpoint::SteerRollout, Method::Post, "/api/v1/rollouts/{number}/steer", Permission::DecideUpdates),
+    Line(Endpoint::SimulateRollouts, Method::Post, "/api/v1/rollouts/simulate", Permission::ViewUpdates),
+    Line(Endpoint::ShowContent, Method::Get, "/api/v1/content", Permission::ViewStatus),
     Line(Endpoint::ShowSettings, Method::Get, "/api/v1/settings", Permission::ViewUpdates),
     Line(Endpoint::ChangeSettings, Method::Post, "/api/v1/settings", Permission::DecideUpdates),
     Line(Endpoint::PlanSettings, Method::Post, "/api/v1/settings/plan", Permission::ViewUpdates),
@@ -234,7 +240,8 @@ mod tests {
                     | Permission::ViewLog
             );
             // What a check is held against is too long for an address.
-            let checks = matches!(endpoint, Endpoint::VerifyLog | Endpoint::PlanSettings);
+            let checks =
+                matches!(endpoint, Endpoint::VerifyLog | Endpoint::PlanSettings | Endpoint::SimulateRollouts);
             let reads = endpoint.method() == Method::Get || checks;
             assert_eq!(views, reads, "{endpoint:?}");
         }

@@ -10,6 +10,7 @@
 pub mod addresses;
 pub mod certificates;
 pub mod clients;
+pub mod content;
 pub mod endpoints;
 pub mod folder;
 pub mod groups;

@@ -2,6 +2,7 @@
 
 mod preview;
 mod report;
+mod simulate;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
@@ -17,6 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::preview::{Preview, PreviewRing};
 pub use self::report::{Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, failures};
+pub use self::simulate::{
+    Course, MAX_HISTORY_DAYS, Replayed, RingCourse, SimulateRequest, Simulation, SimulationLine, Totals,
+    Wanted,
+};
 
 /// Rollouts in one page, at the most.
 pub const MAX_ROLLOUTS: u32 = 200;

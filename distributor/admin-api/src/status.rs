@@ -13,6 +13,7 @@ use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
 use sealpost_site::rules::warnings::Warning;
 use serde::{Deserialize, Serialize};
 
+use crate::content::ContentAge;
 use crate::licenses::License;
 use crate::storage::StorageSummary;
 
@@ -55,6 +56,9 @@ pub struct Status {
     /// A newer version of the server itself, which the vendor offers; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer: Option<NewerServer>,
+    /// How old the signature files are that computers run, by package, and by group within it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<ContentAge>,
 }
 
 /// What will need somebody's attention.

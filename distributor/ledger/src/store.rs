@@ -25,7 +25,8 @@ use sealpost_site::queries::{
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
     KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks,
     LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts,
-    Releases, Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying, VoidedReleases,
+    Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying,
+    VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -129,6 +130,7 @@ pub trait ReadStore:
     + Read<Releases>
     + Read<ReleaseByManifest>
     + Read<KnownReleases>
+    + Read<Revisions>
     + Read<KnownReleaseOf>
     + Read<DeltaReleases>
     + Read<ApprovedReleases>

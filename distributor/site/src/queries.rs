@@ -16,7 +16,7 @@ use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow,
     LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow, ReleaseRow,
-    ServerIdentity, ServersLearnedRow, TryingRow,
+    RevisionRow, ServerIdentity, ServersLearnedRow, TryingRow,
 };
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
@@ -280,6 +280,16 @@ query! {
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<KnownRelease>, "list releases"
+}
+
+query! {
+    /// Revisions of signature packages that arrived here, in the order of their manifests.
+    Revisions {
+        /// Only after the release with this manifest.
+        pub after: Option<Sha256Digest>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<RevisionRow>, "list revisions"
 }
 
 query! {

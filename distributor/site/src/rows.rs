@@ -136,6 +136,17 @@ pub struct ReleaseRow {
     pub deltas: Vec<DeltaRow>,
 }
 
+/// A revision of a signature package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionRow {
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// The package.
+    pub package: PackageName,
+    /// When it arrived here: it was verified and stored, or refused.
+    pub staged_at: Timestamp,
+}
+
 /// A computer whose witnessed heads of the log do not fit each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogForkRow {

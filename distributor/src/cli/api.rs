@@ -97,6 +97,15 @@ impl AdminApi {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
+    /// `POST` of JSON, whose answer is read as it comes.
+    pub(super) async fn post_for_stream(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Response> {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
     /// `GET`, answered with text.
     pub(super) async fn get_text(&self, path: &str) -> anyhow::Result<String> {
         let bytes = self.bytes(self.request(Method::GET, path)).await?;

@@ -22,7 +22,7 @@ use super::colors;
 use super::outcome::Outcome;
 use super::output::{
     Table, age, ask, can_ask, counted, name_of, plain, print_json, print_line, seconds, seconds_away,
-    seconds_or_dash, tell,
+    seconds_or_dash, span, tell,
 };
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
@@ -173,6 +173,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         "VERSION",
         "RUNS",
         "SHOULD RUN",
+        "CONTENT AGE",
         "LAST REFRESH",
         "LEASE UNTIL",
     ])
@@ -185,6 +186,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             client.display_version.clone(),
             runs(client),
             should_run(client),
+            content(client),
             client.last_contact.map_or_else(|| "-".to_owned(), |at| age(at, now)),
             seconds_or_dash(client.lease_until),
         ]);
@@ -227,6 +229,11 @@ fn runs(client: &Client) -> String {
         format!("{} {}{mark}{stopped}", package.package(), package.release.version)
     });
     dash_if_empty(runs.collect())
+}
+
+/// How old the signature files are that it runs, the oldest of several.
+fn content(client: &Client) -> String {
+    client.content.iter().map(|runs| runs.age_secs).max().map_or_else(|| "-".to_owned(), span)
 }
 
 fn should_run(client: &Client) -> String {

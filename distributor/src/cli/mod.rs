@@ -10,6 +10,7 @@ mod certificate;
 mod clients;
 mod colors;
 mod config_file;
+mod content;
 mod folder;
 mod groups;
 mod init;

@@ -59,6 +59,11 @@ impl Bar {
         Self::new(ProgressBar::new_spinner(), "{spinner} {msg}: {human_pos}", what)
     }
 
+    /// Of things, of which it is known how many they are.
+    pub(super) fn count_of(what: &'static str) -> Self {
+        Self::new(ProgressBar::new(0), "{msg} [{wide_bar}] {human_pos} of {human_len}, {eta} left", what)
+    }
+
     fn new(bar: ProgressBar, template: &str, what: &'static str) -> Self {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self(bar.with_style(style).with_message(what))

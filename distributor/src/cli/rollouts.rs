@@ -1,9 +1,10 @@
-//! `distributor rollouts list|show|report|watch|pause|resume|next|abort|edit`.
+//! `distributor rollouts list|show|report|watch|simulate|pause|resume|next|abort|edit`.
 
 mod bar;
 mod find;
 mod report;
 mod show;
+mod simulate;
 mod watch;
 
 use anyhow::bail;
@@ -25,6 +26,7 @@ pub(super) enum Command {
     Show(show::Show),
     Report(report::Report),
     Watch(watch::Watch),
+    Simulate(simulate::Simulate),
     Pause(Pause),
     Resume(Resume),
     Next(Next),
@@ -129,6 +131,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Show(options) => show::run(&api, &options).await,
         Command::Report(options) => report::run(&api, &options).await,
         Command::Watch(options) => watch::run(&api, &options).await,
+        Command::Simulate(options) => simulate::run(&api, &options).await,
         Command::Pause(options) => steered(&api, options.steered, What::Pause).await,
         Command::Resume(options) => steered(&api, options.steered, What::Resume).await,
         Command::Next(options) => next(&api, options.steered).await,

@@ -11,6 +11,7 @@ use sealpost_site::rules::expiries::Level;
 
 use super::api::AdminApi;
 use super::colors::state;
+use super::content;
 use super::outcome::Outcome;
 use super::output::{Table, age, counted, plain, print_json, print_line, seconds, size, span};
 
@@ -89,6 +90,9 @@ pub(super) async fn run(api: anyhow::Result<AdminApi>, options: Options) -> anyh
         "updates     {}",
         if releases.is_empty() { "none".to_owned() } else { releases.join(", ") }
     ))?;
+    for line in content::lines(&view.content) {
+        print_line(format_args!("content     {line}"))?;
+    }
     if let Some(stored) = &view.storage {
         print_line(format_args!(
             "stored      {}, {} of it not needed; {} free",

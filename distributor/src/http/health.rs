@@ -118,5 +118,6 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         missing_files: found.missing.len() as u64,
         expiries: ExpiryGauge::of_each(&found.expiries, now),
         problems: found.problems,
+        content: site.content.ages(&site.parts.ledger, site.now()).await?,
     })
 }

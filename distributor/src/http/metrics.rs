@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
+use sealpost_admin_api::content::ContentAge;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::expiries::Expiry;
 use sealpost_site::rules::warnings::Warning;
@@ -35,6 +36,7 @@ pub(crate) struct Gauges {
     pub(crate) free_bytes: u64,
     pub(crate) expiries: Vec<ExpiryGauge>,
     pub(crate) problems: Vec<Warning>,
+    pub(crate) content: Vec<ContentAge>,
 }
 
 /// Seconds until something ends.
@@ -130,12 +132,33 @@ impl Metrics {
             let labels = format!("kind=\"{kind}\",what=\"{}\"", label(what));
             line(&mut text, name, &labels, *seconds_left);
         }
+        content(&mut text, &gauges.content);
         let name = "sealpost_problems";
         head(&mut text, name, "gauge", "what is wrong: computers, files or requests that it concerns, or 1");
         for ((code, level), number) in numbers(&gauges.problems) {
             line(&mut text, name, &format!("code=\"{code}\",level=\"{level}\""), number);
         }
         text
+    }
+}
+
+/// How old signature files are. Groups are named, and no computer.
+fn content(text: &mut String, ages: &[ContentAge]) {
+    let name = "sealpost_content_age_seconds";
+    head(text, name, "gauge", "age of the signature files that computers run, since they arrived here");
+    let of = |age: &ContentAge| {
+        let group = age.group.as_ref().map_or("", |group| group.as_str());
+        format!("package=\"{}\",group=\"{}\"", label(age.package.as_str()), label(group))
+    };
+    for age in ages {
+        for (quantile, secs) in [("0.5", age.p50_secs), ("0.95", age.p95_secs), ("1", age.oldest_secs)] {
+            line(text, name, &format!("{},quantile=\"{quantile}\"", of(age)), secs);
+        }
+    }
+    let name = "sealpost_content_computers";
+    head(text, name, "gauge", "computers that run signature files of a package");
+    for age in ages {
+        line(text, name, &of(age), age.computers);
     }
 }
 
@@ -172,6 +195,8 @@ fn line(text: &mut String, name: &str, labels: &str, value: impl Display) {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_manifests::ids::PackageName;
+    use sealpost_site::rules::rollouts::groups::GroupName;
     use sealpost_site::rules::warnings::{Unit, WarningCode};
 
     use super::*;
@@ -192,6 +217,28 @@ mod tests {
             [("anna", 10), ("ci", 20)].map(|(name, end)| Expiry::of_admin_token(name, at(0), at(end)));
         let gauges = ExpiryGauge::of_each(&expiries, at(0));
         assert_eq!(gauges.iter().map(|gauge| gauge.seconds_left).collect::<Vec<_>>(), [10]);
+    }
+
+    #[test]
+    fn the_age_of_content_is_a_number_for_each_package_and_group() {
+        let age = |group: Option<&str>, p95_secs| ContentAge {
+            package: PackageName::new("acme-sigs").unwrap(),
+            group: group.map(|name| GroupName::new(name).unwrap()),
+            computers: 20,
+            unknown: 0,
+            p50_secs: 60,
+            p95_secs,
+            oldest_secs: 9_000,
+        };
+        let content = vec![age(None, 600), age(Some("pilots"), 300)];
+        let text = Metrics::new().text(&Gauges { content, ..Gauges::default() });
+        for line in [
+            "sealpost_content_age_seconds{package=\"acme-sigs\",group=\"\",quantile=\"0.95\"} 600\n",
+            "sealpost_content_age_seconds{package=\"acme-sigs\",group=\"pilots\",quantile=\"0.95\"} 300\n",
+            "sealpost_content_computers{package=\"acme-sigs\",group=\"\"} 20\n",
+        ] {
+            assert!(text.contains(line), "{line} {text}");
+        }
     }
 
     #[test]

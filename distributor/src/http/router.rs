@@ -89,6 +89,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ShowRollout => bind(endpoint, admin::rollouts::show),
         Endpoint::ReportRollout => bind(endpoint, admin::rollouts::report),
         Endpoint::SteerRollout => bind(endpoint, admin::rollouts::steer),
+        Endpoint::SimulateRollouts => bind(endpoint, admin::simulate::simulate),
+        Endpoint::ShowContent => bind(endpoint, admin::content::show),
         Endpoint::ShowSettings => bind(endpoint, admin::settings::show),
         Endpoint::ChangeSettings => bind(endpoint, admin::settings::change),
         Endpoint::PlanSettings => bind(endpoint, admin::settings::plan),

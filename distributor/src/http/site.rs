@@ -12,7 +12,9 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_service::supervision::Supervision;
 use sealpost_serving::{FailedAttempts, Shares};
 use sealpost_site::queries::LicenseTime;
+use tokio::sync::Semaphore;
 
+use super::content::ContentLook;
 use super::limits::{
     ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
     large_bodies,
@@ -86,6 +88,10 @@ pub struct Site {
     /// Requests that are worked on.
     pub(crate) work: Shares,
     pub(crate) large_bodies: Shares,
+    /// One replay at a time: each holds what became of many computers in memory.
+    pub(crate) replays: Arc<Semaphore>,
+    /// What a look at all computers found of their signature files.
+    pub(crate) content: ContentLook,
 }
 
 impl Site {
@@ -105,6 +111,8 @@ impl Site {
             enrollment_budgets: enrollment_budgets(),
             work,
             large_bodies: large_bodies(),
+            replays: Arc::new(Semaphore::new(1)),
+            content: ContentLook::default(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! `publisher channel list|show|set|remove|minimum`
+//! `publisher channel list|show|set|remove|minimum|mandatory`
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +14,8 @@ use super::output::{Ending, Tone, can_ask, confirm, dated, painted, print_json, 
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::release::{
-    ChannelOf, ChannelSet, Minimum, Permit, ReleaseError, read_channels, remove_channel, set_channel,
-    set_minimum,
+    ChannelOf, ChannelSet, Mandatory, Minimum, Permit, ReleaseError, read_channels, remove_channel,
+    set_channel, set_mandatory, set_minimum,
 };
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +66,30 @@ above what a channel offers.")]
         counter: Option<u64>,
         /// Let every release be installed again.
         #[arg(long, group = "wanted")]
+        remove: bool,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        passphrase: PassphraseOptions,
+    },
+    /// Mark a version that computers pass through on the way up, or show which are marked.
+    #[command(after_help = "\
+Examples:
+  publisher --home acme channel mandatory acme-av
+  publisher --home acme channel mandatory acme-av 2.0
+  publisher --home acme channel mandatory acme-av 2.0 --remove --json
+
+A computer that runs an older version gets this one first, in every channel of the package, and the newer one after it.
+Mark a version whose first start changes what later ones rely on, for example a database. It can be marked later, too:
+a computer that runs a newer version stays with that.")]
+    Mandatory {
+        /// The package.
+        package: PackageName,
+        /// The version [default: show which are marked]
+        version: Option<Version>,
+        /// Make it an ordinary version again.
+        #[arg(long, requires = "version")]
         remove: bool,
         /// Print the result as JSON.
         #[arg(long)]
@@ -145,6 +169,26 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
                 tell("note: it is lower than before; what was kept out can be installed again");
             }
             print_minimum(&package, set.minimum_counter, json)?;
+            warn_of_ends(&vendor, &keyring);
+        }
+        Command::Mandatory { package, version, remove, json, passphrase } => {
+            let Some(version) = version else { return show_mandatory(&vendor, package, json) };
+            let wanted = if remove { Mandatory::Ordinary } else { Mandatory::Pass };
+            let keyring = Keyring::new(&vendor, passphrase.source());
+            let set =
+                set_mandatory(&vendor, &keyring, &package, &version, wanted, Timestamp::now(), waiting)?;
+            if wanted == Mandatory::Pass && !set.later.is_empty() {
+                tell(format_args!(
+                    "note: {} {} a later version; computers that run that stay with it",
+                    set.later.join(", "),
+                    if set.later.len() == 1 { "offers" } else { "offer" }
+                ));
+            }
+            if json {
+                print_json(&set)?;
+            } else {
+                print_mandatory(&package, &set.mandatory)?;
+            }
             warn_of_ends(&vendor, &keyring);
         }
         Command::Set { package, channel, version, new_channel, downgrade, json, passphrase } => {
@@ -240,6 +284,24 @@ fn show_minimum(vendor: &Vendor, package: PackageName, json: bool) -> anyhow::Re
         print_minimum(&channels.package, channels.minimum_counter, json)?;
     }
     Ok(Ending::Done)
+}
+
+fn show_mandatory(vendor: &Vendor, package: PackageName, json: bool) -> anyhow::Result<Ending> {
+    for channels in read_channels(vendor, &[package])? {
+        let (package, mandatory) = (&channels.package, &channels.mandatory);
+        if json {
+            print_json(&serde_json::json!({ "package": package, "mandatory": mandatory }))?;
+        } else {
+            print_mandatory(package, mandatory)?;
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn print_mandatory(package: &PackageName, mandatory: &[Version]) -> anyhow::Result<()> {
+    let versions: Vec<&str> = mandatory.iter().map(Version::as_str).collect();
+    let versions = if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
+    print_line(format_args!("{package}: computers pass through {versions}"))
 }
 
 fn print_minimum(package: &PackageName, minimum: Option<ReleaseCounter>, json: bool) -> anyhow::Result<()> {

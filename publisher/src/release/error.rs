@@ -54,6 +54,9 @@ pub enum ReleaseError {
     /// It cannot be withdrawn; `problem` says why not, and what to do.
     #[error("cannot withdraw {package} {version}: {problem}")]
     Withdraw { package: PackageName, version: Version, problem: String },
+    /// The version cannot be mandatory; `problem` says why not, and what to do.
+    #[error("cannot make {package} {version} mandatory: {problem}")]
+    Mandatory { package: PackageName, version: Version, problem: String },
     /// The minimum counter cannot be that; `problem` says why not, and what to do.
     #[error("cannot set the minimum counter of {package}: {problem}")]
     Minimum { package: PackageName, problem: String },

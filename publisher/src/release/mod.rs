@@ -6,7 +6,7 @@
 //! the reset that no manifest has; a revision only rises; a manifest is signed only with a key that the trust document
 //! lists as active.
 //!
-//! Left out on purpose: mandatory releases, several release keys (later versions).
+//! Left out on purpose: several release keys (a later version).
 
 mod attachments;
 mod channel;
@@ -14,6 +14,7 @@ mod error;
 mod leaks;
 mod listing;
 mod live;
+mod mandatory;
 mod minimum;
 mod order;
 mod permit;
@@ -25,6 +26,7 @@ mod withdraw;
 pub use channel::{ChannelOf, ChannelRemoved, ChannelSet, read_channels, remove_channel, set_channel};
 pub use error::ReleaseError;
 pub use listing::{ReleaseEntry, list_releases, show_release};
+pub use mandatory::{Mandatory, MandatorySet, set_mandatory};
 pub use minimum::{Minimum, MinimumSet, set_minimum};
 pub(crate) use order::next_counter;
 pub use order::{AttachmentOrder, Order};

@@ -26,6 +26,7 @@ fn who_only_looks_waits_for_no_other_publisher() {
         &["channel", "list"],
         &["channel", "show"],
         &["channel", "minimum", "acme-av"],
+        &["channel", "mandatory", "acme-av"],
         &["trust", "show"],
         &["serial", "list"],
         &["serial", "show", serial.trim()],

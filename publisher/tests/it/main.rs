@@ -12,6 +12,7 @@ mod formats;
 mod init;
 mod lint;
 mod looking;
+mod mandatory;
 mod minimum;
 mod owner;
 mod process;

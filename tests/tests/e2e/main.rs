@@ -12,6 +12,7 @@ mod licensing;
 mod line;
 mod lost_replies;
 mod moving;
+mod on_the_way;
 mod other_tools;
 mod pages;
 mod panics;

@@ -96,7 +96,33 @@ fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
         !tried.is_empty() && tried.iter().all(|name| *name == tried[0]),
         "nobody else touched it: {tried:?}"
     );
+    replays(&lab, &scene)?;
     scene.site.verify_log()
+}
+
+/// What happened, under two other strategies.
+fn replays(lab: &Lab, scene: &Scene) -> Result<()> {
+    let at_once = scene.site.json(&["rollouts", "simulate", "everyone-now", "--history", "1d"])?;
+    let bad = &at_once["rollouts"][1];
+    ensure!(bad["release"]["version"] == "1.1" && bad["then"]["ended"] == "halted", "{bad}");
+    ensure!((&bad["then"]["told"], &bad["then"]["failed"]) == (&1.into(), &1.into()), "{bad}");
+    ensure!(bad["simulated"]["told"] == 3 && bad["unreached"] == 2, "everybody would have met it: {bad}");
+    ensure!(at_once["simulation"]["totals"]["met_then"] == 1, "{at_once}");
+    ensure!(at_once["simulation"]["assumptions"].as_array().is_some_and(|said| !said.is_empty()));
+    let file = lab.path("two-at-first.toml");
+    let rings = "[[rings]]\nname = \"two\"\ntakes = { first = 2 }\nsoak_minutes = 60\n\
+                 [[rings]]\nname = \"everyone\"\ntakes = \"everyone\"\n";
+    std::fs::write(&file, rings)?;
+    let file = file.display().to_string();
+    let wider = scene.site.json(&["rollouts", "simulate", "--file", &file, "--package", PACKAGE])?;
+    let bad = &wider["rollouts"][1]["simulated"];
+    ensure!(bad["ended"] == "halted" && bad["rings"][1].get("opened_at").is_none(), "{wider}");
+    ensure!(bad["told"].as_u64().is_some_and(|told| (1..=2).contains(&told)), "{wider}");
+    let shown = scene.site.distributor(&["rollouts", "simulate", "careful"])?.ok()?;
+    ensure!(shown.contains("assumed:") && shown.contains("simulated: 1 release was halted"), "{shown}");
+    let none = scene.site.distributor(&["rollouts", "simulate", "no-such"])?;
+    ensure!(!none.status.success() && none.stderr.contains("distributor strategies list"), "{none:?}");
+    Ok(())
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod export;
 pub mod installs;
 pub mod note;
 pub mod parts;
+pub mod past;
 mod rollouts;
 pub mod summary;
 pub mod tables;

@@ -16,7 +16,7 @@ use super::decision::{Command, Context, Decision};
 use super::releases::no_such_strategy;
 use crate::changes::{Actor, Change, DeliveryOf, DeliveryStep, Note};
 use crate::queries::{Query, query};
-use crate::rules::release::{KnownRelease, ReleaseState, Supersession, supersession};
+use crate::rules::release::{KnownRelease, ReleaseState, Supersession, is_mandatory, supersession};
 use crate::rules::rollouts::plan::{Delivery, Plan};
 use crate::rules::rollouts::progress::{
     AdvanceFacts, DeliveryState, Population, Rollout, RolloutState, Step, Waiting, advance, open_next,
@@ -112,9 +112,11 @@ impl Command for AdvanceRollouts {
             let number = rollout.number;
             round.silence(rollout, &overdue, self.watched.get(&number).copied());
             round.soak(rollout, self.elapsed);
+            // Who has to pass through it cannot get a newer one instead.
+            let passed_through = is_mandatory(&rollout.manifest, &releases);
             let facts = AdvanceFacts {
                 populations: self.populations.get(&number).map(Vec::as_slice),
-                overtaken_by: rollout.overtaken_by(&others),
+                overtaken_by: rollout.overtaken_by(&others).filter(|_| !passed_through),
             };
             for _ in 0..MAX_STEPS {
                 match advance(rollout, &facts) {
@@ -590,3 +592,6 @@ fn goes_on(rollout: &Rollout, wanted: &Strategy) -> Result<Strategy, Problem> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests;

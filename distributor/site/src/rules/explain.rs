@@ -23,7 +23,9 @@ mod held;
 
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
-use crate::rules::assignment::{Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted};
+use crate::rules::assignment::{
+    Choice, Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted,
+};
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
@@ -136,11 +138,19 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     packages
         .into_iter()
         .map(|package| {
-            let held = choices.iter().find(|choice| choice.newest.release.package == *package);
-            let held = held.and_then(|choice| Waits::of(choice, &facts.rollouts));
-            explain(&PackageView { held, ..view(facts, package, &should, &could) }, now)
+            let choice = choices.iter().find(|choice| choice.newest.release.package == *package);
+            let held = choice.and_then(|choice| Waits::of(choice, &facts.rollouts));
+            let then = choice.and_then(then);
+            explain(&PackageView { held, then, ..view(facts, package, &should, &could) }, now)
         })
         .collect()
+}
+
+/// What a computer goes on to, if it gets a release through which it has to pass first.
+fn then<'r>(choice: &Choice<'r>) -> Option<&'r Version> {
+    let (gets, _) = choice.gets?;
+    let passes = choice.held.is_none() && gets.manifest != choice.newest.manifest;
+    passes.then_some(&choice.newest.release.version)
 }
 
 fn view<'a>(
@@ -173,6 +183,7 @@ fn view<'a>(
         waits_for_review: could.map(|release| &release.release),
         last_report,
         held: None,
+        then: None,
         postponed: client.postponed.iter().find(|postponed| postponed.package == *package),
     }
 }
@@ -221,6 +232,8 @@ pub struct PackageView<'a> {
     pub last_report: Option<&'a Report>,
     /// The newest release that it may have, if that is held back, and why.
     pub held: Option<Waits<'a>>,
+    /// The newest release, if it passes through the one that it should run on its way there.
+    pub then: Option<&'a Version>,
     /// What is put off there.
     pub postponed: Option<&'a Postponed>,
 }
@@ -318,7 +331,10 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         };
     }
     let should = match told.action {
-        TellTo::Install => format!(" and should run {}", wanted.version),
+        TellTo::Install => {
+            let way = view.then.map(|newest| format!(", through which it passes on its way to {newest}"));
+            format!(" and should run {}{}", wanted.version, way.unwrap_or_default())
+        }
         TellTo::GoBackFrom(left) => {
             let why = escape(left.reason.as_deref().unwrap_or_default());
             format!(", which {} ({why}), and should go back to {}", who_stopped(left), wanted.version)

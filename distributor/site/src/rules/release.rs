@@ -247,6 +247,12 @@ pub struct KnownRelease {
     pub rolling_out: Vec<ChannelName>,
 }
 
+/// Whether computers pass through the release with this manifest on their way to newer ones.
+#[must_use]
+pub fn is_mandatory(manifest: &Sha256Digest, releases: &[KnownRelease]) -> bool {
+    releases.iter().any(|release| release.manifest == *manifest && release.mandatory)
+}
+
 /// Of the channels that point to a release, those that nobody approved it for.
 pub fn unapproved<'c>(
     channels: &'c [ChannelName],

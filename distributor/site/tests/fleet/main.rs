@@ -15,6 +15,7 @@ mod checks;
 mod computer;
 mod contact;
 mod dice;
+mod replay;
 mod scenarios;
 mod site;
 mod survey;

@@ -12,7 +12,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::contact::InstalledPackage;
-use sealpost_site::changes::{Change, DeliveryStep, Note};
+use sealpost_site::changes::{ActivityEntry, Actor, Change, DeliveryOf, DeliveryStep, Note};
 use sealpost_site::commands::{Context, Terms};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
@@ -38,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) counts: LiveCounts,
     /// Approved releases.
     pub(crate) approved: Vec<KnownRelease>,
+    /// What a log would tell of rollouts, where somebody wants it.
+    pub(crate) recorded: Option<Vec<ActivityEntry>>,
 }
 
 pub(crate) fn stable() -> ChannelName {
@@ -75,6 +77,7 @@ impl Site {
             plan: Arc::new(Plan { settings, ..Plan::default() }),
             counts: LiveCounts::new(),
             approved: Vec::new(),
+            recorded: None,
         }
     }
 
@@ -147,6 +150,7 @@ impl Site {
 
     /// Applies what a command changed, except deliveries.
     pub(crate) fn apply(&mut self, change: &Change) {
+        self.record(|| change.clone());
         match change {
             Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
                 let staged = staged.clone().unwrap();
@@ -212,6 +216,12 @@ impl Site {
         self.replan();
     }
 
+    fn record(&mut self, change: impl FnOnce() -> Change) {
+        let Some(recorded) = &mut self.recorded else { return };
+        let (sequence, change) = (recorded.len() as u64 + 1, change());
+        recorded.push(ActivityEntry { version: 2, sequence, at: self.now, actor: Actor::Server, change });
+    }
+
     pub(crate) fn note(&mut self, note: &Note) {
         if let Note::RingSoaked { rollout, ring, soaked_millis } = note {
             let soaked = jiff::SignedDuration::from_millis(*soaked_millis as i64);
@@ -271,6 +281,14 @@ impl Site {
     /// What became of a rollout on one computer, as a store would keep it.
     pub(crate) fn deliver(&mut self, computer: &mut Computer, step: &DeliveryStep) {
         let now = self.now;
+        self.record(|| Change::DeliveriesChanged {
+            rollout: step.rollout,
+            computers: vec![DeliveryOf {
+                client_id: computer.id.clone(),
+                name: computer.name.clone(),
+                step: step.clone(),
+            }],
+        });
         let told = computer.deliveries.iter().position(|told| told.rollout == step.rollout);
         if step.after == DeliveryState::Told {
             computer.deliveries.retain(|told| told.package != step.package);

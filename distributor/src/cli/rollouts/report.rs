@@ -1,11 +1,14 @@
 //! What became of a rollout on each computer, and what failed.
 
 use clap::Args;
+use sealpost_admin_api::content::{ContentAge, ContentView};
 use sealpost_admin_api::rollouts::{Delivered, DeliveredPage, Failures, MAX_DELIVERED, Rollout, failures};
+use sealpost_manifests::release::PackageKind;
 use serde::Serialize;
 
 use super::find::one;
 use crate::cli::api::{AdminApi, segment};
+use crate::cli::content::lines;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, counted, plain, print_json, print_line, seconds, size};
 
@@ -38,6 +41,9 @@ struct Whole<'a> {
     rollout: &'a Rollout,
     failures: &'a [Failures],
     computers: &'a [Delivered],
+    /// How old the signature files of its package are on all computers, and by group.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    content: &'a [ContentAge],
 }
 
 pub(super) async fn run(api: &AdminApi, options: &Report) -> anyhow::Result<Outcome> {
@@ -57,12 +63,19 @@ pub(super) async fn run(api: &AdminApi, options: &Report) -> anyhow::Result<Outc
         computers.retain(|one| one.ring == index);
     }
     let failures = failures(&computers);
+    let mut content = Vec::new();
+    if rollout.kind == PackageKind::Signatures {
+        let view: ContentView = api.get("/content").await?;
+        content = view.content;
+        content.retain(|age| age.package == rollout.release.package);
+    }
     if options.json {
-        print_json(&Whole { rollout: &rollout, failures: &failures, computers: &computers })?;
+        let (rollout, failures, computers, content) = (&rollout, &*failures, &*computers, &*content);
+        print_json(&Whole { rollout, failures, computers, content })?;
     } else if options.csv {
         print_csv(&rollout, &computers)?;
     } else {
-        print(&rollout, &failures, &computers)?;
+        print(&rollout, &failures, &content, &computers)?;
     }
     Ok(Outcome::Done)
 }
@@ -78,7 +91,12 @@ async fn all(api: &AdminApi, number: u64) -> anyhow::Result<Vec<Delivered>> {
     }
 }
 
-fn print(rollout: &Rollout, failures: &[Failures], computers: &[Delivered]) -> anyhow::Result<()> {
+fn print(
+    rollout: &Rollout,
+    failures: &[Failures],
+    content: &[ContentAge],
+    computers: &[Delivered],
+) -> anyhow::Result<()> {
     let Rollout { number, release, state, .. } = rollout;
     let told = counted(computers.len() as u64, "computer was told", "computers were told");
     print_line(format_args!("rollout {number} ({release}) is {state}; {told}"))?;
@@ -90,6 +108,9 @@ fn print(rollout: &Rollout, failures: &[Failures], computers: &[Delivered]) -> a
             counted(*count, "failure", "failures"),
             example.computer
         ))?;
+    }
+    for line in lines(content) {
+        print_line(format_args!("  content of {line}"))?;
     }
     let heading =
         ["COMPUTER", "RING", "STATE", "SINCE", "ATTEMPT", "STEP", "WAY", "BYTES", "REASON", "DETAIL"];

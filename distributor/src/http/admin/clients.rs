@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
+use crate::http::content;
 use crate::http::leaving::stopped;
 use crate::http::problem::{ApiError, bad_query};
 use axum::extract::rejection::QueryRejection;
@@ -25,6 +26,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{ChangeChannel, IssueSetup, Reserve};
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
+use sealpost_site::rules::content_age::Contents;
 use sealpost_site::rules::explain::{Explanation, explain_client};
 use sealpost_site::rules::names::{MixedScripts, canonical};
 use sealpost_site::rules::release::ReleaseState;
@@ -47,7 +49,8 @@ pub(crate) async fn list(
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
     let stopped = stopped(&site.parts.ledger).await?;
-    let clients = rows.into_iter().map(|row| shown(&site, row, Vec::new(), &stopped)).collect();
+    let contents = site.content.look(&site.parts.ledger).await?;
+    let clients = rows.into_iter().map(|row| shown(&site, row, Vec::new(), &stopped, &contents)).collect();
     Ok(Json(ClientsPage { clients, next }))
 }
 
@@ -182,7 +185,7 @@ async fn held_in_this_spelling(site: &Site, name: &ComputerName) -> Result<Optio
 async fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Result<Client, ApiError> {
     let runs_nothing = row.installed.is_empty();
     let stopped = if runs_nothing { BTreeMap::new() } else { stopped(&site.parts.ledger).await? };
-    Ok(shown(site, row, explanations, &stopped))
+    Ok(shown(site, row, explanations, &stopped, &*site.content.look(&site.parts.ledger).await?))
 }
 
 fn shown(
@@ -190,9 +193,11 @@ fn shown(
     row: ClientRow,
     explanations: Vec<Explanation>,
     stopped: &BTreeMap<Sha256Digest, ReleaseState>,
+    contents: &Contents,
 ) -> Client {
+    let content = content::of(contents, &row.installed, site.now());
     let connected = row.client_id.as_ref().is_some_and(|id| site.parts.push.is_connected(id));
-    Client::new(row, connected, explanations, stopped)
+    Client::new(row, connected, explanations, stopped, content)
 }
 
 fn bad_name(error: NameError) -> ApiError {

@@ -11,9 +11,10 @@ use sealpost_admin_api::rollouts::{
 };
 use sealpost_ledger::LedgerError;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::rollouts::{LoadAdvance, Steer, SteerRollout};
+use sealpost_site::commands::rollouts::{AdvancingFacts, LoadAdvance, Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{DeliveriesOf, RolloutByNumber, Rollouts};
+use sealpost_site::rules::release::is_mandatory;
 use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
 use sealpost_site::rules::rollouts::strategy::Takes;
 
@@ -112,20 +113,22 @@ async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, Ledge
 }
 
 /// The rollouts by which others may be overtaken.
-async fn others(site: &Site, shown: &[progress::Rollout]) -> Result<Vec<progress::Rollout>, LedgerError> {
+async fn others(site: &Site, shown: &[progress::Rollout]) -> Result<AdvancingFacts, LedgerError> {
     if !shown.iter().any(|rollout| rollout.state == RolloutState::Running) {
-        return Ok(Vec::new());
+        return Ok(AdvancingFacts { rollouts: Vec::new(), releases: Vec::new(), overdue: Vec::new() });
     }
-    Ok(site.parts.ledger.query(LoadAdvance { now: site.now() }).await?.rollouts)
+    site.parts.ledger.query(LoadAdvance { now: site.now() }).await
 }
 
 fn shown(
     site: &Site,
     rollout: &progress::Rollout,
     populations: Option<&[Population]>,
-    others: &[progress::Rollout],
+    others: &AdvancingFacts,
 ) -> Rollout {
-    let facts = AdvanceFacts { populations, overtaken_by: rollout.overtaken_by(others) };
+    let passed_through = is_mandatory(&rollout.manifest, &others.releases);
+    let overtaken_by = rollout.overtaken_by(&others.rollouts).filter(|_| !passed_through);
+    let facts = AdvanceFacts { populations, overtaken_by };
     Rollout::new(rollout, advance(rollout, &facts).err(), populations, site.now())
 }
 

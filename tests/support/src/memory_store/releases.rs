@@ -12,9 +12,9 @@ use sealpost_site::changes::summary::reason_of;
 use sealpost_site::changes::{ActivityEntry, Change};
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, VoidedReleases, page_limit,
+    Releases, Revisions, VoidedReleases, page_limit,
 };
-use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
+use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
 
@@ -427,6 +427,20 @@ impl<H: Holds> Read<KnownReleases> for Handle<H> {
         let state = self.state();
         let rows = state.releases.values().filter(|row| query.after.is_none_or(|after| row.manifest > after));
         Ok(rows.take(page(query.limit)).map(|row| state.known(row)).collect())
+    }
+}
+
+impl<H: Holds> Read<Revisions> for Handle<H> {
+    fn read(&mut self, query: &Revisions) -> Result<Vec<RevisionRow>, StoreError> {
+        let state = self.state();
+        let rows = state.releases.values().filter(|row| query.after.is_none_or(|after| row.manifest > after));
+        let rows = rows.filter(|row| row.kind == PackageKind::Signatures).take(page(query.limit));
+        let revision = |row: &ReleaseRow| RevisionRow {
+            manifest: row.manifest,
+            package: row.release.package.clone(),
+            staged_at: row.staged_at,
+        };
+        Ok(rows.map(revision).collect())
     }
 }
 

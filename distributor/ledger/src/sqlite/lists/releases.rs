@@ -10,9 +10,9 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::Approval;
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, VoidedReleases, page_limit,
+    Releases, Revisions, VoidedReleases, page_limit,
 };
-use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow};
+use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 use crate::sqlite::connection::Connected;
@@ -201,6 +201,20 @@ impl<C: Connected> Read<KnownReleases> for C {
             )?
             .collect::<rusqlite::Result<_>>()?;
         Ok(rows)
+    }
+}
+
+impl<C: Connected> Read<Revisions> for C {
+    fn read(&mut self, query: &Revisions) -> Result<Vec<RevisionRow>, StoreError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT manifest, package, staged_at FROM releases WHERE kind = 'signatures' AND manifest > ?1 \
+             ORDER BY manifest LIMIT ?2",
+        )?;
+        let after = query.after.map(|manifest| manifest.to_string()).unwrap_or_default();
+        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], |row| {
+            Ok(RevisionRow { manifest: text(row, 0)?, package: text(row, 1)?, staged_at: time(row, 2)? })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 

@@ -24,7 +24,7 @@ use sealpost_site::queries::{
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
     KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry,
     LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
+    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
     StoredTime, Trying, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
@@ -98,6 +98,7 @@ async fn of_releases(pair: &Pair, known: &Known) {
                 pair.query(Releases { state, after, limit }).await;
             }
             pair.query(KnownReleases { after, limit }).await;
+            pair.query(Revisions { after, limit }).await;
             pair.query(DeltaReleases { after, limit }).await;
         }
     }

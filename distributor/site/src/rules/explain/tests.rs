@@ -80,6 +80,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         waits_for_review: None,
         last_report: Some(&report),
         held: None,
+        then: None,
         postponed: None,
     };
     let say = |view: &PackageView<'_>, expected: &str| {
@@ -89,6 +90,9 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     };
     say(&good, "pc-1 runs acme-av 1.0 and should run 2.0; test_load refused");
     say(&good, "hook_failed: bad");
+    let newest = Version::new("3.0").unwrap();
+    let on_its_way = PackageView { then: Some(&newest), last_report: None, ..good.clone() };
+    say(&on_its_way, "should run 2.0, through which it passes on its way to 3.0; it was told so");
     say(
         &PackageView { runs: Some((&release.version, new)), ..good.clone() },
         "pc-1 runs acme-av 2.0 as it should",

@@ -1,7 +1,8 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 //!
 //! `strategy` says how a release goes out, `progress` what a rollout does next, `gate` whether one computer gets it now,
-//! `delivery` when that computer installs it, `settings` what the site chose, `plan` is all of it at one moment; `window`,
+//! `delivery` when that computer installs it, `settings` what the site chose, `plan` is all of it at one moment, `replay` what another strategy would have
+//! made of what happened; `window`,
 //! `groups`, `glob` and `share` are what these are made of.
 
 pub mod delivery;
@@ -10,6 +11,7 @@ pub mod glob;
 pub mod groups;
 pub mod plan;
 pub mod progress;
+pub mod replay;
 pub mod settings;
 pub mod share;
 pub mod strategy;
