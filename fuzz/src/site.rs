@@ -93,7 +93,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             counts: BTreeMap::new(),
         };
         let decision =
-            decide(AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog }, facts);
+            decide(AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog, came_by: None }, facts);
         if let Ok(answer) = &decision.answer {
             let orders =
                 [answer.lease.as_ref().map(Ordered::order), answer.assignment.as_ref().map(Ordered::order)];

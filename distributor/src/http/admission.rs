@@ -151,6 +151,10 @@ fn counted(
         && !matches!(code, ProblemCode::NotFound | ProblemCode::Internal)
     {
         site.metrics.count_refusal(code);
+        // Whoever waits for a link asks again and again, as it was told to: nothing is wrong.
+        if code == ProblemCode::LinkBusy {
+            return response;
+        }
         let said = response.extensions().get::<RefusedComputer>().map(|said| said.0.clone());
         site.parts.ledger.count_refusal_of(now, code, source, name.or(said).as_ref());
         // The ledger says it once a minute; a line for each would let strangers fill the disk.

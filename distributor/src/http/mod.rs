@@ -19,6 +19,7 @@ mod body;
 mod ends;
 mod health;
 mod leaving;
+mod links;
 mod metrics;
 mod newer;
 mod offered;

@@ -17,6 +17,7 @@ use super::limits::{
     ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
     large_bodies,
 };
+use super::links::LinkDesk;
 use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
@@ -86,6 +87,8 @@ pub struct Site {
     /// Requests that are worked on.
     pub(crate) work: Shares,
     pub(crate) large_bodies: Shares,
+    /// Who downloads over which link.
+    pub(crate) links: LinkDesk,
 }
 
 impl Site {
@@ -105,6 +108,7 @@ impl Site {
             enrollment_budgets: enrollment_budgets(),
             work,
             large_bodies: large_bodies(),
+            links: LinkDesk::new(),
         })
     }
 

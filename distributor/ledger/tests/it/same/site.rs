@@ -244,7 +244,7 @@ impl<'a> Site<'a> {
                 contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
                 let _ = self
                     .pair
-                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog })
+                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None })
                     .await;
                 return;
             }
@@ -433,6 +433,7 @@ impl<'a> Site<'a> {
         let mut pin = of(serde_json::json!({"group": "lab"}));
         pin["version"] = "3.0".into();
         let window = serde_json::json!({"days": ["monday", "saturday"], "from": "22:30", "length_minutes": 600, "zone": "Europe/Berlin"});
+        let link = |subnet| serde_json::json!({"subnets": [subnet], "rate": "2 MB/s", "concurrent": 3});
         let all = [
             (
                 SettingKind::Group,
@@ -448,6 +449,9 @@ impl<'a> Site<'a> {
             (SettingKind::Block, "one", of(serde_json::json!({"computer": "pc-1"}))),
             (SettingKind::Block, "all", serde_json::json!({"of": {"computer": "pc-2"}})),
             (SettingKind::Pin, "lab", pin),
+            (SettingKind::Link, "north", link("10.2.0.0/16")),
+            (SettingKind::Link, "south", link("10.3.0.0/16")),
+            (SettingKind::Link, "south", link("10.2.0.0/16")),
         ];
         let change = |(kind, name, value): (SettingKind, &str, serde_json::Value), keeps: bool| {
             SettingChange { key: SettingKey { kind, name: name.to_owned() }, value: keeps.then_some(value) }

@@ -1,13 +1,14 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 //!
 //! `strategy` says how a release goes out, `progress` what a rollout does next, `gate` whether one computer gets it now,
-//! `delivery` when that computer installs it, `settings` what the site chose, `plan` is all of it at one moment; `window`,
+//! `delivery` when that computer installs it, `settings` what the site chose, `links` the lines that computers share, `plan` is all of it at one moment; `window`,
 //! `groups`, `glob` and `share` are what these are made of.
 
 pub mod delivery;
 pub mod gate;
 pub mod glob;
 pub mod groups;
+pub mod links;
 pub mod plan;
 pub mod progress;
 pub mod settings;
