@@ -13,7 +13,8 @@ use sealpost_ledger::LedgerError;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::rollouts::{LoadAdvance, Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{DeliveriesOf, RolloutByNumber, Rollouts};
+use sealpost_site::queries::{DeliveriesOf, ReleaseByManifest, RolloutByNumber, Rollouts};
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
 use sealpost_site::rules::rollouts::strategy::Takes;
 
@@ -106,9 +107,27 @@ async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Pop
 
 /// One rollout, with a look at all computers while it can go on.
 async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, LedgerError> {
-    let populations = if rollout.state.has_ended() { None } else { Some(populations(site, rollout).await?) };
+    let (populations, links) = match rollout.state.has_ended() {
+        true => (None, Vec::new()),
+        false => {
+            let (populations, links) = looked_at_with_links(site, rollout).await?;
+            (Some(populations), links)
+        }
+    };
     let others = others(site, std::slice::from_ref(rollout)).await?;
-    Ok(shown(site, rollout, populations.as_deref(), &others))
+    Ok(Rollout { links, ..shown(site, rollout, populations.as_deref(), &others) })
+}
+
+async fn looked_at_with_links(
+    site: &Site,
+    rollout: &progress::Rollout,
+) -> Result<(Vec<Population>, Vec<LinkLoad>), LedgerError> {
+    let ledger = &site.parts.ledger;
+    let plan = ledger.query(LoadPlan {}).await?;
+    match ledger.query(ReleaseByManifest { manifest: rollout.manifest }).await? {
+        Some(release) => ledger.survey_with_links(&plan, rollout, &release, site.now()).await,
+        None => Ok((populations(site, rollout).await?, Vec::new())),
+    }
 }
 
 /// The rollouts by which others may be overtaken.

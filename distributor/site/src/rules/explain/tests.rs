@@ -80,6 +80,8 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         waits_for_review: None,
         last_report: Some(&report),
         held: None,
+        comes: Comes::default(),
+        at_link: None,
         postponed: None,
     };
     let say = |view: &PackageView<'_>, expected: &str| {

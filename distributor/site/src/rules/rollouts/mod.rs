@@ -1,7 +1,7 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 //!
 //! `strategy` says how a release goes out, `progress` what a rollout does next, `gate` whether one computer gets it now,
-//! `delivery` when that computer installs it, `settings` what the site chose, `links` the lines that computers share, `plan` is all of it at one moment; `window`,
+//! `delivery` when that computer installs it, `settings` what the site chose, `links` the lines that computers share, `waking` whom the server calls, `plan` is all of it at one moment; `window`,
 //! `groups`, `glob` and `share` are what these are made of.
 
 pub mod delivery;
@@ -15,4 +15,5 @@ pub mod settings;
 pub mod share;
 pub mod strategy;
 pub mod survey;
+pub mod waking;
 pub mod window;
