@@ -232,7 +232,7 @@ pub async fn follow(ledger: Arc<Ledger>, push: Push, clock: Arc<dyn Clock>) {
 }
 
 async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock) {
-    let call = Call::of(&change);
+    let call = call_of(&change);
     match change {
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
@@ -268,6 +268,29 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
             push.end(&client);
         }
         _ => {}
+    }
+}
+
+/// The call that a change of a release is, for the computers of its channels; `None` when nobody is called.
+const fn call_of(change: &Change) -> Option<Call> {
+    match change {
+        Change::ReleaseApproved { staged: Some(staged), .. } => match (staged.complete, staged.emergency) {
+            // Its first ring opens soon, and that calls them.
+            (false, _) => None,
+            (true, true) => Some(Call::Urgent),
+            (true, false) => Some(Call::News),
+        },
+        Change::ReleaseHalted { .. }
+        | Change::ReleaseWithdrawn { .. }
+        | Change::RolloutEdited { emergency: true, .. } => Some(Call::Urgent),
+        Change::ReleaseApproved { .. }
+        | Change::ReleaseChannelsChanged { .. }
+        | Change::ReleaseRetried { .. }
+        | Change::RolloutCompleted { .. }
+        | Change::RingOpened { .. }
+        | Change::RolloutResumed { .. }
+        | Change::RolloutEdited { .. } => Some(Call::News),
+        _ => None,
     }
 }
 

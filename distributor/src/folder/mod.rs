@@ -89,17 +89,22 @@ impl Keeper {
             };
             tokio::select! {
                 Some(SyncOrder { path, reply }) = orders.recv() => {
-                    let path = path.or_else(|| folder.map(|folder| folder.path));
-                    let done = match path {
-                        Some(path) => self.sync(&path, Trigger::Person).await,
-                        None => Err(none_configured()),
+                    // The bound is the configured folder's: a stick has its own size.
+                    let configured = folder.map(|folder| (folder.path, folder.max_bytes));
+                    let done = match (path, configured) {
+                        (Some(path), Some((known, most))) if path == known => {
+                            self.sync(&path, most, Trigger::Person).await
+                        }
+                        (Some(path), _) => self.sync(&path, None, Trigger::Person).await,
+                        (None, Some((path, most))) => self.sync(&path, most, Trigger::Person).await,
+                        (None, None) => Err(none_configured()),
                     };
                     // Who asked may be gone.
                     drop(reply.send(done));
                 }
                 () = pause => {
                     if let Some(folder) = &folder {
-                        self.sync_by_schedule(&folder.path).await;
+                        self.sync_by_schedule(&folder.path, folder.max_bytes).await;
                     }
                 }
                 changed = configured.changed() => {
@@ -111,8 +116,8 @@ impl Keeper {
         }
     }
 
-    async fn sync_by_schedule(&self, path: &Path) {
-        match self.sync(path, Trigger::Schedule).await {
+    async fn sync_by_schedule(&self, path: &Path, max_bytes: Option<u64>) {
+        match self.sync(path, max_bytes, Trigger::Schedule).await {
             Ok(summary) => {
                 for problem in &summary.problems {
                     tracing::warn!(folder = %path.display(), "{problem}");
@@ -128,7 +133,12 @@ impl Keeper {
     }
 
     /// Brings a folder up to date: releases first, so that whoever finds an answer finds what it names.
-    async fn sync(&self, path: &Path, trigger: Trigger) -> Result<SyncSummary, Problem> {
+    async fn sync(
+        &self,
+        path: &Path,
+        max_bytes: Option<u64>,
+        trigger: Trigger,
+    ) -> Result<SyncSummary, Problem> {
         let mut known = self.known.lock().await;
         if known.path != path {
             *known = Known { path: path.to_owned(), ..Known::default() };
@@ -159,6 +169,7 @@ impl Keeper {
             upstream: Arc::clone(&self.rooms.upstream),
             blobs: Arc::clone(&self.rooms.blobs),
             staging: Arc::clone(&self.rooms.staging),
+            max_bytes,
         };
         let done = spawn_blocking(move || work.bring_up_to_date(&root, &needed, written));
         let done = done.await.map_err(|_| ended())?;

@@ -35,6 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct LinkDesk {
     began: Instant,
+    /// Time over which is counted what a download takes.
+    window: Duration,
     state: Mutex<State>,
 }
 
@@ -49,15 +51,19 @@ struct State {
 }
 
 /// What goes over one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Use {
     bucket: Bucket,
     line: Line,
 }
 
 impl LinkDesk {
-    pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), state: Mutex::default() }
+    pub(crate) fn new(window: Duration) -> Self {
+        Self { began: Instant::now(), window, state: Mutex::default() }
+    }
+
+    fn no_use(&self) -> Use {
+        Use { bucket: Bucket::default(), line: Line::counting_over(self.window) }
     }
 
     fn now(&self) -> Duration {
@@ -97,7 +103,7 @@ impl LinkDesk {
         let name = state.table.of(address)?;
         let State { links, uses, .. } = &mut *state;
         let link = links.get(&name)?;
-        let line = &mut uses.entry(name).or_default().line;
+        let line = &mut uses.entry(name).or_insert_with(|| self.no_use()).line;
         Some((
             name,
             match line.ask(client, bytes, link, now) {
@@ -223,7 +229,7 @@ impl Passage {
         let now = desk.now();
         let mut state = desk.lock();
         let State { links, uses, .. } = &mut *state;
-        let used = uses.entry(self.link).or_default();
+        let used = uses.entry(self.link).or_insert_with(|| desk.no_use());
         if let Some(number) = self.number
             && !used.line.takes(&self.client, number, bytes, now)
         {

@@ -96,6 +96,7 @@ impl Site {
     #[must_use]
     pub fn new(parts: SiteParts) -> Arc<Self> {
         let work = parts.limits.work();
+        let links = LinkDesk::new(parts.limits.link_window);
         let started = parts.clock.now();
         Arc::new(Self {
             parts,
@@ -108,7 +109,7 @@ impl Site {
             enrollment_budgets: enrollment_budgets(),
             work,
             large_bodies: large_bodies(),
-            links: LinkDesk::new(),
+            links,
         })
     }
 

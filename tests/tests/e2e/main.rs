@@ -9,6 +9,7 @@ mod faults;
 mod hooks;
 mod installs;
 mod licensing;
+mod links;
 mod line;
 mod lost_replies;
 mod moving;

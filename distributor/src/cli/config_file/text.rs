@@ -270,7 +270,7 @@ strategy = "mine"
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/rollouts.md");
         let page = std::fs::read_to_string(page).unwrap();
         let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-        let of_site = |block: &&str| block.contains("[properties]") || block.contains("[[assert]]");
+        let of_site = |block: &&str| block.contains("[properties]") || block.contains("[[assert]]") || block.contains("[links.");
         let example: String = blocks.filter(of_site).collect();
         let text = read(&example).unwrap();
         assert_eq!(text.assertions.len(), 1);

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use sealpost_manifests::ids::{NameError, TargetName};
+use sealpost_manifests::ids::TargetName;
 use sealpost_serving::Peer;
 
 use crate::http::Site;
@@ -56,11 +56,12 @@ pub(crate) async fn target(
     }
 }
 
-/// Whether it is the payload of a release: all else is small, and never waits for a link.
+/// Whether it is the payload of a release: nothing else waits for a link.
 fn is_payload(entry: &TargetEntry) -> bool {
     let TargetClass::Release { release, .. } = &entry.class else { return false };
-    let is = |name: Result<TargetName, NameError>| name.is_ok_and(|name| name == entry.name);
-    !is(release.manifest_target()) && !is(release.minisig_target())
+    let Ok(manifest) = release.manifest_target() else { return false };
+    let stem = manifest.as_str().strip_suffix("manifest");
+    stem.and_then(|stem| entry.name.as_str().strip_prefix(stem)).is_some_and(|rest| rest.starts_with("tar."))
 }
 
 fn damaged(name: &TargetName) -> ApiError {

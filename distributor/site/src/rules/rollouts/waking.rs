@@ -5,7 +5,6 @@
 
 use super::delivery::Delivery;
 use super::settings::Settings;
-use crate::changes::Change;
 
 /// Why computers are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,29 +30,6 @@ impl Call {
     pub fn reaches_all(self, settings: &Settings) -> bool {
         let groups = settings.groups.values().filter_map(|group| group.delivery.as_ref());
         groups.chain([&settings.properties.delivery]).all(|delivery| self.reaches(delivery))
-    }
-
-    /// The call that a change of a release is, for the computers of its channels; `None` when nobody is called.
-    #[must_use]
-    pub const fn of(change: &Change) -> Option<Self> {
-        match change {
-            Change::ReleaseApproved { staged: Some(staged), .. } => match (staged.complete, staged.emergency) {
-                // Its first ring opens soon, and that calls them.
-                (false, _) => None,
-                (true, true) => Some(Self::Urgent),
-                (true, false) => Some(Self::News),
-            },
-            Change::ReleaseHalted { .. } | Change::ReleaseWithdrawn { .. } => Some(Self::Urgent),
-            Change::RolloutEdited { emergency: true, .. } => Some(Self::Urgent),
-            Change::ReleaseApproved { .. }
-            | Change::ReleaseChannelsChanged { .. }
-            | Change::ReleaseRetried { .. }
-            | Change::RolloutCompleted { .. }
-            | Change::RingOpened { .. }
-            | Change::RolloutResumed { .. }
-            | Change::RolloutEdited { .. } => Some(Self::News),
-            _ => None,
-        }
     }
 }
 

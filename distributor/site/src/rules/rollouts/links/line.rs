@@ -15,10 +15,10 @@ use super::Link;
 
 /// Most clients that wait in one line; who comes then waits without a place.
 pub const MAX_WAITING: usize = 10_000;
-/// Who has a turn and takes fewer bytes than this in [`WINDOW`] loses it, once somebody waits.
-const LEAST_PER_WINDOW: u64 = 30 * 1024;
+/// Who has a turn and takes fewer bytes than this per second loses it, once somebody waits: what agents give up themselves.
+const LEAST_PER_SECOND: u64 = 1024;
 /// Time over which that is counted.
-const WINDOW: Duration = Duration::from_secs(30);
+pub const WINDOW: Duration = Duration::from_secs(30);
 /// Who waits comes back after this time at the earliest.
 const SOONEST: Duration = Duration::from_secs(5);
 /// Who waits comes back after this time at the latest.
@@ -27,8 +27,9 @@ const LATEST: Duration = Duration::from_secs(300);
 const KEPT_BEYOND: Duration = Duration::from_secs(120);
 
 /// As the module says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
+    window: Duration,
     turns: BTreeMap<ClientId, Turn>,
     waiting: VecDeque<Waiting>,
     next: u64,
@@ -77,7 +78,19 @@ pub struct Standing {
     pub bytes: u64,
 }
 
+impl Default for Line {
+    fn default() -> Self {
+        Self::counting_over(WINDOW)
+    }
+}
+
 impl Line {
+    /// Nobody downloads yet. What a client takes is counted over this time.
+    #[must_use]
+    pub const fn counting_over(window: Duration) -> Self {
+        Self { window, turns: BTreeMap::new(), waiting: VecDeque::new(), next: 0 }
+    }
+
     /// A client asks for a turn, to download so many bytes.
     pub fn ask(&mut self, client: &ClientId, bytes: u64, link: &Link, now: Duration) -> Asked {
         self.waiting.retain(|waiting| waiting.kept_until >= now || waiting.client == *client);
@@ -85,7 +98,8 @@ impl Line {
         let _ = self.turns.remove(client);
         let turns = usize::from(link.concurrent());
         if self.turns.len() >= turns {
-            self.turns.retain(|_, turn| !turn.has_stalled(now));
+            let window = self.window;
+            self.turns.retain(|_, turn| !turn.has_stalled(window, now));
         }
         let free = turns.saturating_sub(self.turns.len());
         let place = self.waiting.iter().position(|waiting| waiting.client == *client);
@@ -118,7 +132,7 @@ impl Line {
         let Some(turn) = self.turns.get_mut(client).filter(|turn| turn.number == number) else {
             return false;
         };
-        if turn.window_is_over(now) {
+        if turn.is_over(self.window, now) {
             (turn.window_began, turn.taken_in_window) = (now, 0);
         }
         turn.taken_in_window = turn.taken_in_window.saturating_add(bytes);
@@ -165,12 +179,13 @@ impl Line {
 }
 
 impl Turn {
-    fn window_is_over(&self, now: Duration) -> bool {
-        now.saturating_sub(self.window_began) >= WINDOW
+    fn is_over(&self, window: Duration, now: Duration) -> bool {
+        now.saturating_sub(self.window_began) >= window
     }
 
-    fn has_stalled(&self, now: Duration) -> bool {
-        self.window_is_over(now) && self.taken_in_window < LEAST_PER_WINDOW
+    fn has_stalled(&self, window: Duration, now: Duration) -> bool {
+        let least = u128::from(LEAST_PER_SECOND) * window.as_millis() / 1_000;
+        self.is_over(window, now) && u128::from(self.taken_in_window) < least
     }
 }
 
