@@ -161,9 +161,8 @@ impl Registry {
             Call::Urgent => called.urgent,
         };
         // Which calls an earlier process did not make is not known.
-        last_contact.is_none_or(|contact| {
-            contact < self.started_at || called.is_some_and(|called| contact <= called)
-        })
+        last_contact
+            .is_none_or(|contact| contact < self.started_at || called.is_some_and(|called| contact <= called))
     }
 }
 
@@ -295,12 +294,7 @@ const fn call_of(change: &Change) -> Option<Call> {
 }
 
 /// Wakes the connected clients of a release's channels that the call reaches.
-async fn call_for(
-    ledger: &Ledger,
-    push: &Push,
-    (call, manifest): (Call, Sha256Digest),
-    clock: &dyn Clock,
-) {
+async fn call_for(ledger: &Ledger, push: &Push, (call, manifest): (Call, Sha256Digest), clock: &dyn Clock) {
     let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await else { return };
     // First, so that a stream that opens meanwhile hears of it.
     push.note(call, &release.channels, clock.now());
@@ -377,9 +371,8 @@ mod tests {
     async fn a_wake_that_came_while_a_client_had_no_stream_waits_for_its_stream() {
         let push = Push::new(START);
         wake(&push, "stable", at(10));
-        let is_woken = |name: &str, contact| {
-            push.add(listener(1, name, contact)).unwrap().wakes.has_changed().unwrap()
-        };
+        let is_woken =
+            |name: &str, contact| push.add(listener(1, name, contact)).unwrap().wakes.has_changed().unwrap();
         assert!(is_woken("stable", Some(at(9))), "its contact may have come before the approval");
         assert!(is_woken("stable", Some(at(10))));
         assert!(!is_woken("stable", Some(at(11))));

@@ -34,7 +34,10 @@ impl Turn {
             );
             return Err(Refusal::later(detail, after));
         }
-        tracing::info!(again_in_secs = after.as_secs(), "the link to the server is in use; it waits for its turn");
+        tracing::info!(
+            again_in_secs = after.as_secs(),
+            "the link to the server is in use; it waits for its turn"
+        );
         tokio::time::sleep(after + jitter(after)).await;
         Ok(())
     }
@@ -59,7 +62,10 @@ mod tests {
         turn.wait(Duration::from_millis(10)).await.unwrap();
         assert!(turn.since.is_some_and(|since| since.elapsed() >= Duration::from_millis(10)));
         let refused = turn.wait(Duration::from_secs(600)).await.unwrap_err();
-        assert_eq!((refused.reason, refused.again_in), (ReasonCode::LinkBusy, Some(Duration::from_secs(600))));
+        assert_eq!(
+            (refused.reason, refused.again_in),
+            (ReasonCode::LinkBusy, Some(Duration::from_secs(600)))
+        );
         assert!((0..100).all(|_| jitter(Duration::from_secs(300)) < Duration::from_secs(1)));
     }
 }

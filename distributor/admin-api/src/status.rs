@@ -13,6 +13,7 @@ use sealpost_site::rules::restore::{RestoreState, Restored as RestoredState};
 use sealpost_site::rules::warnings::Warning;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::FolderStatus;
 use crate::licenses::License;
 use crate::storage::StorageSummary;
 
@@ -55,6 +56,9 @@ pub struct Status {
     /// A newer version of the server itself, which the vendor offers; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer: Option<NewerServer>,
+    /// The configured folder for computers without a network, as it was found last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderStatus>,
 }
 
 /// What will need somebody's attention.

@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealpost_admin_api::folder::SyncSummary;
+use sealpost_admin_api::folder::{FolderStatus, SyncSummary};
 use sealpost_files::SharedFolder;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -29,7 +29,8 @@ use self::releases::{Needed, Written};
 use crate::config::Folder;
 use crate::ports::blobs::BlobStore;
 use crate::ports::by_file::FileAnswers;
-use crate::ports::folder::SyncOrder;
+use crate::ports::clock::Clock;
+use crate::ports::folder::{Behind, SyncOrder};
 use crate::ports::staging::Staging;
 use crate::ports::upstream::Upstream;
 
@@ -40,6 +41,7 @@ pub struct Rooms {
     pub upstream: Arc<dyn Upstream>,
     pub blobs: Arc<dyn BlobStore>,
     pub staging: Arc<dyn Staging>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Keeps the configured folder up to date, and others when an admin asks.
@@ -47,6 +49,7 @@ pub struct Keeper {
     rooms: Rooms,
     configured: watch::Receiver<Option<Folder>>,
     orders: Mutex<mpsc::Receiver<SyncOrder>>,
+    looked: watch::Sender<Option<FolderStatus>>,
     known: Mutex<Known>,
 }
 
@@ -66,13 +69,10 @@ impl std::fmt::Debug for Keeper {
 
 impl Keeper {
     #[must_use]
-    pub fn new(
-        rooms: Rooms,
-        configured: watch::Receiver<Option<Folder>>,
-        orders: mpsc::Receiver<SyncOrder>,
-    ) -> Arc<Self> {
+    pub fn new(rooms: Rooms, configured: watch::Receiver<Option<Folder>>, behind: Behind) -> Arc<Self> {
+        let Behind { orders, looked } = behind;
         let (orders, known) = (Mutex::new(orders), Mutex::default());
-        Arc::new(Self { rooms, configured, orders, known })
+        Arc::new(Self { rooms, configured, orders, looked, known })
     }
 
     /// Runs for as long as it is wanted.
@@ -111,9 +111,25 @@ impl Keeper {
                     if changed.is_err() {
                         return;
                     }
+                    self.looked.send_replace(None);
                 }
             }
         }
+    }
+
+    /// Notes how the configured folder stands, for who asks.
+    fn note(&self, path: &Path, done: &Result<SyncSummary, Problem>) {
+        let configured = self.configured.borrow().as_ref().is_some_and(|folder| folder.path == path);
+        if !configured {
+            return;
+        }
+        let (computers, waiting, failure) = match done {
+            Ok(summary) => (summary.computers, summary.waiting.clone(), None),
+            Err(problem) => (0, Vec::new(), Some(problem.message.clone())),
+        };
+        let looked_at = self.rooms.clock.now();
+        let path = path.to_owned();
+        self.looked.send_replace(Some(FolderStatus { path, looked_at, computers, waiting, failure }));
     }
 
     async fn sync_by_schedule(&self, path: &Path, max_bytes: Option<u64>) {
@@ -132,8 +148,20 @@ impl Keeper {
         }
     }
 
-    /// Brings a folder up to date: releases first, so that whoever finds an answer finds what it names.
+    /// Brings a folder up to date, and notes how it stands then.
     async fn sync(
+        &self,
+        path: &Path,
+        max_bytes: Option<u64>,
+        trigger: Trigger,
+    ) -> Result<SyncSummary, Problem> {
+        let done = self.bring_up_to_date(path, max_bytes, trigger).await;
+        self.note(path, &done);
+        done
+    }
+
+    /// Releases first, so that whoever finds an answer finds what it names.
+    async fn bring_up_to_date(
         &self,
         path: &Path,
         max_bytes: Option<u64>,
@@ -151,6 +179,7 @@ impl Keeper {
         let computers = exchange::computers(Arc::clone(&root), &mut problems)
             .await
             .map_err(|error| unusable(path, &error))?;
+        summary.computers = u32::try_from(computers.len()).unwrap_or(u32::MAX);
         exchange::answer_all(
             &*self.rooms.answers,
             &root,

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use sealpost_manifests::ids::{ClientId, SetupId};
-use sealpost_site::rules::rollouts::links::line::WINDOW;
 use sealpost_serving::{Budgets, FailedAttempts, Rate, ShareLimits, Shares};
+use sealpost_site::rules::rollouts::links::line::WINDOW;
 
 /// Failed attempts that a source has in a minute; then it waits for the rest of that minute. A person who mistypes stays
 /// below it.

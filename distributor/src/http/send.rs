@@ -107,9 +107,10 @@ async fn part(
         if left == 0 {
             return Ok(None);
         }
-        let most = passage.as_ref().and_then(Passage::chunk_bytes).map_or(CHUNK_BYTES, |at_once| {
-            at_once.min(CHUNK_BYTES)
-        });
+        let most = passage
+            .as_ref()
+            .and_then(Passage::chunk_bytes)
+            .map_or(CHUNK_BYTES, |at_once| at_once.min(CHUNK_BYTES));
         let wanted = usize::try_from(left).map_or(most, |left| left.min(most));
         if let Some(passage) = &passage {
             passage.wait_for(wanted).await?;

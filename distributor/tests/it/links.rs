@@ -146,8 +146,14 @@ async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_doe
     assert_eq!(after, 5);
     // A person who asks why hears of it, with a time.
     let (downloads, waits) = (why(&site, "north-1").await, why(&site, "north-3").await);
-    assert!(downloads.contains("it downloads over the link north (64 kB/s for all), done at about"), "{downloads}");
-    assert!(waits.contains("it waits for its turn on the link north (64 kB/s, 2 at a time): 0 computers"), "{waits}");
+    assert!(
+        downloads.contains("it downloads over the link north (64 kB/s for all), done at about"),
+        "{downloads}"
+    );
+    assert!(
+        waits.contains("it waits for its turn on the link north (64 kB/s, 2 at a time): 0 computers"),
+        "{waits}"
+    );
     // Neither metadata nor manifests nor contacts wait for a link.
     assert_eq!(north[2].get(&site, "/tuf/metadata/timestamp.json").await.status(), StatusCode::OK);
     let manifest = target_path(&site, &free.agent, ".manifest").await;
@@ -185,7 +191,8 @@ async fn downloads_share_the_rate_of_their_link_and_together_never_get_more() {
     let path = payload_path(&site, &one.agent).await;
     let began = Instant::now();
     let whole = |behind: &Behind| {
-        let asked = behind.http.get(site.url(&format!("/agent/v1{path}"))).bearer_auth(&behind.agent.holds.token);
+        let asked =
+            behind.http.get(site.url(&format!("/agent/v1{path}"))).bearer_auth(&behind.agent.holds.token);
         async { asked.send().await.unwrap().bytes().await.unwrap().len() as u64 }
     };
     let (one, other) = tokio::join!(whole(&one), whole(&other));
@@ -254,7 +261,8 @@ async fn links_that_cannot_be_are_refused_and_nothing_is_set() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     set(&site, "north", Some(link("10.2.0.0/16", "2 MB/s", 3))).await;
-    let many: Vec<String> = (0..10_000).map(|number| format!("10.{}.{}.0/24", number / 256, number % 256)).collect();
+    let many: Vec<String> =
+        (0..10_000).map(|number| format!("10.{}.{}.0/24", number / 256, number % 256)).collect();
     for (bad, said) in [
         (link("10.3.0.0/16", "0 MB/s", 3), "is no rate"),
         (link("10.3.0.0/16", "20 kB/s", 3), "leaves each less than 8 kB/s"),
@@ -278,9 +286,7 @@ async fn news_wakes_only_whom_the_method_wants_woken_and_what_cannot_wait_wakes_
     let polls = Agent::licensed(&site, "polls-1").await;
     let pushed = Agent::licensed(&site, "pushed-1").await;
     let members = serde_json::json!([{ "group": "pollers", "add": ["polls-1"] }]);
-    let group = |delivery: &str| {
-        serde_json::json!({ "kind": "group", "name": "pollers", "value": { "delivery": delivery } })
-    };
+    let group = |delivery: &str| serde_json::json!({ "kind": "group", "name": "pollers", "value": { "delivery": delivery } });
     let request = serde_json::json!({ "changes": [group("poll")], "members": members, "comment": "x" });
     let _: Changed = site.post("/settings", &request).await;
     let mut quiet = polls.get(&site, "/wake").await;
@@ -300,7 +306,7 @@ async fn news_wakes_only_whom_the_method_wants_woken_and_what_cannot_wait_wakes_
     // The method is changed while the server runs.
     let request = serde_json::json!({ "changes": [group("push")], "comment": "x" });
     let _: Changed = site.post("/settings", &request).await;
-    let retry = serde_json::json!({ "manifest": manifest });
+    let retry = serde_json::json!({ "manifest": manifest, "clients": ["polls-1"] });
     let _: serde_json::Value = site.post("/updates/retry", &retry).await;
     read_until(&mut late, "event: contact\n").await;
     let request = serde_json::json!({ "changes": [group("folder")], "comment": "x" });

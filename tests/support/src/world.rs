@@ -195,7 +195,12 @@ impl World {
     /// It contacts the server, and shows nothing.
     #[must_use]
     pub fn answer(&self, computer: &Computer) -> AnswerContact {
-        AnswerContact { contact: self.contact(computer), shown: None, head: NamedHead::OfThisLog, came_by: None }
+        AnswerContact {
+            contact: self.contact(computer),
+            shown: None,
+            head: NamedHead::OfThisLog,
+            came_by: None,
+        }
     }
 
     /// It contacts the server, and shows what it holds: `new_era` begins if that shows a loss.

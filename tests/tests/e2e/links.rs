@@ -53,7 +53,9 @@ fn three_computers_behind_a_link_of_one_turn_all_get_the_release_and_none_fails(
     }
     wait_until("a computer to wait for its turn", || {
         for computer in &computers {
-            if why(&site, computer)?.contains("it waits for its turn on the link branch-north (150 kB/s, 1 at a time)") {
+            if why(&site, computer)?
+                .contains("it waits for its turn on the link branch-north (150 kB/s, 1 at a time)")
+            {
                 return Ok(true);
             }
         }

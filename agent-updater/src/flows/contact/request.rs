@@ -83,7 +83,8 @@ fn postponed(host: &Host, holdings: &Holdings, progress: &Progress) -> Vec<Postp
         }
         let put_off = progress.computer.put_off(wanted, now);
         let failing = progress.computer.failing.get(package).filter(|failing| failing.is_about(wanted));
-        let waits = failing.filter(|failing| failing.reason == ReasonCode::LinkBusy && failing.again_at > now);
+        let waits =
+            failing.filter(|failing| failing.reason == ReasonCode::LinkBusy && failing.again_at > now);
         let (by, until, times) = match timing(wanted, &put_off, now) {
             Timing::Waits(Wait::Hold { until }) => (PostponedBy::Person, until, put_off.holds()),
             Timing::Waits(Wait::Product { again_at }) => {

@@ -179,11 +179,10 @@ fn by_payload(
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
     let path = payload_path(host, change);
-    new.timed(|source| source.payload(&path))
-        .map_err(|refusal| match refusal.again_in {
-            Some(again_in) => link_busy(again_in),
-            None => ActionFault::Failed(InstallStep::Download, refusal),
-        })?;
+    new.timed(|source| source.payload(&path)).map_err(|refusal| match refusal.again_in {
+        Some(again_in) => link_busy(again_in),
+        None => ActionFault::Failed(InstallStep::Download, refusal),
+    })?;
     let unpacked = unpack(&path, change, slots, manifest);
     let _ = fs::remove_file(&path);
     unpacked.map_err(failed)

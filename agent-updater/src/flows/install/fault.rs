@@ -43,7 +43,9 @@ pub enum NotNow {
     /// The product was asked, and said "not now".
     Declined,
     /// Nothing is built yet: other computers download over the link to the server.
-    LinkBusy { again_in: Duration },
+    LinkBusy {
+        again_in: Duration,
+    },
 }
 
 /// Why a change did not end. It stays in the journal; the next [`super::Engine::recover`] continues it.

@@ -92,11 +92,7 @@ impl ExplainFacts {
 /// One sentence for each package that the computer runs, should run, or could run after a review. `at_link` is where it stands
 /// at the link that it is behind, if it downloads or waits for that.
 #[must_use]
-pub fn explain_client(
-    facts: &ExplainFacts,
-    at_link: Option<&AtLink>,
-    now: Timestamp,
-) -> Vec<Explanation> {
+pub fn explain_client(facts: &ExplainFacts, at_link: Option<&AtLink>, now: Timestamp) -> Vec<Explanation> {
     let client = &facts.client;
     // A computer that has not enrolled has no platform yet; what runs anywhere is all that is known to fit.
     let platform = client.platform.clone().unwrap_or_else(Platform::any);
@@ -374,10 +370,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         return (format!("{should}; {silent}"), ChangesWhen::Contact);
     }
     if view.assigned != Some((manifest, told.attempt)) {
-        return (
-            format!("{should}; {}", view.comes.hears(last_contact)),
-            ChangesWhen::Contact,
-        );
+        return (format!("{should}; {}", view.comes.hears(last_contact)), ChangesWhen::Contact);
     }
     let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
     if let Some((text, changes)) = view.at_link.as_ref().map(|at_link| at_link.sentence(now)) {

@@ -253,11 +253,7 @@ strategy = "mine"
                 3,
                 "write `10.2.0.0/16`",
             ),
-            (
-                "[links.a]\nsubnets = [\"10.2.0.0/16\"]\nrate = \"0 MB/s\"\nconcurrent = 3\n",
-                3,
-                "is no rate",
-            ),
+            ("[links.a]\nsubnets = [\"10.2.0.0/16\"]\nrate = \"0 MB/s\"\nconcurrent = 3\n", 3, "is no rate"),
             ("[pins.a]\nof = \"everyone\"\npackage = \"a\"\nversion = \"1\"\nuntil = 3\n", 5, "until"),
         ] {
             let said = format!("{:#}", read(text).unwrap_err());
@@ -270,7 +266,9 @@ strategy = "mine"
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/rollouts.md");
         let page = std::fs::read_to_string(page).unwrap();
         let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-        let of_site = |block: &&str| block.contains("[properties]") || block.contains("[[assert]]") || block.contains("[links.");
+        let of_site = |block: &&str| {
+            block.contains("[properties]") || block.contains("[[assert]]") || block.contains("[links.")
+        };
         let example: String = blocks.filter(of_site).collect();
         let text = read(&example).unwrap();
         assert_eq!(text.assertions.len(), 1);

@@ -36,5 +36,6 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         missing_files: found.missing,
         storage: found.storage,
         newer: found.newer,
+        folder: site.parts.folders.looked(),
     }))
 }

@@ -13,9 +13,9 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Checkpoint, ConsistencyProof, ProofPlan};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 use sealpost_site::commands::contact::{AnswerContact, Shown};
 use sealpost_site::queries::HolderById;
-use sealpost_serving::Peer;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{check, unknown_client};
 

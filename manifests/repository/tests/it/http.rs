@@ -173,7 +173,9 @@ async fn a_target_that_is_to_be_asked_for_later_says_when_and_only_seconds_with_
         let path = TargetPath::new("a.tar.gz", None).unwrap();
         let error = server.transport().target(&path, 0).await.unwrap_err();
         match (later, error) {
-            (Some(secs), TransportError::Later { after, .. }) => assert_eq!(after.as_secs(), secs, "{header}"),
+            (Some(secs), TransportError::Later { after, .. }) => {
+                assert_eq!(after.as_secs(), secs, "{header}")
+            }
             (None, TransportError::Status { .. }) => {}
             (_, error) => panic!("{status} {header}: {error:?}"),
         }

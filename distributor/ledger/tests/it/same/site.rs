@@ -244,7 +244,10 @@ impl<'a> Site<'a> {
                 contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
                 let _ = self
                     .pair
-                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None })
+                    .execute(
+                        now,
+                        AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None },
+                    )
                     .await;
                 return;
             }
@@ -449,9 +452,6 @@ impl<'a> Site<'a> {
             (SettingKind::Block, "one", of(serde_json::json!({"computer": "pc-1"}))),
             (SettingKind::Block, "all", serde_json::json!({"of": {"computer": "pc-2"}})),
             (SettingKind::Pin, "lab", pin),
-            (SettingKind::Link, "north", link("10.2.0.0/16")),
-            (SettingKind::Link, "south", link("10.3.0.0/16")),
-            (SettingKind::Link, "south", link("10.2.0.0/16")),
         ];
         let change = |(kind, name, value): (SettingKind, &str, serde_json::Value), keeps: bool| {
             SettingChange { key: SettingKey { kind, name: name.to_owned() }, value: keeps.then_some(value) }
@@ -460,7 +460,11 @@ impl<'a> Site<'a> {
             let at = self.pick(all.len());
             change(all[at].clone(), self.random.below(5) > 0)
         });
-        let changes = changes.collect();
+        let mut changes: Vec<SettingChange> = changes.collect();
+        // With what was drawn, so that nothing else is drawn otherwise.
+        let (name, subnet) = [("north", "10.2.0.0/16"), ("south", "10.3.0.0/16")][changes.len() % 2];
+        let keeps = changes.iter().any(|change| change.value.is_some());
+        changes.push(change((SettingKind::Link, name, link(subnet)), keeps));
         let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
         let _ = self.pair.execute(now, command).await;
     }

@@ -70,7 +70,9 @@ impl Comes {
                 "it hears of it at its next contact, which it makes by itself: it is not called".to_owned()
             }
             Self::ByFile => {
-                format!("it hears of it with the answer to its next file; the last one came at {last_contact}")
+                format!(
+                    "it hears of it with the answer to its next file; the last one came at {last_contact}"
+                )
             }
         }
     }
@@ -152,8 +154,8 @@ mod tests {
             "it waits for its turn on the link branch-north (2 MB/s, 3 at a time): 4 computers wait before it, done at about \
              2026-03-01 23:40 UTC"
         );
-        let (said, _) =
-            AtLink::new(Word::known("branch-north"), &link, standing(None)).sentence(at("2026-03-01T23:30:00Z"));
+        let (said, _) = AtLink::new(Word::known("branch-north"), &link, standing(None))
+            .sentence(at("2026-03-01T23:30:00Z"));
         assert!(said.starts_with("it downloads over the link branch-north (2 MB/s for all)"), "{said}");
     }
 }

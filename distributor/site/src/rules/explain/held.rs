@@ -168,7 +168,8 @@ pub(super) fn waits_there(
     if let Some(postponed) = put_off.filter(|put_off| put_off.until > now) {
         if postponed.by == PostponedBy::Link {
             let at = postponed.until;
-            let text = format!("other computers use the link to the server, and it asks for its turn again at {at}");
+            let text =
+                format!("other computers use the link to the server, and it asks for its turn again at {at}");
             return Some((text, ChangesWhen::Rollout));
         }
         let who = match postponed.by {

@@ -19,9 +19,9 @@ use sealpost_site::queries::{
 use sealpost_site::rows::{RecipientRow, ReleaseRow, TryingRow};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
-use sealpost_site::rules::rollouts::links::load::travels;
 use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::links::load::travels;
 
 use crate::http::Site;
 use crate::http::leaving::{known, leaving_of};

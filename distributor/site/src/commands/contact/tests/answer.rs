@@ -12,9 +12,9 @@ use super::fixture::{
     ANSWERED, LOGGED, TODAY, approved, assignment, at, client, contact, decide, facts, grant, highest, kinds,
     lease, leased, order, progress, receipt, refused_without_a_trace, restored, serial,
 };
-use crate::rules::came_by::CameBy;
 use crate::changes::Note;
 use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, SeenClient};
+use crate::rules::came_by::CameBy;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::Progress;
 

@@ -99,8 +99,7 @@ impl<'a> Loads<'a> {
 /// Bytes that travel to a computer that runs this: a delta from that, where there is one, or the whole payload.
 #[must_use]
 pub fn travels(payload_bytes: u64, deltas: &[DeltaRow], installed: &[InstalledPackage]) -> u64 {
-    let leads_from =
-        |delta: &&DeltaRow| installed.iter().any(|installed| installed.manifest == delta.base);
+    let leads_from = |delta: &&DeltaRow| installed.iter().any(|installed| installed.manifest == delta.base);
     deltas.iter().find(leads_from).map_or(payload_bytes, |delta| delta.bytes.min(payload_bytes))
 }
 
@@ -114,9 +113,8 @@ mod tests {
 
     #[test]
     fn computers_count_behind_the_link_that_their_last_contact_came_over() {
-        let link = |subnet: &str| {
-            Link::new(vec![subnet.parse().unwrap()], "2 MB/s".parse().unwrap(), 3).unwrap()
-        };
+        let link =
+            |subnet: &str| Link::new(vec![subnet.parse().unwrap()], "2 MB/s".parse().unwrap(), 3).unwrap();
         let links = BTreeMap::from([
             (Word::known("branch-north"), link("10.2.0.0/16")),
             (Word::known("branch-south"), link("10.3.0.0/16")),

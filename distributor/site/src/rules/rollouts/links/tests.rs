@@ -27,7 +27,11 @@ fn rates_are_read_with_their_unit_and_written_in_the_largest_that_is_whole() {
         ("8001 B/s", 8_001, "8001 B/s"),
         ("100 GB/s", 100_000_000_000, "100 GB/s"),
     ] {
-        assert_eq!((rate(text).bytes_per_second(), rate(text).to_string().as_str()), (bytes, written), "{text}");
+        assert_eq!(
+            (rate(text).bytes_per_second(), rate(text).to_string().as_str()),
+            (bytes, written),
+            "{text}"
+        );
         assert_eq!(rate(written), rate(text));
     }
 }
@@ -35,8 +39,21 @@ fn rates_are_read_with_their_unit_and_written_in_the_largest_that_is_whole() {
 #[test]
 fn a_rate_of_nothing_or_without_a_unit_is_none() {
     for text in [
-        "0 MB/s", "0.0001 MB/s", "2", "2 MB", "-1 MB/s", "MB/s", "1e3 MB/s", "2 Mb/s", "101 GB/s", "+2 MB/s",
-        "99999999999999999999 GB/s", "1. MB/s", ".5 MB/s", "0.001 B/s", "",
+        "0 MB/s",
+        "0.0001 MB/s",
+        "2",
+        "2 MB",
+        "-1 MB/s",
+        "MB/s",
+        "1e3 MB/s",
+        "2 Mb/s",
+        "101 GB/s",
+        "+2 MB/s",
+        "99999999999999999999 GB/s",
+        "1. MB/s",
+        ".5 MB/s",
+        "0.001 B/s",
+        "",
     ] {
         assert!(text.parse::<Rate>().is_err(), "{text}");
     }
@@ -62,7 +79,9 @@ fn a_subnet_holds_the_addresses_that_share_its_first_bits() {
 
 #[test]
 fn what_is_no_subnet_is_refused_and_one_address_of_a_subnet_is_told_what_is_meant() {
-    for text in ["10.2.0.0", "10.2.0.0/33", "10.2.0.0/+8", "10.2/16", "/16", "2001:db8::/129", "10.2.0.0/", ""] {
+    for text in
+        ["10.2.0.0", "10.2.0.0/33", "10.2.0.0/+8", "10.2/16", "/16", "2001:db8::/129", "10.2.0.0/", ""]
+    {
         assert!(matches!(text.parse::<Subnet>(), Err(SubnetError::Form(_))), "{text}");
     }
     assert!(matches!("::ffff:10.2.0.0/112".parse::<Subnet>(), Err(SubnetError::Form(_))));
@@ -80,7 +99,8 @@ fn a_link_has_subnets_turns_and_a_rate_that_agents_do_not_give_up() {
     assert!(refused(one(), "23999 B/s", 3).contains("raise the rate"));
     assert!(Link::new(one(), rate("24 kB/s"), 3).is_ok());
     assert!(refused([one(), one()].concat(), "2 MB/s", 3).contains("twice"));
-    let many = |count: u32| (0..count).map(|number| Subnet::new(IpAddr::V4(number.into()), 32).unwrap()).collect();
+    let many =
+        |count: u32| (0..count).map(|number| Subnet::new(IpAddr::V4(number.into()), 32).unwrap()).collect();
     assert!(Link::new(many(256), rate("2 MB/s"), 3).is_ok());
     assert!(refused(many(10_000), "2 MB/s", 3).contains("names 10000 subnets"));
 }
@@ -124,7 +144,10 @@ fn the_longest_prefix_wins_and_the_same_subnet_in_two_links_is_a_conflict() {
 fn all_links_together_have_a_bounded_number_of_subnets() {
     let number = |name: u32| {
         let subnets = (0..256).map(|host| Subnet::new(IpAddr::V4((name * 256 + host).into()), 32).unwrap());
-        (Word::new(&format!("link-{name}")).unwrap(), Link::new(subnets.collect(), rate("2 MB/s"), 3).unwrap())
+        (
+            Word::new(&format!("link-{name}")).unwrap(),
+            Link::new(subnets.collect(), rate("2 MB/s"), 3).unwrap(),
+        )
     };
     let links: BTreeMap<Word, Link> = (0..16).map(number).collect();
     assert_eq!(conflicts(&links), []);
