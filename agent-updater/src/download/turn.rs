@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use sealpost_keys::token::random_bytes;
+use sealpost_service::output::{is_told_to_a_terminal, tell};
 
 use crate::domain::release::Refusal;
 
@@ -25,6 +26,9 @@ impl Turn {
     /// # Errors
     /// [`Refusal`] that says when to ask again, when it takes too long to wait for it here.
     pub(super) async fn wait(&mut self, after: Duration) -> Result<(), Refusal> {
+        if self.since.is_none() && is_told_to_a_terminal() {
+            tell("other computers use the link to the server; waiting for the turn of this one");
+        }
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() + after > WAITS_HERE {
             let detail = format!(

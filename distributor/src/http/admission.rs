@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::{Peer, Standing};
 
@@ -55,6 +55,16 @@ pub(crate) enum Caller {
     Unnamed,
     /// A client with its reservation, and what its token came with.
     Client(Arc<HolderRow>, TokenOrigin),
+}
+
+impl Caller {
+    /// The client, if it is known who asks.
+    pub(crate) fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client(row, _) => Some(&row.client_id),
+            Self::Unnamed => None,
+        }
+    }
 }
 
 /// The delta that was admitted.

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::word::Word;
@@ -22,8 +23,6 @@ use sealpost_site::rules::rollouts::links::line::{Asked, Line, Standing};
 use sealpost_site::rules::rollouts::links::{Link, LinkTable};
 use sealpost_site::rules::rollouts::plan::Plan;
 
-use super::Site;
-use super::admission::Caller;
 use super::problem::ApiError;
 
 /// A shorter download needs no turn: it is over before another one could have begun. It pays the rate as any other.
@@ -34,6 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// As the module says.
 #[derive(Debug)]
 pub(crate) struct LinkDesk {
+    ledger: Arc<Ledger>,
     began: Instant,
     /// Time over which is counted what a download takes.
     window: Duration,
@@ -58,8 +58,8 @@ struct Use {
 }
 
 impl LinkDesk {
-    pub(crate) fn new(window: Duration) -> Self {
-        Self { began: Instant::now(), window, state: Mutex::default() }
+    pub(crate) fn new(ledger: Arc<Ledger>, window: Duration) -> Arc<Self> {
+        Arc::new(Self { ledger, began: Instant::now(), window, state: Mutex::default() })
     }
 
     fn no_use(&self) -> Use {
@@ -113,14 +113,51 @@ impl LinkDesk {
         ))
     }
 
-    /// Where a client that came from this address stands: the link that it is behind, and its place, if it has one.
-    pub(crate) fn standing(&self, address: IpAddr, client: &ClientId) -> Option<Stands> {
+    /// Reads the settings.
+    async fn look(&self) -> Result<(), LedgerError> {
+        self.follow(&*self.ledger.query(LoadPlan {}).await?);
+        Ok(())
+    }
+
+    /// Where a client that came from this address stands by the settings of now: the link that it is behind, and its place, if
+    /// it has one.
+    pub(crate) async fn standing(
+        &self,
+        address: IpAddr,
+        client: &ClientId,
+    ) -> Result<Option<Stands>, LedgerError> {
+        self.look().await?;
         let now = self.now();
         let state = self.lock();
-        let name = state.table.of(address)?;
-        let link = state.links.get(&name)?.clone();
+        let Some(name) = state.table.of(address) else { return Ok(None) };
+        let Some(link) = state.links.get(&name).cloned() else { return Ok(None) };
         let standing = state.uses.get(&name).and_then(|used| used.line.standing(client, now));
-        Some(Stands { name, link, standing })
+        Ok(Some(Stands { name, link, standing }))
+    }
+
+    /// Lets a client download so many bytes over the link that it is behind, if it is behind one.
+    ///
+    /// # Errors
+    /// That it is not its turn, with when to come again.
+    pub(crate) async fn pass(
+        self: &Arc<Self>,
+        peer: &Peer,
+        client: Option<&ClientId>,
+        bytes: u64,
+    ) -> Result<Option<Passage>, ApiError> {
+        let (Peer::Network(address), Some(client)) = (peer, client) else { return Ok(None) };
+        self.look().await?;
+        let desk = Arc::clone(self);
+        let client = client.clone();
+        if bytes <= SHORT_BYTES {
+            let link = self.lock().table.of(*address);
+            return Ok(link.map(|link| Passage { desk, link, client, number: None }));
+        }
+        match self.ask(*address, &client, bytes) {
+            None => Ok(None),
+            Some((link, Ok(number))) => Ok(Some(Passage { desk, link, client, number: Some(number) })),
+            Some((name, Err(refused))) => Err(not_yet(name, &refused)),
+        }
     }
 }
 
@@ -139,42 +176,6 @@ struct Refused {
     again_in: Duration,
 }
 
-/// Where a client that came from this address stands, by the settings of now.
-pub(crate) async fn standing(
-    site: &Site,
-    address: IpAddr,
-    client: &ClientId,
-) -> Result<Option<Stands>, ApiError> {
-    site.links.follow(&*site.parts.ledger.query(LoadPlan {}).await?);
-    Ok(site.links.standing(address, client))
-}
-
-/// Lets a client download so many bytes over the link that it is behind, if it is behind one.
-///
-/// # Errors
-/// That it is not its turn, with when to come again.
-pub(crate) async fn pass(
-    site: &Arc<Site>,
-    peer: &Peer,
-    caller: &Caller,
-    bytes: u64,
-) -> Result<Option<Passage>, ApiError> {
-    let (Peer::Network(address), Caller::Client(row, _)) = (peer, caller) else { return Ok(None) };
-    site.links.follow(&*site.parts.ledger.query(LoadPlan {}).await?);
-    let client = row.client_id.clone();
-    if bytes <= SHORT_BYTES {
-        let link = site.links.lock().table.of(*address);
-        return Ok(link.map(|link| Passage { site: Arc::clone(site), link, client, number: None }));
-    }
-    match site.links.ask(*address, &client, bytes) {
-        None => Ok(None),
-        Some((link, Ok(number))) => {
-            Ok(Some(Passage { site: Arc::clone(site), link, client, number: Some(number) }))
-        }
-        Some((name, Err(refused))) => Err(not_yet(name, &refused)),
-    }
-}
-
 fn not_yet(name: Word, refused: &Refused) -> ApiError {
     let Refused { link, ahead, again_in } = refused;
     ApiError::new(
@@ -190,7 +191,7 @@ fn not_yet(name: Word, refused: &Refused) -> ApiError {
 
 /// A download over a link.
 pub(crate) struct Passage {
-    site: Arc<Site>,
+    desk: Arc<LinkDesk>,
     link: Word,
     client: ClientId,
     /// Of its turn, if it needs one.
@@ -200,7 +201,7 @@ pub(crate) struct Passage {
 impl Passage {
     /// How many bytes go at once at the most; `None` when the link is gone.
     pub(crate) fn chunk_bytes(&self) -> Option<usize> {
-        let state = self.site.links.lock();
+        let state = self.desk.lock();
         let link = state.links.get(&self.link)?;
         Some(usize::try_from(chunk(link.rate())).unwrap_or(usize::MAX))
     }
@@ -210,12 +211,10 @@ impl Passage {
     /// # Errors
     /// When the turn was lost: the client took nothing for too long, or asked anew. Then its answer is cut.
     pub(crate) async fn wait_for(&self, bytes: usize) -> io::Result<()> {
-        let desk = &self.site.links;
+        let desk = &self.desk;
         if desk.is_to_look() {
             // When the ledger cannot be read the settings of before stay.
-            if let Ok(plan) = self.site.parts.ledger.query(LoadPlan {}).await {
-                desk.follow(&plan);
-            }
+            drop(desk.look().await);
         }
         let wait = self.take(u64::try_from(bytes).unwrap_or(u64::MAX))?;
         if !wait.is_zero() {
@@ -225,7 +224,7 @@ impl Passage {
     }
 
     fn take(&self, bytes: u64) -> io::Result<Duration> {
-        let desk = &self.site.links;
+        let desk = &self.desk;
         let now = desk.now();
         let mut state = desk.lock();
         let State { links, uses, .. } = &mut *state;
@@ -241,7 +240,7 @@ impl Passage {
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        let mut state = self.site.links.lock();
+        let mut state = self.desk.lock();
         if let (Some(number), Some(used)) = (self.number, state.uses.get_mut(&self.link)) {
             used.line.leave(&self.client, number);
         }

@@ -88,7 +88,7 @@ pub struct Site {
     pub(crate) work: Shares,
     pub(crate) large_bodies: Shares,
     /// Who downloads over which link.
-    pub(crate) links: LinkDesk,
+    pub(crate) links: Arc<LinkDesk>,
 }
 
 impl Site {
@@ -96,7 +96,7 @@ impl Site {
     #[must_use]
     pub fn new(parts: SiteParts) -> Arc<Self> {
         let work = parts.limits.work();
-        let links = LinkDesk::new(parts.limits.link_window);
+        let links = LinkDesk::new(Arc::clone(&parts.ledger), parts.limits.link_window);
         let started = parts.clock.now();
         Arc::new(Self {
             parts,

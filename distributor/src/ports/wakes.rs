@@ -12,7 +12,7 @@ pub trait HeldStream: Send {
     fn woken(&mut self) -> BoxFuture<'_, bool>;
 }
 
-/// Who listens.
+/// A client that asks for a stream, and what it may have missed before.
 #[derive(Debug, Clone)]
 pub struct Listener {
     pub client: ClientId,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::leaving::stopped;
-use crate::http::links;
 use crate::http::problem::{ApiError, bad_query};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -71,7 +70,7 @@ async fn at_link(site: &Site, row: &ClientRow) -> Result<Option<AtLink>, ApiErro
     let (Some(client), Some(address)) = (&row.client_id, row.came_by.and_then(CameBy::address)) else {
         return Ok(None);
     };
-    let stands = links::standing(site, address, client).await?;
+    let stands = site.links.standing(address, client).await?;
     Ok(stands.and_then(|stands| Some(AtLink::new(stands.name, &stands.link, stands.standing?))))
 }
 

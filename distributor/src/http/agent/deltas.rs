@@ -10,7 +10,6 @@ use sealpost_serving::Peer;
 
 use crate::http::Site;
 use crate::http::admission::{Caller, WantedDelta};
-use crate::http::links;
 use crate::http::problem::ApiError;
 use crate::http::send;
 
@@ -30,7 +29,7 @@ pub(crate) async fn delta(
     match open {
         Some(blob) => {
             let bytes = send::asked_bytes(blob.length, &headers);
-            let passage = links::pass(&site, &peer, &caller, bytes).await?;
+            let passage = site.links.pass(&peer, caller.client(), bytes).await?;
             send::file(blob.file, blob.length, None, passage, &headers).await
         }
         None => {

@@ -11,7 +11,6 @@ use sealpost_serving::Peer;
 
 use crate::http::Site;
 use crate::http::admission::{Caller, WantedTarget};
-use crate::http::links;
 use crate::http::problem::ApiError;
 use crate::http::send;
 use crate::ports::upstream::{TargetClass, TargetEntry};
@@ -42,7 +41,7 @@ pub(crate) async fn target(
             let passage = match is_payload(&entry) {
                 true => {
                     let bytes = send::asked_bytes(blob.length, &headers);
-                    links::pass(&site, &peer, &caller, bytes).await?
+                    site.links.pass(&peer, caller.client(), bytes).await?
                 }
                 false => None,
             };
