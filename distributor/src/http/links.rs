@@ -113,7 +113,7 @@ impl LinkDesk {
         ))
     }
 
-    /// Reads the settings.
+    /// Takes over the settings as the ledger has them now.
     async fn look(&self) -> Result<(), LedgerError> {
         self.follow(&*self.ledger.query(LoadPlan {}).await?);
         Ok(())
