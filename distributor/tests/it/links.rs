@@ -154,6 +154,11 @@ async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_doe
         waits.contains("it waits for its turn on the link north (64 kB/s, 2 at a time): 0 computers"),
         "{waits}"
     );
+    let updates: serde_json::Value = site.get("/updates").await;
+    let number = updates["updates"][0]["rollout"].as_u64().unwrap();
+    let rollout: Rollout = site.get(&format!("/rollouts/{number}")).await;
+    let loads: Vec<_> = rollout.links.iter().map(|load| (load.link.as_str(), load.computers)).collect();
+    assert_eq!(loads, [("north", 3), ("south", 1)], "also once every computer gets it");
     // Neither metadata nor manifests nor contacts wait for a link.
     assert_eq!(north[2].get(&site, "/tuf/metadata/timestamp.json").await.status(), StatusCode::OK);
     let manifest = target_path(&site, &free.agent, ".manifest").await;

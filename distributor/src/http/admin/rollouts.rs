@@ -107,15 +107,25 @@ async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Pop
 
 /// One rollout, with a look at all computers while it can go on.
 async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, LedgerError> {
-    let (populations, links) = match rollout.state.has_ended() {
-        true => (None, Vec::new()),
-        false => {
+    let (populations, links) = match rollout.state {
+        RolloutState::Completed => (None, still_to_travel(site, rollout).await?),
+        state if state.has_ended() => (None, Vec::new()),
+        _ => {
             let (populations, links) = looked_at_with_links(site, rollout).await?;
             (Some(populations), links)
         }
     };
     let others = others(site, std::slice::from_ref(rollout)).await?;
     Ok(Rollout { links, ..shown(site, rollout, populations.as_deref(), &others) })
+}
+
+/// What computers still download of a release that all of them get. Nobody looks at them where no link is set.
+async fn still_to_travel(site: &Site, rollout: &progress::Rollout) -> Result<Vec<LinkLoad>, LedgerError> {
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    if plan.settings.links.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(looked_at_with_links(site, rollout).await?.1)
 }
 
 async fn looked_at_with_links(
