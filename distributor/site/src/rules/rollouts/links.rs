@@ -359,8 +359,8 @@ impl LinkTable {
     #[must_use]
     pub fn of(&self, address: IpAddr) -> Option<Word> {
         let address = address.to_canonical();
-        let fitting = self.by_prefix.iter().filter(|(prefix, _)| *prefix <= width(address));
-        fitting.into_iter().find_map(|(prefix, subnets)| subnets.get(&masked(address, *prefix)).copied())
+        let mut fitting = self.by_prefix.iter().filter(|(prefix, _)| *prefix <= width(address));
+        fitting.find_map(|(prefix, subnets)| subnets.get(&masked(address, *prefix)).copied())
     }
 
     /// Whether there is no link at all.
