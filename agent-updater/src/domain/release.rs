@@ -1,6 +1,7 @@
 //! Whether a verified manifest is the one that was assigned, and may be installed on this computer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::PackageAssignment;
@@ -19,12 +20,20 @@ use super::time::older_than_days;
 pub struct Refusal {
     pub reason: ReasonCode,
     pub detail: String,
+    /// When the server wants to be asked again, if nothing is wrong but that.
+    pub again_in: Option<Duration>,
 }
 
 impl Refusal {
     #[must_use]
     pub fn new(reason: ReasonCode, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), again_in: None }
+    }
+
+    /// Nothing is wrong: the link to the server is in use, and the server says when to ask again.
+    #[must_use]
+    pub fn later(detail: impl Into<String>, again_in: Duration) -> Self {
+        Self { reason: ReasonCode::LinkBusy, detail: detail.into(), again_in: Some(again_in) }
     }
 }
 

@@ -10,6 +10,7 @@ use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::word::Word;
 use sealpost_site::rules::explain::waits_for;
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{
     self, Population, RingState, RolloutState, StateChange, Waiting,
 };
@@ -87,6 +88,9 @@ pub struct Rollout {
     /// When that changes by itself, if it can be said and the server runs until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_at: Option<Timestamp>,
+    /// What still travels over which link, as a look at all computers found; only in the view of one rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkLoad>,
 }
 
 /// One ring of a rollout.
@@ -233,6 +237,7 @@ impl Rollout {
             next_ring: u32::try_from(next).ok().filter(|_| has_next),
             waits_for: waits,
             changes_at,
+            links: Vec::new(),
         }
     }
 

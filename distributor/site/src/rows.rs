@@ -23,6 +23,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 
 use crate::rules::account::Actor;
+use crate::rules::came_by::CameBy;
 use crate::rules::contact::ClientState;
 use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
@@ -240,6 +241,8 @@ pub struct ClientRow {
     pub tags: Vec<Tag>,
     /// What it said last is put off there.
     pub postponed: Vec<Postponed>,
+    /// How its last contact came, where that is known.
+    pub came_by: Option<CameBy>,
     /// What became of the rollouts that it was told, the newest of each package.
     pub deliveries: Vec<Delivery>,
 }
@@ -389,6 +392,8 @@ pub struct RecipientRow {
     pub listed: BTreeSet<GroupName>,
     /// The tags of its configuration, as it said last.
     pub tags: Vec<Tag>,
+    /// How its last contact came, where that is known.
+    pub came_by: Option<CameBy>,
     /// What became of the rollouts that it was told, the newest of each package.
     pub deliveries: Vec<Delivery>,
 }

@@ -104,7 +104,7 @@ impl Server {
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();
-        let (desk, orders) = FolderDesk::open();
+        let (desk, behind) = FolderDesk::open();
         let site =
             Site::new(site_parts(&opened, &presence, &push, &supervision, desk, options.requests).await?);
 
@@ -130,7 +130,7 @@ impl Server {
         follow_ledger(&mut tasks, &opened, &push, log_limits);
         follow_to_syslog(&mut tasks, &opened, target, &site.parts.syslog);
         let (folders, folder) = watch::channel(opened.settings.folder.clone());
-        let folder = Keeper::new(rooms(&opened, &site), folder, orders);
+        let folder = Keeper::new(rooms(&opened, &site), folder, behind);
         tasks
             .schedule("the folder for computers without a network", Some(move || Arc::clone(&folder).keep()));
         let kept = Arc::clone(&presence);
@@ -209,6 +209,7 @@ fn rooms(opened: &Opened, site: &Arc<Site>) -> folder::Rooms {
         upstream: opened.upstream.clone(),
         blobs: Arc::clone(&opened.blobs),
         staging: Arc::clone(&opened.staging),
+        clock: Arc::clone(&opened.clock),
     }
 }
 

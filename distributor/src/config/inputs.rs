@@ -36,6 +36,7 @@ pub(super) struct Merged {
     pub(super) syslog: Option<Given<String>>,
     pub(super) folder_path: Option<Given<PathBuf>>,
     pub(super) folder_every: Option<Given<String>>,
+    pub(super) folder_max_mib: Option<Given<u32>>,
 }
 
 impl Merged {
@@ -65,6 +66,7 @@ impl Merged {
         put(&mut self.syslog, fragment.log.syslog, file);
         put(&mut self.folder_path, fragment.folder.path, file);
         put(&mut self.folder_every, fragment.folder.every, file);
+        put(&mut self.folder_max_mib, fragment.folder.max_mib, file);
     }
 }
 

@@ -80,7 +80,9 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # A folder or share by which computers without a network are served. Whoever reads it can read the releases there,\n\
          # licensed or not; answers only the computer that they are for.\n\
          # path = \"/srv/share/sealpost\"\n\
-         # every = \"1m\"\n",
+         # every = \"1m\"\n\
+         # Most MiB of payloads and deltas in it; what computers were told goes first. Without it the disk is the bound.\n\
+         # max_mib = 4096\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

@@ -13,6 +13,7 @@ mod edited;
 mod enrollment;
 mod file_faults;
 mod halts;
+mod links;
 mod listening;
 mod one_address;
 mod operations;

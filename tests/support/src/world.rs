@@ -195,7 +195,12 @@ impl World {
     /// It contacts the server, and shows nothing.
     #[must_use]
     pub fn answer(&self, computer: &Computer) -> AnswerContact {
-        AnswerContact { contact: self.contact(computer), shown: None, head: NamedHead::OfThisLog }
+        AnswerContact {
+            contact: self.contact(computer),
+            shown: None,
+            head: NamedHead::OfThisLog,
+            came_by: None,
+        }
     }
 
     /// It contacts the server, and shows what it holds: `new_era` begins if that shows a loss.
@@ -205,6 +210,7 @@ impl World {
             contact: self.contact(computer),
             shown: computer.shown(new_era),
             head: NamedHead::OfThisLog,
+            came_by: None,
         }
     }
 

@@ -342,7 +342,8 @@ CREATE TABLE seen (
     installed TEXT NOT NULL,
     before TEXT,
     tags TEXT,
-    postponed TEXT
+    postponed TEXT,
+    came_by TEXT
 ) STRICT;
 CREATE TABLE soaks (
     rollout INTEGER NOT NULL,

@@ -60,7 +60,7 @@ pub struct Difference {
 /// Everything that was set, with its value; a property that has its default is left out.
 #[must_use]
 pub fn entries(settings: &Settings) -> BTreeMap<SettingKey, Value> {
-    let Settings { properties, groups, strategies, windows, packages, blocks, pins } = settings;
+    let Settings { properties, groups, strategies, windows, packages, blocks, pins, links } = settings;
     let mut all = BTreeMap::new();
     let default = Properties::default().texts();
     for ((name, text), (_, usual)) in properties.texts().into_iter().zip(default) {
@@ -74,6 +74,7 @@ pub fn entries(settings: &Settings) -> BTreeMap<SettingKey, Value> {
     put(&mut all, SettingKind::Package, packages);
     put(&mut all, SettingKind::Block, blocks);
     put(&mut all, SettingKind::Pin, pins);
+    put(&mut all, SettingKind::Link, links);
     all
 }
 

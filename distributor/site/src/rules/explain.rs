@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
@@ -19,8 +19,10 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::ClientRow;
+mod contact;
 mod held;
 
+pub use self::contact::{AtLink, Comes};
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
 use crate::rules::assignment::{
@@ -29,14 +31,12 @@ use crate::rules::assignment::{
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
-use crate::rules::rollouts::groups::Attributes;
+use crate::rules::rollouts::delivery::Delivery;
+use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::rollouts::share::{self, Salt};
 use crate::rules::text::escape;
-
-/// A computer that did not come for longer than this has lost contact: two of its usual four-hour contacts are missing.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_hours(9);
 
 /// What the sentences about one computer are made of.
 #[derive(Debug, Clone)]
@@ -65,9 +65,36 @@ pub struct ExplainFacts {
     pub salt: Salt,
 }
 
-/// One sentence for each package that the computer runs, should run, or could run after a review.
+impl ExplainFacts {
+    /// The groups that the computer belongs to.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        let client = &self.client;
+        let serials: Vec<&SerialNumber> = self.grants.iter().map(|grant| &grant.serial).collect();
+        self.plan.groups_of(
+            &client.listed,
+            &Attributes {
+                name: &client.name,
+                channel: &client.channel,
+                platform: client.platform.as_ref(),
+                tags: &client.tags,
+                serials: &serials,
+                installed: &client.installed,
+            },
+        )
+    }
+
+    /// How the computer gets what is approved.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        self.plan.settings.delivery_of(&self.groups())
+    }
+}
+
+/// One sentence for each package that the computer runs, should run, or could run after a review. `at_link` is where it stands
+/// at the link that it is behind, if it downloads or waits for that.
 #[must_use]
-pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> {
+pub fn explain_client(facts: &ExplainFacts, at_link: Option<&AtLink>, now: Timestamp) -> Vec<Explanation> {
     let client = &facts.client;
     // A computer that has not enrolled has no platform yet; what runs anywhere is all that is known to fit.
     let platform = client.platform.clone().unwrap_or_else(Platform::any);
@@ -85,18 +112,7 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     let back = client.assigned.iter().filter(|told| told.action == Action::Rollback);
     let back = back.map(|told| (told.manifest, told.attempt)).collect();
     let undoing = Undoing { left: &left, kept: &facts.had, attempts: &facts.attempts, back: &back };
-    let serials: Vec<&SerialNumber> = facts.grants.iter().map(|grant| &grant.serial).collect();
-    let groups = facts.plan.groups_of(
-        &client.listed,
-        &Attributes {
-            name: &client.name,
-            channel: &client.channel,
-            platform: client.platform.as_ref(),
-            tags: &client.tags,
-            serials: &serials,
-            installed: &client.installed,
-        },
-    );
+    let groups = facts.groups();
     let asker = Asker {
         name: &client.name,
         position: share::position(&facts.salt, &client.name),
@@ -141,7 +157,9 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
             let choice = choices.iter().find(|choice| choice.newest.release.package == *package);
             let held = choice.and_then(|choice| Waits::of(choice, &facts.rollouts));
             let then = choice.and_then(then);
-            explain(&PackageView { held, then, ..view(facts, package, &should, &could) }, now)
+            let comes = Comes::new(facts.plan.settings.delivery_of(&groups), client.came_by);
+            let view = view(facts, package, &should, &could);
+            explain(&PackageView { held, then, comes, at_link: at_link.cloned(), ..view }, now)
         })
         .collect()
 }
@@ -184,6 +202,8 @@ fn view<'a>(
         last_report,
         held: None,
         then: None,
+        comes: Comes::default(),
+        at_link: None,
         postponed: client.postponed.iter().find(|postponed| postponed.package == *package),
     }
 }
@@ -236,6 +256,10 @@ pub struct PackageView<'a> {
     pub then: Option<&'a Version>,
     /// What is put off there.
     pub postponed: Option<&'a Postponed>,
+    /// How it comes.
+    pub comes: Comes,
+    /// Where it stands at the link that it is behind.
+    pub at_link: Option<AtLink>,
 }
 
 /// One sentence, and when it changes.
@@ -269,7 +293,9 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let (rest, mut changes) = reason(view, now);
     let tries = view.tries.map(tries).unwrap_or_default();
     let mut sentence = format!("{runs}{rest}{tries}");
-    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now));
+    let at_link = view.at_link.as_ref().filter(|_| view.wanted.is_some());
+    let at_link = at_link.map(|at_link| at_link.done_at(now));
+    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now)).or(at_link);
     let shown = view.held.as_ref().filter(|_| view.state == ClientState::Active && view.is_licensed);
     if let Some(waits) = shown {
         sentence.push_str(&waits.sentence());
@@ -341,7 +367,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         }
     };
     let Some(last_contact) = view.last_contact else {
-        return (format!("{should}; it has not contacted the server yet"), ChangesWhen::Contact);
+        return (format!("{should}; {}", view.comes.never()), ChangesWhen::Contact);
     };
     match view.lease_until {
         None => {
@@ -357,21 +383,16 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         }
         Some(_) => {}
     }
-    if now.duration_since(last_contact) > SILENT_AFTER {
-        return (
-            format!(
-                "{should}; it was last heard of at {last_contact}: check that it is switched on and can reach the server"
-            ),
-            ChangesWhen::Contact,
-        );
+    if let Some(silent) = view.comes.silent(last_contact, now) {
+        return (format!("{should}; {silent}"), ChangesWhen::Contact);
     }
     if view.assigned != Some((manifest, told.attempt)) {
-        return (
-            format!("{should}; it hears of it at its next contact, or at once when it is connected"),
-            ChangesWhen::Contact,
-        );
+        return (format!("{should}; {}", view.comes.hears(last_contact)), ChangesWhen::Contact);
     }
     let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
+    if let Some((text, changes)) = view.at_link.as_ref().map(|at_link| at_link.sentence(now)) {
+        return (format!("{should}; {text}"), changes);
+    }
     if let Some((text, changes)) = waits_there(told, view.last_report, view.postponed, now) {
         return (format!("{should}; {text}"), changes);
     }

@@ -5,6 +5,7 @@ pub mod account;
 pub mod admission;
 pub mod assignment;
 pub mod attention;
+pub mod came_by;
 pub mod configuration;
 pub mod contact;
 pub mod content_age;

@@ -204,6 +204,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
         contact: request(site, computer, &client, reports),
         shown: None,
         head: NamedHead::OfThisLog,
+        came_by: None,
     };
     let (left, kept) = undoing(site, computer);
     let day = site.now.as_second() / 86_400 * 86_400;
@@ -259,6 +260,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
                 before,
                 tags,
                 postponed,
+                came_by,
                 ..
             } => {
                 computer.before.clone_from(&before);
@@ -271,6 +273,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
                     before,
                     tags,
                     postponed,
+                    came_by,
                 });
             }
             other => panic!("{other:?}"),

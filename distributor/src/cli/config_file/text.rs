@@ -13,6 +13,7 @@ use sealpost_site::rules::configuration::Assertion;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::delivery::{Content, Delivery};
 use sealpost_site::rules::rollouts::groups::{Description, GroupName, GroupRule};
+use sealpost_site::rules::rollouts::links::Link;
 use sealpost_site::rules::rollouts::settings::{
     Block, GroupSettings, PROPERTIES, PackageSettings, Pin, SettingChange, SettingKey, SettingKind, Settings,
 };
@@ -46,6 +47,8 @@ struct File {
     #[serde(default)]
     pins: BTreeMap<Word, Pin>,
     #[serde(default)]
+    links: BTreeMap<Word, Link>,
+    #[serde(default)]
     assert: Vec<Assertion>,
 }
 
@@ -66,7 +69,7 @@ struct Group {
 
 /// Reads a file as a configuration.
 pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
-    let File { properties, groups, strategies, windows, packages, blocks, pins, assert } =
+    let File { properties, groups, strategies, windows, packages, blocks, pins, links, assert } =
         toml::from_str(text)?;
     let mut settings = Vec::new();
     for (name, value) in properties {
@@ -93,6 +96,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
     all(SettingKind::Package, values(packages)?);
     all(SettingKind::Block, values(blocks)?);
     all(SettingKind::Pin, values(pins)?);
+    all(SettingKind::Link, values(links)?);
     Ok(ConfigurationText { settings, members, assertions: assert })
 }
 
@@ -149,6 +153,7 @@ const fn section(kind: SettingKind) -> &'static str {
         SettingKind::Package => "packages",
         SettingKind::Block => "blocks",
         SettingKind::Pin => "pins",
+        SettingKind::Link => "links",
     }
 }
 
@@ -203,6 +208,11 @@ of = { computer = "pc-7" }
 package = "acme-av"
 version = "1.0"
 
+[links.branch-north]
+subnets = ["10.2.0.0/16", "2001:db8:2::/48"]
+rate = "2 MB/s"
+concurrent = 3
+
 [[assert]]
 computer = "lab-1"
 in_group = "canary"
@@ -238,6 +248,12 @@ strategy = "mine"
                 "soak",
             ),
             ("[[assert]]\ncomputer = \"pc-1\"\nin_grup = \"canary\"\n", 3, "in_grup"),
+            (
+                "[links.a]\nsubnets = [\n  \"10.2.3.4/16\",\n]\nrate = \"2 MB/s\"\nconcurrent = 3\n",
+                3,
+                "write `10.2.0.0/16`",
+            ),
+            ("[links.a]\nsubnets = [\"10.2.0.0/16\"]\nrate = \"0 MB/s\"\nconcurrent = 3\n", 3, "is no rate"),
             ("[pins.a]\nof = \"everyone\"\npackage = \"a\"\nversion = \"1\"\nuntil = 3\n", 5, "until"),
         ] {
             let said = format!("{:#}", read(text).unwrap_err());
@@ -250,7 +266,9 @@ strategy = "mine"
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/rollouts.md");
         let page = std::fs::read_to_string(page).unwrap();
         let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-        let of_site = |block: &&str| block.contains("[properties]") || block.contains("[[assert]]");
+        let of_site = |block: &&str| {
+            block.contains("[properties]") || block.contains("[[assert]]") || block.contains("[links.")
+        };
         let example: String = blocks.filter(of_site).collect();
         let text = read(&example).unwrap();
         assert_eq!(text.assertions.len(), 1);

@@ -112,6 +112,10 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
     if let Some(at) = rollout.changes_at {
         print_line(format_args!("  changes    {} at the earliest", seconds_away(at, now)))?;
     }
+    for (index, load) in rollout.links.iter().enumerate() {
+        let heading = if index == 0 { "links" } else { "" };
+        print_line(format_args!("  {heading:<10} {}", load.sentence(now)))?;
+    }
     if let Some(next) = rollout.next_ring.and_then(|next| rollout.rings.get(usize::try_from(next).ok()?)) {
         print_line(format_args!(
             "  next       {}: `distributor rollouts next {number} --why TEXT` opens it now",

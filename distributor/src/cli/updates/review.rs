@@ -145,7 +145,12 @@ fn print_preview(preview: &Preview) -> anyhow::Result<()> {
             opens,
         ]);
     }
-    table.print()
+    table.print()?;
+    for (index, load) in preview.links.iter().enumerate() {
+        let heading = if index == 0 { "links" } else { "" };
+        print_line(format_args!("  {heading:<10} {}", load.sentence(Timestamp::now())))?;
+    }
+    Ok(())
 }
 
 fn print_names(what: &str, names: &[ComputerName], count: u64) -> anyhow::Result<()> {

@@ -28,6 +28,8 @@ use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::content_age::Contents;
 use sealpost_site::rules::explain::{Explanation, explain_client};
+use sealpost_site::rules::came_by::CameBy;
+use sealpost_site::rules::explain::{AtLink, Explanation, explain_client};
 use sealpost_site::rules::names::{MixedScripts, canonical};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::troubles::Bounds;
@@ -62,8 +64,18 @@ pub(crate) async fn show(
     let name = reserved(&site, name).await?.name;
     let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
     let facts = facts.ok_or_else(|| not_reserved(&name))?;
-    let explanations = explain_client(&facts, site.now());
+    let at_link = at_link(&site, &facts.client).await?;
+    let explanations = explain_client(&facts, at_link.as_ref(), site.now());
     Ok(Json(client(&site, facts.client, explanations).await?))
+}
+
+/// Where a computer stands at the link that it is behind, if it downloads or waits for that.
+async fn at_link(site: &Site, row: &ClientRow) -> Result<Option<AtLink>, ApiError> {
+    let (Some(client), Some(address)) = (&row.client_id, row.came_by.and_then(CameBy::address)) else {
+        return Ok(None);
+    };
+    let stands = site.links.standing(address, client).await?;
+    Ok(stands.and_then(|stands| Some(AtLink::new(stands.name, &stands.link, stands.standing?))))
 }
 
 /// Takes a seat, for good; the same name again answers the same.

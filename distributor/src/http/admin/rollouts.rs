@@ -13,8 +13,9 @@ use sealpost_ledger::LedgerError;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::rollouts::{AdvancingFacts, LoadAdvance, Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{DeliveriesOf, RolloutByNumber, Rollouts};
+use sealpost_site::queries::{DeliveriesOf, ReleaseByManifest, RolloutByNumber, Rollouts};
 use sealpost_site::rules::release::is_mandatory;
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
 use sealpost_site::rules::rollouts::strategy::Takes;
 
@@ -107,9 +108,37 @@ async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Pop
 
 /// One rollout, with a look at all computers while it can go on.
 async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, LedgerError> {
-    let populations = if rollout.state.has_ended() { None } else { Some(populations(site, rollout).await?) };
+    let (populations, links) = match rollout.state {
+        RolloutState::Completed => (None, still_to_travel(site, rollout).await?),
+        state if state.has_ended() => (None, Vec::new()),
+        _ => {
+            let (populations, links) = looked_at_with_links(site, rollout).await?;
+            (Some(populations), links)
+        }
+    };
     let others = others(site, std::slice::from_ref(rollout)).await?;
-    Ok(shown(site, rollout, populations.as_deref(), &others))
+    Ok(Rollout { links, ..shown(site, rollout, populations.as_deref(), &others) })
+}
+
+/// What computers still download of a release that all of them get. Nobody looks at them where no link is set.
+async fn still_to_travel(site: &Site, rollout: &progress::Rollout) -> Result<Vec<LinkLoad>, LedgerError> {
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    if plan.settings.links.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(looked_at_with_links(site, rollout).await?.1)
+}
+
+async fn looked_at_with_links(
+    site: &Site,
+    rollout: &progress::Rollout,
+) -> Result<(Vec<Population>, Vec<LinkLoad>), LedgerError> {
+    let ledger = &site.parts.ledger;
+    let plan = ledger.query(LoadPlan {}).await?;
+    match ledger.query(ReleaseByManifest { manifest: rollout.manifest }).await? {
+        Some(release) => ledger.survey_with_links(&plan, rollout, &release, site.now()).await,
+        None => Ok((populations(site, rollout).await?, Vec::new())),
+    }
 }
 
 /// The rollouts by which others may be overtaken.

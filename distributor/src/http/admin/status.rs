@@ -37,5 +37,6 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         storage: found.storage,
         newer: found.newer,
         content: site.content.ages(&site.parts.ledger, site.now()).await?,
+        folder: site.parts.folders.looked(),
     }))
 }

@@ -152,6 +152,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
         },
         shown: None,
         head: NamedHead::OfThisLog,
+        came_by: None,
     };
     ledger.execute(world.at(500_001), fork).await.unwrap_err();
     // The older one, which the newer one replaced, and then one that is in use: the assignments that name it go.

@@ -244,7 +244,10 @@ impl<'a> Site<'a> {
                 contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
                 let _ = self
                     .pair
-                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog })
+                    .execute(
+                        now,
+                        AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None },
+                    )
                     .await;
                 return;
             }
@@ -433,6 +436,7 @@ impl<'a> Site<'a> {
         let mut pin = of(serde_json::json!({"group": "lab"}));
         pin["version"] = "3.0".into();
         let window = serde_json::json!({"days": ["monday", "saturday"], "from": "22:30", "length_minutes": 600, "zone": "Europe/Berlin"});
+        let link = |subnet| serde_json::json!({"subnets": [subnet], "rate": "2 MB/s", "concurrent": 3});
         let all = [
             (
                 SettingKind::Group,
@@ -456,7 +460,11 @@ impl<'a> Site<'a> {
             let at = self.pick(all.len());
             change(all[at].clone(), self.random.below(5) > 0)
         });
-        let changes = changes.collect();
+        let mut changes: Vec<SettingChange> = changes.collect();
+        // With what was drawn, so that nothing else is drawn otherwise.
+        let (name, subnet) = [("north", "10.2.0.0/16"), ("south", "10.3.0.0/16")][changes.len() % 2];
+        let keeps = changes.iter().any(|change| change.value.is_some());
+        changes.push(change((SettingKind::Link, name, link(subnet)), keeps));
         let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
         let _ = self.pair.execute(now, command).await;
     }

@@ -81,6 +81,8 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         last_report: Some(&report),
         held: None,
         then: None,
+        comes: Comes::default(),
+        at_link: None,
         postponed: None,
     };
     let say = |view: &PackageView<'_>, expected: &str| {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::{Content, Delivery, Hold, WhenCritical};
 use super::groups::{Attributes, Description, GroupName, GroupRule, why_not};
+use super::links::{self, Link};
 use super::strategy::{Strategy, built_in, default_for};
 use super::window::Window;
 
@@ -43,12 +44,22 @@ pub enum SettingKind {
     Block,
     /// A version at which a computer, a group or everybody stays.
     Pin,
+    /// A line that several computers share.
+    Link,
 }
 
 impl SettingKind {
     /// Every kind, in the order of a settings file.
-    pub const ALL: [Self; 7] =
-        [Self::Property, Self::Group, Self::Strategy, Self::Window, Self::Package, Self::Block, Self::Pin];
+    pub const ALL: [Self; 8] = [
+        Self::Property,
+        Self::Group,
+        Self::Strategy,
+        Self::Window,
+        Self::Package,
+        Self::Block,
+        Self::Pin,
+        Self::Link,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -61,6 +72,7 @@ impl SettingKind {
             Self::Package => "package",
             Self::Block => "block",
             Self::Pin => "pin",
+            Self::Link => "link",
         }
     }
 }
@@ -114,6 +126,8 @@ pub struct Settings {
     pub blocks: BTreeMap<Word, Block>,
     /// Who stays at which version, by name.
     pub pins: BTreeMap<Word, Pin>,
+    /// Lines that computers share, by name.
+    pub links: BTreeMap<Word, Link>,
 }
 
 /// Primary Server Properties: what goes for all computers unless something narrower says otherwise.
@@ -306,6 +320,7 @@ impl Settings {
             SettingKind::Package => put(&mut self.packages, PackageName::new(name), value),
             SettingKind::Block => put(&mut self.blocks, Word::new(name), value),
             SettingKind::Pin => put(&mut self.pins, Word::new(name), value),
+            SettingKind::Link => put(&mut self.links, Word::new(name), value),
         };
         done.map_err(|why| SettingError { key: key.clone(), why })
     }
@@ -353,6 +368,9 @@ impl Settings {
         }
         for (name, pin) in &self.pins {
             wants(SettingKind::Pin, name.as_str(), self.missing_target(&pin.of));
+        }
+        for (name, why) in links::conflicts(&self.links) {
+            wants(SettingKind::Link, name.as_str(), Some(why));
         }
         problems
     }

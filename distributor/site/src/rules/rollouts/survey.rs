@@ -12,11 +12,12 @@ use sealpost_manifests::digest::Sha256Digest;
 
 use super::delivery::Content;
 use super::gate;
+use super::links::load::{LinkLoad, Loads, travels};
 use super::plan::{Asker, Plan};
 use super::progress::{Population, RingState, Rollout};
 use super::share::{self, Salt, Threshold};
 use super::strategy::Takes;
-use crate::rows::RecipientRow;
+use crate::rows::{DeltaRow, RecipientRow};
 use crate::rules::assignment::Licensed;
 
 /// A computer that came within this time is heard of: the first ones are chosen among these.
@@ -33,6 +34,16 @@ pub struct Survey<'a> {
     salt: Salt,
     now: Timestamp,
     rollouts: Vec<(&'a Rollout, Vec<Seen>)>,
+    weighed: Option<Weighed<'a>>,
+}
+
+/// What has to travel for one of the rollouts.
+#[derive(Debug)]
+struct Weighed<'a> {
+    rollout: u64,
+    payload_bytes: u64,
+    deltas: &'a [DeltaRow],
+    loads: Loads<'a>,
 }
 
 /// What counts of one computer for one rollout.
@@ -52,7 +63,14 @@ impl<'a> Survey<'a> {
     #[must_use]
     pub fn new(plan: &'a Plan, rollouts: &'a [Rollout], salt: Salt, now: Timestamp) -> Self {
         let rollouts = rollouts.iter().map(|rollout| (rollout, Vec::new())).collect();
-        Self { plan, salt, now, rollouts }
+        Self { plan, salt, now, rollouts, weighed: None }
+    }
+
+    /// The same, that also adds up what travels over each link for the release of one of them.
+    #[must_use]
+    pub fn weighing(self, rollout: u64, payload_bytes: u64, deltas: &'a [DeltaRow]) -> Self {
+        let loads = Loads::new(&self.plan.settings.links);
+        Self { weighed: Some(Weighed { rollout, payload_bytes, deltas, loads }), ..self }
     }
 
     /// Takes in a computer.
@@ -89,6 +107,12 @@ impl<'a> Survey<'a> {
                 .installed
                 .iter()
                 .any(|installed| installed.package() == package && installed.counter >= rollout.counter);
+            if let Some(weighed) = self.weighed.as_mut().filter(|weighed| weighed.rollout == rollout.number)
+                && !runs_it_or_newer
+            {
+                let bytes = travels(weighed.payload_bytes, weighed.deltas, &row.installed);
+                weighed.loads.add(row.came_by, bytes);
+            }
             seen.push(Seen {
                 position,
                 heard,
@@ -99,13 +123,12 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// What was found, ring by ring, by rollout.
+    /// What was found, ring by ring, by rollout; and what has to travel over each link, if that was weighed.
     #[must_use]
-    pub fn finish(self) -> BTreeMap<u64, Vec<Population>> {
-        self.rollouts
-            .into_iter()
-            .map(|(rollout, seen)| (rollout.number, populations(rollout, &seen)))
-            .collect()
+    pub fn finish(self) -> (BTreeMap<u64, Vec<Population>>, Vec<LinkLoad>) {
+        let found = self.rollouts.into_iter();
+        let found = found.map(|(rollout, seen)| (rollout.number, populations(rollout, &seen)));
+        (found.collect(), self.weighed.map(|weighed| weighed.loads.finish()).unwrap_or_default())
     }
 }
 

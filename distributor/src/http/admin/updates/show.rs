@@ -21,6 +21,7 @@ use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::links::load::travels;
 
 use crate::http::Site;
 use crate::http::leaving::{known, leaving_of};
@@ -95,9 +96,8 @@ async fn preview(
     let name = strategy.unwrap_or_else(|| settings.strategy_of(&release.release.package, release.kind));
     let rings = settings.strategy(&name).ok_or_else(|| no_such_strategy(&name, settings))?;
     let rollout = would_be(&release, name, rings, site.now());
-    let found = ledger.survey(&plan, std::slice::from_ref(&rollout), site.now()).await?;
-    let populations = found.get(&rollout.number).map(Vec::as_slice).unwrap_or_default();
-    Ok(Some(Preview::new(name, &rollout.strategy, populations, bytes)))
+    let (populations, links) = ledger.survey_with_links(&plan, &rollout, update, site.now()).await?;
+    Ok(Some(Preview::new(name, &rollout.strategy, &populations, bytes, links)))
 }
 
 /// The computers that a release concerns.
@@ -177,7 +177,11 @@ async fn computers(
                 found.reserved += u64::from(!is_enrolled);
                 if is_enrolled && !runs_it {
                     found.pending += 1;
-                    found.bytes = found.bytes.saturating_add(travels(update, &row));
+                    found.bytes = found.bytes.saturating_add(travels(
+                        update.payload_bytes,
+                        &update.deltas,
+                        &row.installed,
+                    ));
                     found.note_silence(row.last_contact, decided_at);
                 }
             }
@@ -195,13 +199,6 @@ async fn computers(
         found.leaving = Some(leaving_of(ledger, manifest).await?);
     }
     Ok(found)
-}
-
-/// Bytes that travel to a computer: a delta from what it runs, where there is one, or the whole payload.
-fn travels(update: &ReleaseRow, row: &RecipientRow) -> u64 {
-    let leads_from = |base: Sha256Digest| row.installed.iter().any(|installed| installed.manifest == base);
-    let delta = update.deltas.iter().find(|delta| leads_from(delta.base));
-    delta.map_or(update.payload_bytes, |delta| delta.bytes)
 }
 
 /// How many computers reported last that they do not keep the release.

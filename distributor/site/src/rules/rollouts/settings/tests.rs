@@ -53,6 +53,7 @@ fn good(kind: SettingKind) -> serde_json::Value {
         SettingKind::Package => json!({ "content": "early" }),
         SettingKind::Block => json!({ "of": "everyone", "package": "av" }),
         SettingKind::Pin => json!({ "of": "everyone", "package": "av", "version": "1" }),
+        SettingKind::Link => json!({ "subnets": ["10.2.0.0/16"], "rate": "2 MB/s", "concurrent": 3 }),
     }
 }
 
