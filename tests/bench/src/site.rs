@@ -152,6 +152,8 @@ async fn publish(
             comment: String::new(),
             strategy: Some(everyone_now()),
             emergency: false,
+            despite_deferral: false,
+            confirms: None,
         };
         ledger.execute(Timestamp::now(), approve).await?;
     }

@@ -272,6 +272,8 @@ impl World {
             comment: String::new(),
             strategy: Some(everyone_now()),
             emergency: false,
+            despite_deferral: false,
+            confirms: None,
         }
     }
 }

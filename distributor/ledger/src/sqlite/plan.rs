@@ -15,6 +15,7 @@ use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingPr
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
 use serde::Deserialize;
 
+use super::approvals::approvals;
 use super::lists::releases::{release_id, replaced_of, waypoints};
 use super::plan_cache::PlanCache;
 use super::values::{
@@ -84,7 +85,8 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
         }
     }
     let waypoints = waypoints(connection)?;
-    Ok(Plan { version, settings, rollouts, replaced, waypoints })
+    let approvals = approvals(connection)?;
+    Ok(Plan { version, settings, rollouts, replaced, waypoints, approvals })
 }
 
 fn settings(connection: &Connection) -> Result<Settings, StoreError> {

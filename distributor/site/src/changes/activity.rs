@@ -31,8 +31,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::parts::NewerEntry;
 use super::parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
-    StagedRollout,
+    AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
+    ProposalMade, Recreated, ReleaseDeferred, ServerOperation, StagedRollout, TokenConfirmed, TokenOwner,
 };
 use crate::rules::account::{Actor, TokenId};
 use crate::rules::release::Supersession;
@@ -436,6 +436,9 @@ pub enum Change {
         /// It was made by a program that wrote no entries about tokens.
         #[serde(default, skip_serializing_if = "is_false")]
         found: bool,
+        /// Whose it is, if it is one of an account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<TokenOwner>,
     },
     /// A token was used for the first time.
     AdminTokenUsed {
@@ -574,6 +577,20 @@ pub enum Change {
         /// Which computers.
         computers: Vec<DeliveryOf>,
     },
+    /// An account was added.
+    AccountAdded(AccountChanged),
+    /// An account was disabled: its tokens are refused from now on.
+    AccountDisabled(AccountChanged),
+    /// A disabled account was enabled again.
+    AccountEnabled(AccountChanged),
+    /// A token that was made at the server became one of its account.
+    AdminTokenConfirmed(TokenConfirmed),
+    /// Something needs two people, and one asked for it.
+    ProposalMade(ProposalMade),
+    /// What waited for a second person waits no more.
+    ProposalEnded(ProposalEnded),
+    /// A decision about a release was put off.
+    ReleaseDeferred(ReleaseDeferred),
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -14,8 +14,11 @@ use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
 use super::releases::no_such_strategy;
+use super::second_eyes::{Outcome, Request, ask};
 use crate::changes::{Actor, Change, DeliveryOf, DeliveryStep, Note};
 use crate::queries::{Query, query};
+use crate::rules::approvals::proposal::{Proposed, Steering as Steered};
+use crate::rules::approvals::rule::{About, demands};
 use crate::rules::release::{KnownRelease, ReleaseState, Supersession, supersession};
 use crate::rules::rollouts::plan::{Delivery, Plan};
 use crate::rules::rollouts::progress::{
@@ -324,6 +327,8 @@ pub struct SteerRollout {
     pub what: Steer,
     /// Why, for whoever reads the log later.
     pub comment: String,
+    /// The proposal that is confirmed by it.
+    pub confirms: Option<u64>,
 }
 
 /// What can be done with a rollout.
@@ -370,15 +375,15 @@ impl Steer {
 
 impl Command for SteerRollout {
     type Facts = LoadRollout;
-    type Answer = ();
+    type Answer = Outcome<()>;
     const ATTEMPTED: &'static str = "steer a rollout";
 
     fn facts(&self) -> LoadRollout {
         LoadRollout { number: self.number }
     }
 
-    fn decide(self, facts: RolloutFacts, _: &Context<'_>) -> Decision<()> {
-        let Self { actor, number, what, comment } = self;
+    fn decide(self, facts: RolloutFacts, context: &Context<'_>) -> Decision<Outcome<()>> {
+        let Self { actor, number, what, comment, confirms } = self;
         let comment = text::stored(comment.trim());
         if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
             return Decision::refuse(Problem::new(
@@ -397,13 +402,41 @@ impl Command for SteerRollout {
                 "`distributor rollouts list` shows all",
             ));
         };
+        let (plan, steered_by) = (Arc::clone(&facts.plan), actor.clone());
+        let how = hastens(&what, &rollout, &plan);
+        let about = About::release(&known, &rollout.channels);
+        let demands = demands(&plan.settings.approvals, about);
+        let (release, manifest, asked) = (rollout.release.clone(), rollout.manifest, comment.clone());
         let steering = Steering { facts, rollout, known, actor, comment };
-        match what {
+        let decision = match what {
             Steer::Pause => steering.pause(),
             Steer::Resume => steering.resume(),
             Steer::Next { ring, populations } => steering.next(ring, populations.as_deref()),
             Steer::Abort { roll_back } => steering.abort(roll_back),
             Steer::Edit { strategy, emergency } => steering.edit(strategy, emergency),
+        };
+        let Decision { changes, notes, answer } = decision;
+        let decision = Decision { changes, notes, answer: answer.map(Outcome::Done) };
+        let Some(how) = how.filter(|_| !decision.changes.is_empty()) else { return decision };
+        let what = Proposed::SteerRollout { rollout: number, release, manifest, how };
+        let (needs, actor) = (demands.needs, &steered_by);
+        let request = Request { plan: &plan, actor, what, needs, confirms, comment: &asked };
+        match ask(request, 0, context) {
+            Ok(mut agreed) => agreed.before(actor, decision),
+            Err(stop) => stop.decision(actor),
+        }
+    }
+}
+
+/// What lets computers get a release otherwise, or sooner, than was agreed when it was approved. To stop one never does.
+fn hastens(what: &Steer, rollout: &Rollout, plan: &Plan) -> Option<Steered> {
+    match what {
+        Steer::Resume if rollout.state == RolloutState::Halted => Some(Steered::Resume),
+        Steer::Pause | Steer::Resume | Steer::Abort { .. } => None,
+        Steer::Next { ring, .. } => Some(Steered::Next { ring: *ring }),
+        Steer::Edit { strategy, emergency } => {
+            let plan = plan.settings.strategy(strategy)?;
+            Some(Steered::Edit { strategy: *strategy, plan, emergency: *emergency })
         }
     }
 }

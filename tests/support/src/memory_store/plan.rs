@@ -46,6 +46,7 @@ impl State {
             rollouts: numbers.filter_map(|number| self.bare_rollout(*number)).collect(),
             replaced: self.replaced(),
             waypoints,
+            approvals: rolling.approvals.clone(),
         })
     }
 

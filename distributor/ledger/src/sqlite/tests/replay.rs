@@ -192,7 +192,13 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
         set(SettingKind::Strategy, "pairs", serde_json::to_value(&strategy).unwrap()),
         set(SettingKind::Group, "pilots", rule),
     ];
-    let change = ChangeSettings { actor: admin(), changes, comment: "rings".to_owned(), expected: None };
+    let change = ChangeSettings {
+        actor: admin(),
+        changes,
+        comment: "rings".to_owned(),
+        expected: None,
+        confirms: None,
+    };
     ledger.execute(at, change).await.unwrap();
     let listed = |add: &[&str], remove: &[&str]| ChangeMembers {
         actor: admin(),
@@ -227,7 +233,8 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
     assert!(advance(0, 1).await.opened);
     contacts(world, ledger, computer, 400_021).await;
     let steer = async |what| {
-        let command = SteerRollout { actor: admin(), number, what, comment: "a look".to_owned() };
+        let command =
+            SteerRollout { actor: admin(), number, what, comment: "a look".to_owned(), confirms: None };
         ledger.execute(at, command).await.unwrap();
     };
     steer(Steer::Pause).await;

@@ -70,7 +70,8 @@ pub(super) async fn who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets
     let both = vec![removed(SettingKind::Strategy, "by-group"), removed(SettingKind::Group, "pilots")];
     assert_eq!(refused(ledger.execute(world.at(24), changes(both.clone())).await), ProblemCode::WrongState);
     let what = Steer::Abort { roll_back: false };
-    let abort = SteerRollout { actor: admin(), number: fleet.number, what, comment: "no".to_owned() };
+    let abort =
+        SteerRollout { actor: admin(), number: fleet.number, what, comment: "no".to_owned(), confirms: None };
     ledger.execute(world.at(25), abort).await.unwrap();
     assert_eq!(ledger.execute(world.at(26), changes(both)).await.unwrap(), 2);
     counted(&ledger).await;

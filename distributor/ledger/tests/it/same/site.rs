@@ -457,7 +457,13 @@ impl<'a> Site<'a> {
             change(all[at].clone(), self.random.below(5) > 0)
         });
         let changes = changes.collect();
-        let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
+        let command = ChangeSettings {
+            actor: admin(),
+            changes,
+            comment: String::new(),
+            expected: None,
+            confirms: None,
+        };
         let _ = self.pair.execute(now, command).await;
     }
 
@@ -483,7 +489,7 @@ impl<'a> Site<'a> {
             _ => Steer::Edit { strategy: self.strategy(), emergency: self.random.below(2) == 0 },
         };
         let comment = "a look".to_owned();
-        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment };
+        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment, confirms: None };
         let _ = self.pair.execute(now, steer).await;
     }
 

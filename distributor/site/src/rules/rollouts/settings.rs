@@ -18,6 +18,7 @@ use super::delivery::{Content, Delivery, Hold, WhenCritical};
 use super::groups::{Attributes, Description, GroupName, GroupRule, why_not};
 use super::strategy::{Strategy, built_in, default_for};
 use super::window::Window;
+use crate::rules::approvals::rule::ApprovalRule;
 
 /// Most settings of a site.
 pub const MAX_SETTINGS: usize = 10_000;
@@ -42,12 +43,22 @@ pub enum SettingKind {
     Block,
     /// A version at which a computer, a group or everybody stays.
     Pin,
+    /// What releases need before they are approved.
+    Approval,
 }
 
 impl SettingKind {
     /// Every kind, in the order of a settings file.
-    pub const ALL: [Self; 7] =
-        [Self::Property, Self::Group, Self::Strategy, Self::Window, Self::Package, Self::Block, Self::Pin];
+    pub const ALL: [Self; 8] = [
+        Self::Property,
+        Self::Group,
+        Self::Strategy,
+        Self::Window,
+        Self::Package,
+        Self::Block,
+        Self::Pin,
+        Self::Approval,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -60,6 +71,7 @@ impl SettingKind {
             Self::Package => "package",
             Self::Block => "block",
             Self::Pin => "pin",
+            Self::Approval => "approval",
         }
     }
 }
@@ -96,6 +108,19 @@ pub struct SettingChange {
     pub value: Option<serde_json::Value>,
 }
 
+/// Computers that a group lists from now on, and those that it does not list any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembersChange {
+    /// The group.
+    pub group: GroupName,
+    /// To be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<ComputerName>,
+    /// Not to be listed any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<ComputerName>,
+}
+
 /// Everything that a site set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -113,6 +138,8 @@ pub struct Settings {
     pub blocks: BTreeMap<Word, Block>,
     /// Who stays at which version, by name.
     pub pins: BTreeMap<Word, Pin>,
+    /// What releases need before they are approved, by name.
+    pub approvals: BTreeMap<Word, ApprovalRule>,
 }
 
 /// Primary Server Properties: what goes for all computers unless something narrower says otherwise.
@@ -305,6 +332,7 @@ impl Settings {
             SettingKind::Package => put(&mut self.packages, PackageName::new(name), value),
             SettingKind::Block => put(&mut self.blocks, Word::new(name), value),
             SettingKind::Pin => put(&mut self.pins, Word::new(name), value),
+            SettingKind::Approval => put(&mut self.approvals, Word::new(name), value),
         };
         done.map_err(|why| SettingError { key: key.clone(), why })
     }
