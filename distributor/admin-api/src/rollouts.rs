@@ -15,6 +15,8 @@ use sealpost_site::rules::rollouts::progress::{
 use sealpost_site::rules::rollouts::strategy::OnFailure;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals;
+
 pub use self::preview::{Preview, PreviewRing};
 pub use self::report::{Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, failures};
 
@@ -82,6 +84,9 @@ pub struct Rollout {
     /// When that changes by itself, if it can be said and the server runs until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_at: Option<Timestamp>,
+    /// What one person asked to be done with it, and waits for a second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<approvals::Waiting>,
 }
 
 /// One ring of a rollout.
@@ -224,6 +229,7 @@ impl Rollout {
             next_ring: u32::try_from(next).ok().filter(|_| has_next),
             waits_for: waits,
             changes_at,
+            proposal: None,
         }
     }
 

@@ -272,7 +272,10 @@ impl<C: Connected> Read<LoadRelease> for C {
 }
 
 /// Since when a release lies here.
-fn staged_at(connection: &Connection, manifest: &Sha256Digest) -> rusqlite::Result<Option<Timestamp>> {
+fn staged_at(
+    connection: &Connection,
+    manifest: &sealpost_manifests::digest::Sha256Digest,
+) -> rusqlite::Result<Option<jiff::Timestamp>> {
     connection
         .prepare_cached("SELECT staged_at FROM releases WHERE manifest = ?1")?
         .query_row([manifest.to_string()], |row| time(row, 0))

@@ -172,6 +172,3 @@ impl Command for ApproveByRule {
         Decision { changes, notes, answer: answer.map(|_| Some(by.rule)) }
     }
 }
-
-#[cfg(test)]
-mod tests;

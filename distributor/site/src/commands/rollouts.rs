@@ -433,6 +433,8 @@ fn hastens(what: &Steer, rollout: &Rollout, plan: &Plan) -> Option<Steered> {
     match what {
         Steer::Resume if rollout.state == RolloutState::Halted => Some(Steered::Resume),
         Steer::Pause | Steer::Resume | Steer::Abort { .. } => None,
+        // Two agreed that computers wait for nothing.
+        Steer::Next { .. } if rollout.emergency => None,
         Steer::Next { ring, .. } => Some(Steered::Next { ring: *ring }),
         Steer::Edit { strategy, emergency } => {
             let plan = plan.settings.strategy(strategy)?;

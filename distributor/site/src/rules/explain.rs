@@ -23,6 +23,8 @@ mod held;
 
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
+use crate::rules::approvals::Deferral;
+use crate::rules::approvals::proposal::Proposal;
 use crate::rules::assignment::{Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted};
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
@@ -61,6 +63,15 @@ pub struct ExplainFacts {
     pub rollouts: Vec<Rollout>,
     /// What makes the order of computers the site's own.
     pub salt: Salt,
+}
+
+/// How far a review has come.
+#[derive(Debug, Clone, Copy)]
+pub enum Reviewing<'a> {
+    /// One person has approved it, and a second one has to.
+    Second(&'a Proposal),
+    /// The decision was put off.
+    Deferred(&'a Deferral),
 }
 
 /// One sentence for each package that the computer runs, should run, or could run after a review.
@@ -137,7 +148,9 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
         .map(|package| {
             let held = choices.iter().find(|choice| choice.newest.release.package == *package);
             let held = held.and_then(|choice| Waits::of(choice, &facts.rollouts));
-            explain(&PackageView { held, ..view(facts, package, &should, &could) }, now)
+            let newest = could.iter().find(|release| release.release.package == *package);
+            let review = newest.and_then(|release| review_of(facts, release.manifest, now));
+            explain(&PackageView { held, review, ..view(facts, package, &should, &could) }, now)
         })
         .collect()
 }
@@ -170,6 +183,7 @@ fn view<'a>(
         is_licensed: !facts.grants.is_empty(),
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
+        review: None,
         last_report,
         held: None,
         postponed: client.postponed.iter().find(|postponed| postponed.package == *package),
@@ -216,6 +230,8 @@ pub struct PackageView<'a> {
     pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
     pub waits_for_review: Option<&'a ReleaseId>,
+    /// That one person has approved that, or put the decision off.
+    pub review: Option<Reviewing<'a>>,
     /// Its last report about this package.
     pub last_report: Option<&'a Report>,
     /// The newest release that it may have, if that is held back, and why.
@@ -310,9 +326,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
             return repair(view);
         }
         return match view.waits_for_review {
-            Some(newer) => {
-                (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin)
-            }
+            Some(newer) => (format!(" as it should; {}", waits(newer, view.review)), ChangesWhen::Admin),
             None => (" as it should".into(), ChangesWhen::NewRelease),
         };
     }
@@ -364,6 +378,30 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
     }
 }
 
+/// How far the review of a release has come, if it has begun.
+fn review_of(facts: &ExplainFacts, manifest: Sha256Digest, now: Timestamp) -> Option<Reviewing<'_>> {
+    let approvals = &facts.plan.approvals;
+    let second = approvals.waiting_approval(manifest, now).map(Reviewing::Second);
+    second.or_else(|| approvals.deferred(manifest, now).map(Reviewing::Deferred))
+}
+
+/// What a release waits for that nobody has approved.
+fn waits(release: &ReleaseId, review: Option<Reviewing<'_>>) -> String {
+    let version = &release.version;
+    match review {
+        None => format!("{version} waits for a review"),
+        Some(Reviewing::Second(first)) => format!(
+            "{version} waits for a second person since {}, when {} approved it (proposal {})",
+            first.at, first.eyes, first.number
+        ),
+        Some(Reviewing::Deferred(deferral)) => format!(
+            "the decision about {version} is deferred until {} ({})",
+            deferral.until,
+            escape(&deferral.comment)
+        ),
+    }
+}
+
 /// How a package that is not as it was signed is described.
 const fn changed(kind: DriftKind) -> &'static str {
     match kind {
@@ -392,7 +430,7 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
     if let Some(stopped) = view.stopped {
         let why = escape(stopped.reason.as_deref().unwrap_or_default());
         let next = match view.waits_for_review {
-            Some(release) => format!("{} waits for a review", release.version),
+            Some(release) => waits(release, view.review),
             None if stopped.rollback => {
                 "what it ran before is not known here, not kept there or was stopped too; it runs on until something newer is \
                  approved"
@@ -407,10 +445,9 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
         return repair(view);
     }
     match view.waits_for_review {
-        Some(release) => (
-            format!("; {} waits for a review: see `distributor updates show`", release.version),
-            ChangesWhen::Admin,
-        ),
+        Some(release) => {
+            (format!("; {}: see `distributor updates show`", waits(release, view.review)), ChangesWhen::Admin)
+        }
         None if view.runs.is_some() => (
             "; no approved release is newer, or its license does not cover the package".into(),
             ChangesWhen::NewRelease,

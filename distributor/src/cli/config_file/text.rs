@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use sealpost_admin_api::settings::ConfigurationText;
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::word::Word;
+use sealpost_site::rules::approvals::rule::ApprovalRule;
 use sealpost_site::rules::configuration::Assertion;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::delivery::{Content, Delivery};
@@ -46,6 +47,8 @@ struct File {
     #[serde(default)]
     pins: BTreeMap<Word, Pin>,
     #[serde(default)]
+    approvals: BTreeMap<Word, ApprovalRule>,
+    #[serde(default)]
     assert: Vec<Assertion>,
 }
 
@@ -66,7 +69,7 @@ struct Group {
 
 /// Reads a file as a configuration.
 pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
-    let File { properties, groups, strategies, windows, packages, blocks, pins, assert } =
+    let File { properties, groups, strategies, windows, packages, blocks, pins, approvals, assert } =
         toml::from_str(text)?;
     let mut settings = Vec::new();
     for (name, value) in properties {
@@ -93,6 +96,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
     all(SettingKind::Package, values(packages)?);
     all(SettingKind::Block, values(blocks)?);
     all(SettingKind::Pin, values(pins)?);
+    all(SettingKind::Approval, values(approvals)?);
     Ok(ConfigurationText { settings, members, assertions: assert })
 }
 
@@ -149,6 +153,7 @@ const fn section(kind: SettingKind) -> &'static str {
         SettingKind::Package => "packages",
         SettingKind::Block => "blocks",
         SettingKind::Pin => "pins",
+        SettingKind::Approval => "approvals",
     }
 }
 
@@ -198,6 +203,12 @@ of = { group = "wards" }
 package = "acme-av"
 why = "crashes"
 
+[approvals.programs]
+kind = "program"
+package = "acme-*"
+needs = "two"
+min_age_hours = 24
+
 [pins.old]
 of = { computer = "pc-7" }
 package = "acme-av"
@@ -217,6 +228,7 @@ strategy = "mine"
         assert_eq!(settings.problems(), []);
         assert_eq!((settings.groups.len(), settings.strategies.len(), settings.windows.len()), (2, 1, 1));
         assert_eq!((settings.packages.len(), settings.blocks.len(), settings.pins.len()), (1, 1, 1));
+        assert_eq!(settings.approvals.len(), 1);
         assert_eq!(read_once.members.values().next().unwrap().len(), 2);
         let written = write(&read_once).unwrap();
         let again = read(&written).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! `rule` says what a release needs before it is approved (one pair of eyes or two, an age, or nobody at all), `people` are the
 //! accounts and which of their tokens count as second eyes, `proposal` is what a first person asked for and what waits for a
-//! second, `door` decides whether something that somebody asks for is done, waits, or is refused.
+//! second, `door` decides whether something that somebody asks for is done, waits, or is refused, `notices` is what
+//! an admin should know.
 //!
 //! ```text
 //! asked ── needs one ───────────────────────────────▶ done
@@ -18,6 +19,7 @@
 //! Left out on purpose: root and the service's user, who can replace the program and the ledger; `docs/SECURITY.md` says so.
 
 pub mod door;
+pub mod notices;
 pub mod people;
 pub mod proposal;
 pub mod rule;
