@@ -19,7 +19,7 @@ use sealpost_site::rules::approvals::proposal::Proposed;
 use super::api::AdminApi;
 use super::approvals::waits_for_second;
 use super::outcome::Outcome;
-use super::output::{Table, ask, can_ask, counted, name_of, plain, print_json, print_line, size, tell};
+use super::output::{Table, ask, can_ask, counted, plain, print_json, print_line, size, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -259,7 +259,8 @@ async fn what_two_approved_is_pushed_at_once_only_by_two_and_stopped_by_one() {
     let _: Update = anna.post(&site, "/updates/approve", approval.clone()).await;
     let approved: Update = ben.post(&site, "/updates/approve", approval).await;
     let path = format!("/rollouts/{}/steer", approved.rollout.unwrap());
-    let hasten = json!({ "do": "edit", "strategy": "everyone-now", "emergency": true, "comment": "exploited" });
+    let hasten =
+        json!({ "do": "edit", "strategy": "everyone-now", "emergency": true, "comment": "exploited" });
     let first: Rollout = anna.post(&site, &path, hasten.clone()).await;
     let waiting = first.proposal.unwrap();
     assert!(!first.emergency && first.strategy.as_str() == "careful");
@@ -358,7 +359,8 @@ async fn on_the_command_line_two_people_set_up_four_eyes_and_approve() {
     let (code, refused) = said(&site, &["token", "renew"]).await;
     assert!(code == 1 && refused.contains("over the network"), "{refused}");
     assert!(done(&site, &["accounts", "list"]).await.contains("anna (own)"));
-    let set = done(&site, &["approvals", "rule", "programs", "--kind", "program", "--two", "--why", "x"]).await;
+    let set =
+        done(&site, &["approvals", "rule", "programs", "--kind", "program", "--two", "--why", "x"]).await;
     assert!(set.contains("the rule programs is set"), "{set}");
     assert!(done(&site, &["approvals", "rules"]).await.contains("kind program: approved by two people"));
     let off = done(&site, &["approvals", "remove-rule", "programs", "--why", "x"]).await;
@@ -367,7 +369,8 @@ async fn on_the_command_line_two_people_set_up_four_eyes_and_approve() {
     done(&site, &["approvals", "withdraw", &number, "--why", "a slip"]).await;
 
     let with = |file: &PathBuf, arguments: &[&str]| -> Vec<String> {
-        let network = ["--server", &server, "--ca", ca.to_str().unwrap(), "--token-file", file.to_str().unwrap()];
+        let network =
+            ["--server", &server, "--ca", ca.to_str().unwrap(), "--token-file", file.to_str().unwrap()];
         network.iter().chain(arguments).map(|one| (*one).to_owned()).collect()
     };
     let as_person = async |file: &PathBuf, arguments: &[&str]| {
@@ -378,7 +381,10 @@ async fn on_the_command_line_two_people_set_up_four_eyes_and_approve() {
     assert!(shown.contains("needs      two people, by the rule programs"), "{shown}");
     let approve = ["updates", "approve", "acme-av:1.0", "--yes", "--strategy", "careful"];
     let (code, first) = as_person(&files[0], &approve).await;
-    assert!(code == 0 && first.contains("is not approved yet") && first.contains("approvals confirm"), "{first}");
+    assert!(
+        code == 0 && first.contains("is not approved yet") && first.contains("approvals confirm"),
+        "{first}"
+    );
     assert!(done(&site, &["updates", "list"]).await.contains("second"));
     assert!(done(&site, &["approvals", "list"]).await.contains("anna"));
     let shown = done(&site, &["updates", "show", "acme-av:1.0"]).await;

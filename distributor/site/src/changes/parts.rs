@@ -16,6 +16,10 @@ use crate::rules::approvals::proposal::{Ending, Proposed};
 use crate::rules::rollouts::progress::DeliveryState;
 use crate::rules::rollouts::strategy::Strategy;
 
+/// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
+/// by a site.
+pub const ENTRY_VERSION: u32 = 2;
+
 /// What can be said of an entry that a newer version wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewerEntry {
@@ -262,6 +266,6 @@ pub struct ReleaseDeferred {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(flag: &bool) -> bool {
+pub(super) const fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -18,6 +18,7 @@ pub mod rollouts;
 pub mod second_eyes;
 pub mod servers;
 pub mod settings;
+mod steering;
 pub mod tokens;
 pub mod undoing;
 

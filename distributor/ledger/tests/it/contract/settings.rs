@@ -44,16 +44,9 @@ pub(super) async fn who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets
     let (first, second) = (fleet.computers[1].name.clone(), fleet.computers[2].name.clone());
     // A name needs no reservation: it counts once its computer comes.
     let stranger = computer_name("not-there-yet");
-    assert_eq!(
-        ledger.execute(world.at(8), members(&[&first, &stranger], &[])).await.unwrap(),
-        2
-    );
+    assert_eq!(ledger.execute(world.at(8), members(&[&first, &stranger], &[])).await.unwrap(), 2);
     let before = ledger.head().size;
-    assert_eq!(
-        ledger.execute(world.at(8), members(&[&first], &[&second])).await.unwrap(),
-        0,
-        "it is so"
-    );
+    assert_eq!(ledger.execute(world.at(8), members(&[&first], &[&second])).await.unwrap(), 0, "it is so");
     unchanged(&ledger, before);
     let listed = ledger.query(GroupMembers { group: pilots(), after: None, limit: 10 }).await.unwrap();
     let mut wanted = vec![first.clone(), stranger];

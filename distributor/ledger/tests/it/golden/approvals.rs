@@ -21,7 +21,7 @@ fn account(name: &str) -> AccountName {
 }
 
 fn digest(letter: char) -> TokenDigest {
-    letter.to_string().repeat(43).parse::<Token>().unwrap().digest()
+    format!("{}A", letter.to_string().repeat(42)).parse::<Token>().unwrap().digest()
 }
 
 fn id(letter: char) -> TokenId {

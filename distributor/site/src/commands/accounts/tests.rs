@@ -30,7 +30,7 @@ fn name(text: &str) -> AccountName {
 }
 
 fn digest(letter: char) -> TokenDigest {
-    letter.to_string().repeat(43).parse::<Token>().unwrap().digest()
+    format!("{}A", letter.to_string().repeat(42)).parse::<Token>().unwrap().digest()
 }
 
 fn id(letter: char) -> TokenId {

@@ -19,7 +19,7 @@ fn name(text: &str) -> AccountName {
 }
 
 fn id(letter: char) -> TokenId {
-    TokenId::of(&letter.to_string().repeat(43).parse::<Token>().unwrap().digest())
+    TokenId::of(&format!("{}A", letter.to_string().repeat(42)).parse::<Token>().unwrap().digest())
 }
 
 /// An admin with a token that a letter stands for.

@@ -12,7 +12,7 @@ fn name(text: &str) -> AccountName {
 }
 
 fn token_id(seed: u8) -> TokenId {
-    let text = char::from(b'A' + seed).to_string().repeat(43);
+    let text = format!("{}A", char::from(b'A' + seed).to_string().repeat(42));
     TokenId::of(&text.parse::<Token>().unwrap().digest())
 }
 
