@@ -25,7 +25,7 @@ const ROUND: Duration = Duration::from_secs(60);
 const APART: Duration = Duration::from_secs(2);
 
 /// Approves by rules until the ledger closes.
-pub async fn keep(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, upstream: Arc<dyn Upstream>) {
+pub(crate) async fn keep(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, upstream: Arc<dyn Upstream>) {
     let mut commits = ledger.subscribe();
     loop {
         // Everything up to here is seen by this round.

@@ -17,7 +17,7 @@ use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Supersession, supersession};
 use crate::rules::rollouts::plan::Delivery;
 use crate::rules::rollouts::progress::{
-    AdvanceFacts, DeliveryState, Population, Rollout, RolloutState, Step, Waiting, advance,
+    AdvanceFacts, DeliveryState, Population, Rollout, Step, Waiting, advance,
 };
 use crate::rules::rollouts::strategy::{OnFailure, Ring};
 

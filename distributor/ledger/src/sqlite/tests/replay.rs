@@ -170,6 +170,12 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     restored(world, ledger, &told).await;
     let acknowledge = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
     ledger.execute(world.at(500_009), acknowledge).await.unwrap();
+    macro_rules! run {
+        ($command:expr) => {
+            ledger.execute(world.at(500_010), $command).await.unwrap()
+        };
+    }
+    sealpost_test_support::people_happen!(world, run, 30);
     ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
 }
 

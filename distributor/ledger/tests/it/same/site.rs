@@ -143,6 +143,18 @@ impl<'a> Site<'a> {
         self.pair.execute(now, operate).await.unwrap();
     }
 
+    /// Accounts, four eyes, and what waits for a second person.
+    pub(crate) async fn people(&mut self) {
+        macro_rules! run {
+            ($command:expr) => {{
+                let (now, command) = (self.now(), $command);
+                self.pair.execute(now, command).await.unwrap();
+            }};
+        }
+        let world = self.world;
+        sealpost_test_support::people_happen!(world, run, self.now / sealpost_test_support::world::DAY + 30);
+    }
+
     async fn licensing(&mut self) {
         let now = self.now();
         let which = self.pick(2);
