@@ -68,7 +68,7 @@ struct Rounds {
 #[derive(Debug)]
 struct Looked {
     at: Instant,
-    /// Ring by ring.
+    /// One for each ring.
     populations: Vec<Population>,
 }
 

@@ -78,7 +78,7 @@ pub fn confirm(by: char, letter: char) -> ConfirmToken {
 #[must_use]
 pub fn two_are_needed() -> ChangeSettings {
     let key = SettingKey { kind: SettingKind::Approval, name: "all".to_owned() };
-    let value = Some(serde_json::json!({ "needs": "two" }));
+    let value = Some(r#"{"needs":"two"}"#.parse().unwrap());
     let (actor, comment) = (admin(), "in May".to_owned());
     let changes = vec![SettingChange { key, value }];
     ChangeSettings { actor, changes, comment, expected: None, confirms: None }
