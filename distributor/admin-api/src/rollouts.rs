@@ -17,6 +17,8 @@ use sealpost_site::rules::rollouts::progress::{
 use sealpost_site::rules::rollouts::strategy::OnFailure;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals;
+
 pub use self::preview::{Preview, PreviewRing};
 pub use self::report::{Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, failures};
 pub use self::simulate::{
@@ -91,6 +93,9 @@ pub struct Rollout {
     /// What still travels over which link, as a look at all computers found; only in the view of one rollout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkLoad>,
+    /// What one person asked to be done with it, and waits for a second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<approvals::Waiting>,
 }
 
 /// One ring of a rollout.
@@ -238,6 +243,7 @@ impl Rollout {
             waits_for: waits,
             changes_at,
             links: Vec::new(),
+            proposal: None,
         }
     }
 

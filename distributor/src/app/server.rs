@@ -24,6 +24,7 @@ use super::error::AppError;
 use super::open::Opened;
 use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
+use crate::approvals;
 use crate::authority::OnlineAuthority;
 use crate::config::{SyslogTarget, vendor_client};
 use crate::disks::FolderDisks;
@@ -142,6 +143,11 @@ impl Server {
         let (ledger, clock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.clock));
         tasks
             .follow("the care for rollouts", move || rollouts::keep(Arc::clone(&ledger), Arc::clone(&clock)));
+        let (ledger, clock, upstream) =
+            (Arc::clone(&opened.ledger), Arc::clone(&opened.clock), Arc::clone(&opened.upstream));
+        tasks.follow("the rules of approvals", move || {
+            approvals::keep(Arc::clone(&ledger), Arc::clone(&clock), upstream.clone())
+        });
         let upstream = Arc::clone(&opened.upstream);
         let reload = Reload {
             home: opened.home.clone(),

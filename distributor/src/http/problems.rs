@@ -10,11 +10,14 @@ use sealpost_admin_api::status::NewerServer;
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{
     Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, RefusedGrants,
     ReleaseCounts, Releases, Restores, Rollouts,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
+use sealpost_site::rules::approvals::notices::notices;
+use sealpost_site::rules::approvals::rule::need_two;
 use sealpost_site::rules::attention::is_stopped;
 use sealpost_site::rules::expiries::Expiry;
 use sealpost_site::rules::problems::{Facts, Newer, Room, Stored, problems};
@@ -58,6 +61,8 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     found.extend(site.parts.presence.warnings(now).await);
     found.extend(syslog::warnings(site));
     found.extend(site.parts.admin_tokens.warnings().await);
+    let plan = ledger.query(LoadPlan {}).await?;
+    found.extend(notices(&plan.approvals, need_two(&plan.settings.approvals), now));
     let pull = ledger.query(LastPull {}).await?;
     let counts = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;

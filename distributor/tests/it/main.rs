@@ -4,6 +4,7 @@
 
 mod admin;
 mod agent;
+mod approvals;
 mod auditor;
 mod backups;
 mod by_file;

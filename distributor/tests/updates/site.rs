@@ -300,8 +300,18 @@ impl Site {
         let trust = self.parts().upstream.trust();
         let (actor, comment) = (Actor::socket("ada"), String::new());
         let (strategy, emergency) = (Some(everyone_now()), false);
-        let command = ApproveRelease { actor, manifest, channels: None, trust, comment, strategy, emergency };
-        self.parts().ledger.execute(self.clock.now(), command).await
+        let command = ApproveRelease {
+            actor,
+            manifest,
+            channels: None,
+            trust,
+            comment,
+            strategy,
+            emergency,
+            despite_deferral: false,
+            confirms: None,
+        };
+        self.parts().ledger.execute(self.clock.now(), command).await.map(|_| ())
     }
 
     pub(crate) async fn seen(&self) -> Seen {

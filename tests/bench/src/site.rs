@@ -170,6 +170,8 @@ async fn publish(
             comment: String::new(),
             strategy: Some(if in_rings { Word::new(STRATEGY)? } else { everyone_now() }),
             emergency: false,
+            despite_deferral: false,
+            confirms: None,
         };
         ledger.execute(Timestamp::now(), approve).await?;
     }

@@ -4,6 +4,7 @@
 //! here talks to a ledger: a test carries out the commands itself, and tells a [`Computer`] what it was answered.
 
 mod computer;
+pub mod people;
 mod values;
 
 use std::sync::Arc;
@@ -278,6 +279,8 @@ impl World {
             comment: String::new(),
             strategy: Some(everyone_now()),
             emergency: false,
+            despite_deferral: false,
+            confirms: None,
         }
     }
 }

@@ -132,6 +132,40 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
 CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
 CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('offered', 'told', 'begun');
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY,
+    enabled INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Tokens of accounts that were not revoked.
+CREATE TABLE account_tokens (
+    token TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    standing TEXT NOT NULL,
+    ends_at INTEGER
+) STRICT, WITHOUT ROWID;
+-- What waits for a second person.
+CREATE TABLE proposals (
+    number INTEGER PRIMARY KEY,
+    manifest TEXT,
+    -- Whose eyes the first ones are; NULL for those of whoever sits at the server.
+    account TEXT,
+    by TEXT NOT NULL,
+    proposed TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    comment TEXT NOT NULL
+) STRICT;
+CREATE TABLE deferrals (
+    manifest TEXT PRIMARY KEY,
+    until INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE soaks (
     rollout INTEGER NOT NULL,
     ring INTEGER NOT NULL,

@@ -16,6 +16,7 @@ use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingPr
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
 use serde::Deserialize;
 
+use super::approvals::approvals;
 use super::lists::releases::{known_release, release_id, replaced_of, waypoints};
 use super::plan_cache::PlanCache;
 use super::values::{
@@ -80,7 +81,8 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
         }
     }
     let waypoints = waypoints(connection)?;
-    let plan = Plan { version, settings, rollouts, replaced, waypoints };
+    let approvals = approvals(connection)?;
+    let plan = Plan { version, settings, rollouts, replaced, waypoints, approvals };
     if plan.settings.longest_delay().is_none() {
         return Ok(plan);
     }

@@ -2,6 +2,7 @@
 //! [`Note`], which is not.
 
 pub mod activity;
+mod approvals;
 pub mod chain;
 pub mod export;
 pub mod installs;
@@ -15,8 +16,8 @@ pub mod tables;
 pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
-    StagedRollout,
+    AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
+    ProposalMade, Recreated, ReleaseDeferred, ServerOperation, StagedRollout, TokenConfirmed, TokenOwner,
 };
 
 pub use crate::rules::account::Actor;

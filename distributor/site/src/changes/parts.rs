@@ -6,12 +6,19 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::account::Account;
+use crate::rules::account::{Account, TokenId};
+use crate::rules::approvals::people::{AccountName, Standing};
+use crate::rules::approvals::proposal::{Ending, Proposed};
 use crate::rules::rollouts::progress::DeliveryState;
 use crate::rules::rollouts::strategy::Strategy;
+
+/// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
+/// by a site.
+pub const ENTRY_VERSION: u32 = 2;
 
 /// What can be said of an entry that a newer version wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,7 +190,83 @@ pub struct DeliveryOf {
     pub step: DeliveryStep,
 }
 
+/// Whose a token is that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenOwner {
+    /// The account.
+    pub account: AccountName,
+    /// Who knows it besides its owner.
+    pub standing: Standing,
+    /// The token in whose place it is; absent for a first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<TokenId>,
+}
+
+/// An account that was added, disabled or enabled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountChanged {
+    /// Its name.
+    pub account: AccountName,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// A token that was made at the server, and that a second person let be one of its account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenConfirmed {
+    /// Which token.
+    pub token: TokenId,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub account: AccountName,
+}
+
+/// Something that needs two people, and that one asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalMade {
+    /// That of this entry.
+    pub number: u64,
+    /// What.
+    pub proposed: Proposed,
+    /// The account whose eyes the first ones are; absent for `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountName>,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// Why, for the second person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// What waited waits no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalEnded {
+    /// Its number.
+    pub number: u64,
+    /// How.
+    pub how: Ending,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// A decision about a release was put off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseDeferred {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(flag: &bool) -> bool {
+pub(super) const fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, PackageName};
@@ -12,8 +13,12 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
+use super::second_eyes::{Outcome, Request, ask};
 use crate::changes::{Actor, Approval, Change, StagedRollout, summary};
 use crate::queries::{Query, query};
+use crate::rules::account;
+use crate::rules::approvals::proposal::Proposed;
+use crate::rules::approvals::rule::{About, Demands, demands};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
     channels_after_pull, supersession, transition,
@@ -50,6 +55,8 @@ pub struct ReleaseFacts {
     pub next_rollout: u64,
     /// The highest attempt of the known release that a computer was told by a retry; 0 where there was none.
     pub highest_attempt: u32,
+    /// Since when the known release lies here.
+    pub staged_at: Option<Timestamp>,
     /// Settings and rollouts.
     pub plan: Arc<Plan>,
 }
@@ -234,7 +241,8 @@ impl Command for WithdrawRelease {
     }
 }
 
-/// Approves the manifest that was shown, for the channels that were shown with it. Again: the same answer.
+/// Approves the manifest that was shown, for the channels that were shown with it; or waits for a second person, where a rule
+/// needs two. Again: the same answer.
 #[derive(Debug, Clone)]
 pub struct ApproveRelease {
     /// Who approves.
@@ -251,22 +259,28 @@ pub struct ApproveRelease {
     pub strategy: Option<Word>,
     /// Computers wait for no window, no person and no product.
     pub emergency: bool,
+    /// Also while the decision is put off; an emergency does not ask.
+    pub despite_deferral: bool,
+    /// The proposal that is confirmed by it.
+    pub confirms: Option<u64>,
 }
 
 impl Command for ApproveRelease {
     type Facts = LoadRelease;
-    type Answer = ();
+    type Answer = Outcome<()>;
     const ATTEMPTED: &'static str = "approve a release";
 
     fn facts(&self) -> LoadRelease {
         LoadRelease { manifest: self.manifest, claimed: None }
     }
 
-    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+    fn decide(self, facts: ReleaseFacts, context: &Context<'_>) -> Decision<Outcome<()>> {
         let manifest = self.manifest;
         let reviewed = Reviewed { manifest, found: facts.known.as_ref() };
         let pointing = facts.known.as_ref().map(|known| known.channels.clone()).unwrap_or_default();
-        let channels = self.channels.unwrap_or(pointing);
+        let mut channels = self.channels.unwrap_or(pointing);
+        channels.sort();
+        channels.dedup();
         match review::approve(reviewed, &channels, &facts.approved, self.trust.as_deref()) {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Some(after)) => {
@@ -275,9 +289,26 @@ impl Command for ApproveRelease {
                     Ok(begins) => begins,
                     Err(problem) => return Decision::refuse(problem),
                 };
-                let approvals = match &self.actor {
-                    Actor::Admin { account } => vec![account.clone()],
-                    Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => Vec::new(),
+                let wanted = &facts.plan.settings.approvals;
+                let demands = demands(wanted, About::release(&after, &channels));
+                let despite = self.despite_deferral || self.emergency;
+                if let Some(problem) = too_early(&facts, &after.release, demands, despite, context.now) {
+                    return Decision::refuse(problem);
+                }
+                let what = Proposed::ApproveRelease {
+                    release: after.release.clone(),
+                    manifest,
+                    channels,
+                    strategy: begins.staged.strategy,
+                    plan: begins.staged.plan.clone(),
+                    emergency: begins.staged.emergency,
+                };
+                let (plan, actor, comment) = (&facts.plan, &self.actor, &self.comment);
+                let request =
+                    Request { plan, actor, what, needs: demands.needs, confirms: self.confirms, comment };
+                let mut agreed = match ask(request, 0, context) {
+                    Ok(agreed) => agreed,
+                    Err(stop) => return stop.decision(&self.actor),
                 };
                 let after = KnownRelease { rolling_out: begins.holds_back(), ..after };
                 let change = Change::ReleaseApproved {
@@ -285,18 +316,52 @@ impl Command for ApproveRelease {
                     manifest,
                     approval: Approval {
                         channels: after.approved_for.clone(),
-                        approvals,
-                        comment: text::stored(self.comment.trim()),
+                        approvals: std::mem::take(&mut agreed.accounts),
+                        comment: std::mem::take(&mut agreed.comment),
                     },
                     rollout: begins.number,
                     staged: Some(begins.staged),
                     supersession: facts.supersession(manifest, Some(after)),
                 };
-                Decision::answer(()).change(self.actor, change)
+                let done = Decision::answer(Outcome::Done(())).change(self.actor.clone(), change);
+                agreed.before(&self.actor, done)
             }
-            Ok(None) => Decision::answer(()),
+            Ok(None) => Decision::answer(Outcome::Done(())),
         }
     }
+}
+
+/// Why a release cannot be approved yet: it lies here for too short a time, or somebody put the decision off.
+fn too_early(
+    facts: &ReleaseFacts,
+    release: &ReleaseId,
+    demands: Demands,
+    despite_deferral: bool,
+    now: Timestamp,
+) -> Option<Problem> {
+    let from = facts.staged_at.map_or(Timestamp::MAX, |staged_at| demands.from(staged_at));
+    if let Some(rule) = demands.age_by.filter(|_| from > now) {
+        return Some(Problem::new(
+            ProblemCode::WrongState,
+            format!(
+                "{release} cannot be approved before {from}: the rule {rule} wants it to lie here for {} hours",
+                demands.min_age_hours
+            ),
+            "approve it then; `distributor approvals rules` shows the rules, and who may change them",
+        ));
+    }
+    let manifest = facts.known.as_ref()?.manifest;
+    let deferral = facts.plan.approvals.deferred(manifest, now).filter(|_| !despite_deferral)?;
+    Some(Problem::new(
+        ProblemCode::WrongState,
+        format!(
+            "the decision about {release} is deferred until {} by {}: {}",
+            deferral.until,
+            account::named(&deferral.by),
+            text::escape(&deferral.comment)
+        ),
+        "approve it all the same with `distributor updates approve REF --now`",
+    ))
 }
 
 /// How an admin wants a release to go out.

@@ -25,6 +25,8 @@ mod held;
 pub use self::contact::{AtLink, Comes};
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
+use crate::rules::approvals::Deferral;
+use crate::rules::approvals::proposal::Proposal;
 use crate::rules::assignment::{
     Choice, Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted,
 };
@@ -89,6 +91,15 @@ impl ExplainFacts {
     pub fn delivery(&self) -> &Delivery {
         self.plan.settings.delivery_of(&self.groups())
     }
+}
+
+/// How far a review has come.
+#[derive(Debug, Clone, Copy)]
+pub enum Reviewing<'a> {
+    /// One person has approved it, and a second one has to.
+    Second(&'a Proposal),
+    /// The decision was put off.
+    Deferred(&'a Deferral),
 }
 
 /// One sentence for each package that the computer runs, should run, or could run after a review. `at_link` is where it stands
@@ -159,7 +170,9 @@ pub fn explain_client(facts: &ExplainFacts, at_link: Option<&AtLink>, now: Times
             let then = choice.and_then(then);
             let comes = Comes::new(facts.plan.settings.delivery_of(&groups), client.came_by);
             let view = view(facts, package, &should, &could);
-            explain(&PackageView { held, then, comes, at_link: at_link.cloned(), ..view }, now)
+            let newest = could.iter().find(|release| release.release.package == *package);
+            let review = newest.and_then(|release| review_of(facts, release.manifest, now));
+            explain(&PackageView { held, then, review, comes, at_link: at_link.cloned(), ..view }, now)
         })
         .collect()
 }
@@ -199,6 +212,7 @@ fn view<'a>(
         is_licensed: !facts.grants.is_empty(),
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
+        review: None,
         last_report,
         held: None,
         then: None,
@@ -248,6 +262,8 @@ pub struct PackageView<'a> {
     pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
     pub waits_for_review: Option<&'a ReleaseId>,
+    /// That one person has approved that, or put the decision off.
+    pub review: Option<Reviewing<'a>>,
     /// Its last report about this package.
     pub last_report: Option<&'a Report>,
     /// The newest release that it may have, if that is held back, and why.
@@ -350,9 +366,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
             return repair(view);
         }
         return match view.waits_for_review {
-            Some(newer) => {
-                (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin)
-            }
+            Some(newer) => (format!(" as it should; {}", waits(newer, view.review)), ChangesWhen::Admin),
             None => (" as it should".into(), ChangesWhen::NewRelease),
         };
     }
@@ -402,6 +416,30 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
     }
 }
 
+/// How far the review of a release has come, if it has begun.
+fn review_of(facts: &ExplainFacts, manifest: Sha256Digest, now: Timestamp) -> Option<Reviewing<'_>> {
+    let approvals = &facts.plan.approvals;
+    let second = approvals.waiting_approval(manifest, now).map(Reviewing::Second);
+    second.or_else(|| approvals.deferred(manifest, now).map(Reviewing::Deferred))
+}
+
+/// What a release waits for that nobody has approved.
+fn waits(release: &ReleaseId, review: Option<Reviewing<'_>>) -> String {
+    let version = &release.version;
+    match review {
+        None => format!("{version} waits for a review"),
+        Some(Reviewing::Second(first)) => format!(
+            "{version} waits for a second person since {}, when {} approved it (proposal {})",
+            first.at, first.eyes, first.number
+        ),
+        Some(Reviewing::Deferred(deferral)) => format!(
+            "the decision about {version} is deferred until {} ({})",
+            deferral.until,
+            escape(&deferral.comment)
+        ),
+    }
+}
+
 /// How a package that is not as it was signed is described.
 const fn changed(kind: DriftKind) -> &'static str {
     match kind {
@@ -430,7 +468,7 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
     if let Some(stopped) = view.stopped {
         let why = escape(stopped.reason.as_deref().unwrap_or_default());
         let next = match view.waits_for_review {
-            Some(release) => format!("{} waits for a review", release.version),
+            Some(release) => waits(release, view.review),
             None if stopped.rollback => {
                 "what it ran before is not known here, not kept there or was stopped too; it runs on until something newer is \
                  approved"
@@ -445,10 +483,9 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
         return repair(view);
     }
     match view.waits_for_review {
-        Some(release) => (
-            format!("; {} waits for a review: see `distributor updates show`", release.version),
-            ChangesWhen::Admin,
-        ),
+        Some(release) => {
+            (format!("; {}: see `distributor updates show`", waits(release, view.review)), ChangesWhen::Admin)
+        }
         None if view.runs.is_some() => (
             "; no approved release is newer, or its license does not cover the package".into(),
             ChangesWhen::NewRelease,

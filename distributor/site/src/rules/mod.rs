@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod admission;
+pub mod approvals;
 pub mod assignment;
 pub mod attention;
 pub mod came_by;

@@ -110,6 +110,10 @@ codes! {
     SyslogOtherLog = "syslog_other_log", Urgent;
     /// Admin tokens of an earlier version work, and nobody has looked at them.
     TokensTakenOver = "tokens_taken_over", Warning;
+    /// Something waits for a second person.
+    ApprovalWaits = "approval_waits", Notice;
+    /// A rule needs two people, and fewer than two accounts count as second eyes.
+    FourEyesStuck = "four_eyes_stuck", Warning;
     /// No admin token is admitted, since the log is damaged.
     TokensRefused = "tokens_refused", Urgent;
     /// Computers refuse the server since its CA was replaced.

@@ -221,6 +221,8 @@ impl World {
             comment: String::new(),
             strategy: strategy.map(|name| Word::new(name).unwrap()),
             emergency: false,
+            despite_deferral: false,
+            confirms: None,
         };
         let facts = ReleaseFacts {
             known: self.site.releases.get(&manifest).cloned(),
@@ -228,6 +230,7 @@ impl World {
             approved: self.site.approved_or_superseded(&PackageName::new(package).unwrap()),
             next_rollout: self.site.rollouts.len() as u64 + 1,
             highest_attempt: 0,
+            staged_at: Some(self.site.now),
             plan: Arc::clone(&self.site.plan),
         };
         let decision = command.decide(facts, &self.site.context());
@@ -262,6 +265,7 @@ impl World {
             number,
             what: what.clone(),
             comment: "simulated".to_owned(),
+            confirms: None,
         };
         let decision = command.decide(facts, &self.site.context());
         decision.answer.unwrap();

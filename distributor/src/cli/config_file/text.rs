@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use sealpost_admin_api::settings::ConfigurationText;
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::word::Word;
+use sealpost_site::rules::approvals::rule::ApprovalRule;
 use sealpost_site::rules::configuration::Assertion;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::delivery::{Content, Delivery};
@@ -49,6 +50,8 @@ struct File {
     #[serde(default)]
     links: BTreeMap<Word, Link>,
     #[serde(default)]
+    approvals: BTreeMap<Word, ApprovalRule>,
+    #[serde(default)]
     assert: Vec<Assertion>,
 }
 
@@ -69,7 +72,7 @@ struct Group {
 
 /// Reads a file as a configuration.
 pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
-    let File { properties, groups, strategies, windows, packages, blocks, pins, links, assert } =
+    let File { properties, groups, strategies, windows, packages, blocks, pins, links, approvals, assert } =
         toml::from_str(text)?;
     let mut settings = Vec::new();
     for (name, value) in properties {
@@ -97,6 +100,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
     all(SettingKind::Block, values(blocks)?);
     all(SettingKind::Pin, values(pins)?);
     all(SettingKind::Link, values(links)?);
+    all(SettingKind::Approval, values(approvals)?);
     Ok(ConfigurationText { settings, members, assertions: assert })
 }
 
@@ -154,6 +158,7 @@ const fn section(kind: SettingKind) -> &'static str {
         SettingKind::Block => "blocks",
         SettingKind::Pin => "pins",
         SettingKind::Link => "links",
+        SettingKind::Approval => "approvals",
     }
 }
 
@@ -203,6 +208,12 @@ of = { group = "wards" }
 package = "acme-av"
 why = "crashes"
 
+[approvals.programs]
+kind = "program"
+package = "acme-*"
+needs = "two"
+min_age_hours = 24
+
 [pins.old]
 of = { computer = "pc-7" }
 package = "acme-av"
@@ -227,6 +238,7 @@ strategy = "mine"
         assert_eq!(settings.problems(), []);
         assert_eq!((settings.groups.len(), settings.strategies.len(), settings.windows.len()), (2, 1, 1));
         assert_eq!((settings.packages.len(), settings.blocks.len(), settings.pins.len()), (1, 1, 1));
+        assert_eq!(settings.approvals.len(), 1);
         assert_eq!(read_once.members.values().next().unwrap().len(), 2);
         let written = write(&read_once).unwrap();
         let again = read(&written).unwrap();

@@ -122,6 +122,14 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
             next.name
         ))?;
     }
+    if let Some(proposal) = &rollout.proposal {
+        print_line(format_args!(
+            "  proposed   {} asked to {}: `distributor approvals confirm {}`",
+            plain(&proposal.from),
+            plain(&proposal.says),
+            proposal.number
+        ))?;
+    }
     if rollout.state == RolloutState::Halted {
         print_line(format_args!(
             "  decide     `distributor rollouts report {number}` says what failed; then `distributor rollouts resume \

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
+use sealpost_admin_api::approvals::Waiting;
 use sealpost_admin_api::rollouts::{
     Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_ROLLOUTS, Rollout, RolloutsPage,
     RolloutsQuery, SteerRequest, What,
@@ -14,6 +15,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::rollouts::{AdvancingFacts, LoadAdvance, Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{DeliveriesOf, ReleaseByManifest, RolloutByNumber, Rollouts};
+use sealpost_site::rules::approvals::proposal::{Proposal, Proposed};
 use sealpost_site::rules::release::is_mandatory;
 use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
@@ -79,7 +81,10 @@ pub(crate) async fn steer(
         What::Abort { roll_back } => Steer::Abort { roll_back },
         What::Edit { strategy, emergency } => Steer::Edit { strategy, emergency },
     };
-    site.parts.ledger.execute(site.now(), SteerRollout { actor, number, what, comment }).await?;
+    site.parts
+        .ledger
+        .execute(site.now(), SteerRollout { actor, number, what, comment, confirms: None })
+        .await?;
     let unread = |error| ApiError::done_but_unread(&error, "it is done", "distributor rollouts show");
     let after = site.parts.ledger.query(RolloutByNumber { number }).await.map_err(unread)?;
     let after = after.ok_or_else(|| unknown(&number.to_string()))?;
@@ -87,7 +92,7 @@ pub(crate) async fn steer(
 }
 
 /// A ring that takes the first computers is opened by a look at all of them.
-async fn looked_at(
+pub(super) async fn looked_at(
     site: &Site,
     rollout: &progress::Rollout,
     ring: u32,
@@ -117,7 +122,10 @@ async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, Ledge
         }
     };
     let others = others(site, std::slice::from_ref(rollout)).await?;
-    Ok(Rollout { links, ..shown(site, rollout, populations.as_deref(), &others) })
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    let is_about = |proposal: &&Proposal| matches!(&proposal.what, Proposed::SteerRollout { rollout: number, .. } if *number == rollout.number);
+    let proposal = plan.approvals.open(site.now()).find(is_about).map(Waiting::from);
+    Ok(Rollout { proposal, links, ..shown(site, rollout, populations.as_deref(), &others) })
 }
 
 /// What computers still download of a release that all of them get. Nobody looks at them where no link is set.

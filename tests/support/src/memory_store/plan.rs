@@ -47,6 +47,7 @@ impl State {
             rollouts: numbers.filter_map(|number| self.bare_rollout(*number)).collect(),
             replaced: self.replaced(),
             waypoints,
+            approvals: rolling.approvals.clone(),
         };
         Arc::new(plan.with_delayed(self.completed_signatures()))
     }

@@ -29,6 +29,7 @@ impl State {
         match &entry.change {
             Change::ReleaseStaged { .. } | Change::ReleaseRefused { .. } => {
                 if let Some(row) = new_row(entry) {
+                    self.settled(entry, &row.manifest);
                     self.rolling.mandatory.remove(&row.manifest);
                     self.rolling.rolling_out.remove(&row.manifest);
                     self.releases.insert(row.manifest, row);
@@ -55,6 +56,7 @@ impl State {
                 self.deltas.insert((*target, *base), *bytes);
             }
             Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Approved, None, &approval.comment);
                     row.rollout = Some(*rollout);
@@ -89,6 +91,7 @@ impl State {
                 self.supersede(entry, supersession);
             }
             Change::ReleaseRejected { manifest, reason, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Rejected, Some(reason), "")
                 });
@@ -97,6 +100,7 @@ impl State {
                 }
             }
             Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     let halted = row.reason.take().filter(|_| row.state == ReleaseState::Halted);
                     if let (Some(decided), Some(halted)) = (&mut row.decided, halted) {
@@ -114,6 +118,7 @@ impl State {
             Change::ReleaseHalted {
                 manifest, reason, rollback, withdrawn, aborted, supersession, ..
             } => {
+                self.settled(entry, manifest);
                 let ends = if *aborted { RolloutState::Aborted } else { RolloutState::Halted };
                 self.rollouts_ended(entry, manifest, ends, reason);
                 let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
@@ -130,6 +135,7 @@ impl State {
                 self.supersede(entry, supersession);
             }
             Change::ReleaseReconsidered { manifest, attempt, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Staged, None, "");
                     row.approved_for.clear();
@@ -178,7 +184,14 @@ impl State {
             | Change::RolloutPaused { .. }
             | Change::RolloutEdited { .. }
             | Change::DeliveriesChanged { .. }
-            | Change::LogForkReported { .. } => {}
+            | Change::LogForkReported { .. }
+            | Change::AccountAdded(_)
+            | Change::AccountDisabled(_)
+            | Change::AccountEnabled(_)
+            | Change::AdminTokenConfirmed(_)
+            | Change::ProposalMade(_)
+            | Change::ProposalEnded(_)
+            | Change::ReleaseDeferred(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! Each contract is a function over a [`World`] and a bench; `contracts!` makes a test of it for each store. A
 //! contract that is not listed is dead code, which the compiler reports.
 
+mod approvals;
 mod contacts;
 mod copies;
 mod enrollment;
@@ -48,6 +49,15 @@ macro_rules! contracts {
 }
 
 contracts! {
+    approvals {
+        two_accounts_approve_and_neither_alone_by_two_tokens_or_from_the_server,
+        what_became_of_the_first_person_or_of_the_release_ends_what_waits,
+        another_request_another_digest_or_a_late_second_word_completes_nothing,
+        nobody_switches_four_eyes_off_or_makes_the_second_pair_alone,
+        what_two_approved_is_not_hastened_by_one_and_stopped_by_one,
+        a_rule_wants_an_age_and_a_deferral_ends_by_itself,
+        a_rule_approves_by_itself_what_it_may_and_nothing_that_needs_two,
+    }
     licensing {
         nothing_is_reserved_before_a_grant,
         a_hundred_concurrent_reservations_of_ten_seats_take_exactly_ten,

@@ -52,7 +52,7 @@ pub(super) fn setting(kind: SettingKind, name: &str, json: &str) -> SettingChang
 
 /// An admin changes settings.
 pub(super) fn changes(changes: Vec<SettingChange>) -> ChangeSettings {
-    ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None }
+    ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None, confirms: None }
 }
 
 pub(super) async fn rollout(ledger: &Ledger, number: u64) -> Rollout {

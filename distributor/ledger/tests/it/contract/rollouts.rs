@@ -23,7 +23,7 @@ use crate::fixture::{WorldExt, client, entries_of, refused, release, sound, unch
 const HOUR: i64 = 3600;
 
 fn steer(number: u64, what: Steer) -> SteerRollout {
-    SteerRollout { actor: admin(), number, what, comment: "a look".to_owned() }
+    SteerRollout { actor: admin(), number, what, comment: "a look".to_owned(), confirms: None }
 }
 
 pub(super) async fn a_staged_rollout_goes_ring_by_ring(world: &World, bench: &dyn Bench) {

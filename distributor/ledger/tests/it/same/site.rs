@@ -143,6 +143,18 @@ impl<'a> Site<'a> {
         self.pair.execute(now, operate).await.unwrap();
     }
 
+    /// Accounts, four eyes, and what waits for a second person.
+    pub(crate) async fn people(&mut self) {
+        macro_rules! run {
+            ($command:expr) => {{
+                let (now, command) = (self.now(), $command);
+                self.pair.execute(now, command).await.unwrap();
+            }};
+        }
+        let world = self.world;
+        sealpost_test_support::people_happen!(world, run, self.now / sealpost_test_support::world::DAY + 30);
+    }
+
     async fn licensing(&mut self) {
         let now = self.now();
         let which = self.pick(2);
@@ -465,7 +477,7 @@ impl<'a> Site<'a> {
         let (name, subnet) = [("north", "10.2.0.0/16"), ("south", "10.3.0.0/16")][changes.len() % 2];
         let keeps = changes.iter().any(|change| change.value.is_some());
         changes.push(change((SettingKind::Link, name, link(subnet)), keeps));
-        let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
+        let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None, confirms: None };
         let _ = self.pair.execute(now, command).await;
     }
 
@@ -491,7 +503,7 @@ impl<'a> Site<'a> {
             _ => Steer::Edit { strategy: self.strategy(), emergency: self.random.below(2) == 0 },
         };
         let comment = "a look".to_owned();
-        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment };
+        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment, confirms: None };
         let _ = self.pair.execute(now, steer).await;
     }
 

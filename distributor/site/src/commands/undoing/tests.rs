@@ -50,6 +50,7 @@ fn facts(known: &KnownRelease, others: &[KnownRelease]) -> ReleaseFacts {
         approved,
         next_rollout: 9,
         highest_attempt: 0,
+        staged_at: Some(Timestamp::UNIX_EPOCH),
         plan: std::sync::Arc::default(),
     }
 }

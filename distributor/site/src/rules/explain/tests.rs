@@ -78,6 +78,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         is_licensed: true,
         wanted: Some(told(1)),
         waits_for_review: None,
+        review: None,
         last_report: Some(&report),
         held: None,
         then: None,

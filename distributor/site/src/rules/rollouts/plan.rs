@@ -14,6 +14,7 @@ use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName};
 use super::groups::{Attributes, GroupName};
 use super::progress::{DeliveryState, RingCounts, Rollout};
 use super::settings::Settings;
+use crate::rules::approvals::Approvals;
 use crate::rules::release::KnownRelease;
 
 /// Settings and rollouts of one moment.
@@ -29,6 +30,8 @@ pub struct Plan {
     pub replaced: Vec<KnownRelease>,
     /// Mandatory releases, whatever was decided about them.
     pub waypoints: Vec<KnownRelease>,
+    /// Accounts, and what waits for a second person.
+    pub approvals: Approvals,
 }
 
 /// What became of the computers of each ring of the rollouts in the plan, by rollout and ring.

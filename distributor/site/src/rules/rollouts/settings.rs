@@ -20,6 +20,7 @@ use super::groups::{Attributes, Description, GroupName, GroupRule, why_not};
 use super::links::{self, Link};
 use super::strategy::{Strategy, built_in, default_for};
 use super::window::Window;
+use crate::rules::approvals::rule::ApprovalRule;
 
 /// Most settings of a site.
 pub const MAX_SETTINGS: usize = 10_000;
@@ -46,6 +47,8 @@ pub enum SettingKind {
     Pin,
     /// A line that several computers share.
     Link,
+    /// What releases need before they are approved.
+    Approval,
 }
 
 impl SettingKind {
@@ -59,6 +62,7 @@ impl SettingKind {
         Self::Block,
         Self::Pin,
         Self::Link,
+        Self::Approval,
     ];
 
     /// The word for it.
@@ -73,6 +77,7 @@ impl SettingKind {
             Self::Block => "block",
             Self::Pin => "pin",
             Self::Link => "link",
+            Self::Approval => "approval",
         }
     }
 }
@@ -109,6 +114,19 @@ pub struct SettingChange {
     pub value: Option<serde_json::Value>,
 }
 
+/// Computers that a group lists from now on, and those that it does not list any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembersChange {
+    /// The group.
+    pub group: GroupName,
+    /// To be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<ComputerName>,
+    /// Not to be listed any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<ComputerName>,
+}
+
 /// Everything that a site set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -128,6 +146,8 @@ pub struct Settings {
     pub pins: BTreeMap<Word, Pin>,
     /// Lines that computers share, by name.
     pub links: BTreeMap<Word, Link>,
+    /// What releases need before they are approved, by name.
+    pub approvals: BTreeMap<Word, ApprovalRule>,
 }
 
 /// Primary Server Properties: what goes for all computers unless something narrower says otherwise.
@@ -321,6 +341,7 @@ impl Settings {
             SettingKind::Block => put(&mut self.blocks, Word::new(name), value),
             SettingKind::Pin => put(&mut self.pins, Word::new(name), value),
             SettingKind::Link => put(&mut self.links, Word::new(name), value),
+            SettingKind::Approval => put(&mut self.approvals, Word::new(name), value),
         };
         done.map_err(|why| SettingError { key: key.clone(), why })
     }

@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
+use sealpost_admin_api::approvals::Wanted;
 use sealpost_admin_api::rollouts::Preview;
-use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery};
+use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery, Update};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_manifests::word::Word;
@@ -17,11 +18,13 @@ use sealpost_site::queries::{
     ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, Trying, VoidedReleases,
 };
 use sealpost_site::rows::{RecipientRow, ReleaseRow, TryingRow};
+use sealpost_site::rules::approvals::rule::{About, demands};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::links::load::travels;
+use sealpost_site::rules::rollouts::plan::Plan;
 
 use crate::http::Site;
 use crate::http::leaving::{known, leaving_of};
@@ -58,8 +61,11 @@ pub(crate) async fn show(
     let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
     let found = computers(&site, &update, approved_at.map(|decided| decided.at)).await?;
     let preview = preview(&site, &update, query.strategy, found.bytes).await?;
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    let wanted = wanted(&update, &plan);
     Ok(Json(Review {
-        update: update.into(),
+        wanted,
+        update: Update::from(update).with_approvals(&plan.approvals, site.now()),
         content,
         recipients: found.recipients.names,
         recipient_count: found.recipients.count,
@@ -75,6 +81,18 @@ pub(crate) async fn show(
         downgrade: found.downgrade.map(|down| Downgrade { from: down.from, computers: down.computers }),
         preview,
     }))
+}
+
+/// What the rules want before a staged release is approved for all its channels.
+fn wanted(update: &ReleaseRow, plan: &Plan) -> Option<Wanted> {
+    let about = About {
+        package: &update.release.package,
+        kind: update.kind,
+        severity: update.severity,
+        channels: &update.channels,
+    };
+    let demands = demands(&plan.settings.approvals, about);
+    (update.state == ReleaseState::Staged).then(|| Wanted::new(&demands, update.staged_at))
 }
 
 /// How a staged release goes out once it is approved: each ring with its computers.
