@@ -240,8 +240,10 @@ impl VendorMetadata {
                     tracing::info!(tries, "{refusal}");
                     tokio::time::sleep(pause_after(tries)).await;
                 }
-                Err(Refusal { again_in: Some(after), .. }) => turn.wait(after).await?,
-                ended => return ended,
+                ended => match ended.as_ref().err().and_then(Refusal::again_in) {
+                    Some(after) => turn.wait(after).await?,
+                    None => return ended,
+                },
             }
         }
     }

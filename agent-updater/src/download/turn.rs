@@ -67,7 +67,7 @@ mod tests {
         assert!(turn.since.is_some_and(|since| since.elapsed() >= Duration::from_millis(10)));
         let refused = turn.wait(Duration::from_secs(600)).await.unwrap_err();
         assert_eq!(
-            (refused.reason, refused.again_in),
+            (refused.reason, refused.again_in()),
             (ReasonCode::LinkBusy, Some(Duration::from_secs(600)))
         );
         assert!((0..100).all(|_| jitter(Duration::from_secs(300)) < Duration::from_secs(1)));

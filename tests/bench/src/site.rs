@@ -207,7 +207,7 @@ async fn settle(ledger: &Ledger) -> anyhow::Result<()> {
         changes.push(setting(SettingKind::Group, format!("group-{number:02}"), value));
     }
     let change =
-        ChangeSettings { actor: admin(), changes, comment: "for a figure".to_owned(), expected: None };
+        ChangeSettings { actor: admin(), changes, comment: "for a figure".to_owned(), expected: None, confirms: None };
     ledger.execute(Timestamp::now(), change).await?;
     Ok(())
 }

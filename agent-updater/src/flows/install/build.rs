@@ -79,11 +79,13 @@ pub(super) fn build(
             Ok(true) => return Ok(BuiltFrom::Delta),
             Ok(false) => {}
             // The payload takes more room, and as long; a delta that made way for a contact or was too slow is gone on with.
-            Err(Refusal { again_in: Some(again_in), .. }) => return Err(link_busy(again_in)),
             Err(refusal) if matches!(refusal.reason, ReasonCode::DiskFull | ReasonCode::Interrupted) => {
                 return Err(failed(refusal));
             }
             Err(refusal) => {
+                if let Some(again_in) = refusal.again_in() {
+                    return Err(link_busy(again_in));
+                }
                 tracing::info!(release = %change.to.release, "the delta is of no use, fetching the payload: {refusal}");
             }
         }
@@ -179,7 +181,7 @@ fn by_payload(
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
     let path = payload_path(host, change);
-    new.timed(|source| source.payload(&path)).map_err(|refusal| match refusal.again_in {
+    new.timed(|source| source.payload(&path)).map_err(|refusal| match refusal.again_in() {
         Some(again_in) => link_busy(again_in),
         None => ActionFault::Failed(InstallStep::Download, refusal),
     })?;

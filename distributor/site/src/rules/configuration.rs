@@ -48,7 +48,8 @@ pub struct Difference {
 /// Everything that was set, with its value; a property that has its default is left out.
 #[must_use]
 pub fn entries(settings: &Settings) -> BTreeMap<SettingKey, Value> {
-    let Settings { properties, groups, strategies, windows, packages, blocks, pins, links, approvals } = settings;
+    let Settings { properties, groups, strategies, windows, packages, blocks, pins, links, approvals } =
+        settings;
     let mut all = BTreeMap::new();
     let default = Properties::default().texts();
     for ((name, text), (_, usual)) in properties.texts().into_iter().zip(default) {

@@ -35,7 +35,8 @@ pub(crate) fn survey(
             listed: computer.groups.clone(),
             tags: Vec::new(),
             deliveries: computer.deliveries.clone(),
+            came_by: None,
         });
     }
-    survey.finish()
+    survey.finish().0
 }

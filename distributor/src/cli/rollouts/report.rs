@@ -1,8 +1,8 @@
 //! What became of a rollout on each computer, and what failed.
 
 use clap::Args;
-use sealpost_admin_api::content::{ContentAge, ContentView};
 use jiff::Timestamp;
+use sealpost_admin_api::content::{ContentAge, ContentView};
 use sealpost_admin_api::rollouts::{Delivered, DeliveredPage, Failures, MAX_DELIVERED, Rollout, failures};
 use sealpost_manifests::release::PackageKind;
 use serde::Serialize;

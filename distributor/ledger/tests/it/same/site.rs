@@ -477,7 +477,13 @@ impl<'a> Site<'a> {
         let (name, subnet) = [("north", "10.2.0.0/16"), ("south", "10.3.0.0/16")][changes.len() % 2];
         let keeps = changes.iter().any(|change| change.value.is_some());
         changes.push(change((SettingKind::Link, name, link(subnet)), keeps));
-        let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None, confirms: None };
+        let command = ChangeSettings {
+            actor: admin(),
+            changes,
+            comment: String::new(),
+            expected: None,
+            confirms: None,
+        };
         let _ = self.pair.execute(now, command).await;
     }
 

@@ -73,6 +73,9 @@ pub struct Asker<'a> {
     pub attempts: &'a BTreeMap<Sha256Digest, u32>,
 }
 
+/// Of a computer that no admin lets try again.
+pub(super) static NO_ATTEMPTS: BTreeMap<Sha256Digest, u32> = BTreeMap::new();
+
 impl Asker<'_> {
     /// The attempt in which it is to install a release.
     #[must_use]

@@ -53,7 +53,7 @@ pub enum SettingKind {
 
 impl SettingKind {
     /// Every kind, in the order of a settings file.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Property,
         Self::Group,
         Self::Strategy,

@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::digest::Sha256Digest;
 
 use super::delivery::Content;
 use super::gate;
 use super::links::load::{LinkLoad, Loads, travels};
-use super::plan::{Asker, Plan};
+use super::plan::{Asker, NO_ATTEMPTS, Plan};
 use super::progress::{Population, RingState, Rollout};
 use super::share::{self, Salt, Threshold};
 use super::strategy::Takes;
@@ -24,9 +23,6 @@ use crate::rules::assignment::Licensed;
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// A computer that was not heard of for longer is waited for no more: it may be gone for good.
 const WAITED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// Attempts say nothing of who belongs to a ring.
-const NO_ATTEMPTS: BTreeMap<Sha256Digest, u32> = BTreeMap::new();
-
 /// A look that is under way.
 #[derive(Debug)]
 pub struct Survey<'a> {

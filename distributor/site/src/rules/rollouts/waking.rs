@@ -67,7 +67,7 @@ mod tests {
         assert!(Call::News.reaches_all(&settings(&[])));
         assert!(Call::News.reaches_all(&settings(&[group("manual")])));
         assert!(!Call::News.reaches_all(&settings(&[group("folder")])));
-        assert!(!Call::News.reaches_all(&settings(&[poll.clone()])));
+        assert!(!Call::News.reaches_all(&settings(std::slice::from_ref(&poll))));
         assert!(Call::Urgent.reaches_all(&settings(&[poll, group("folder")])));
     }
 }
