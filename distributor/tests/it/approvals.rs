@@ -342,7 +342,7 @@ async fn on_the_command_line_two_people_set_up_four_eyes_and_approve() {
     let manifest = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     site.pull().await;
-    let (server, ca) = (site.url(""), Home::at(&site.home()).ca_certificate());
+    let (server, ca) = (site.url(""), Home::at(site.home()).ca_certificate());
     let (code, refused) = said(&site, &["approvals", "rule", "programs", "--two", "--why", "x"]).await;
     assert!(code == 1 && refused.contains("distributor accounts add"), "{refused}");
     let mut files = Vec::new();
