@@ -119,7 +119,7 @@ impl From<Rate> for String {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, bytes)| self.0 % bytes == 0);
+        let whole = UNITS.iter().find(|(_, bytes)| self.0.is_multiple_of(*bytes));
         let (name, bytes) = whole.copied().unwrap_or(("B/s", 1));
         f.pad(&format!("{} {name}", self.0 / bytes))
     }
