@@ -43,7 +43,8 @@ fn three_computers_behind_a_link_of_one_turn_all_get_the_release_and_none_fails(
     site.distributor(&["config", "apply", file, "--yes", "--why", "the line to the branch"])?.ok()?;
     let exported = site.distributor(&["config", "export"])?.ok()?;
     ensure!(exported.contains("[links.branch-north]"), "{exported}");
-    vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0"), ("engine", &noise(900_000))])?;
+    let engine = noise(900_000);
+    vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0"), ("engine", engine.as_str())])?;
     site.pull()?;
     let preview = site.distributor(&["updates", "show", "scanner:1.0"])?.ok()?;
     ensure!(preview.contains("3 computers behind branch-north, 150 kB/s (1 at a time)"), "{preview}");
