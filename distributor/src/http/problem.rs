@@ -3,6 +3,7 @@
 //! A code has one status everywhere. What went wrong inside is logged here, once, and not shown to the caller.
 
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::Json;
@@ -27,7 +28,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     problem: Problem,
     computer: Option<Box<ComputerName>>,
-    retry_after: Option<Duration>,
+    retry_after_secs: Option<NonZeroU32>,
 }
 
 impl ApiError {
@@ -73,7 +74,8 @@ impl ApiError {
 
     /// The same, with when to come again.
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+        let secs = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
+        self.retry_after_secs = Some(NonZeroU32::new(secs).unwrap_or(NonZeroU32::MIN));
         self
     }
 
@@ -89,7 +91,7 @@ impl ApiError {
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self { status: status_of(problem.code), problem, computer: None, retry_after: None }
+        Self { status: status_of(problem.code), problem, computer: None, retry_after_secs: None }
     }
 }
 
@@ -120,8 +122,8 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(after) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        if let Some(secs) = self.retry_after_secs {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs.get()));
         }
         response.extensions_mut().insert(refused);
         if let Some(computer) = self.computer {

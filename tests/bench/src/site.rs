@@ -206,8 +206,13 @@ async fn settle(ledger: &Ledger) -> anyhow::Result<()> {
             serde_json::json!({ "rule": { "names": [format!("*{number:02}")] }, "delivery": delivery });
         changes.push(setting(SettingKind::Group, format!("group-{number:02}"), value));
     }
-    let change =
-        ChangeSettings { actor: admin(), changes, comment: "for a figure".to_owned(), expected: None, confirms: None };
+    let change = ChangeSettings {
+        actor: admin(),
+        changes,
+        comment: "for a figure".to_owned(),
+        expected: None,
+        confirms: None,
+    };
     ledger.execute(Timestamp::now(), change).await?;
     Ok(())
 }

@@ -82,8 +82,8 @@ fn delayed(hours: u8) -> Plan {
 fn a_plan_has_what_is_due_to_a_computer_with_a_delay_at_any_time() {
     // Approvals at hours that lie closely together and far apart.
     for pattern in 1_u64..64 {
-        let hours =
-            (0..160_i64).filter(|hour| (hour.cast_unsigned() * 2_654_435_761 * pattern) >> 28 & 7 < pattern % 8 + 1);
+        let hours = (0..160_i64)
+            .filter(|hour| (hour.cast_unsigned() * 2_654_435_761 * pattern) >> 28 & 7 < pattern % 8 + 1);
         let all: Vec<_> = (1..).zip(hours).map(|(number, hour)| revision(number, hour, "stable")).collect();
         let Some(newest) = all.last().map(|(_, rollout)| rollout.started_at) else { continue };
         for delay in [1_u8, 24, 72] {
