@@ -3,7 +3,7 @@
 //!
 //! Invariant: a link that exists leaves each of its downloads more than the agents give up below; an address is behind one link
 //! at the most: the one whose subnet with the longest prefix holds it.
-//! Left out on purpose: holding anything back. [`bucket`] and [`line`] say when a byte and a download are due, the server's
+//! Left out on purpose: holding anything back. `bucket` and `line` say when a byte and a download are due, the server's
 //! HTTP floor waits for that; and what computers say of their own address: the one that counts is the one that the
 //! server sees.
 
