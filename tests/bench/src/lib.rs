@@ -4,6 +4,7 @@
 
 mod abuse;
 mod cpu;
+mod figures;
 mod kept_trust;
 mod load;
 mod nginx;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
+use crate::figures::{Rounds, median, per_request_ms};
 use crate::site::Rollouts;
 
 /// Measures the CPU seconds of a durable contact beside nginx answering a static file over TLS.
@@ -79,7 +81,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         Some(Command::Abuse(abuse)) => {
             return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
         }
-        Some(Command::Rings(rings)) => return runtime.block_on(rings::run(rings, options)),
+        Some(Command::Rings(rings)) => {
+            let Options { rounds, contacts, connections, json, .. } = *options;
+            let all = Rounds { rounds, contacts, connections, json };
+            return runtime.block_on(rings::run(rings, &options.programs, &all));
+        }
         None => {}
     }
     for &reservations in &options.reservations {
@@ -114,17 +120,6 @@ async fn measure(options: &Options, reservations: u32, releases: u32) -> anyhow:
     let contacts = options.rounds * options.contacts;
     let (contact_ms, nginx_ms) = (median(&mut contact_rounds), median(&mut nginx_rounds));
     Ok(Figure { reservations, releases, contact_ms, nginx_ms, contacts })
-}
-
-fn per_request_ms(seconds: f64, requests: usize) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^52")]
-    let requests = requests as f64;
-    seconds * 1_000.0 / requests
-}
-
-fn median(rounds: &mut [f64]) -> f64 {
-    rounds.sort_by(f64::total_cmp);
-    rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are this program's output")]

@@ -14,10 +14,11 @@ use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{MAX_PAGE, Rollouts as OpenRollouts};
 use sealpost_site::rules::rollouts::progress::Population;
 
+use crate::cpu;
+use crate::figures::{Rounds, median, per_request_ms};
 use crate::load::Clients;
 use crate::server::Server;
 use crate::site::{self, Rollouts};
-use crate::{cpu, median, per_request_ms};
 
 /// Releases of the sites: of each package one before the newest.
 const RELEASES: u32 = 20;
@@ -65,13 +66,13 @@ impl Contacted {
     }
 }
 
-pub(crate) async fn run(options: &Options, all: &crate::Options) -> anyhow::Result<()> {
-    contacts(options, all).await?;
-    rounds(options, all).await
+pub(crate) async fn run(options: &Options, programs: &Path, all: &Rounds) -> anyhow::Result<()> {
+    contacts(options, programs, all).await?;
+    rounds(options, programs, all).await
 }
 
-async fn contacts(options: &Options, all: &crate::Options) -> anyhow::Result<()> {
-    let of = |rollouts| Contacted::new(&all.programs, options.contacting, all.connections, rollouts);
+async fn contacts(options: &Options, programs: &Path, all: &Rounds) -> anyhow::Result<()> {
+    let of = |rollouts| Contacted::new(programs, options.contacting, all.connections, rollouts);
     let (mut without, mut with) = (of(Rollouts::EveryoneNow).await?, of(Rollouts::Rings).await?);
     for _ in 0..all.rounds {
         without.round(all.contacts).await?;
@@ -108,9 +109,9 @@ async fn contacts(options: &Options, all: &crate::Options) -> anyhow::Result<()>
 }
 
 /// A round of the rollouts, in this process.
-async fn rounds(options: &Options, all: &crate::Options) -> anyhow::Result<()> {
+async fn rounds(options: &Options, programs: &Path, all: &Rounds) -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
-    site::make(&all.programs, home.path(), options.computers, RELEASES, Rollouts::Rings).await?;
+    site::make(programs, home.path(), options.computers, RELEASES, Rollouts::Rings).await?;
     let store = SqliteStore::open(&home.path().join("server/ledger.db"))?;
     let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
     let (mut looks, mut alone) = (Vec::new(), Vec::new());

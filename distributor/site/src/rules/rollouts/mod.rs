@@ -1,11 +1,12 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 //!
-//! `strategy` says how a release goes out, `progress` what a rollout does next, `gate` whether one computer gets it now,
+//! `strategy` says how a release goes out, `progress` what a rollout does next, `counts` what became of its computers, `gate` whether one computer gets it now,
 //! `delivery` when that computer installs it, `settings` what the site chose, `links` the lines that computers share, `waking`
 //! whom the server calls, `plan` is all of it at one moment, `replay` what another strategy would have made of what happened;
 //! `window`,
 //! `groups`, `glob` and `share` are what these are made of.
 
+pub mod counts;
 pub mod delivery;
 pub mod gate;
 pub mod glob;
