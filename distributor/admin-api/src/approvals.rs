@@ -148,7 +148,7 @@ impl AccountsView {
         let people = &plan.approvals.people;
         let second = people.who_can_be_second(now);
         let accounts = people.accounts.iter().map(|(name, person)| {
-            let tokens = people.tokens.iter().filter(|(_, token)| token.account == *name);
+            let tokens = people.tokens_of(name);
             let tokens = tokens.map(|(id, token)| AccountToken {
                 id: id.clone(),
                 name: token.name.clone(),

@@ -35,7 +35,9 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             )?;
         }
         Change::AdminTokenRevoked { token, .. } => {
-            if !removed(connection, "DELETE FROM account_tokens WHERE token = ?1", token.as_str())? {
+            // It stays known whose it was: what was sent with it before is still that person's.
+            let sql = "UPDATE account_tokens SET standing = 'revoked' WHERE token = ?1";
+            if !removed(connection, sql, token.as_str())? {
                 return Ok(());
             }
         }
@@ -108,7 +110,7 @@ pub(super) fn settled(
     if proposals || deferrals { replan(connection, entry) } else { Ok(()) }
 }
 
-/// Whether there was a row to remove.
+/// Whether there was a row to remove or change.
 fn removed(connection: &Connection, sql: &str, key: &str) -> Result<bool, StoreError> {
     Ok(connection.prepare_cached(sql)?.execute([key])? > 0)
 }

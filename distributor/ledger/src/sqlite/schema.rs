@@ -332,7 +332,7 @@ CREATE TABLE accounts (
     by TEXT NOT NULL,
     comment TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
--- Tokens of accounts that were not revoked.
+-- Tokens of accounts, also revoked ones.
 CREATE TABLE account_tokens (
     token TEXT PRIMARY KEY,
     account TEXT NOT NULL,

@@ -193,7 +193,8 @@ impl Command for ConfirmToken {
 
     fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<Outcome<()>> {
         let Self { actor, token, comment, confirms } = self;
-        let Some(owned) = plan.approvals.people.tokens.get(&token) else {
+        let owned = plan.approvals.people.tokens.get(&token);
+        let Some(owned) = owned.filter(|owned| owned.standing != Standing::Revoked) else {
             return Decision::refuse(Problem::new(
                 ProblemCode::NotFound,
                 format!("no account has the token [{token}]: it was revoked or renewed"),
@@ -224,7 +225,9 @@ pub fn no_such_account(account: &AccountName) -> Problem {
     Problem::new(
         ProblemCode::NotFound,
         format!("there is no account named {account}"),
-        format!("`distributor accounts list` shows all; add it with `distributor accounts add {account}`"),
+        format!(
+            "`distributor accounts list` shows all; add it with `distributor accounts add {account} --why TEXT`"
+        ),
     )
 }
 

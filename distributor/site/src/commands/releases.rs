@@ -18,7 +18,7 @@ use crate::changes::{Actor, Approval, Change, StagedRollout, summary};
 use crate::queries::{Query, query};
 use crate::rules::account;
 use crate::rules::approvals::proposal::Proposed;
-use crate::rules::approvals::rule::{About, Demands, demands};
+use crate::rules::approvals::rule::{About, Demands, Needs, demands};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
     channels_after_pull, supersession, transition,
@@ -290,7 +290,11 @@ impl Command for ApproveRelease {
                     Err(problem) => return Decision::refuse(problem),
                 };
                 let wanted = &facts.plan.settings.approvals;
-                let demands = demands(wanted, About::release(&after, &channels));
+                // What goes on with a rollout changes that for all its channels.
+                let demands = demands(wanted, About::release(&after, &begins.concerns(&channels)));
+                if let Some(problem) = begun_by_one(&facts, &after, &begins, demands.needs) {
+                    return Decision::refuse(problem);
+                }
                 let despite = self.despite_deferral || self.emergency;
                 if let Some(problem) = too_early(&facts, &after.release, demands, despite, context.now) {
                     return Decision::refuse(problem);
@@ -379,9 +383,40 @@ struct Begins {
 
 impl Begins {
     /// The channels whose computers do not get the release at once.
+    /// The channels that are asked for, and those of the rollout that goes on with them.
+    fn concerns(&self, asked: &[ChannelName]) -> Vec<ChannelName> {
+        let mut channels: Vec<ChannelName> = asked.iter().chain(&self.staged.channels).cloned().collect();
+        channels.sort();
+        channels.dedup();
+        channels
+    }
+
     fn holds_back(&self) -> Vec<ChannelName> {
         if self.staged.complete { Vec::new() } else { self.staged.channels.clone() }
     }
+}
+
+/// Two people agree to rings that open one after the other: not to a rollout whose rings one person may have opened already.
+fn begun_by_one(
+    facts: &ReleaseFacts,
+    after: &KnownRelease,
+    begins: &Begins,
+    needs: Needs,
+) -> Option<Problem> {
+    let live = facts.plan.rollouts.iter().find(|live| live.number == begins.number)?;
+    let before = demands(&facts.plan.settings.approvals, About::release(after, &live.channels)).needs;
+    (needs == Needs::Two && before == Needs::One).then(|| {
+        let number = live.number;
+        Problem::new(
+            ProblemCode::WrongState,
+            format!(
+                "rollout {number} of {} is under way for channels in which one person decides: it cannot go on into one \
+                 for which two do",
+                after.release
+            ),
+            format!("wait until it is complete, or end it first: `distributor rollouts abort {number} --why TEXT`"),
+        )
+    })
 }
 
 /// A release that still rolls out takes further channels into the same rollout; any other begins a new one for the channels

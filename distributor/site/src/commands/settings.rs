@@ -14,6 +14,7 @@ use super::decision::{Command, Context, Decision};
 use super::second_eyes::{Outcome, Request, ask};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
+use crate::rules::approvals::people::{OwnedToken, Standing};
 use crate::rules::approvals::proposal::Proposed;
 use crate::rules::approvals::rule::{ApprovalRule, Needs, need_two};
 use crate::rules::rollouts::groups::GroupName;
@@ -157,6 +158,7 @@ fn does_not_fit(plan: &Plan, settings: &Settings) -> Option<Problem> {
         + settings.packages.len()
         + settings.blocks.len()
         + settings.pins.len()
+        + settings.links.len()
         + settings.approvals.len();
     if count > MAX_SETTINGS {
         return Some(invalid(&[format!(
@@ -189,6 +191,23 @@ fn nobody_second(
     let people = &plan.approvals.people;
     let enabled = people.accounts.values().filter(|person| person.enabled).count();
     let able = people.who_can_be_second(context.now).len();
+    // A token that others know could become somebody's eyes later, in nobody's sight.
+    let given = people
+        .tokens
+        .values()
+        .find(|token| token.standing == Standing::Given && token.ends_at.is_none_or(|end| end > context.now));
+    if let (true, Some(token)) = (able >= 2, given) {
+        let OwnedToken { account, name, .. } = token;
+        return Some(Problem::new(
+            ProblemCode::WrongState,
+            format!(
+                "the token {name} of {account} was made by somebody else and not renewed, so another could become {account}"
+            ),
+            format!(
+                "its owner runs `distributor token renew`, or revoke it: `distributor token revoke {name}`"
+            ),
+        ));
+    }
     (able < 2).then(|| {
         Problem::new(
             ProblemCode::WrongState,
@@ -196,7 +215,7 @@ fn nobody_second(
                 "a rule that needs two people needs two enabled accounts with a token of their own: {} enabled, and {able} with such a token",
                 text::counted(enabled as u64, "account is", "accounts are")
             ),
-            "`distributor accounts add ACCOUNT`, `distributor token new NAME --account ACCOUNT`, and each owner runs `distributor token renew`",
+            "`distributor accounts add ACCOUNT --why TEXT`, `distributor token new NAME --account ACCOUNT`, and each owner runs `distributor token renew`",
         )
     })
 }

@@ -17,7 +17,9 @@ use crate::rules::approvals::proposal::{Proposed, Steering as Steered};
 use crate::rules::approvals::rule::{About, demands};
 use crate::rules::release::{KnownRelease, ReleaseState, Supersession, supersession};
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::rollouts::progress::{AdvanceFacts, Population, Rollout, RolloutState, Step, open_next};
+use crate::rules::rollouts::progress::{
+    AdvanceFacts, Population, RingCounts, Rollout, RolloutState, Step, open_next,
+};
 use crate::rules::rollouts::strategy::{Strategy, Takes};
 use crate::rules::text;
 
@@ -137,7 +139,12 @@ impl Command for SteerRollout {
         };
         let (plan, steered_by) = (Arc::clone(&facts.plan), actor.clone());
         let how = hastens(&what, &rollout, &plan);
-        let about = About::release(&known, &rollout.channels);
+        // What was halted goes on in every channel that it was approved for.
+        let mut channels = rollout.channels.clone();
+        if how == Some(Steered::Resume) {
+            channels.extend(known.approved_for.iter().filter(|one| !rollout.channels.contains(one)).cloned());
+        }
+        let about = About::release(&known, &channels);
         let demands = demands(&plan.settings.approvals, about);
         let (release, manifest, asked) = (rollout.release.clone(), rollout.manifest, comment.clone());
         let steering = Steering { facts, rollout, known, actor, comment };
@@ -241,7 +248,9 @@ impl Steering {
         } else {
             Supersession::default()
         };
-        let forgiven = self.rollout.rings.iter().map(|ring| ring.counts.failures()).collect();
+        // After a pause nothing was decided about failures.
+        let forgives = |counts: &RingCounts| if halted { counts.failures() } else { counts.forgiven };
+        let forgiven = self.rollout.rings.iter().map(|ring| forgives(&ring.counts)).collect();
         let change = Change::RolloutResumed {
             rollout: self.rollout.number,
             release: self.rollout.release,

@@ -16,7 +16,7 @@ use super::second_eyes::{Request, Stop, ask};
 use super::settings::LoadPlan;
 use crate::changes::{Actor, Change, ServerOperation, TokenOwner};
 use crate::rules::account::{Account, TokenId};
-use crate::rules::approvals::people::{AccountName, NotSecond, Standing};
+use crate::rules::approvals::people::{AccountName, Eyes, NotSecond, OwnedToken, Standing};
 use crate::rules::approvals::proposal::{Proposal, Proposed};
 use crate::rules::approvals::rule::{Needs, need_two};
 use crate::rules::rollouts::plan::Plan;
@@ -111,7 +111,7 @@ fn disabled(account: &AccountName) -> Problem {
     Problem::new(
         ProblemCode::Forbidden,
         format!("the account {account} is disabled"),
-        format!("`distributor accounts enable {account}` enables it again"),
+        format!("`distributor accounts enable {account} --why TEXT` enables it again"),
     )
 }
 
@@ -143,7 +143,8 @@ impl Command for RenewToken {
     fn decide(self, plan: Arc<Plan>, _: &Context<'_>) -> Decision<()> {
         let Self { actor, before, name, digest, ends_at } = self;
         let people = &plan.approvals.people;
-        let Some(owned) = people.tokens.get(&before) else {
+        let owned = people.tokens.get(&before).filter(|owned| owned.standing != Standing::Revoked);
+        let Some(owned) = owned else {
             return Decision::refuse(Problem::new(
                 ProblemCode::WrongState,
                 format!("the token {name} [{before}] is one of no account, and only those are renewed"),
@@ -219,15 +220,36 @@ impl Command for RevokeToken {
         LoadPlan {}
     }
 
-    fn decide(self, plan: Arc<Plan>, _: &Context<'_>) -> Decision<()> {
+    fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<()> {
         let Self { actor, name, token } = self;
-        // What was asked for with it, and what was asked about it.
+        let people = &plan.approvals.people;
+        let owned = people.tokens.get(&token);
+        // What its account asked for, with it or with those before it; and what was asked about it.
+        let eyes = owned.map(|owned| Eyes::Of(owned.account.clone()));
+        let able = people.who_can_be_second(context.now);
+        // Nobody is left to disagree: what waits for that waits anew.
+        let leaves_nobody = owned.is_some_and(|owned| {
+            let others = |(id, other): &(&TokenId, &OwnedToken)| {
+                **id != token
+                    && other.standing == Standing::Own
+                    && other.ends_at.is_none_or(|end| end > context.now)
+            };
+            able.len() == 1
+                && able.contains(&owned.account)
+                && !people.tokens_of(&owned.account).any(|one| others(&one))
+        });
         let is_void = |proposal: &&Proposal| {
             let asked = match &proposal.by {
                 Actor::Admin { account } => account.token.as_ref() == Some(&token),
                 Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => false,
             };
-            asked || matches!(&proposal.what, Proposed::ConfirmToken { token: of, .. } if *of == token)
+            let of_its_account = eyes.as_ref() == Some(&proposal.eyes);
+            let waits_for_nobody =
+                leaves_nobody && proposal.eyes == Eyes::Local && proposal.what.is_about_the_rules();
+            asked
+                || of_its_account
+                || waits_for_nobody
+                || matches!(&proposal.what, Proposed::ConfirmToken { token: of, .. } if *of == token)
         };
         let void = plan.approvals.proposals.values().filter(is_void);
         let void: Vec<u64> = void.map(|proposal| proposal.number).collect();

@@ -200,6 +200,8 @@ fn waypoint<'p>(release: &KnownRelease, computer: &Computer<'_>, plan: &'p Plan)
             && first.release.platform.fits(computer.platform)
             && runs.counter < first.counter
             && first.counter < release.counter
+            // Below what it ran before, it would install nothing new.
+            && !had_newer(computer.before, first, computer)
     };
     plan.waypoints.iter().filter(between).min_by_key(|first| (first.counter, first.manifest))
 }
@@ -213,20 +215,23 @@ pub fn gets(release: &KnownRelease, releases: &[KnownRelease], computer: &Comput
 
 fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let package = &release.release.package;
-    let had_newer = |had: &[InstalledPackage]| {
-        had.iter().any(|had| {
-            had.package() == package
-                && had.counter > release.counter
-                && !computer.voided.contains(&had.manifest)
-        })
-    };
     // What runs may be offered again, however it came to run; below what ran before, agents install nothing new.
     let runs = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
-    let runs_newer = had_newer(computer.installed) || (!runs && had_newer(computer.before));
+    let runs_newer = had_newer(computer.installed, release, computer)
+        || (!runs && had_newer(computer.before, release, computer));
     release.goes_to().contains(computer.channel)
         && release.release.platform.fits(computer.platform)
         && computer.licensed.covers(package)
         && !runs_newer
+}
+
+/// Whether a computer had a newer one of the package; what a reset of the vendor's counter voided does not count.
+fn had_newer(had: &[InstalledPackage], release: &KnownRelease, computer: &Computer<'_>) -> bool {
+    had.iter().any(|had| {
+        *had.package() == release.release.package
+            && had.counter > release.counter
+            && !computer.voided.contains(&had.manifest)
+    })
 }
 
 /// What a computer is told of one package.

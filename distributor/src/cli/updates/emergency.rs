@@ -130,7 +130,8 @@ async fn open_all(api: &AdminApi, rollout: Rollout, why: &str) -> anyhow::Result
         let what = What::Edit { strategy: everyone_now(), emergency: true };
         rollout = steer(api, number, what, why).await?;
     }
-    if rollout.state == RolloutState::Paused {
+    // Somebody paused it: what only waits does not end that.
+    if rollout.state == RolloutState::Paused && rollout.proposal.is_none() {
         rollout = steer(api, number, What::Resume, why).await?;
     }
     // What waits for a second person opens nothing.

@@ -28,7 +28,9 @@ impl State {
                 approvals.people.tokens.insert(token.clone(), owned);
             }
             Change::AdminTokenRevoked { token, .. } => {
-                if approvals.people.tokens.remove(token).is_none() {
+                let owned = approvals.people.tokens.get_mut(token);
+                let revoked = owned.map(|owned| owned.standing = Standing::Revoked);
+                if revoked.is_none() {
                     return;
                 }
             }

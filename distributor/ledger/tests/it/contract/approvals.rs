@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use sealpost_keys::{Token, TokenDigest};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::accounts::{AddAccount, ConfirmToken, DisableAccount, EnableAccount};
@@ -232,6 +233,11 @@ pub(super) async fn nobody_switches_four_eyes_off_or_makes_the_second_pair_alone
     ledger.execute(world.at(1), make("zoe", 'z')).await.unwrap();
     ledger.execute(world.at(1), make("max", 'm')).await.unwrap();
     assert_eq!(refused(ledger.execute(world.at(1), on()).await), ProblemCode::WrongState, "only given ones");
+    for given in ['z', 'm'] {
+        // Whoever made it could become its owner's second pair of eyes later.
+        let revoke = RevokeToken { actor: root(), name: given.to_string(), token: id(given) };
+        ledger.execute(world.at(1), revoke).await.unwrap();
+    }
     four_eyes(world, &ledger).await;
 
     let needs_two = async || {
@@ -372,5 +378,104 @@ pub(super) async fn a_rule_approves_by_itself_what_it_may_and_nothing_that_needs
     let head = ledger.head().size;
     assert_eq!(ledger.execute(until, by_rule()).await.unwrap(), None, "again");
     unchanged(&ledger, head);
+    sound(&ledger).await;
+}
+
+pub(super) async fn one_person_is_not_two_by_what_was_sent_with_a_token_before_it_was_renewed(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    four_eyes(world, &ledger).await;
+    let manifest = staged(world, &ledger, 1).await;
+    let head = ledger.head().size;
+    // Its body came after the renewal: `a` is nobody's second pair of eyes, and none of whoever sits at the server.
+    for stale in [by('a'), by('b')] {
+        assert_eq!(
+            refused(ledger.execute(world.at(6), approve(world, manifest, stale.clone())).await),
+            ProblemCode::Forbidden
+        );
+        assert_eq!(refused(ledger.execute(world.at(6), set(stale, no_rule())).await), ProblemCode::Forbidden);
+    }
+    // A token of no account is somebody's who may have an account too.
+    assert_eq!(
+        refused(ledger.execute(world.at(7), approve(world, manifest, by('z'))).await),
+        ProblemCode::Forbidden
+    );
+    unchanged(&ledger, head);
+    // What was asked for with a token ends with any later token of its owner.
+    ledger.execute(world.at(8), approve(world, manifest, by('A'))).await.unwrap();
+    ledger.execute(world.at(9), renew('A', 'C')).await.unwrap();
+    assert_eq!(open(&ledger).await.len(), 1, "a renewal is the same person");
+    let revoke = RevokeToken { actor: root(), name: "A".to_owned(), token: id('C') };
+    ledger.execute(world.at(10), revoke).await.unwrap();
+    assert!(open(&ledger).await.is_empty());
+    assert_eq!(state(&ledger, manifest).await, ReleaseState::Staged);
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_channel_in_which_one_decides_is_no_way_into_one_in_which_two_do(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    four_eyes(world, &ledger).await;
+    let stable = set(by('A'), rule(r#"{"channel":"stable","needs":"two"}"#));
+    let Outcome::Waits(number) = ledger.execute(world.at(3), stable.clone()).await.unwrap() else { panic!() };
+    let agrees = ChangeSettings { actor: by('B'), confirms: Some(number), ..stable };
+    ledger.execute(world.at(3), agrees).await.unwrap();
+    let both = |counter| world.staged("acme-av", counter, &["beta", "stable"]);
+    let of = |manifest, actor: char, channels: &[&str], strategy: &str| ApproveRelease {
+        channels: Some(channels.iter().map(|name| ChannelName::new(*name).unwrap()).collect()),
+        strategy: Some(word(strategy)),
+        ..approve(world, manifest, by(actor))
+    };
+    let done = |outcome: Outcome<()>| assert_eq!(outcome, Outcome::Done(()));
+    let waits = |outcome: Outcome<()>| assert!(matches!(outcome, Outcome::Waits(_)), "{outcome:?}");
+
+    // Two agreed to rings in one channel: one does not make an emergency of it by another channel.
+    let (one, two, three) = (both(1), both(2), both(3));
+    let manifests = [one.manifest, two.manifest, three.manifest];
+    for release in [one, two, three] {
+        ledger.execute(world.at(5), release).await.unwrap();
+    }
+    waits(ledger.execute(world.at(6), of(manifests[0], 'A', &["stable"], "careful")).await.unwrap());
+    done(ledger.execute(world.at(6), of(manifests[0], 'B', &["stable"], "careful")).await.unwrap());
+    let hurry = ApproveRelease { emergency: true, ..of(manifests[0], 'A', &["beta"], "careful") };
+    waits(ledger.execute(world.at(7), hurry).await.unwrap());
+
+    // What one began, with rings that one may open, does not go on into the other channel, also not by two.
+    done(ledger.execute(world.at(8), of(manifests[1], 'A', &["beta"], "careful")).await.unwrap());
+    assert_eq!(
+        refused(ledger.execute(world.at(8), of(manifests[1], 'B', &["stable"], "careful")).await),
+        ProblemCode::WrongState
+    );
+
+    // What was halted goes on in all its channels, so two let it.
+    waits(ledger.execute(world.at(9), of(manifests[2], 'A', &["stable"], "everyone-now")).await.unwrap());
+    done(ledger.execute(world.at(9), of(manifests[2], 'B', &["stable"], "everyone-now")).await.unwrap());
+    done(ledger.execute(world.at(10), of(manifests[2], 'A', &["beta"], "careful")).await.unwrap());
+    let number = release(&ledger, manifests[2]).await.rollout.unwrap();
+    let halt = HaltRelease {
+        actor: by('B'),
+        manifest: manifests[2],
+        reason: "it crashes".to_owned(),
+        runs: WhoRunsIt::Keeps,
+    };
+    ledger.execute(world.at(11), halt).await.unwrap();
+    let resume = SteerRollout {
+        actor: by('A'),
+        number,
+        what: Steer::Resume,
+        comment: "it is well".to_owned(),
+        confirms: None,
+    };
+    waits(ledger.execute(world.at(12), resume).await.unwrap());
+    assert_eq!(state(&ledger, manifests[2]).await, ReleaseState::Halted);
+    // Nobody approves for no channel, which would end what waits.
+    assert_eq!(
+        refused(ledger.execute(world.at(13), of(manifests[2], 'A', &[], "careful")).await),
+        ProblemCode::WrongState
+    );
     sound(&ledger).await;
 }

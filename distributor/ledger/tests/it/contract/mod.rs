@@ -51,6 +51,8 @@ macro_rules! contracts {
 contracts! {
     approvals {
         two_accounts_approve_and_neither_alone_by_two_tokens_or_from_the_server,
+        one_person_is_not_two_by_what_was_sent_with_a_token_before_it_was_renewed,
+        a_channel_in_which_one_decides_is_no_way_into_one_in_which_two_do,
         what_became_of_the_first_person_or_of_the_release_ends_what_waits,
         another_request_another_digest_or_a_late_second_word_completes_nothing,
         nobody_switches_four_eyes_off_or_makes_the_second_pair_alone,

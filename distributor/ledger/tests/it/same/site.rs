@@ -426,8 +426,11 @@ impl<'a> Site<'a> {
             (4, _) => {}
             (5..=7, _) => self.steers(now).await,
             (9, Some(known)) => {
-                let retry = RetryRelease { actor: admin(), manifest: known.manifest, names: Vec::new() };
-                let _ = self.pair.execute(now, retry).await;
+                // Of those that failed, and of one that is named.
+                for names in [Vec::new(), vec![computer_name(&self.name())]] {
+                    let retry = RetryRelease { actor: admin(), manifest: known.manifest, names };
+                    let _ = self.pair.execute(now, retry).await;
+                }
             }
             (8, Some(known)) => {
                 let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };

@@ -5,8 +5,9 @@
 //! replaced only by who made it. Nothing here writes: the answer says which proposals end and how.
 //!
 //! **Nobody left.** Tokens end, and accounts are disabled alone. When no account can be second eyes any more, nobody could ever
-//! change the rules again. Then, and only for rules and accounts, `local` may go on alone with a proposal of `local` that has
-//! waited for [`ALONE_AFTER`]; whoever still has an account sees it in every list during that time.
+//! change the rules again. Then, and only for rules and accounts, who sits at the server may go on alone with a proposal of
+//! `local` that has waited for [`ALONE_AFTER`] since nobody was left; whoever still has an account sees it in every list during
+//! that time.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +15,7 @@ use super::Approvals;
 use super::people::{Eyes, NotSecond};
 use super::proposal::{Ending, MAX_BYTES, MAX_OPEN, OPEN_FOR, Proposal, Proposed};
 use super::rule::Needs;
-use crate::rules::account::{Account, Actor};
+use crate::rules::account::{Account, AccountKind, Actor};
 
 /// How long a proposal waits before it can be carried out alone, when nobody is left to confirm it: longer than a weekend.
 pub const ALONE_AFTER: SignedDuration = SignedDuration::from_hours(72);
@@ -76,6 +77,12 @@ pub enum Refusal {
     /// Who asks is no admin.
     #[error("only a person can ask for what needs two people")]
     NobodyAsks,
+    /// The token of who asks was revoked.
+    #[error("the token of {0} was revoked")]
+    Revoked(Eyes),
+    /// Nobody knows whose eyes the first ones are.
+    #[error("a token of no account cannot ask for what needs two people")]
+    NoAccount,
     /// The account of who asks is disabled.
     #[error("the account {0} is disabled")]
     Disabled(Eyes),
@@ -130,14 +137,18 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::NobodyAsks => "see `distributor approvals rules`".to_owned(),
+            Self::Revoked(_) => "`distributor accounts list` shows the tokens that count".to_owned(),
+            Self::NoAccount => {
+                "ask with a token of an account, or at the server: `distributor token new NAME --account ACCOUNT`".to_owned()
+            }
             Self::Disabled(_) => "`distributor accounts list` shows who disabled it and why".to_owned(),
             Self::NotSecond { why, .. } => why.hint().to_owned(),
             Self::OtherRequest { number, .. } => format!(
-                "agree to it with `distributor approvals confirm {number}`, or end it with `distributor approvals withdraw {number}` and ask anew"
+                "agree to it with `distributor approvals confirm {number}`, or end it with `distributor approvals withdraw {number} --why TEXT` and ask anew"
             ),
             Self::NoSuchProposal(_) => "`distributor approvals list` shows what waits".to_owned(),
             Self::ChangedSince(number) => format!(
-                "end it with `distributor approvals withdraw {number}`, and ask anew for what holds now"
+                "end it with `distributor approvals withdraw {number} --why TEXT`, and ask anew for what holds now"
             ),
             Self::TooMany => "confirm or withdraw some: `distributor approvals list`".to_owned(),
             Self::TooLong(_) => "ask for less at once, the rules of approvals alone".to_owned(),
@@ -168,6 +179,9 @@ impl Asked<'_> {
                 Needs::Two => Door::Refused(Refusal::NobodyAsks),
             };
         };
+        if self.approvals.people.is_revoked(self.actor) {
+            return Door::Refused(Refusal::Revoked(eyes));
+        }
         if eyes.account().is_some_and(|account| !self.approvals.people.is_enabled(account)) {
             return Door::Refused(Refusal::Disabled(eyes));
         }
@@ -220,10 +234,20 @@ impl Asked<'_> {
         }
     }
 
+    fn sits_at_the_server(&self) -> bool {
+        matches!(self.actor, Actor::Admin { account } if account.kind == AccountKind::Socket)
+    }
+
     fn may_go_alone(&self, proposal: &Proposal) -> bool {
-        let waited = self.now.duration_since(proposal.at) >= ALONE_AFTER;
-        let nobody = self.approvals.people.who_can_be_second(self.now).is_empty();
-        proposal.eyes == Eyes::Local && proposal.what.is_about_the_rules() && waited && nobody
+        let people = &self.approvals.people;
+        let since = proposal.at.max(people.changed_last(self.now));
+        let waited = self.now.duration_since(since) >= ALONE_AFTER;
+        let nobody = people.who_can_be_second(self.now).is_empty();
+        proposal.eyes == Eyes::Local
+            && self.sits_at_the_server()
+            && proposal.what.is_about_the_rules()
+            && waited
+            && nobody
     }
 
     fn alone(&self) -> Behind {
@@ -242,6 +266,10 @@ impl Asked<'_> {
     }
 
     fn first(&self, eyes: Eyes, ends: Option<(u64, Ending)>) -> Door {
+        // Whoever has an account too would be both persons.
+        if eyes == Eyes::Local && !self.sits_at_the_server() {
+            return Door::Refused(Refusal::NoAccount);
+        }
         let expired = self.approvals.proposals.values().filter(|proposal| proposal.has_expired(self.now));
         let expired = expired.map(|proposal| (proposal.number, Ending::Expired));
         let ends: Vec<(u64, Ending)> = expired.chain(ends).collect();

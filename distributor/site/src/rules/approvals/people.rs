@@ -8,7 +8,8 @@
 //!
 //! Invariants: who comes over the socket, or with a token of no account, is `local`, one account for all of them, and never
 //! counts as second eyes; nor does a token that was made by anybody but its owner, an unconfirmed one, one that has ended, or
-//! one of a disabled account. A revoked token is none of an account's.
+//! one of a disabled account. A revoked token stays known as one of its account: what was sent with it before is still that
+//! person's, and counts for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -107,6 +108,8 @@ pub enum Standing {
     Given,
     /// Its owner made it with the token before: it counts as second eyes.
     Own,
+    /// It was revoked, or renewed.
+    Revoked,
 }
 
 impl Standing {
@@ -117,6 +120,7 @@ impl Standing {
             Self::Unconfirmed => "unconfirmed",
             Self::Given => "given",
             Self::Own => "own",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -124,12 +128,12 @@ impl Standing {
 impl std::str::FromStr for Standing {
     type Err = AccountNameError;
     fn from_str(text: &str) -> Result<Self, AccountNameError> {
-        let known = [Self::Unconfirmed, Self::Given, Self::Own];
+        let known = [Self::Unconfirmed, Self::Given, Self::Own, Self::Revoked];
         known.into_iter().find(|known| known.as_str() == text).ok_or(AccountNameError)
     }
 }
 
-/// A token of an account that was not revoked.
+/// A token of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedToken {
     /// Whose it is.
@@ -201,6 +205,9 @@ pub enum NotSecond {
     /// The token has ended.
     #[error("this token of {0} has ended")]
     Ended(AccountName),
+    /// The token was revoked.
+    #[error("this token of {0} was revoked")]
+    Revoked(AccountName),
 }
 
 impl NotSecond {
@@ -216,7 +223,9 @@ impl NotSecond {
                 "another account confirms it first: `distributor approvals list` shows it"
             }
             Self::Disabled(_) => "`distributor accounts list` shows who disabled it and why",
-            Self::Ended(_) => "make another on the server: `distributor token new NAME --account ACCOUNT`",
+            Self::Ended(_) | Self::Revoked(_) => {
+                "make another on the server: `distributor token new NAME --account ACCOUNT`"
+            }
         }
     }
 }
@@ -247,7 +256,30 @@ impl People {
             Standing::Own => Ok(name),
             Standing::Given => Err(NotSecond::Given(name)),
             Standing::Unconfirmed => Err(NotSecond::Unconfirmed(name)),
+            Standing::Revoked => Err(NotSecond::Revoked(name)),
         }
+    }
+
+    /// Whether an actor comes with a token of an account that was revoked since it was looked at.
+    #[must_use]
+    pub fn is_revoked(&self, actor: &Actor) -> bool {
+        let Actor::Admin { account } = actor else { return false };
+        self.token_of(account).is_some_and(|token| token.standing == Standing::Revoked)
+    }
+
+    /// Tokens of an account that were not revoked.
+    pub fn tokens_of(&self, account: &AccountName) -> impl Iterator<Item = (&TokenId, &OwnedToken)> {
+        let tokens = self.tokens.iter();
+        tokens.filter(move |(_, token)| token.account == *account && token.standing != Standing::Revoked)
+    }
+
+    /// Since when, at the latest, nobody can be second eyes who could before: when an account was changed or a token ended
+    /// last. Nobody may be able to for longer.
+    #[must_use]
+    pub fn changed_last(&self, now: Timestamp) -> Timestamp {
+        let accounts = self.accounts.values().map(|person| person.at);
+        let ended = self.tokens.values().filter_map(|token| token.ends_at).filter(|end| *end <= now);
+        accounts.chain(ended).max().unwrap_or(Timestamp::MIN)
     }
 
     /// Whether an account is there and enabled.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::people::{AccountName, Eyes};
 use crate::rules::account::{Actor, TokenId};
-use crate::rules::rollouts::settings::{MembersChange, SettingChange};
+use crate::rules::rollouts::settings::{MembersChange, SettingChange, SettingKind};
 use crate::rules::rollouts::strategy::Strategy;
 
 /// How long a proposal waits: two weeks, so that a holiday does not end it.
@@ -177,7 +177,10 @@ impl fmt::Display for Proposed {
                 }
             },
             Self::ChangeSettings { changes, members } => {
-                let named = changes.iter().take(MAX_NAMED).map(|change| {
+                // What two people watch over is named first.
+                let is_rule = |change: &&SettingChange| change.key.kind == SettingKind::Approval;
+                let (rules, others): (Vec<_>, Vec<_>) = changes.iter().partition(is_rule);
+                let named = rules.into_iter().chain(others).take(MAX_NAMED).map(|change| {
                     let verb = if change.value.is_some() { "set" } else { "remove" };
                     format!("{verb} {}", change.key)
                 });

@@ -50,6 +50,7 @@ fn people() -> People {
             (id('X'), owned("ben", Standing::Own)),
             (id('Y'), owned("ben", Standing::Given)),
             (id('C'), owned("carl", Standing::Own)),
+            (id('R'), owned("anna", Standing::Revoked)),
         ]
         .into(),
     }
@@ -103,8 +104,11 @@ fn word(door: &Door) -> &'static str {
             NotSecond::Unconfirmed(_) => "not second: unconfirmed",
             NotSecond::Disabled(_) => "not second: disabled",
             NotSecond::Ended(_) => "not second: ended",
+            NotSecond::Revoked(_) => "not second: revoked",
         },
         Door::Refused(Refusal::Disabled(_)) => "disabled",
+        Door::Refused(Refusal::Revoked(_)) => "revoked",
+        Door::Refused(Refusal::NoAccount) => "no account",
         Door::Refused(Refusal::OtherRequest { .. }) => "other request",
         Door::Refused(_) => "refused",
     }
@@ -114,7 +118,7 @@ fn word(door: &Door) -> &'static str {
 fn two_pairs_of_eyes_are_two_accounts_whatever_tokens_they_come_with() {
     let service = Actor::socket("sealpost");
     #[rustfmt::skip]
-    let table: [(Actor, Actor, &str); 14] = [
+    let table: [(Actor, Actor, &str); 16] = [
         (by('A'), by('X'), "goes"), (by('X'), by('A'), "goes"), (root(), by('A'), "goes"),
         (by('G'), by('X'), "goes"),
         // The same account by two tokens.
@@ -124,6 +128,8 @@ fn two_pairs_of_eyes_are_two_accounts_whatever_tokens_they_come_with() {
         (by('A'), service, "not second: local"), (by('A'), Actor::token("ci"), "not second: local"),
         // A token that was made over the socket.
         (by('A'), by('Y'), "not second: given"),
+        // What was sent with a token before it was revoked is none of another person's.
+        (by('A'), by('R'), "revoked"), (by('X'), by('R'), "revoked"),
         // A disabled account does nothing, and stands behind nothing.
         (by('A'), by('C'), "disabled"), (by('C'), by('A'), "waits"),
     ];
@@ -131,6 +137,21 @@ fn two_pairs_of_eyes_are_two_accounts_whatever_tokens_they_come_with() {
         let approvals = waiting(careful(), first.clone());
         let door = ask(&approvals, &second, &careful(), Needs::Two);
         assert_eq!(word(&door), expected, "{first:?} then {second:?}: {door:?}");
+    }
+}
+
+#[test]
+fn nobody_begins_with_a_token_of_no_account_or_one_that_was_revoked() {
+    let approvals = Approvals { people: people(), ..Approvals::default() };
+    for (actor, expected) in [
+        (by('A'), "waits"),
+        (by('G'), "waits"),
+        (root(), "waits"),
+        (by('R'), "revoked"),
+        (by('Z'), "no account"),
+        (Actor::token("ci"), "no account"),
+    ] {
+        assert_eq!(word(&ask(&approvals, &actor, &careful(), Needs::Two)), expected, "{actor:?}");
     }
 }
 

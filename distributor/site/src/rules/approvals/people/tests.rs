@@ -37,6 +37,7 @@ fn only_an_enabled_account_with_a_good_token_of_its_own_is_second_eyes() {
         (owned("anna", Standing::Own, Some(later)), true, None),
         (owned("anna", Standing::Own, Some(NOW)), true, Some(NotSecond::Ended(name("anna")))),
         (owned("anna", Standing::Given, None), true, Some(NotSecond::Given(name("anna")))),
+        (owned("anna", Standing::Revoked, None), true, Some(NotSecond::Revoked(name("anna")))),
         (owned("anna", Standing::Unconfirmed, None), true, Some(NotSecond::Unconfirmed(name("anna")))),
         (owned("anna", Standing::Own, None), false, Some(NotSecond::Disabled(name("anna")))),
     ];
@@ -59,9 +60,9 @@ fn the_socket_and_tokens_of_no_account_are_one_account_that_is_never_second() {
         accounts: [(name("anna"), person(true))].into(),
         tokens: [(token_id(0), owned("anna", Standing::Own, None))].into(),
     };
-    // A token that was revoked is in no table.
-    let revoked = with(&token_id(1));
-    for actor in [Actor::socket("root"), Actor::socket("sealpost"), Actor::token("anna"), revoked] {
+    // One that no account ever had.
+    let nobodys = with(&token_id(1));
+    for actor in [Actor::socket("root"), Actor::socket("sealpost"), Actor::token("anna"), nobodys] {
         assert_eq!(people.eyes(&actor), Some(Eyes::Local), "{actor:?}");
         assert_eq!(people.second(&actor, NOW), Err(NotSecond::Local), "{actor:?}");
     }
