@@ -142,10 +142,11 @@ async fn a_token_made_at_the_server_approves_first_and_counts_as_second_only_onc
     let manifest = vendor.release("1.0", &[("engine", b"one")]);
     let site = Site::licensed(&vendor).await;
     let _: AccountsChanged = site.post("/accounts", &json!({ "account": "carl" })).await;
-    let (carl, waits) = given(&site, "carl", "carl-laptop").await;
-    assert_eq!(waits, None, "no rule needs two yet");
     let (anna, _ben) = (person(&site, "anna").await, person(&site, "ben").await);
     rule_is_set(&site, json!({ "needs": "two" })).await;
+    let (carl, waits) = given(&site, "carl", "carl-laptop").await;
+    let path = format!("/approvals/{}/confirm", waits.unwrap());
+    let _: Settled = anna.post(&site, &path, json!({})).await;
     site.pull().await;
     let approval = json!({ "manifest": manifest });
     let _: Update = anna.post(&site, "/updates/approve", approval.clone()).await;

@@ -233,9 +233,18 @@ pub(super) async fn nobody_switches_four_eyes_off_or_makes_the_second_pair_alone
     ledger.execute(world.at(1), make("zoe", 'z')).await.unwrap();
     ledger.execute(world.at(1), make("max", 'm')).await.unwrap();
     assert_eq!(refused(ledger.execute(world.at(1), on()).await), ProblemCode::WrongState, "only given ones");
-    for given in ['z', 'm'] {
-        // Whoever made it could become its owner's second pair of eyes later.
-        let revoke = RevokeToken { actor: root(), name: given.to_string(), token: id(given) };
+    for (given, own) in [('z', 'Z'), ('m', 'M')] {
+        ledger.execute(world.at(1), renew(given, own)).await.unwrap();
+    }
+    // Whoever made one that nobody renewed could become its owner's second pair of eyes later.
+    ledger.execute(world.at(1), make("zoe", 'g')).await.unwrap();
+    assert_eq!(
+        refused(ledger.execute(world.at(1), on()).await),
+        ProblemCode::WrongState,
+        "one that another knows"
+    );
+    for token in ['Z', 'M', 'g'] {
+        let revoke = RevokeToken { actor: root(), name: token.to_string(), token: id(token) };
         ledger.execute(world.at(1), revoke).await.unwrap();
     }
     four_eyes(world, &ledger).await;
