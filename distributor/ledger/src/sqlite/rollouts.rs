@@ -289,7 +289,8 @@ pub(super) fn delivery(
             Ok((row.get(0)?, from_word(row, 1)?, row.get(2)?))
         })
         .optional()?;
-    let tells = after.tells_anew(known.map(|(_, before, told)| (before, told)), *attempt);
+    let before = known.map(|(_, before, told)| (before, told));
+    let tells = after.tells_anew(before, *attempt);
     if tells {
         execute(
             connection,
@@ -317,8 +318,9 @@ pub(super) fn delivery(
     } else {
         execute(
             connection,
-            "UPDATE deliveries SET state = ?3, since = ?4 WHERE client_id = ?1 AND rollout = ?2",
-            params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at)],
+            "UPDATE deliveries SET state = ?3, since = ?4, silence_secs = coalesce(?5, silence_secs) \
+             WHERE client_id = ?1 AND rollout = ?2",
+            params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at), silence_secs],
         )?;
     }
     match known {
@@ -333,7 +335,7 @@ pub(super) fn delivery(
         // Nobody told it.
         None => {}
     }
-    if tells {
+    if after.counts_in_hour(before, *attempt) {
         execute(
             connection,
             "UPDATE rings SET told_in_hour = CASE hour WHEN ?3 THEN told_in_hour + 1 ELSE 1 END, hour = ?3 \

@@ -262,7 +262,7 @@ strategy = "mine"
             ("[[assert]]\ncomputer = \"pc-1\"\nin_grup = \"canary\"\n", 3, "in_grup"),
             (
                 "[links.a]\nsubnets = [\n  \"10.2.3.4/16\",\n]\nrate = \"2 MB/s\"\nconcurrent = 3\n",
-                3,
+                2,
                 "write `10.2.0.0/16`",
             ),
             ("[links.a]\nsubnets = [\"10.2.0.0/16\"]\nrate = \"0 MB/s\"\nconcurrent = 3\n", 3, "is no rate"),

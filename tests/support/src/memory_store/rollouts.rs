@@ -189,6 +189,12 @@ impl State {
             if let Some(told) = self.rolling.told.get_mut(&key) {
                 told.delivery.state = step.after;
                 told.since = entry.at;
+                if let Some(secs) = step.silence_secs {
+                    told.silence = SignedDuration::from_secs(secs.into());
+                }
+            }
+            if step.after.counts_in_hour(before, step.attempt) {
+                self.told_in_hour(entry, step);
             }
             return;
         }
@@ -216,6 +222,11 @@ impl State {
             is_newest: true,
         };
         self.rolling.told.insert(key, told);
+        self.told_in_hour(entry, step);
+    }
+
+    /// One more computer begins in this hour.
+    fn told_in_hour(&mut self, entry: &ActivityEntry, step: &DeliveryStep) {
         let hour = hour_of(entry.at);
         self.with_ring(step.rollout, step.ring, |ring| {
             let before = if ring.hour.0 == hour { ring.hour.1 } else { 0 };

@@ -508,7 +508,7 @@ pub(super) async fn who_starts_it_by_hand_is_told_and_takes_no_room_of_others(
     }
     let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
     assert_eq!((counts.offered, counts.told, counts.dropped, counts.succeeded), (0, 3, 1, 3));
-    assert_eq!(counts.told_in_hour, 7, "nobody was told anew");
+    assert_eq!(counts.told_in_hour, 10, "three begin by themselves now");
     assert_eq!(told_at(ledger.query(of()).await.unwrap()), before, "deadlines count from the first time");
     counted(&ledger).await;
     sound(&ledger).await;

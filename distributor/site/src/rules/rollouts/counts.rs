@@ -86,6 +86,13 @@ impl DeliveryState {
     pub fn tells_anew(self, before: Option<(Self, u32)>, attempt: u32) -> bool {
         self.is_told() && !before.is_some_and(|(before, told)| before.is_told() && told == attempt)
     }
+
+    /// Whether one more computer of a ring begins by itself in this hour: it is told anew, or a person has to start it no more.
+    #[must_use]
+    pub fn counts_in_hour(self, before: Option<(Self, u32)>, attempt: u32) -> bool {
+        let starts_now = self == Self::Told && before.is_some_and(|(before, _)| before == Self::Offered);
+        starts_now || self.tells_anew(before, attempt)
+    }
 }
 
 impl RingCounts {
