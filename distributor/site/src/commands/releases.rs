@@ -14,6 +14,7 @@ use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
 use super::second_eyes::{Outcome, Request, ask};
+pub use super::steering::no_such_strategy;
 use crate::changes::{Actor, Approval, Change, StagedRollout, summary};
 use crate::queries::{Query, query};
 use crate::rules::account;
@@ -405,18 +406,13 @@ fn begun_by_one(
 ) -> Option<Problem> {
     let live = facts.plan.rollouts.iter().find(|live| live.number == begins.number)?;
     let before = demands(&facts.plan.settings.approvals, About::release(after, &live.channels)).needs;
-    (needs == Needs::Two && before == Needs::One).then(|| {
-        let number = live.number;
-        Problem::new(
-            ProblemCode::WrongState,
-            format!(
-                "rollout {number} of {} is under way for channels in which one person decides: it cannot go on into one \
-                 for which two do",
-                after.release
-            ),
-            format!("wait until it is complete, or end it first: `distributor rollouts abort {number} --why TEXT`"),
-        )
-    })
+    let (number, release) = (live.number, &after.release);
+    let said = format!(
+        "rollout {number} of {release} is under way in channels where one person decides: it goes into none where two do"
+    );
+    let hint =
+        format!("wait until it is complete, or end it: `distributor rollouts abort {number} --why TEXT`");
+    (needs == Needs::Two && before == Needs::One).then(|| Problem::new(ProblemCode::WrongState, said, hint))
 }
 
 /// A release that still rolls out takes further channels into the same rollout; any other begins a new one for the channels
@@ -453,17 +449,6 @@ fn begin_rollout(
     let (complete, emergency) = (plan.is_immediate(), wanted.emergency);
     let staged = StagedRollout { strategy, plan, channels, emergency, complete };
     Ok(Begins { number: facts.next_rollout, staged })
-}
-
-/// The refusal of a strategy that is not there.
-#[must_use]
-pub fn no_such_strategy(name: &Word, settings: &Settings) -> Problem {
-    let known: Vec<String> = settings.all_strategies().keys().map(ToString::to_string).collect();
-    Problem::new(
-        ProblemCode::NotFound,
-        format!("there is no strategy named {name}"),
-        format!("there are {}; `distributor strategies list` shows them", known.join(", ")),
-    )
 }
 
 /// Rejects a release that is not approved yet.

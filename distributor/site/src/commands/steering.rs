@@ -9,7 +9,6 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
-use super::releases::no_such_strategy;
 use super::second_eyes::{Outcome, Request, ask};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
@@ -20,6 +19,7 @@ use crate::rules::rollouts::plan::Plan;
 use crate::rules::rollouts::progress::{
     AdvanceFacts, Population, RingCounts, Rollout, RolloutState, Step, open_next,
 };
+use crate::rules::rollouts::settings::Settings;
 use crate::rules::rollouts::strategy::{Strategy, Takes};
 use crate::rules::text;
 
@@ -181,6 +181,17 @@ fn hastens(what: &Steer, rollout: &Rollout, plan: &Plan) -> Option<Steered> {
             Some(Steered::Edit { strategy: *strategy, plan, emergency: *emergency })
         }
     }
+}
+
+/// The refusal of a strategy that is not there.
+#[must_use]
+pub fn no_such_strategy(name: &Word, settings: &Settings) -> Problem {
+    let known: Vec<String> = settings.all_strategies().keys().map(ToString::to_string).collect();
+    Problem::new(
+        ProblemCode::NotFound,
+        format!("there is no strategy named {name}"),
+        format!("there are {}; `distributor strategies list` shows them", known.join(", ")),
+    )
 }
 
 struct Steering {
