@@ -26,7 +26,6 @@ use crate::rules::release::{
 };
 use crate::rules::review::{self, Reviewed};
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::rollouts::settings::Settings;
 use crate::rules::text;
 
 /// Most problems that one entry keeps: hostile input does not fill the log.
