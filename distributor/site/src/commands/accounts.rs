@@ -18,9 +18,32 @@ use crate::rules::approvals::rule::{Needs, need_two};
 use crate::rules::rollouts::plan::Plan;
 use crate::rules::text;
 
-/// What changes of accounts need.
-fn needs(plan: &Plan) -> Needs {
-    if need_two(&plan.settings.approvals) { Needs::Two } else { Needs::One }
+/// A change of accounts needs two while any rule does.
+fn by_people<'a>(
+    plan: &'a Plan,
+    actor: &'a Actor,
+    what: Proposed,
+    confirms: Option<u64>,
+    comment: &'a str,
+) -> Request<'a> {
+    let needs = if need_two(&plan.settings.approvals) { Needs::Two } else { Needs::One };
+    Request { plan, actor, what, needs, confirms, comment }
+}
+
+/// The change, with the comment that it was agreed to with, or a proposal that waits for a second person.
+fn done_or_waiting(
+    request: Request<'_>,
+    context: &Context<'_>,
+    change: impl FnOnce(String) -> Change,
+) -> Decision<Outcome<()>> {
+    let actor = request.actor;
+    match ask(request, 0, context) {
+        Err(stop) => stop.decision(actor),
+        Ok(mut agreed) => {
+            let change = change(std::mem::take(&mut agreed.comment));
+            agreed.before(actor, Decision::answer(Outcome::Done(())).change(actor.clone(), change))
+        }
+    }
 }
 
 /// Adds an account. Again: the same answer.
@@ -54,7 +77,7 @@ impl Command for AddAccount {
                 return Decision::refuse(Problem::new(
                     ProblemCode::WrongState,
                     format!("there is an account {account}, and it is disabled"),
-                    format!("enable it with `distributor accounts enable {account}`"),
+                    format!("enable it with `distributor accounts enable {account} --why TEXT`"),
                 ));
             }
             None if accounts.len() >= MAX_ACCOUNTS => {
@@ -67,16 +90,8 @@ impl Command for AddAccount {
             None => {}
         }
         let what = Proposed::AddAccount { account: account.clone() };
-        let needs = needs(&plan);
-        let request = Request { plan: &plan, actor: &actor, what, needs, confirms, comment: &comment };
-        match ask(request, 0, context) {
-            Err(stop) => stop.decision(&actor),
-            Ok(mut agreed) => {
-                let comment = agreed.comment.clone();
-                let change = Change::AccountAdded(AccountChanged { account, comment });
-                agreed.before(&actor, Decision::answer(Outcome::Done(())).change(actor.clone(), change))
-            }
-        }
+        let request = by_people(&plan, &actor, what, confirms, &comment);
+        done_or_waiting(request, context, |comment| Change::AccountAdded(AccountChanged { account, comment }))
     }
 }
 
@@ -110,16 +125,10 @@ impl Command for EnableAccount {
             Some(_) => {}
         }
         let what = Proposed::EnableAccount { account: account.clone() };
-        let needs = needs(&plan);
-        let request = Request { plan: &plan, actor: &actor, what, needs, confirms, comment: &comment };
-        match ask(request, 0, context) {
-            Err(stop) => stop.decision(&actor),
-            Ok(mut agreed) => {
-                let comment = agreed.comment.clone();
-                let change = Change::AccountEnabled(AccountChanged { account, comment });
-                agreed.before(&actor, Decision::answer(Outcome::Done(())).change(actor.clone(), change))
-            }
-        }
+        let request = by_people(&plan, &actor, what, confirms, &comment);
+        done_or_waiting(request, context, |comment| {
+            Change::AccountEnabled(AccountChanged { account, comment })
+        })
     }
 }
 
@@ -207,15 +216,10 @@ impl Command for ConfirmToken {
         let (account, name) = (owned.account.clone(), owned.name.clone());
         let what =
             Proposed::ConfirmToken { account: account.clone(), token: token.clone(), name: name.clone() };
-        let needs = needs(&plan);
-        let request = Request { plan: &plan, actor: &actor, what, needs, confirms, comment: &comment };
-        match ask(request, 0, context) {
-            Err(stop) => stop.decision(&actor),
-            Ok(mut agreed) => {
-                let change = Change::AdminTokenConfirmed(TokenConfirmed { token, name, account });
-                agreed.before(&actor, Decision::answer(Outcome::Done(())).change(actor.clone(), change))
-            }
-        }
+        let request = by_people(&plan, &actor, what, confirms, &comment);
+        done_or_waiting(request, context, |_| {
+            Change::AdminTokenConfirmed(TokenConfirmed { token, name, account })
+        })
     }
 }
 
