@@ -8,9 +8,10 @@ use sealpost_admin_api::updates::{Review, Update};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{self, InstallStep, ReasonCode, Report};
+use sealpost_site::changes::Change;
 use sealpost_site::queries::Activity;
 use sealpost_site::rules::release::ReleaseState;
-use sealpost_site::rules::rollouts::progress::{DeliveryState, RolloutState};
+use sealpost_site::rules::rollouts::progress::{DeliveryState, OpenReason, RolloutState};
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
@@ -272,6 +273,57 @@ async fn a_rollout_is_listed_paused_edited_gone_on_with_and_ended_on_the_command
     assert!(ended.contains("is aborted"), "{ended}");
     let resumed = cli(&site, &["rollouts", "resume", &number, "--why", "x"]).await;
     assert!(String::from_utf8_lossy(&resumed.stderr).contains("wrong_state"), "what has ended stays so");
+}
+
+#[tokio::test]
+async fn a_ring_without_a_computer_is_passed_over_at_once_however_long_it_would_be_watched() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    site.pull().await;
+    let rings = serde_json::json!([
+        { "name": "canary", "takes": { "first": 1 }, "minimum_sample": 1 },
+        { "name": "laboratory", "takes": { "group": "laboratory" }, "soak_minutes": 600, "minimum_sample": 1 },
+        { "name": "everyone", "takes": "everyone", "soak_minutes": 600 },
+    ]);
+    let group = serde_json::json!({ "kind": "group", "name": "laboratory", "value": { "rule": { "names": ["lab-*"] } } });
+    let strategy = serde_json::json!({ "kind": "strategy", "name": "by-room", "value": { "rings": rings } });
+    let changes = serde_json::json!({ "changes": [group, strategy], "comment": "a test" });
+    let _: serde_json::Value = site.post("/settings", &changes).await;
+    let approval = serde_json::json!({ "manifest": manifest, "strategy": "by-room" });
+    let approved: Update = site.post("/updates/approve", &approval).await;
+    let number = approved.rollout.unwrap();
+    until(&site, number, |rollout| rollout.current_ring() == Some(0)).await;
+    agent.contact(&site).await;
+    assert!(is_told(&agent, manifest), "it is the canary");
+    let mut contact = agent.next_contact();
+    contact.reports = vec![Report {
+        id: 1,
+        at: site.clock.now(),
+        release: approved.release.clone(),
+        manifest,
+        rollout: number,
+        attempt: 1,
+        step: InstallStep::Keep,
+        outcome: report::Outcome::Ok,
+        reason: ReasonCode::Done,
+        detail: String::new(),
+        ring: Some("canary".to_owned()),
+        way: None,
+        bytes: None,
+        duration_ms: None,
+    }];
+    agent.send_contact(&site, &contact).await;
+    // Nobody is left for the last ring either: the whole rollout is complete.
+    until(&site, number, |rollout| rollout.state == RolloutState::Completed).await;
+    let rings = Activity { kind: Some("ring_opened".to_owned()), ..Activity::default() };
+    let rings = site.server.ledger().query(rings).await.unwrap();
+    let passed_over = rings.iter().any(|logged| {
+        let change = logged.entry.change();
+        matches!(change, Some(Change::RingOpened { ring: 2, reason: OpenReason::Empty, .. }))
+    });
+    assert!(passed_over, "{rings:?}");
 }
 
 #[tokio::test]

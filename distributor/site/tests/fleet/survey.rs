@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sealpost_manifests::ids::Platform;
-use sealpost_site::rows::RecipientRow;
+use sealpost_site::rules::assignment::Licensed;
+use sealpost_site::rules::rollouts::plan::{Asker, NO_ATTEMPTS};
 use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::share::Salt;
-use sealpost_site::rules::rollouts::survey::Survey;
+use sealpost_site::rules::rollouts::survey::{Known, Survey};
 
 use crate::computer::Computer;
-use crate::contact::grant;
 use crate::site::{Site, stable};
 
 /// The rings of rollouts, by number.
@@ -22,19 +22,23 @@ pub(crate) fn survey(
 ) -> BTreeMap<u64, Vec<Population>> {
     let (salt, platform) = (Salt::of(&site.server.server_id), Platform::new("linux-x86_64").unwrap());
     let mut survey = Survey::new(&site.plan, rollouts, salt, site.now);
-    let grant = grant(site);
+    let channel = stable();
     for computer in computers {
-        survey.add(&RecipientRow {
-            name: computer.name.clone(),
-            channel: stable(),
-            platform: Some(platform.clone()),
-            grants: vec![grant.clone()],
+        // Place and groups stay what they were when it joined: nothing of this fleet changes them.
+        let asker = Asker {
+            name: &computer.name,
+            position: computer.position,
+            groups: &computer.groups,
+            channel: &channel,
+            deliveries: &computer.deliveries,
+            attempts: &NO_ATTEMPTS,
+        };
+        survey.add_known(&Known {
+            asker,
+            platform: &platform,
+            licensed: &Licensed::Everything,
+            installed: &computer.installed,
             last_contact: computer.last.map(&at),
-            installed: computer.installed.clone(),
-            before: computer.before.clone(),
-            listed: computer.groups.clone(),
-            tags: Vec::new(),
-            deliveries: computer.deliveries.clone(),
             came_by: None,
         });
     }

@@ -27,8 +27,10 @@ use crate::survey::survey;
 
 /// Minutes between two rounds of the rollouts.
 const ROUND: i64 = 5;
-/// Minutes for which a look at all computers counts.
-const LOOK: i64 = 60;
+/// Minutes for which a look at all computers counts, of a fleet of this size.
+const fn look(computers: usize) -> i64 {
+    if computers > 10_000 { 360 } else { 60 }
+}
 
 /// Something that a person does.
 #[derive(Debug, Clone)]
@@ -56,6 +58,7 @@ pub(crate) struct World {
     now: i64,
     queue: BTreeMap<i64, Vec<u32>>,
     under_way: BTreeSet<u32>,
+    numbers: BTreeMap<ComputerName, u32>,
     /// What was found of each rollout, and when.
     looked: BTreeMap<u64, (i64, Vec<Population>)>,
     /// When an admin lets rollouts go on that halted although nothing is wrong with their release.
@@ -94,6 +97,7 @@ impl World {
             now: 0,
             queue: BTreeMap::new(),
             under_way: BTreeSet::new(),
+            numbers: BTreeMap::new(),
             looked: BTreeMap::new(),
             resumes: Vec::new(),
             fails_per_mille: fleet.fails_per_mille,
@@ -161,6 +165,7 @@ impl World {
             computer.client = Some(enrolled(&self.site, &computer));
         }
         self.queue.entry(computer.wakes).or_default().push(number);
+        self.numbers.insert(computer.name.clone(), number);
         self.computers.push(computer);
     }
 
@@ -321,8 +326,8 @@ impl World {
         if live.is_empty() {
             return;
         }
-        let now = self.now;
-        self.looked.retain(|number, (at, _)| now - *at < LOOK && live.contains(number));
+        let (now, computers) = (self.now, self.computers.len());
+        self.looked.retain(|number, (at, _)| now - *at < look(computers) && live.contains(number));
         let waiting = self.round(&live, SignedDuration::from_mins(ROUND), self.looked());
         let wants = |number: &&u64| waiting.get(number) == Some(&Waiting::Survey);
         let asked: Vec<Rollout> =
@@ -367,9 +372,7 @@ impl World {
         for (_, change) in &decision.changes {
             if let Change::DeliveriesChanged { computers, .. } = change {
                 for of in computers {
-                    let number =
-                        self.under_way.iter().find(|one| self.computers[**one as usize].id == of.client_id);
-                    let number = *number.unwrap();
+                    let number = self.numbers[&of.name];
                     self.site.deliver(&mut self.computers[number as usize], &of.step);
                     self.under_way.remove(&number);
                 }

@@ -341,6 +341,14 @@ fn passed(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<Op
         return Ok(OpenReason::Empty);
     }
     let left = plan.soak().saturating_sub(progress.soaked);
+    // A ring that nobody was told in may be one that has no computer: it is not watched, it is passed over.
+    if left > SignedDuration::ZERO
+        && population.is_none()
+        && counts.finished() == 0
+        && counts.under_way() == 0
+    {
+        return Err(Waiting::Survey);
+    }
     if left > SignedDuration::ZERO {
         return Err(Waiting::Soak { ring, left });
     }

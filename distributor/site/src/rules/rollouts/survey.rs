@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::ids::Platform;
+use sealpost_manifests::wire::contact::InstalledPackage;
 
 use super::delivery::Content;
 use super::gate;
@@ -18,6 +20,7 @@ use super::share::{self, Salt, Threshold};
 use super::strategy::Takes;
 use crate::rows::{DeltaRow, RecipientRow};
 use crate::rules::assignment::Licensed;
+use crate::rules::came_by::CameBy;
 
 /// A computer that came within this time is heard of: the first ones are chosen among these.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -30,6 +33,8 @@ pub struct Survey<'a> {
     salt: Salt,
     now: Timestamp,
     rollouts: Vec<(&'a Rollout, Vec<Seen>)>,
+    /// Whether signature files come to some group at another time than to others.
+    content_by_group: bool,
     weighed: Option<Weighed<'a>>,
 }
 
@@ -40,6 +45,23 @@ struct Weighed<'a> {
     payload_bytes: u64,
     deltas: &'a [DeltaRow],
     loads: Loads<'a>,
+}
+
+/// One computer that enrolled, as a look takes it in.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Its name, its place, its groups, its channel, and what it was told.
+    pub asker: Asker<'a>,
+    /// What it runs on.
+    pub platform: &'a Platform,
+    /// What its grants cover.
+    pub licensed: &'a Licensed,
+    /// What it has installed, as it said last.
+    pub installed: &'a [InstalledPackage],
+    /// When it last made a contact.
+    pub last_contact: Option<Timestamp>,
+    /// How it came the last time.
+    pub came_by: Option<CameBy>,
 }
 
 /// What counts of one computer for one rollout.
@@ -59,7 +81,9 @@ impl<'a> Survey<'a> {
     #[must_use]
     pub fn new(plan: &'a Plan, rollouts: &'a [Rollout], salt: Salt, now: Timestamp) -> Self {
         let rollouts = rollouts.iter().map(|rollout| (rollout, Vec::new())).collect();
-        Self { plan, salt, now, rollouts, weighed: None }
+        let content_by_group = plan.settings.groups.values().any(|group| group.content.is_some())
+            || plan.settings.packages.values().any(|package| package.content.is_some());
+        Self { plan, salt, now, rollouts, content_by_group, weighed: None }
     }
 
     /// The same, that also adds up what travels over each link for the release of one of them.
@@ -69,52 +93,63 @@ impl<'a> Survey<'a> {
         Self { weighed: Some(Weighed { rollout, payload_bytes, deltas, loads }), ..self }
     }
 
-    /// Takes in a computer.
+    /// Takes in a computer; one that has not enrolled gets nothing.
     pub fn add(&mut self, row: &RecipientRow) {
-        // One that has not enrolled gets nothing.
         let Some(platform) = &row.platform else { return };
-        let licensed = Licensed::by(&row.grants);
         let groups = row.groups_in(self.plan, &row.listed);
-        let position = share::position(&self.salt, &row.name);
         let asker = Asker {
             name: &row.name,
-            position,
+            position: share::position(&self.salt, &row.name),
             groups: &groups,
             channel: &row.channel,
             deliveries: &row.deliveries,
             attempts: &NO_ATTEMPTS,
         };
-        let heard_within = |term| row.last_contact.is_some_and(|at| self.now.duration_since(at) <= term);
+        self.add_known(&Known {
+            asker,
+            platform,
+            licensed: &Licensed::by(&row.grants),
+            installed: &row.installed,
+            last_contact: row.last_contact,
+            came_by: row.came_by,
+        });
+    }
+
+    /// Takes in a computer whose place and groups are known.
+    pub fn add_known(&mut self, known: &Known<'_>) {
+        let asker = &known.asker;
+        let heard_within = |term| known.last_contact.is_some_and(|at| self.now.duration_since(at) <= term);
         let (heard, waited_for) = (heard_within(HEARD_WITHIN), heard_within(WAITED_FOR));
         for (rollout, seen) in &mut self.rollouts {
             let package = &rollout.release.package;
-            let may_have = rollout.channels.contains(&row.channel)
-                && rollout.release.platform.fits(platform)
-                && licensed.covers(package)
-                && gate::kept_away(&rollout.release, &asker, self.plan).is_ok();
-            let told = row.deliveries.iter().find(|told| told.rollout == rollout.number);
+            let may_have = rollout.channels.contains(asker.channel)
+                && rollout.release.platform.fits(known.platform)
+                && known.licensed.covers(package)
+                && gate::kept_away(&rollout.release, asker, self.plan).is_ok();
+            let told = asker.deliveries.iter().find(|told| told.rollout == rollout.number);
             // Who gets signature files a day later is no canary for a ring that is watched for minutes.
-            let comes_later =
-                told.is_none() && gate::wait_for_content(rollout, &asker, self.plan, self.now).is_err();
+            let comes_later = told.is_none()
+                && self.content_by_group
+                && gate::wait_for_content(rollout, asker, self.plan, self.now).is_err();
             if !may_have || comes_later {
                 continue;
             }
-            let runs_it_or_newer = row
+            let runs_it_or_newer = known
                 .installed
                 .iter()
                 .any(|installed| installed.package() == package && installed.counter >= rollout.counter);
             if let Some(weighed) = self.weighed.as_mut().filter(|weighed| weighed.rollout == rollout.number)
                 && !runs_it_or_newer
             {
-                let bytes = travels(weighed.payload_bytes, weighed.deltas, &row.installed);
-                weighed.loads.add(row.came_by, bytes);
+                let bytes = travels(weighed.payload_bytes, weighed.deltas, known.installed);
+                weighed.loads.add(known.came_by, bytes);
             }
             seen.push(Seen {
-                position,
+                position: asker.position,
                 heard,
                 waiting: !runs_it_or_newer && told.is_none() && waited_for,
                 told_in: told.map(|told| told.ring),
-                takes: takes(rollout, &asker, self.plan),
+                takes: takes(rollout, asker, self.content_by_group.then_some(self.plan)),
             });
         }
     }
@@ -129,9 +164,13 @@ impl<'a> Survey<'a> {
 }
 
 /// The rings that take a computer by a group, a share, or because they take everyone.
-fn takes(rollout: &Rollout, asker: &Asker<'_>, plan: &Plan) -> u32 {
+///
+/// Without a plan nobody gets signature files earlier than others.
+fn takes(rollout: &Rollout, asker: &Asker<'_>, plan: Option<&Plan>) -> u32 {
     let early = rollout.is_signatures()
-        && plan.settings.content_of(asker.groups, &rollout.release.package) == Content::Early;
+        && plan.is_some_and(|plan| {
+            plan.settings.content_of(asker.groups, &rollout.release.package) == Content::Early
+        });
     let by = |takes: &Takes| match takes {
         Takes::First(_) => false,
         Takes::Share(part) => share::is_in(asker.position, Threshold::share(*part)),

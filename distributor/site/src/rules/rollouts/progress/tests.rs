@@ -129,6 +129,17 @@ fn a_small_ring_needs_no_larger_sample_than_it_has_computers_and_an_empty_one_no
 }
 
 #[test]
+fn whether_a_ring_that_nobody_was_told_in_has_any_computer_is_asked_before_it_is_watched() {
+    let early = |progress| rollout([open(15, 1, 0), progress, waiting()]);
+    assert_eq!(advance(&early(open(0, 0, 0)), &NOBODY_LOOKED), Err(Waiting::Survey));
+    let (mut told, left) = (open(0, 0, 0), SignedDuration::from_mins(15));
+    told.counts.told = 1;
+    assert_eq!(advance(&early(told), &NOBODY_LOOKED), Err(Waiting::Soak { ring: 1, left }));
+    let looked = next([open(15, 1, 0), open(0, 0, 0), waiting()], [of(1, 1), of(2, 2), of(9, 9)]);
+    assert_eq!(looked, Err(Waiting::Soak { ring: 1, left }));
+}
+
+#[test]
 fn silence_is_a_failure_and_what_was_forgiven_halts_no_more() {
     let mut canary = open(0, 0, 0);
     canary.counts.silent = 1;
