@@ -22,10 +22,10 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
-    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
+    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases, HolderById,
     KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks,
     LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts,
-    Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying,
+    Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, TestLoadOf, Trying, Untested,
     VoidedReleases,
 };
 
@@ -131,6 +131,9 @@ pub trait ReadStore:
     + Read<ReleaseByManifest>
     + Read<KnownReleases>
     + Read<Revisions>
+    + Read<HeldReleases>
+    + Read<Untested>
+    + Read<TestLoadOf>
     + Read<KnownReleaseOf>
     + Read<DeltaReleases>
     + Read<ApprovedReleases>

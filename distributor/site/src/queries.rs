@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
@@ -26,6 +26,7 @@ use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::progress::Rollout;
+use crate::rules::test_load::{HeldRelease, TestLoad};
 use crate::rules::troubles::{Bounds, Trouble};
 
 /// Most rows of one page.
@@ -290,6 +291,34 @@ query! {
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<RevisionRow>, "list revisions"
+}
+
+query! {
+    /// Staged releases whose newest test-load did not pass, in the order of their manifests.
+    HeldReleases {
+        /// Only after the release with this manifest.
+        pub after: Option<Sha256Digest>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<HeldRelease>, "list releases that did not load"
+}
+
+query! {
+    /// Staged releases of a package without a test-load that lets them through, in the order of their counters.
+    Untested {
+        /// The package.
+        pub package: PackageName,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<KnownRelease>, "list releases that were not loaded yet"
+}
+
+query! {
+    /// The newest test-load of a release.
+    TestLoadOf {
+        /// Its manifest's digest.
+        pub manifest: Sha256Digest,
+    } -> Option<TestLoad>, "read a test-load"
 }
 
 query! {

@@ -300,7 +300,9 @@ impl Site {
         let trust = self.parts().upstream.trust();
         let (actor, comment) = (Actor::socket("ada"), String::new());
         let (strategy, emergency) = (Some(everyone_now()), false);
-        let command = ApproveRelease { actor, manifest, channels: None, trust, comment, strategy, emergency };
+        let test_load = sealpost_site::rules::test_load::Wanted::Nothing;
+        let command =
+            ApproveRelease { actor, manifest, channels: None, trust, comment, strategy, emergency, test_load };
         self.parts().ledger.execute(self.clock.now(), command).await
     }
 

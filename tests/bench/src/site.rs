@@ -145,6 +145,7 @@ async fn publish(
         };
         ledger.execute(Timestamp::now(), staged).await?;
         let approve = ApproveRelease {
+            test_load: sealpost_site::rules::test_load::Wanted::Nothing,
             actor: admin(),
             manifest,
             channels: None,

@@ -265,6 +265,7 @@ impl World {
     #[must_use]
     pub fn approve(&self, manifest: Sha256Digest) -> ApproveRelease {
         ApproveRelease {
+            test_load: sealpost_site::rules::test_load::Wanted::Nothing,
             actor: admin(),
             manifest,
             channels: None,

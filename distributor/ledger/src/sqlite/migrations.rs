@@ -59,6 +59,12 @@ ALTER TABLE releases ADD COLUMN rolling_out TEXT;
 CREATE INDEX releases_mandatory ON releases (manifest) WHERE mandatory = 1;
 ALTER TABLE seen ADD COLUMN tags TEXT;
 ALTER TABLE seen ADD COLUMN postponed TEXT;
+CREATE TABLE test_loads (
+    manifest TEXT PRIMARY KEY,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 -- The number of the entry that changed a setting or a rollout last.
 CREATE TABLE plan (
     id INTEGER PRIMARY KEY CHECK (id = 1),

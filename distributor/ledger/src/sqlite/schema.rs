@@ -36,6 +36,7 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "attempts",
     "drifts",
     "releases",
+    "test_loads",
     "deltas",
     "counter_resets",
     "pulls",
@@ -235,6 +236,12 @@ CREATE INDEX releases_in_order ON releases (package, counter DESC, platform, man
 CREATE INDEX releases_approved ON releases (package, counter, manifest) WHERE state = 'approved';
 CREATE INDEX releases_by_state ON releases (state, manifest);
 CREATE INDEX releases_by_rollout ON releases (rollout) WHERE rollout IS NOT NULL;
+CREATE TABLE test_loads (
+    manifest TEXT PRIMARY KEY,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE deltas (
     target TEXT NOT NULL,
     base TEXT NOT NULL,

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::parts::NewerEntry;
 use super::parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest, ServerOperation,
     StagedRollout,
 };
 use crate::rules::account::{Actor, TokenId};
@@ -566,6 +566,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,
     },
+    /// A release was loaded on the server by the site's own program, or an admin let it through without that.
+    ReleaseTestLoaded(ReleaseTest),
     /// What became of a rollout on computers, as the server found it: some were not heard of for too long, or run what they
     /// were told although they did not report it.
     DeliveriesChanged {

@@ -15,7 +15,7 @@ pub mod tables;
 pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest, ServerOperation,
     StagedRollout,
 };
 

@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, Platform, SerialNumber};
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::account::Account;
 use crate::rules::rollouts::progress::DeliveryState;
 use crate::rules::rollouts::strategy::Strategy;
+use crate::rules::test_load::TestOutcome;
 
 /// What can be said of an entry that a newer version wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +132,20 @@ pub struct DisplacedComputer {
     /// Its machine and boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Sha256Digest>,
+}
+
+/// A test-load of a release on the server, or an admin's word in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseTest {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// What came of it.
+    pub outcome: TestOutcome,
+    /// What the program said, why it was not run, or the admin's reason.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// How an approved release goes out ring by ring.

@@ -21,7 +21,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 45] = [
+pub const KINDS: [&str; 46] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -67,6 +67,7 @@ pub const KINDS: [&str; 45] = [
     "rollout_resumed",
     "rollout_edited",
     "deliveries_changed",
+    "release_test_loaded",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -118,6 +119,7 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::RolloutResumed { .. } => "rollout_resumed",
         Change::RolloutEdited { .. } => "rollout_edited",
         Change::DeliveriesChanged { .. } => "deliveries_changed",
+        Change::ReleaseTestLoaded(_) => "release_test_loaded",
     }
 }
 
@@ -403,7 +405,8 @@ fn what(change: &Change) -> String {
         | Change::RolloutPaused { .. }
         | Change::RolloutResumed { .. }
         | Change::RolloutEdited { .. }
-        | Change::DeliveriesChanged { .. } => of_rollouts(change),
+        | Change::DeliveriesChanged { .. }
+        | Change::ReleaseTestLoaded(_) => of_rollouts(change),
     }
 }
 

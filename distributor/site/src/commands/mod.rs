@@ -15,6 +15,7 @@ pub mod restores;
 pub mod rollouts;
 pub mod servers;
 pub mod settings;
+pub mod test_loads;
 pub mod tokens;
 pub mod undoing;
 

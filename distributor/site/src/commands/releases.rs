@@ -21,6 +21,7 @@ use crate::rules::release::{
 use crate::rules::review::{self, Reviewed};
 use crate::rules::rollouts::plan::Plan;
 use crate::rules::rollouts::settings::Settings;
+use crate::rules::test_load::{self, TestLoad, approvable};
 use crate::rules::text;
 
 /// Most problems that one entry keeps: hostile input does not fill the log.
@@ -50,6 +51,8 @@ pub struct ReleaseFacts {
     pub next_rollout: u64,
     /// The highest attempt of the known release that a computer was told by a retry; 0 where there was none.
     pub highest_attempt: u32,
+    /// The newest test-load of the known release, if there was one.
+    pub test: Option<TestLoad>,
     /// Settings and rollouts.
     pub plan: Arc<Plan>,
 }
@@ -251,6 +254,8 @@ pub struct ApproveRelease {
     pub strategy: Option<Word>,
     /// Computers wait for no window, no person and no product.
     pub emergency: bool,
+    /// Whether the site wants it to be loaded on the server first.
+    pub test_load: test_load::Wanted,
 }
 
 impl Command for ApproveRelease {
@@ -270,6 +275,9 @@ impl Command for ApproveRelease {
         match review::approve(reviewed, &channels, &facts.approved, self.trust.as_deref()) {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Some(after)) => {
+                if let Err(problem) = approvable(self.test_load, facts.test.as_ref(), &after.release) {
+                    return Decision::refuse(problem);
+                }
                 let wanted = Wanted { strategy: self.strategy, emergency: self.emergency };
                 let begins = match begin_rollout(&facts, reviewed.found, &after, wanted) {
                     Ok(begins) => begins,

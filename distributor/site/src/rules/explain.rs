@@ -33,6 +33,7 @@ use crate::rules::rollouts::groups::Attributes;
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::rollouts::share::{self, Salt};
+use crate::rules::test_load::TestLoad;
 use crate::rules::text::escape;
 
 /// A computer that did not come for longer than this has lost contact: two of its usual four-hour contacts are missing.
@@ -61,6 +62,8 @@ pub struct ExplainFacts {
     pub counts: LiveCounts,
     /// Live rollouts, as far as they are.
     pub rollouts: Vec<Rollout>,
+    /// Test-loads of staged releases that did not pass.
+    pub tests: BTreeMap<Sha256Digest, TestLoad>,
     /// What makes the order of computers the site's own.
     pub salt: Salt,
 }
@@ -180,6 +183,7 @@ fn view<'a>(
         is_licensed: !facts.grants.is_empty(),
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
+        test: could.and_then(|release| facts.tests.get(&release.manifest)),
         last_report,
         held: None,
         then: None,
@@ -227,6 +231,8 @@ pub struct PackageView<'a> {
     pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
     pub waits_for_review: Option<&'a ReleaseId>,
+    /// The test-load of that release, if it did not pass.
+    pub test: Option<&'a TestLoad>,
     /// Its last report about this package.
     pub last_report: Option<&'a Report>,
     /// The newest release that it may have, if that is held back, and why.
@@ -267,7 +273,9 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let runs = runs + view.drift.map_or("", changed);
     let (rest, mut changes) = reason(view, now);
     let tries = view.tries.map(tries).unwrap_or_default();
-    let mut sentence = format!("{runs}{rest}{tries}");
+    let test = view.test.zip(view.waits_for_review);
+    let test = test.map(|(test, waits)| format!("; {} is held: {}", waits.version, test.sentence()));
+    let mut sentence = format!("{runs}{rest}{tries}{}", test.unwrap_or_default());
     let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now));
     let shown = view.held.as_ref().filter(|_| view.state == ClientState::Active && view.is_licensed);
     if let Some(waits) = shown {

@@ -27,6 +27,7 @@ pub mod restore;
 pub mod review;
 pub mod rollouts;
 pub mod seats;
+pub mod test_load;
 pub mod text;
 pub mod troubles;
 pub mod warnings;

@@ -72,6 +72,8 @@ codes! {
     ProductsStopped = "products_stopped", Urgent;
     /// A release was stopped and still runs, or waits for another approval.
     ReleaseAttention = "release_attention", Warning;
+    /// A release was not loaded on the server.
+    TestLoadFailed = "test_load_failed", Warning;
     /// Computers follow a channel that the vendor does not have.
     ChannelLeft = "channel_left", Warning;
     /// The pinned root of the vendor is damaged, or another one.

@@ -220,6 +220,7 @@ impl World {
             comment: String::new(),
             strategy: strategy.map(|name| Word::new(name).unwrap()),
             emergency: false,
+            test_load: sealpost_site::rules::test_load::Wanted::Nothing,
         };
         let facts = ReleaseFacts {
             known: self.site.releases.get(&manifest).cloned(),
@@ -227,6 +228,7 @@ impl World {
             approved: self.site.approved_or_superseded(&PackageName::new(package).unwrap()),
             next_rollout: self.site.rollouts.len() as u64 + 1,
             highest_attempt: 0,
+            test: None,
             plan: Arc::clone(&self.site.plan),
         };
         let decision = command.decide(facts, &self.site.context());

@@ -1,6 +1,6 @@
 //! Releases: with their counts for people, without them for rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
@@ -9,11 +9,12 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::Approval;
 use sealpost_site::queries::{
-    ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, Revisions, VoidedReleases, page_limit,
+    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
+    Releases, Revisions, TestLoadOf, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
+use sealpost_site::rules::test_load::{HeldRelease, TestLoad};
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
@@ -216,6 +217,78 @@ impl<C: Connected> Read<Revisions> for C {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+impl<C: Connected> Read<HeldReleases> for C {
+    fn read(&mut self, query: &HeldReleases) -> Result<Vec<HeldRelease>, StoreError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT r.package, r.version, r.platform, r.manifest, t.outcome, t.detail, t.at \
+             FROM test_loads t JOIN releases r ON r.manifest = t.manifest \
+             WHERE t.manifest > ?1 AND r.state = 'staged' AND t.outcome IN ('failed', 'not_run') \
+             ORDER BY t.manifest LIMIT ?2",
+        )?;
+        let after = query.after.map(|manifest| manifest.to_string()).unwrap_or_default();
+        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], |row| {
+            let (package, version, platform) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+            Ok(HeldRelease {
+                release: ReleaseId { package, version, platform },
+                manifest: text(row, 3)?,
+                test: test_load(row, 4)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<Untested> for C {
+    fn read(&mut self, query: &Untested) -> Result<Vec<KnownRelease>, StoreError> {
+        let rows = self
+            .connection()
+            .prepare_cached(known_releases!(
+                "WHERE package = ?1 AND state = 'staged' AND manifest NOT IN (SELECT manifest FROM test_loads \
+                 WHERE outcome IN ('passed', 'overridden')) ORDER BY counter, manifest LIMIT ?2"
+            ))?
+            .query_map(params![query.package.as_str(), page_limit(Some(query.limit))], known)?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}
+
+impl<C: Connected> Read<TestLoadOf> for C {
+    fn read(&mut self, query: &TestLoadOf) -> Result<Option<TestLoad>, StoreError> {
+        Ok(test_load_of(self.connection(), &query.manifest)?)
+    }
+}
+
+/// The newest test-load of a release.
+pub(in crate::sqlite) fn test_load_of(
+    connection: &Connection,
+    manifest: &Sha256Digest,
+) -> rusqlite::Result<Option<TestLoad>> {
+    connection
+        .prepare_cached("SELECT outcome, detail, at FROM test_loads WHERE manifest = ?1")?
+        .query_row([manifest.to_string()], |row| test_load(row, 0))
+        .optional()
+}
+
+/// Test-loads of staged releases that did not pass, by manifest.
+pub(in crate::sqlite) fn held_tests(
+    connection: &Connection,
+) -> rusqlite::Result<BTreeMap<Sha256Digest, TestLoad>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT t.outcome, t.detail, t.at, t.manifest FROM test_loads t JOIN releases r ON r.manifest = t.manifest \
+         WHERE r.state = 'staged' AND t.outcome IN ('failed', 'not_run')",
+    )?;
+    statement.query_map([], |row| Ok((text(row, 3)?, test_load(row, 0)?)))?.collect()
+}
+
+/// The columns `outcome, detail, at` from one on.
+fn test_load(row: &Row<'_>, column: usize) -> rusqlite::Result<TestLoad> {
+    Ok(TestLoad {
+        outcome: from_word(row, column)?,
+        detail: row.get(column + 1)?,
+        at: time(row, column + 2)?,
+    })
 }
 
 impl<C: Connected> Read<KnownReleaseOf> for C {

@@ -61,6 +61,7 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         Change::AdminTokenMade { ends_at, found, .. } => {
             vec![("ends_at", ends_at.is_none()), ("found", !found)]
         }
+        Change::ReleaseTestLoaded(test) => vec![("detail", test.detail.is_empty())],
         Change::ReleaseStaged { mandatory, .. } => vec![("mandatory", !mandatory)],
         Change::SettingsChanged { changes, comment } => {
             let mut fields = vec![("comment", comment.is_empty())];

@@ -21,15 +21,17 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
-    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
+    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases, HolderById,
     KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry,
     LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    StoredTime, Trying, VoidedReleases,
+    StoredTime, TestLoadOf, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
+
+use sealpost_test_support::world::PACKAGES;
 
 use super::pair::Pair;
 
@@ -92,6 +94,9 @@ async fn of_releases(pair: &Pair, known: &Known) {
     pair.query(ApprovedReleases {}).await;
     pair.query(VoidedReleases {}).await;
     pair.query(ReleaseCounts {}).await;
+    for package in PACKAGES {
+        pair.query(Untested { package: PackageName::new(package).unwrap(), limit: 100 }).await;
+    }
     for limit in [1, 5, 1_000] {
         for after in [None, known.releases.first().map(|(_, manifest)| *manifest)] {
             for state in ReleaseState::ALL.map(Some).into_iter().chain([None]) {
@@ -99,6 +104,7 @@ async fn of_releases(pair: &Pair, known: &Known) {
             }
             pair.query(KnownReleases { after, limit }).await;
             pair.query(Revisions { after, limit }).await;
+            pair.query(HeldReleases { after, limit }).await;
             pair.query(DeltaReleases { after, limit }).await;
         }
     }
@@ -107,6 +113,7 @@ async fn of_releases(pair: &Pair, known: &Known) {
     for (claimed, manifest) in releases.chain([unknown]) {
         pair.query(ReleaseByManifest { manifest }).await;
         pair.query(KnownReleaseOf { manifest }).await;
+        pair.query(TestLoadOf { manifest }).await;
         pair.query(LoadRelease { manifest, claimed }).await;
         pair.query(LoadRetry { manifest, names: Vec::new() }).await;
         pair.query(LoadRetry { manifest, names: known.names.iter().cloned().collect() }).await;

@@ -377,6 +377,22 @@ impl<'a> Site<'a> {
                 let approve = ApproveRelease { channels, ..self.world.approve(known.manifest) };
                 let _ = self.pair.execute(now, approve).await;
             }
+            (15 | 16, Some(known)) => {
+                let outcome = [TestOutcome::Passed, TestOutcome::Failed, TestOutcome::NotRun][self.pick(3)];
+                let detail = ["", "bad set"][self.pick(2)].to_owned();
+                let note = NoteTestLoad { manifest: known.manifest, outcome, detail };
+                self.pair.execute(now, note).await.unwrap();
+            }
+            (17, Some(known)) => {
+                let comment = "it is known".to_owned();
+                let lets = OverrideTestLoad { actor: admin(), manifest: known.manifest, comment };
+                let _ = self.pair.execute(now, lets).await;
+            }
+            (18, Some(known)) => {
+                let approve =
+                    ApproveRelease { test_load: Wanted::TestLoad, ..self.world.approve(known.manifest) };
+                let _ = self.pair.execute(now, approve).await;
+            }
             (_, Some(known)) => {
                 let base = Sha256Digest::of(&[u8::try_from(self.random.below(3)).unwrap()]);
                 let made = NoteDelta { base, target: known.manifest, bytes: self.random.below(3) };

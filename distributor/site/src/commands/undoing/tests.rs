@@ -45,6 +45,7 @@ fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decisio
 fn facts(known: &KnownRelease, others: &[KnownRelease]) -> ReleaseFacts {
     let approved = others.iter().chain([known]).cloned().collect();
     ReleaseFacts {
+        test: None,
         known: Some(known.clone()),
         manifest_of_claimed: None,
         approved,

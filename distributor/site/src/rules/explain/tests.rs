@@ -81,6 +81,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         last_report: Some(&report),
         held: None,
         then: None,
+        test: None,
         postponed: None,
     };
     let say = |view: &PackageView<'_>, expected: &str| {
@@ -107,6 +108,13 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     say(&PackageView { state: ClientState::Forked, ..good.clone() }, "two computers");
     let unreviewed = PackageView { wanted: None, waits_for_review: Some(&release), ..good.clone() };
     say(&unreviewed, "2.0 waits for a review");
+    let test = TestLoad {
+        outcome: crate::rules::test_load::TestOutcome::Failed,
+        detail: "bad\u{1b}[31m".into(),
+        at: at(80),
+    };
+    let held = PackageView { test: Some(&test), ..unreviewed };
+    say(&held, "waits for a review: see `distributor updates show`; 2.0 is held: its test-load on the server failed");
     let silent = explain(&good, at(90 + 10 * 3600));
     assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));
     let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };
