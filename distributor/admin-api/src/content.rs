@@ -6,7 +6,7 @@ use sealpost_site::rules::content_age::Age;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use serde::{Deserialize, Serialize};
 
-/// `GET /api/v1/content`. Computers are looked through at most once in some minutes.
+/// `GET /api/v1/content`. What a look at all computers found counts for some time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContentView {
     /// The server's license time.

@@ -1,7 +1,7 @@
 //! How old the signature files are that computers run, as a look at all computers found it.
 //!
-//! Invariant: nobody looks more often than once in [`LOOK_AGAIN`], however often somebody asks, and no contact does. Ages are
-//! those of the moment at which they are asked for.
+//! Invariant: looks take at most a hundredth of the time, however often somebody asks, and no contact looks. Ages are those of
+//! the moment at which they are asked for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +18,13 @@ use tokio::sync::Mutex;
 
 use super::Site;
 
-/// What was found counts for so long.
+/// What was found counts for so many times as long as the look took: a site of a hundred computers is looked at whenever
+/// somebody asks, one of a hundred thousand once in some minutes.
+const COUNTS_FOR: u32 = 100;
+/// And no longer than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
-/// What the last look found. Who asks while somebody looks waits for the same look.
+/// What the last look found, and until when it counts. Who asks while somebody looks waits for the same look.
 #[derive(Debug, Default)]
 pub(crate) struct ContentLook(Mutex<Option<(Instant, Arc<Contents>)>>);
 
@@ -45,13 +48,15 @@ pub(crate) fn of(site: &Site, contents: &Contents, installed: &[InstalledPackage
 /// What a look finds, now or minutes ago.
 pub(crate) async fn look(site: &Site) -> Result<Arc<Contents>, LedgerError> {
     let mut last = site.content.0.lock().await;
-    if let Some((at, found)) = &*last
-        && at.elapsed() < LOOK_AGAIN
+    let begun = Instant::now();
+    if let Some((until, found)) = &*last
+        && begun < *until
     {
         return Ok(Arc::clone(found));
     }
     let found = Arc::new(look_now(site).await?);
-    *last = Some((Instant::now(), Arc::clone(&found)));
+    let counts = begun.elapsed().saturating_mul(COUNTS_FOR).min(LOOK_AGAIN);
+    *last = Some((Instant::now() + counts, Arc::clone(&found)));
     Ok(found)
 }
 
