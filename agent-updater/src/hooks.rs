@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use sealpost_files::with_causes;
 use sealpost_hook_runner::{
-    Ending, Finished, Leftovers, RunError, Runner, Task, UserIds, ensure_reachable_by_everybody, ensure_runnable,
-    with_output,
+    Ending, Finished, Leftovers, RunError, Runner, Task, UserIds, ensure_reachable_by_everybody,
+    ensure_runnable, with_output,
 };
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, ReasonCode};
@@ -280,7 +280,10 @@ fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> R
         }
     };
     let left = finished.problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
-    Err(HookFault { reason, detail: with_output(&format!("{what}{left}"), &finished.output, MAX_DETAIL_BYTES) })
+    Err(HookFault {
+        reason,
+        detail: with_output(&format!("{what}{left}"), &finished.output, MAX_DETAIL_BYTES),
+    })
 }
 
 /// Checks that nobody else can change the program, or a file that it is given, such as a script for a shell.

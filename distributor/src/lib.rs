@@ -27,4 +27,5 @@ pub mod rollouts;
 pub mod staging;
 pub mod syslog;
 pub mod tasks;
+pub mod test_load;
 pub mod upstream;

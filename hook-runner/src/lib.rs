@@ -32,7 +32,7 @@ mod wire;
 
 pub use contents::{Contents, HEAD_BYTES};
 pub use output::{OUTPUT_TAIL_BYTES, with_output};
-pub use runnable::{NotRunnable, ensure_reachable_by_everybody, ensure_runnable};
 pub use run::{Ending, Finished, RunError, Runner};
+pub use runnable::{NotRunnable, ensure_reachable_by_everybody, ensure_runnable};
 pub use serve::{ServeError, serve};
 pub use task::{Leftovers, Task, UserIds};

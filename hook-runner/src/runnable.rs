@@ -11,12 +11,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
 use crate::contents::{Contents, HEAD_BYTES};
 use crate::env_line::{CannotTell, program_of};
 use crate::ownership::{OwnershipError, ensure_not_writable_by_others};
 use crate::registered::has_interpreter;
 use crate::task::UserIds;
+use rustix::fs::{Access, access};
 
 /// Upper bound on interpreters that are scripts with an interpreter themselves, as the system has it.
 const MAX_INTERPRETERS: usize = 5;

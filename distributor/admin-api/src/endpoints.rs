@@ -37,6 +37,8 @@ pub enum Endpoint {
     ReconsiderUpdate,
     /// Let computers try a release again.
     RetryUpdate,
+    /// Load a release on the server again, or let it through without that.
+    TestUpdate,
     /// A page of reservations.
     ListClients,
     /// Take a seat for a name.
@@ -121,7 +123,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 48] = [
+const TABLE: [Line; 49] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -131,6 +133,7 @@ const TABLE: [Line; 48] = [
     Line(Endpoint::HaltUpdate, Method::Post, "/api/v1/updates/halt", Permission::DecideUpdates),
     Line(Endpoint::ReconsiderUpdate, Method::Post, "/api/v1/updates/reconsider", Permission::DecideUpdates),
     Line(Endpoint::RetryUpdate, Method::Post, "/api/v1/updates/retry", Permission::DecideUpdates),
+    Line(Endpoint::TestUpdate, Method::Post, "/api/v1/updates/test-load", Permission::DecideUpdates),
     Line(Endpoint::ListClients, Method::Get, "/api/v1/clients", Permission::ViewClients),
     Line(Endpoint::ReserveClient, Method::Post, "/api/v1/clients", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),

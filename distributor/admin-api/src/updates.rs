@@ -11,6 +11,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::release::{ReleaseState, unapproved};
+use sealpost_site::rules::test_load::{TestLoad, TestOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::rollouts::Preview;
@@ -213,6 +214,37 @@ pub struct ReviewQuery {
     pub strategy: Option<Word>,
 }
 
+/// `POST /api/v1/updates/test-load`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestLoadRequest {
+    /// The release's manifest.
+    pub manifest: Sha256Digest,
+    /// Why it is let through without a test that passed; it is tested again when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_why: Option<String>,
+}
+
+/// The newest test-load of a release on the server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestLoadView {
+    /// The release.
+    pub release: ReleaseId,
+    /// `passed`, `failed`, `not_run` or `overridden`.
+    pub outcome: TestOutcome,
+    /// When.
+    pub at: Timestamp,
+    /// The sentence for people. Text from outside: escape control characters before you print it.
+    pub sentence: String,
+}
+
+impl TestLoadView {
+    /// What is shown of it.
+    #[must_use]
+    pub fn new(release: ReleaseId, test: &TestLoad) -> Self {
+        Self { release, outcome: test.outcome, at: test.at, sentence: test.sentence() }
+    }
+}
+
 /// `GET /api/v1/updates/{manifest}`: what a reviewer sees.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Review {
@@ -254,6 +286,9 @@ pub struct Review {
     /// The higher version that it takes the place of, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downgrade: Option<Downgrade>,
+    /// Its newest test-load on the server, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_load: Option<TestLoadView>,
     /// How it goes out once it is approved for all its channels; only of a release that waits for its first approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,

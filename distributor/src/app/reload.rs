@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::activity_file::RotationLimits;
-use crate::config::{Folder, Settings, SyslogTarget};
+use crate::config::{Folder, Settings, SyslogTarget, TestLoads};
 use crate::home::Home;
 use crate::presence::ServerPresence;
 use crate::upstream::VendorUpstream;
@@ -20,6 +20,7 @@ pub(super) struct Reload {
     pub(super) logs: watch::Sender<RotationLimits>,
     pub(super) syslog: watch::Sender<Option<SyslogTarget>>,
     pub(super) folders: watch::Sender<Option<Folder>>,
+    pub(super) test_loads: watch::Sender<TestLoads>,
 }
 
 impl Reload {
@@ -35,6 +36,7 @@ impl Reload {
                 is_new
             });
             self.folders.send_replace(settings.folder.clone());
+            self.test_loads.send_replace(settings.test_loads.clone());
         };
         self.presence.reload(&self.home, &self.started, others).await;
     }

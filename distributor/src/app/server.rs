@@ -43,11 +43,13 @@ use crate::ports::doors::Doors;
 use crate::ports::folder::FolderDesk;
 use crate::ports::presence::Presence;
 use crate::ports::syslog::SyslogProgress;
+use crate::ports::test_load::TestDesk;
 use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
 use crate::rollouts;
 use crate::syslog;
 use crate::tasks::Tasks;
+use crate::test_load;
 use crate::upstream::root_problem;
 
 /// What a caller may set otherwise than the configuration says.
@@ -105,8 +107,11 @@ impl Server {
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();
         let (desk, orders) = FolderDesk::open();
+        let (test_loads, configured) = watch::channel(opened.settings.test_loads.clone());
+        let (tests, tests_asked) = TestDesk::open(configured.clone());
+        let desks = (desk, tests);
         let site =
-            Site::new(site_parts(&opened, &presence, &push, &supervision, desk, options.requests).await?);
+            Site::new(site_parts(&opened, &presence, &push, &supervision, desks, options.requests).await?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
@@ -133,6 +138,8 @@ impl Server {
         let folder = Keeper::new(rooms(&opened, &site), folder, orders);
         tasks
             .schedule("the folder for computers without a network", Some(move || Arc::clone(&folder).keep()));
+        let keeper = test_load::Keeper::new(test_rooms(&opened), configured, tests_asked);
+        tasks.schedule("the test-loads of releases", Some(move || Arc::clone(&keeper).keep()));
         let kept = Arc::clone(&presence);
         let pulling = Arc::clone(&opened.upstream);
         let pulls = (options.pulls == Pulls::Scheduled).then_some(move || Arc::clone(&pulling).keep());
@@ -151,6 +158,7 @@ impl Server {
             logs,
             syslog,
             folders,
+            test_loads,
         };
         Ok(Self { address, push, tasks, supervision, doors, reload, opened })
     }
@@ -198,6 +206,14 @@ impl Server {
         let closed = opened.ledger.close().await.map_err(AppError::ledger);
         tasks.end().await;
         closed
+    }
+}
+
+fn test_rooms(opened: &Opened) -> test_load::Rooms {
+    test_load::Rooms {
+        ledger: Arc::clone(&opened.ledger),
+        staging: Arc::clone(&opened.staging),
+        clock: Arc::clone(&opened.clock),
     }
 }
 
@@ -302,7 +318,7 @@ async fn site_parts(
     presence: &Arc<ServerPresence>,
     push: &Push,
     supervision: &Supervision,
-    folders: FolderDesk,
+    (folders, tests): (FolderDesk, TestDesk),
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
     let secret = ServerSecret::new(opened.home.read_secret()?);
@@ -330,6 +346,7 @@ async fn site_parts(
         disks: Arc::new(FolderDisks::of(&opened.home)),
         syslog: Arc::default(),
         folders,
+        tests,
         limits,
     })
 }

@@ -80,7 +80,15 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # A folder or share by which computers without a network are served. Whoever reads it can read the releases there,\n\
          # licensed or not; answers only the computer that they are for.\n\
          # path = \"/srv/share/sealpost\"\n\
-         # every = \"1m\"\n",
+         # every = \"1m\"\n\
+         \n\
+         # A program that loads each release of a package on this server before it can be approved: it ends with 0 if the\n\
+         # product can read what lies in {{slot}}. Nobody but root and the server's user may be able to change it. Where the\n\
+         # server has root's rights, it runs as `user`; otherwise with the server's.\n\
+         # [test_load.acme-av-signatures]\n\
+         # command = [\"/usr/local/bin/acme-scan\", \"--check\", \"{{slot}}\"]\n\
+         # time_limit = \"2m\"\n\
+         # user = \"nobody\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

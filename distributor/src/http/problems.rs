@@ -11,8 +11,8 @@ use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::queries::{
-    Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, RefusedGrants,
-    ReleaseCounts, Releases, Restores,
+    Drifted, Failing, Fleet, Followers, HeldReleases, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals,
+    RefusedGrants, ReleaseCounts, Releases, Restores,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
 use sealpost_site::rules::attention::is_stopped;
@@ -20,6 +20,7 @@ use sealpost_site::rules::expiries::Expiry;
 use sealpost_site::rules::problems::{Facts, Newer, Room, Stored, problems};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::restore::RestoreState;
+use sealpost_site::rules::test_load;
 use sealpost_site::rules::troubles::Bounds;
 use sealpost_site::rules::warnings::Warning;
 
@@ -55,6 +56,10 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     found.extend(site.parts.presence.warnings(now).await);
     found.extend(syslog::warnings(site));
     found.extend(site.parts.admin_tokens.warnings().await);
+    let mut held = Vec::new();
+    let page = |after| HeldReleases { after, limit: MAX_PAGE };
+    ledger.each(page, |held| held.manifest, |one| held.push(one)).await?;
+    found.extend(test_load::warnings(&held));
     let pull = ledger.query(LastPull {}).await?;
     let counts = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;

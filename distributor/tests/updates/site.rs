@@ -121,6 +121,10 @@ impl Staging for FragileStaging {
         self.inner.manifest(digest)
     }
 
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
+        self.inner.lay_out(digest, folder)
+    }
+
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         self.inner.delta(base, target)
     }
@@ -301,8 +305,16 @@ impl Site {
         let (actor, comment) = (Actor::socket("ada"), String::new());
         let (strategy, emergency) = (Some(everyone_now()), false);
         let test_load = sealpost_site::rules::test_load::Wanted::Nothing;
-        let command =
-            ApproveRelease { actor, manifest, channels: None, trust, comment, strategy, emergency, test_load };
+        let command = ApproveRelease {
+            actor,
+            manifest,
+            channels: None,
+            trust,
+            comment,
+            strategy,
+            emergency,
+            test_load,
+        };
         self.parts().ledger.execute(self.clock.now(), command).await
     }
 

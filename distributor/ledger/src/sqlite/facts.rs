@@ -26,7 +26,7 @@ use super::granted::{self, claimed_epoch, epoch_of, granted};
 use super::lists::licenses::{highest_epoch, restore_state, restored, used};
 use super::lists::releases::{
     accepted_of, approved_of, highest_attempt, known_channels, known_release, manifest_of, next_rollout,
-test_load_of,
+    test_load_of,
 };
 use super::lists::servers::known_list;
 use super::plan::plan_now;

@@ -31,8 +31,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::parts::NewerEntry;
 use super::parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest, ServerOperation,
-    StagedRollout,
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest,
+    ServerOperation, StagedRollout,
 };
 use crate::rules::account::{Actor, TokenId};
 use crate::rules::release::Supersession;

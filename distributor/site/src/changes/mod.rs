@@ -15,8 +15,8 @@ pub mod tables;
 pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest, ServerOperation,
-    StagedRollout,
+    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest,
+    ServerOperation, StagedRollout,
 };
 
 pub use crate::rules::account::Actor;

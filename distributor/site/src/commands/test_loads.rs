@@ -77,9 +77,7 @@ impl Command for OverrideTestLoad {
         if detail.is_empty() || detail.len() > MAX_DETAIL_BYTES {
             return Decision::refuse(Problem::new(
                 ProblemCode::BadRequest,
-                format!(
-                    "cannot let a release through without a reason of 1 to {MAX_DETAIL_BYTES} bytes"
-                ),
+                format!("cannot let a release through without a reason of 1 to {MAX_DETAIL_BYTES} bytes"),
                 "say in one sentence why, for whoever reads the log later",
             ));
         }
@@ -93,7 +91,10 @@ impl Command for OverrideTestLoad {
         if known.state != ReleaseState::Staged {
             return Decision::refuse(Problem::new(
                 ProblemCode::WrongState,
-                format!("{} is {}, and only what waits for an approval is held by a test-load", known.release, known.state),
+                format!(
+                    "{} is {}, and only what waits for an approval is held by a test-load",
+                    known.release, known.state
+                ),
                 "`distributor updates list` shows what waits",
             ));
         }

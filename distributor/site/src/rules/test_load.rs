@@ -86,7 +86,9 @@ impl TestLoad {
             TestOutcome::Passed => "it passed its test-load on the server".to_owned(),
             TestOutcome::Overridden => format!("an admin lets it through without a test-load ({why})"),
             TestOutcome::Failed => format!("its test-load on the server failed at {}: {why}", self.at),
-            TestOutcome::NotRun => format!("its test-load on the server could not be run at {}: {why}", self.at),
+            TestOutcome::NotRun => {
+                format!("its test-load on the server could not be run at {}: {why}", self.at)
+            }
         }
     }
 }
@@ -100,8 +102,10 @@ pub fn approvable(wanted: Wanted, test: Option<&TestLoad>, release: &ReleaseId) 
         (Wanted::Nothing, _) => Ok(()),
         (Wanted::TestLoad, Some(test)) if test.outcome.lets_through() => Ok(()),
         (Wanted::TestLoad, found) => {
-            let why = found
-                .map_or_else(|| "its test-load on the server has not been run".to_owned(), TestLoad::sentence);
+            let why = found.map_or_else(
+                || "its test-load on the server has not been run".to_owned(),
+                TestLoad::sentence,
+            );
             let name = format!("{}:{}", release.package, release.version);
             Err(Problem::new(
                 ProblemCode::WrongState,
@@ -183,7 +187,10 @@ mod tests {
             test: test(TestOutcome::Failed),
         };
         let [said] = <[Warning; 1]>::try_from(warnings(&[held])).unwrap();
-        assert!(said.message.contains("sigs 7 (any) is held") && said.message.contains("failed at"), "{said:?}");
+        assert!(
+            said.message.contains("sigs 7 (any) is held") && said.message.contains("failed at"),
+            "{said:?}"
+        );
         assert_eq!(said.next.as_deref(), Some("distributor updates show sigs:7"));
     }
 }

@@ -51,6 +51,9 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         let whose = if row.state == ReleaseState::Withdrawn { " (the vendor's)" } else { "" };
         print_line(format_args!("  reason     {}{whose}", plain(reason)))?;
     }
+    if let Some(test) = &view.test_load {
+        print_line(format_args!("  test-load  {}", plain(&test.sentence)))?;
+    }
     print_line(format_args!("  payload    {}", size(row.payload_bytes)))?;
     let compared_with = view.content.as_ref().and_then(|content| content.compared_with.as_ref());
     for delta in &row.deltas {

@@ -11,8 +11,8 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::summary::reason_of;
 use sealpost_site::changes::{ActivityEntry, Change, ReleaseTest};
 use sealpost_site::queries::{
-    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, Revisions, TestLoadOf, Untested, VoidedReleases, page_limit,
+    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest,
+    ReleaseCounts, Releases, Revisions, TestLoadOf, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
@@ -471,7 +471,9 @@ impl<H: Holds> Read<HeldReleases> for Handle<H> {
 impl<H: Holds> Read<Untested> for Handle<H> {
     fn read(&mut self, query: &Untested) -> Result<Vec<KnownRelease>, StoreError> {
         let state = self.state();
-        let lets = |row: &&ReleaseRow| state.tests.get(&row.manifest).is_some_and(|test| test.outcome.lets_through());
+        let lets = |row: &&ReleaseRow| {
+            state.tests.get(&row.manifest).is_some_and(|test| test.outcome.lets_through())
+        };
         let staged = state.releases.values().filter(|row| row.state == ReleaseState::Staged);
         let of_package = staged.filter(|row| row.release.package == query.package);
         let mut rows: Vec<_> = of_package.filter(|row| !lets(row)).map(|row| state.known(row)).collect();

@@ -25,8 +25,8 @@ use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
-use sealpost_site::rules::test_load::TestLoad;
 use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
+use sealpost_site::rules::test_load::TestLoad;
 
 use super::rolling::Rolling;
 

@@ -9,8 +9,8 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::Approval;
 use sealpost_site::queries::{
-    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, Revisions, TestLoadOf, Untested, VoidedReleases, page_limit,
+    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest,
+    ReleaseCounts, Releases, Revisions, TestLoadOf, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};

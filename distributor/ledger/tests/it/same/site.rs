@@ -26,12 +26,14 @@ use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
+use sealpost_site::commands::test_loads::{NoteTestLoad, OverrideTestLoad};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{ReleaseByManifest, Rollouts};
 use sealpost_site::rules::restore::{NamedHead, RestoreCause};
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_site::rules::test_load::{TestOutcome, Wanted};
 use sealpost_test_support::world::{
     Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
     serial, token_commands, withdraw,
@@ -321,7 +323,7 @@ impl<'a> Site<'a> {
         let now = self.now();
         let known = (!self.staged.is_empty()).then(|| self.pick(self.staged.len()));
         let known = known.map(|at| self.staged[at].clone());
-        match (self.random.below(16), known) {
+        match (self.random.below(20), known) {
             (0..=3, _) | (_, None) => {
                 let package = PACKAGES[self.pick(PACKAGES.len())];
                 let channels: &[&str] = [&["stable"][..], &["beta"], &["beta", "stable"], &[]][self.pick(4)];

@@ -114,7 +114,10 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         at: at(80),
     };
     let held = PackageView { test: Some(&test), ..unreviewed };
-    say(&held, "waits for a review: see `distributor updates show`; 2.0 is held: its test-load on the server failed");
+    say(
+        &held,
+        "waits for a review: see `distributor updates show`; 2.0 is held: its test-load on the server failed",
+    );
     let silent = explain(&good, at(90 + 10 * 3600));
     assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));
     let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };

@@ -19,8 +19,9 @@ use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::commands::undoing::{HaltRelease, MAX_NAMED, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::{ClientByName, ReleaseByManifest};
+use sealpost_site::queries::{ClientByName, KnownReleaseOf, ReleaseByManifest};
 use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::test_load::Wanted;
 
 use super::show::unknown;
 use crate::http::Site;
@@ -37,7 +38,11 @@ pub(crate) async fn approve(
 ) -> Result<Json<Update>, ApiError> {
     let ApproveRequest { manifest, channels, comment, strategy, emergency } = request;
     let trust = site.parts.upstream.trust();
-    let command = ApproveRelease { actor, manifest, channels, trust, comment, strategy, emergency };
+    let known = site.parts.ledger.query(KnownReleaseOf { manifest }).await?;
+    // One that is not known is refused as such.
+    let test_load = known.map_or(Wanted::TestLoad, |known| site.parts.tests.wanted(&known.release.package));
+    let command =
+        ApproveRelease { actor, manifest, channels, trust, comment, strategy, emergency, test_load };
     site.parts.ledger.execute(site.now(), command).await?;
     let Json(update) = decided(&site, manifest).await?;
     let payload_missing = missing_payload(&site, manifest).await;

@@ -7,14 +7,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
 use sealpost_admin_api::rollouts::Preview;
-use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery};
+use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery, TestLoadView};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::releases::no_such_strategy;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{
-    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, Trying, VoidedReleases,
+    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, TestLoadOf, Trying,
+    VoidedReleases,
 };
 use sealpost_site::rows::{RecipientRow, ReleaseRow, TryingRow};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
@@ -56,6 +57,8 @@ pub(crate) async fn show(
     });
     let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
     let found = computers(&site, &update, approved_at.map(|decided| decided.at)).await?;
+    let test = site.parts.ledger.query(TestLoadOf { manifest: digest }).await?;
+    let test_load = test.map(|test| TestLoadView::new(update.release.clone(), &test));
     let preview = preview(&site, &update, query.strategy, found.bytes).await?;
     Ok(Json(Review {
         update: update.into(),
@@ -73,6 +76,7 @@ pub(crate) async fn show(
         leaving: found.leaving.map(Leaving::from),
         downgrade: found.downgrade.map(|down| Downgrade { from: down.from, computers: down.computers }),
         preview,
+        test_load,
     }))
 }
 
