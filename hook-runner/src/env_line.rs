@@ -18,7 +18,8 @@ pub(crate) struct Named {
 
 /// Why it cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CannotTell {
+#[expect(missing_docs, reason = "each says in its message what it is")]
+pub enum CannotTell {
     #[error("it names no program")]
     NoProgram,
     #[error("options of env other than -S, -i, -u and -v are not understood here")]

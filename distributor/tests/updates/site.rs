@@ -1,5 +1,6 @@
 //! A site: a home with ledger, blobs, staging and upstream, wired as the server wires them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
