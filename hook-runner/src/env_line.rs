@@ -18,7 +18,6 @@ pub(crate) struct Named {
 
 /// Why it cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each says in its message what it is")]
 pub enum CannotTell {
     #[error("it names no program")]
     NoProgram,

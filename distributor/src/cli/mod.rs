@@ -233,7 +233,7 @@ impl Command {
 
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = match parse() {
+    let arguments: Arguments = match parse() {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
