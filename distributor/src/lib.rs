@@ -3,6 +3,7 @@
 
 pub mod activity_file;
 pub mod app;
+mod approvals;
 pub mod authority;
 pub mod backup;
 pub mod blobs;

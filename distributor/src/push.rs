@@ -2,10 +2,11 @@
 //! is decided in the contact.
 //!
 //! Invariants: one stream per client, a newer one ends the older; several wakes that were not read yet are one wake; a
-//! wake that came while a client had no stream is waiting when its stream opens; the registry is bounded. Left out on
+//! call that came while a client had no stream is waiting when its stream opens; what cannot wait wakes everybody,
+//! and news those whose method of delivery wants it; the registry is bounded. Left out on
 //! purpose: spreading the contacts over time, which clients do by jitter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -13,14 +14,17 @@ use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_site::changes::chain::ReadEntry;
 use sealpost_site::changes::{Change, Recreated};
-use sealpost_site::queries::{Activity, ClientByName, KnownReleaseOf, RolloutByNumber};
+use sealpost_site::commands::settings::LoadPlan;
+use sealpost_site::queries::{Activity, ClientByName, KnownReleaseOf, MAX_PAGE, Recipients, RolloutByNumber};
+use sealpost_site::rows::RecipientRow;
+use sealpost_site::rules::rollouts::waking::Call;
 use tokio::sync::watch;
 
 use crate::ports::clock::Clock;
-use crate::ports::wakes::{HeldStream, Wakes};
+use crate::ports::wakes::{HeldStream, Listener, Wakes};
 
 /// Upper bound on streams held at once. Further clients poll.
 pub const MAX_STREAMS: usize = 65_536;
@@ -34,17 +38,25 @@ pub struct Push {
 #[derive(Debug)]
 struct Registry {
     streams: HashMap<ClientId, Slot>,
-    /// When each channel was last woken: a client without a stream at that time was not.
-    woken_at: BTreeMap<ChannelName, Timestamp>,
+    /// When there was something for each channel last: a client without a stream at that time heard nothing.
+    called_at: BTreeMap<ChannelName, CalledAt>,
     /// Which wakes an earlier process did not send is not known.
     started_at: Timestamp,
     next: u64,
     closed: bool,
 }
 
+/// When a channel was called last.
+#[derive(Debug, Clone, Copy, Default)]
+struct CalledAt {
+    news: Option<Timestamp>,
+    urgent: Option<Timestamp>,
+}
+
 #[derive(Debug)]
 struct Slot {
     number: u64,
+    name: ComputerName,
     channel: ChannelName,
     wakes: watch::Sender<u64>,
 }
@@ -62,7 +74,7 @@ impl Push {
     pub fn new(now: Timestamp) -> Self {
         let registry = Registry {
             streams: HashMap::new(),
-            woken_at: BTreeMap::new(),
+            called_at: BTreeMap::new(),
             started_at: now,
             next: 0,
             closed: false,
@@ -70,13 +82,24 @@ impl Push {
         Self { registry: Arc::new(Mutex::new(registry)) }
     }
 
-    /// Wakes every connected client of these channels, and the others as soon as their stream opens; returns how many
-    /// are connected.
-    pub fn wake(&self, channels: &[ChannelName], now: Timestamp) -> usize {
+    /// Notes a call for these channels, for streams that open later.
+    pub fn note(&self, call: Call, channels: &[ChannelName], now: Timestamp) {
         let mut registry = self.lock();
-        registry.woken_at.extend(channels.iter().map(|channel| (channel.clone(), now)));
+        for channel in channels {
+            let called = registry.called_at.entry(channel.clone()).or_default();
+            match call {
+                Call::News => called.news = Some(now),
+                Call::Urgent => called.urgent = Some(now),
+            }
+        }
+    }
+
+    /// Wakes the connected clients of these channels that are meant; returns how many.
+    pub fn wake(&self, channels: &[ChannelName], is_meant: impl Fn(&ComputerName) -> bool) -> usize {
+        let registry = self.lock();
         let mut woken = 0;
-        for slot in registry.streams.values().filter(|slot| channels.contains(&slot.channel)) {
+        let of_channel = registry.streams.values().filter(|slot| channels.contains(&slot.channel));
+        for slot in of_channel.filter(|slot| is_meant(&slot.name)) {
             slot.wakes.send_modify(|count| *count = count.wrapping_add(1));
             woken += 1;
         }
@@ -102,7 +125,8 @@ impl Push {
         registry.streams.clear();
     }
 
-    fn add(&self, client: ClientId, channel: ChannelName, last_contact: Option<Timestamp>) -> Option<Held> {
+    fn add(&self, listener: Listener) -> Option<Held> {
+        let Listener { client, name, channel, last_contact, hears_news } = listener;
         let mut registry = self.lock();
         let full = registry.streams.len() >= MAX_STREAMS && !registry.streams.contains_key(&client);
         if registry.closed || full {
@@ -111,11 +135,13 @@ impl Push {
         registry.next += 1;
         let number = registry.next;
         let (sender, mut wakes) = watch::channel(0);
-        if registry.has_missed_a_wake(&channel, last_contact) {
+        if registry.has_missed(Call::Urgent, &channel, last_contact)
+            || (hears_news && registry.has_missed(Call::News, &channel, last_contact))
+        {
             wakes.mark_changed();
         }
         // The older stream's sender is dropped here, which ends it.
-        registry.streams.insert(client.clone(), Slot { number, channel, wakes: sender });
+        registry.streams.insert(client.clone(), Slot { number, name, channel, wakes: sender });
         Some(Held { push: self.clone(), client, number, wakes })
     }
 
@@ -126,23 +152,27 @@ impl Push {
 }
 
 impl Registry {
-    /// Whether a client may have been woken since its last contact without hearing it. In doubt it was: a contact too
+    /// Whether a client may have been called since its last contact without hearing it. In doubt it was: a contact too
     /// many costs little, and a missing one delays an update by a polling interval.
-    fn has_missed_a_wake(&self, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool {
-        last_contact.is_none_or(|contact| {
-            contact < self.started_at || self.woken_at.get(channel).is_some_and(|woken| contact <= *woken)
-        })
+    fn has_missed(&self, call: Call, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool {
+        let called = self.called_at.get(channel).copied().unwrap_or_default();
+        let called = match call {
+            Call::News => called.news,
+            Call::Urgent => called.urgent,
+        };
+        // Which calls an earlier process did not make is not known.
+        last_contact
+            .is_none_or(|contact| contact < self.started_at || called.is_some_and(|called| contact <= called))
     }
 }
 
 impl Wakes for Push {
-    fn hold(
-        &self,
-        client: ClientId,
-        channel: ChannelName,
-        last_contact: Option<Timestamp>,
-    ) -> Option<Box<dyn HeldStream>> {
-        self.add(client, channel, last_contact).map(|held| Box::new(held) as Box<dyn HeldStream>)
+    fn hold(&self, listener: Listener) -> Option<Box<dyn HeldStream>> {
+        self.add(listener).map(|held| Box::new(held) as Box<dyn HeldStream>)
+    }
+
+    fn has_missed_news(&self, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool {
+        self.lock().has_missed(Call::News, channel, last_contact)
     }
 
     fn connected(&self) -> usize {
@@ -201,20 +231,26 @@ pub async fn follow(ledger: Arc<Ledger>, push: Push, clock: Arc<dyn Clock>) {
 }
 
 async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock) {
+    let call = call_of(&change);
     match change {
-        // Its first ring opens soon, and that wakes them.
-        Change::ReleaseApproved { staged: Some(staged), .. } if !staged.complete => {}
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
         | Change::ReleaseHalted { manifest, .. }
         | Change::ReleaseRetried { manifest, .. }
-        | Change::ReleaseWithdrawn { manifest, .. } => wake_for(ledger, push, manifest, clock).await,
+        | Change::ReleaseWithdrawn { manifest, .. } => {
+            if let Some(call) = call {
+                call_for(ledger, push, (call, manifest), clock).await;
+            }
+        }
         Change::RolloutCompleted { rollout, .. }
         | Change::RingOpened { rollout, .. }
         | Change::RolloutResumed { rollout, .. }
         | Change::RolloutEdited { rollout, .. } => {
-            if let Ok(Some(rollout)) = ledger.query(RolloutByNumber { number: rollout }).await {
-                wake_for(ledger, push, rollout.manifest, clock).await;
+            if let (Some(call), Ok(Some(rollout))) =
+                (call, ledger.query(RolloutByNumber { number: rollout }).await)
+            {
+                let call = if rollout.emergency { Call::Urgent } else { call };
+                call_for(ledger, push, (call, rollout.manifest), clock).await;
             }
         }
         // It hears of its new channel, and its next stream is one of that.
@@ -234,12 +270,63 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
     }
 }
 
-/// Wakes the connected clients of a release's channels.
-async fn wake_for(ledger: &Ledger, push: &Push, manifest: Sha256Digest, clock: &dyn Clock) {
-    if let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await {
-        let woken = push.wake(&release.channels, clock.now());
-        tracing::info!(release = %release.release, woken, "woke the connected clients");
+/// The call that a change of a release is, for the computers of its channels; `None` when nobody is called.
+const fn call_of(change: &Change) -> Option<Call> {
+    match change {
+        Change::ReleaseApproved { staged: Some(staged), .. } => match (staged.complete, staged.emergency) {
+            // Its first ring opens soon, and that calls them.
+            (false, _) => None,
+            (true, true) => Some(Call::Urgent),
+            (true, false) => Some(Call::News),
+        },
+        Change::ReleaseHalted { .. }
+        | Change::ReleaseWithdrawn { .. }
+        | Change::RolloutEdited { emergency: true, .. } => Some(Call::Urgent),
+        Change::ReleaseApproved { .. }
+        | Change::ReleaseChannelsChanged { .. }
+        | Change::ReleaseRetried { .. }
+        | Change::RolloutCompleted { .. }
+        | Change::RingOpened { .. }
+        | Change::RolloutResumed { .. }
+        | Change::RolloutEdited { .. } => Some(Call::News),
+        _ => None,
     }
+}
+
+/// Wakes the connected clients of a release's channels that the call reaches.
+async fn call_for(ledger: &Ledger, push: &Push, (call, manifest): (Call, Sha256Digest), clock: &dyn Clock) {
+    let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await else { return };
+    // First, so that a stream that opens meanwhile hears of it.
+    push.note(call, &release.channels, clock.now());
+    let quiet = match quiet(ledger, push, call).await {
+        Ok(quiet) => quiet,
+        Err(error) => {
+            // A contact too many costs little.
+            tracing::warn!(error = with_causes(&error), "cannot read whom not to wake; everybody is woken");
+            BTreeSet::new()
+        }
+    };
+    let woken = push.wake(&release.channels, |name| !quiet.contains(name));
+    tracing::info!(release = %release.release, woken, ?call, "woke the connected clients");
+}
+
+/// The computers that a call does not reach. All are looked at only where a setting says that some are not to be woken, and
+/// somebody is connected.
+async fn quiet(ledger: &Ledger, push: &Push, call: Call) -> Result<BTreeSet<ComputerName>, LedgerError> {
+    let plan = ledger.query(LoadPlan {}).await?;
+    let mut quiet = BTreeSet::new();
+    if call.reaches_all(&plan.settings) || push.connected() == 0 {
+        return Ok(quiet);
+    }
+    let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
+    let each = |row: RecipientRow| {
+        let groups = row.groups_in(&plan, &row.listed);
+        if !call.reaches(plan.settings.delivery_of(&groups)) {
+            quiet.insert(row.name);
+        }
+    };
+    ledger.each(page, |row| row.name.clone(), each).await?;
+    Ok(quiet)
 }
 
 #[cfg(test)]
@@ -260,18 +347,32 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
+    fn listener(byte: u8, channel_name: &str, last_contact: Option<Timestamp>) -> Listener {
+        Listener {
+            client: client(byte),
+            name: ComputerName::new(format!("pc-{byte}")).unwrap(),
+            channel: channel(channel_name),
+            last_contact,
+            hears_news: true,
+        }
+    }
+
     /// A stream of a client that has made a contact just now.
     fn hold(push: &Push, byte: u8, channel_name: &str) -> Option<Held> {
-        push.add(client(byte), channel(channel_name), Some(START))
+        push.add(listener(byte, channel_name, Some(START)))
+    }
+
+    fn wake(push: &Push, channel_name: &str, now: Timestamp) -> usize {
+        push.note(Call::News, &[channel(channel_name)], now);
+        push.wake(&[channel(channel_name)], |_| true)
     }
 
     #[tokio::test]
     async fn a_wake_that_came_while_a_client_had_no_stream_waits_for_its_stream() {
         let push = Push::new(START);
-        push.wake(&[channel("stable")], at(10));
-        let is_woken = |name: &str, contact| {
-            push.add(client(1), channel(name), contact).unwrap().wakes.has_changed().unwrap()
-        };
+        wake(&push, "stable", at(10));
+        let is_woken =
+            |name: &str, contact| push.add(listener(1, name, contact)).unwrap().wakes.has_changed().unwrap();
         assert!(is_woken("stable", Some(at(9))), "its contact may have come before the approval");
         assert!(is_woken("stable", Some(at(10))));
         assert!(!is_woken("stable", Some(at(11))));
@@ -282,7 +383,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_whose_last_contact_was_with_an_earlier_process_is_woken_once() {
         let push = Push::new(at(10));
-        let mut held = push.add(client(1), channel("stable"), Some(at(9))).unwrap();
+        let mut held = push.add(listener(1, "stable", Some(at(9)))).unwrap();
         assert!(held.woken().await);
         assert!(!held.wakes.has_changed().unwrap());
     }
@@ -292,11 +393,24 @@ mod tests {
         let push = Push::new(START);
         let mut stable = hold(&push, 1, "stable").unwrap();
         let beta = hold(&push, 2, "beta").unwrap();
-        assert_eq!(push.wake(&[channel("stable")], at(1)), 1);
-        assert_eq!(push.wake(&[channel("stable")], at(1)), 1);
+        assert_eq!(wake(&push, "stable", at(1)), 1);
+        assert_eq!(wake(&push, "stable", at(1)), 1);
         assert!(stable.woken().await);
         assert!(!stable.wakes.has_changed().unwrap());
         assert!(!beta.wakes.has_changed().unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_hears_no_news_is_not_woken_by_what_it_missed_of_them_and_is_by_what_is_urgent() {
+        let push = Push::new(START);
+        let quiet = || Listener { hears_news: false, ..listener(1, "stable", Some(at(9))) };
+        wake(&push, "stable", at(10));
+        assert!(push.has_missed_news(&channel("stable"), Some(at(9))));
+        let held = push.add(quiet()).unwrap();
+        assert!(!held.wakes.has_changed().unwrap());
+        assert_eq!(push.wake(&[channel("stable")], |name| name.as_str() != "pc-1"), 0);
+        push.note(Call::Urgent, &[channel("stable")], at(11));
+        assert!(push.add(quiet()).unwrap().wakes.has_changed().unwrap());
     }
 
     #[tokio::test]

@@ -68,7 +68,7 @@ struct Rounds {
 #[derive(Debug)]
 struct Looked {
     at: Instant,
-    /// Ring by ring.
+    /// What it found of each ring.
     populations: Vec<Population>,
 }
 
@@ -106,7 +106,8 @@ impl Rounds {
             tracing::warn!(rollout = number, "a rollout halted by itself: too many computers failed");
         }
         self.watched.retain(|number, _| advanced.waiting.contains_key(number));
-        self.looked.retain(|number, _| advanced.waiting.contains_key(number));
+        // Whether a further ring has any computer is asked anew: some may have come since.
+        self.looked.retain(|number, _| !advanced.opened && advanced.waiting.contains_key(number));
         for number in advanced.waiting.keys() {
             self.watched.entry(*number).or_insert(now);
         }

@@ -92,8 +92,10 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             plan: std::sync::Arc::default(),
             counts: BTreeMap::new(),
         };
-        let decision =
-            decide(AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog }, facts);
+        let decision = decide(
+            AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog, came_by: None },
+            facts,
+        );
         if let Ok(answer) = &decision.answer {
             let orders =
                 [answer.lease.as_ref().map(Ordered::order), answer.assignment.as_ref().map(Ordered::order)];

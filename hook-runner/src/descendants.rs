@@ -31,12 +31,12 @@ pub(crate) struct Process {
 impl Process {
     /// The process that has a number now.
     pub(crate) fn of(pid: Pid) -> Option<Self> {
-        look(pid.as_raw_pid()).map(|(process, _)| process)
+        look(pid.as_raw_pid()).map(|seen| seen.process)
     }
 
     /// Whether it is still there, ended and not reaped at the most.
     fn is_there(self) -> bool {
-        look(self.pid).is_some_and(|(process, _)| process == self)
+        look(self.pid).is_some_and(|seen| seen.process == self)
     }
 
     /// Sends it a signal; nothing happens if it has ended.
@@ -56,26 +56,42 @@ impl Process {
     }
 }
 
-/// A process and the number of its parent.
-fn look(pid: i32) -> Option<(Process, i32)> {
+/// What is seen of a process.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    process: Process,
+    /// The number of its parent.
+    parent: i32,
+    /// The number of its session.
+    session: i32,
+}
+
+fn look(pid: i32) -> Option<Seen> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The name before it, in parentheses, is bytes that the process chose: parentheses too, and not always text.
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let (parent, started) = (fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?);
-    Some((Process { pid, started }, parent))
+    let (parent, session) = (fields.get(1)?.parse().ok()?, fields.get(3)?.parse().ok()?);
+    Some(Seen { process: Process { pid, started: fields.get(19)?.parse().ok()? }, parent, session })
+}
+
+/// All processes of this computer, as far as they are seen in one walk.
+fn walk() -> io::Result<impl Iterator<Item = io::Result<Seen>>> {
+    let numbered = |entry: io::Result<fs::DirEntry>| {
+        entry.map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok())).transpose()
+    };
+    let looked = |pid: io::Result<i32>| pid.map(look).transpose();
+    Ok(fs::read_dir("/proc")?.filter_map(numbered).filter_map(looked))
 }
 
 /// All that is below a process now. Each process is shown, with the number of its parent, as soon as it is seen.
 fn below(root: i32, mut on_seen: impl FnMut(Process, i32)) -> io::Result<BTreeSet<Process>> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if let Some((process, parent)) = look(pid) {
-            on_seen(process, parent);
-            children.entry(parent).or_default().push(process);
-        }
+    for seen in walk()? {
+        let Seen { process, parent, .. } = seen?;
+        on_seen(process, parent);
+        children.entry(parent).or_default().push(process);
     }
     let mut found = BTreeSet::new();
     let mut waiting = vec![root];
@@ -114,9 +130,33 @@ pub(crate) fn kill_attached(root: Process) -> io::Result<()> {
 
 /// Kills all that is below a process that is not this one, and that may reap nothing any more, as far as it is seen.
 pub(crate) fn kill_below(root: Process, until: Instant) -> io::Result<()> {
+    kill_all(until, || if root.is_there() { below(root.pid, |_, _| {}) } else { Ok(BTreeSet::new()) })
+}
+
+/// Kills all that is in the session of a process which led it and has ended, as far as it is seen. Nobody may have reaped
+/// it, so that its number is its own.
+pub(crate) fn kill_session(leader: Pid, until: Instant) -> io::Result<()> {
+    kill_all(until, || in_session(leader))
+}
+
+/// The process of a session that is there for longest, without its leader.
+pub(crate) fn first_in_session(leader: Pid) -> io::Result<Option<Process>> {
+    Ok(in_session(leader)?.into_iter().min_by_key(|process| (process.started, process.pid)))
+}
+
+fn in_session(leader: Pid) -> io::Result<BTreeSet<Process>> {
+    let leader = leader.as_raw_pid();
+    let is_in = |seen: &io::Result<Seen>| {
+        seen.as_ref().map_or(true, |seen| seen.session == leader && seen.process.pid != leader)
+    };
+    walk()?.filter(is_in).map(|seen| seen.map(|seen| seen.process)).collect()
+}
+
+/// Kills whatever is found, until nothing new is.
+fn kill_all(until: Instant, find: impl Fn() -> io::Result<BTreeSet<Process>>) -> io::Result<()> {
     let (mut killed, mut all) = (BTreeSet::new(), Ok(()));
-    while Instant::now() < until && root.is_there() {
-        let found = below(root.pid, |_, _| {})?;
+    while Instant::now() < until {
+        let found = find()?;
         let new: Vec<Process> = found.difference(&killed).copied().collect();
         if new.is_empty() {
             break;

@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use crate::descendants::{Process, kill_attached, kill_below};
+use crate::descendants::{Process, first_in_session, kill_attached, kill_below, kill_session};
 use crate::outlasting::OWN_PROGRAM;
 use crate::output::Tail;
 use crate::serve::ENDING;
@@ -269,15 +269,21 @@ impl Watched {
     }
 
     /// The runner cannot do it: it is gone, or was stopped by somebody. The hook and what is attached to it is killed, and
-    /// of a hook that is to leave nothing all that is below the runner, if that is still there. What had left the hook when
-    /// somebody killed the runner cannot be found any more.
+    /// of a hook that is to leave nothing all that is below the runner, if that is still there, and all in its session. What
+    /// had left hook and session when somebody killed the runner cannot be found any more.
+    ///
+    /// A hook can be at work before its runner told of it, and the runner killed in between: then it is what was first in the
+    /// runner's session.
     fn end_hook(&self, leftovers: Leftovers) {
-        if let Some(hook) = self.hook {
+        let Some(runner) = i32::try_from(self.runner.id()).ok().and_then(Pid::from_raw) else { return };
+        let hook = self.hook.or_else(|| first_in_session(runner).ok().flatten());
+        if let Some(hook) = hook {
             let _ = kill_attached(hook);
         }
-        let runner = i32::try_from(self.runner.id()).ok().and_then(Pid::from_raw).and_then(Process::of);
-        if let Some(runner) = runner.filter(|_| leftovers == Leftovers::Kill) {
-            let _ = kill_below(runner, Instant::now() + ENDING);
+        if leftovers == Leftovers::Kill {
+            let until = Instant::now() + ENDING;
+            let _ = Process::of(runner).map(|runner| kill_below(runner, until));
+            let _ = kill_session(runner, until);
         }
     }
 }
@@ -312,10 +318,38 @@ mod tests {
         }
         let heard = watched.listen(Instant::now());
         assert!(matches!(watched.finish(heard, Leftovers::Kill), Err(RunError::Silent)));
-        let pid = fs::read_to_string(&file).unwrap();
+        wait_until_gone(&file);
+    }
+
+    #[test]
+    fn a_runner_that_is_killed_before_it_told_of_its_hook_leaves_nothing_of_it() {
+        for leftovers in [Leftovers::Kill, Leftovers::Leave] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("pid");
+            // It leads a session, starts something, and is killed without a word.
+            let script = format!("sleep 1000 & echo $! > {}; kill -KILL $$", file.display());
+            let arguments = ["/bin/sh", "-c", &script].map(OsString::from).to_vec();
+            let runner = Runner { program: "/usr/bin/setsid".into(), arguments };
+            let task = Task {
+                program: "/bin/true".into(),
+                arguments: Vec::new(),
+                environment: Vec::new(),
+                folder: "/".into(),
+                user: None,
+                time_limit: Duration::from_secs(60),
+                leftovers,
+            };
+            assert!(matches!(runner.run(&task), Err(RunError::Died(_))));
+            wait_until_gone(&file);
+        }
+    }
+
+    /// Waits for the end of the process whose number is in a file.
+    fn wait_until_gone(file: &Path) {
+        let pid = fs::read_to_string(file).unwrap();
         let stat = Path::new("/proc").join(pid.trim()).join("stat");
         // Whoever takes in orphans here may not have reaped it yet.
         let is_gone = || fs::read(&stat).map_or(true, |stat| String::from_utf8_lossy(&stat).contains(") Z "));
-        wait::until("what was below it is gone", is_gone);
+        wait::until("it is gone", is_gone);
     }
 }

@@ -4,6 +4,8 @@
 //! attempt and not per reason: causes that take turns are no way around it. A person who asks is not kept waiting.
 //! Left out on purpose: what is given up for good ([`super::policy::GivenUp`]), and refusals that cost nothing.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::digest::Sha256Digest;
@@ -51,6 +53,25 @@ impl Failing {
             tries,
             again_at: now.saturating_add(pause).unwrap_or(Timestamp::MAX),
         })
+    }
+
+    /// The state while the link to the server is in use: that is no failure, and those before it still count.
+    #[must_use]
+    pub fn waits_for_link(
+        before: Option<&Self>,
+        wanted: &PackageAssignment,
+        again_in: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let tries = before.filter(|before| before.is_about(wanted)).map_or(0, |before| before.tries);
+        let again_in = SignedDuration::try_from(again_in).unwrap_or(LONGEST_PAUSE);
+        Self {
+            manifest: wanted.manifest,
+            attempt: wanted.attempt,
+            reason: ReasonCode::LinkBusy,
+            tries,
+            again_at: now.saturating_add(again_in).unwrap_or(Timestamp::MAX),
+        }
     }
 
     /// Whether it is about what is assigned now.
@@ -107,6 +128,18 @@ mod tests {
         assert_eq!(next.again_at.duration_since(now).as_mins(), 1, "an admin had it tried again");
         assert!(next.is_about(&wanted(2)) && !next.is_about(&wanted(1)));
         assert_eq!(next.due(now).again_at, now);
+    }
+
+    #[test]
+    fn waiting_for_the_link_counts_no_failure_and_forgets_none() {
+        let now = Timestamp::UNIX_EPOCH;
+        let waits = Failing::waits_for_link(None, &wanted(1), Duration::from_secs(300), now);
+        assert_eq!((waits.reason, waits.again_at.as_second()), (ReasonCode::LinkBusy, 300));
+        let first = Failing::after(Some(&waits), &wanted(1), ReasonCode::NetworkFailed, now).unwrap();
+        assert_eq!(first.again_at.as_second(), 60, "it is the first failure");
+        let waits = Failing::waits_for_link(Some(&first), &wanted(1), Duration::from_secs(5), now);
+        let second = Failing::after(Some(&waits), &wanted(1), ReasonCode::NetworkFailed, now).unwrap();
+        assert_eq!(second.again_at.as_second(), 120);
     }
 
     #[test]

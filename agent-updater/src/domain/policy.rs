@@ -158,6 +158,7 @@ impl Decision {
             Self::Prepare(wait) | Self::Waits(wait) => wait.code(),
             Self::NotBefore(_) => "not_before",
             Self::WindowClosed { .. } => "window_closed",
+            Self::TriesAgain { reason: ReasonCode::LinkBusy, .. } => "waits_for_link",
             Self::TriesAgain { .. } => "tries_again",
             Self::StartedOtherwise(_) => "started_otherwise",
             Self::ActionUnknown(_) => "action_unknown",
@@ -198,6 +199,11 @@ impl fmt::Display for Decision {
                 f,
                 "not installed: its window closed at {closed_at}; it waits for the next assignment of the server, until its \
                  deadline at {deadline}"
+            ),
+            Self::TriesAgain { at, reason: ReasonCode::LinkBusy } => write!(
+                f,
+                "not downloaded yet: other computers use the link to the server; this one keeps its place in the line, and \
+                 asks again at {at}"
             ),
             Self::TriesAgain { at, reason } => write!(
                 f,

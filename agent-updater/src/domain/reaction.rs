@@ -104,6 +104,7 @@ mod tests {
             Code::WrongState,
             Code::PullFailed,
             Code::AlreadyExists,
+            Code::LinkBusy,
         ];
         for code in Code::KNOWN.iter().copied() {
             let needs_nobody = passing.contains(&code) || of_others.contains(&code);

@@ -1,6 +1,7 @@
 //! Whether a verified manifest is the one that was assigned, and may be installed on this computer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::PackageAssignment;
@@ -19,12 +20,27 @@ use super::time::older_than_days;
 pub struct Refusal {
     pub reason: ReasonCode,
     pub detail: String,
+    /// In how many seconds the server wants to be asked again, if nothing is wrong but that.
+    again_in_secs: Option<u32>,
 }
 
 impl Refusal {
     #[must_use]
     pub fn new(reason: ReasonCode, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), again_in_secs: None }
+    }
+
+    /// Nothing is wrong: the link to the server is in use, and the server says when to ask again.
+    #[must_use]
+    pub fn later(detail: impl Into<String>, again_in: Duration) -> Self {
+        let again_in_secs = Some(u32::try_from(again_in.as_secs()).unwrap_or(u32::MAX));
+        Self { reason: ReasonCode::LinkBusy, detail: detail.into(), again_in_secs }
+    }
+
+    /// When the server wants to be asked again, if nothing is wrong but that.
+    #[must_use]
+    pub fn again_in(&self) -> Option<Duration> {
+        self.again_in_secs.map(|secs| Duration::from_secs(secs.into()))
     }
 }
 

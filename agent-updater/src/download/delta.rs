@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode};
 use sealpost_manifests::wire::report::ReasonCode;
-use sealpost_repository::TransportError;
+use sealpost_repository::{TransportError, retry_after};
 
 use crate::domain::release::Refusal;
 
@@ -34,6 +34,9 @@ pub(super) async fn fetch(
         StatusCode::OK => 0,
         StatusCode::PARTIAL_CONTENT if kept > 0 && first_byte(&response) == Some(kept) => kept,
         status => {
+            if let Some(after) = retry_after(&response) {
+                return Err(Refusal::later("the link to the server is in use by other computers", after));
+            }
             // The answer is not the rest of what is kept: the next try asks for the whole.
             file.set_len(0).map_err(|error| file_refusal(&error))?;
             if status == StatusCode::NOT_FOUND {

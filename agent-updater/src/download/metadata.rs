@@ -25,7 +25,8 @@ use super::folder::ReleasesFolder;
 use super::meter::{Meter, Metered};
 use super::origin::{Origin, Place};
 use super::progress::on_terminal;
-use super::reason::{is_not_handed_out, of_download, of_refresh, of_target, refusal};
+use super::reason::{is_not_handed_out, later, of_download, of_refresh, of_target, refusal};
+use super::turn::Turn;
 
 /// Longest trust or channels document, in bytes.
 const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
@@ -178,7 +179,7 @@ impl VendorMetadata {
     /// # Errors
     /// [`Refusal`].
     pub(super) async fn fetch_payload(&self, target: &TargetInfo, destination: &Path) -> Result<(), Refusal> {
-        let mut tries = 0;
+        let (mut tries, mut turn) = (0, Turn::default());
         loop {
             let error = match self
                 .reader
@@ -193,6 +194,11 @@ impl VendorMetadata {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
+            // Waiting for a turn is no try.
+            if let Some(after) = later(&error) {
+                turn.wait(after).await?;
+                continue;
+            }
             tries += 1;
             if tries >= MAX_TRIES || !is_cut_off(&error) {
                 return Err(refusal(of_download(&error), &error));
@@ -226,7 +232,7 @@ impl VendorMetadata {
             Place::Documents(_) => return Ok(false),
         };
         let url = format!("{}/deltas/{base}/{target}", origin.base);
-        let mut tries = 0;
+        let (mut tries, mut turn) = (0, Turn::default());
         loop {
             match delta::fetch(origin, &self.meter, &url, (destination, max_bytes)).await {
                 Err(refusal) if refusal.reason == ReasonCode::NetworkFailed && tries + 1 < MAX_TRIES => {
@@ -234,7 +240,10 @@ impl VendorMetadata {
                     tracing::info!(tries, "{refusal}");
                     tokio::time::sleep(pause_after(tries)).await;
                 }
-                ended => return ended,
+                ended => match ended.as_ref().err().and_then(Refusal::again_in) {
+                    Some(after) => turn.wait(after).await?,
+                    None => return ended,
+                },
             }
         }
     }

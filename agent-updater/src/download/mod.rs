@@ -15,6 +15,7 @@ mod origin;
 mod progress;
 mod reason;
 mod source;
+mod turn;
 
 pub use documents::Documents;
 pub use metadata::VendorMetadata;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use sealpost_files::with_causes;
 use sealpost_manifests::wire::report::ReasonCode;
@@ -57,8 +58,17 @@ pub(super) fn is_not_handed_out(error: &TargetError) -> bool {
     }
 }
 
+/// When the server wants to be asked again, if it has no place for this download now.
+pub(super) const fn later(error: &DownloadError) -> Option<Duration> {
+    match error {
+        DownloadError::Transport { source: TransportError::Later { after, .. }, .. } => Some(*after),
+        _ => None,
+    }
+}
+
 pub(super) fn of_download(error: &DownloadError) -> ReasonCode {
     match error {
+        DownloadError::Transport { source: TransportError::Later { .. }, .. } => ReasonCode::LinkBusy,
         DownloadError::Interrupted { .. }
         | DownloadError::Transport { .. }
         | DownloadError::Absent { .. } => ReasonCode::NetworkFailed,

@@ -13,6 +13,7 @@ use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
 use sealpost_manifests::wire::report::Report;
 use sealpost_site::rows::{ClientRow, DriftRow, LogForkRow, ResumedRow};
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::explain::Explanation;
 use sealpost_site::rules::release::ReleaseState;
@@ -128,6 +129,9 @@ pub struct Client {
     /// The tags of its configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+    /// How its last contact came: an address, or `file`; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came_by: Option<CameBy>,
     /// One per package: what it runs, what it should run, why not yet, when that changes. Filled when one computer is
     /// asked for, empty in lists.
     #[serde(default)]
@@ -168,6 +172,7 @@ impl Client {
             listed,
             tags,
             postponed: _,
+            came_by,
             deliveries: _,
         } = row;
         let stopped = installed.iter().filter_map(|runs| {
@@ -200,6 +205,7 @@ impl Client {
             connected,
             groups: listed.into_iter().collect(),
             tags,
+            came_by,
             explanations,
         }
     }

@@ -117,13 +117,31 @@ pub enum Endpoint {
     AnswerFile,
     /// Bring a folder for such computers up to date.
     SyncFolder,
+    /// What waits for a second person, and the rules of approvals.
+    ListApprovals,
+    /// The second person agrees.
+    ConfirmProposal,
+    /// Somebody takes it back.
+    WithdrawProposal,
+    /// Put the decision about a release off.
+    DeferUpdate,
+    /// Accounts, with their tokens.
+    ListAccounts,
+    /// Add an account.
+    AddAccount,
+    /// Refuse the tokens of an account from now on.
+    DisableAccount,
+    /// Admit them again.
+    EnableAccount,
+    /// Make another token in the place of the one that is sent.
+    RenewToken,
 }
 
 /// A line of the table.
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 49] = [
+const TABLE: [Line; 58] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -183,6 +201,25 @@ const TABLE: [Line; 49] = [
     Line(Endpoint::ChangeMembers, Method::Post, "/api/v1/groups/{name}/members", Permission::DecideUpdates),
     Line(Endpoint::AnswerFile, Method::Post, "/api/v1/folder/answer", Permission::ManageServer),
     Line(Endpoint::SyncFolder, Method::Post, "/api/v1/folder/sync", Permission::ManageServer),
+    Line(Endpoint::ListApprovals, Method::Get, "/api/v1/approvals", Permission::ViewUpdates),
+    Line(
+        Endpoint::ConfirmProposal,
+        Method::Post,
+        "/api/v1/approvals/{number}/confirm",
+        Permission::DecideUpdates,
+    ),
+    Line(
+        Endpoint::WithdrawProposal,
+        Method::Post,
+        "/api/v1/approvals/{number}/withdraw",
+        Permission::DecideUpdates,
+    ),
+    Line(Endpoint::DeferUpdate, Method::Post, "/api/v1/updates/defer", Permission::DecideUpdates),
+    Line(Endpoint::ListAccounts, Method::Get, "/api/v1/accounts", Permission::ViewUpdates),
+    Line(Endpoint::AddAccount, Method::Post, "/api/v1/accounts", Permission::ManageAdmins),
+    Line(Endpoint::DisableAccount, Method::Post, "/api/v1/accounts/disable", Permission::ManageAdmins),
+    Line(Endpoint::EnableAccount, Method::Post, "/api/v1/accounts/enable", Permission::ManageAdmins),
+    Line(Endpoint::RenewToken, Method::Post, "/api/v1/tokens/renew", Permission::RenewToken),
 ];
 
 impl Endpoint {

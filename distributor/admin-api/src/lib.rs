@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod addresses;
+pub mod approvals;
 pub mod certificates;
 pub mod clients;
 pub mod content;

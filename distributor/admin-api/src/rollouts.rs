@@ -10,11 +10,14 @@ use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::word::Word;
 use sealpost_site::rules::explain::waits_for;
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{
     self, Population, RingState, RolloutState, StateChange, Waiting,
 };
 use sealpost_site::rules::rollouts::strategy::OnFailure;
 use serde::{Deserialize, Serialize};
+
+use crate::approvals;
 
 pub use self::preview::{Preview, PreviewRing};
 pub use self::report::{Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, failures};
@@ -87,6 +90,12 @@ pub struct Rollout {
     /// When that changes by itself, if it can be said and the server runs until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_at: Option<Timestamp>,
+    /// What still travels over which link, as a look at all computers found; only in the view of one rollout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkLoad>,
+    /// What one person asked to be done with it, and waits for a second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<approvals::Waiting>,
 }
 
 /// One ring of a rollout.
@@ -133,6 +142,9 @@ pub struct Ring {
 /// What became of computers: each of them counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Told, and a person there starts it.
+    #[serde(default)]
+    pub offered: u64,
     /// Told, and nothing is known of how it went.
     pub told: u64,
     /// They install it.
@@ -186,6 +198,7 @@ impl Rollout {
                 concurrent: plan.concurrent,
                 per_hour: plan.per_hour,
                 counts: Counts {
+                    offered: counts.offered,
                     told: counts.told,
                     installing: counts.begun,
                     succeeded: counts.succeeded,
@@ -229,6 +242,8 @@ impl Rollout {
             next_ring: u32::try_from(next).ok().filter(|_| has_next),
             waits_for: waits,
             changes_at,
+            links: Vec::new(),
+            proposal: None,
         }
     }
 

@@ -81,6 +81,9 @@ pub struct ChangeRequest {
 pub struct Changed {
     /// How many settings and names changed; 0 when all was so already.
     pub changed: u64,
+    /// The proposal that waits for a second person: then nothing is changed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<u64>,
 }
 
 /// A whole configuration, as a file has it. What it does not name is not set any more.

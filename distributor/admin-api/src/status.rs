@@ -14,6 +14,7 @@ use sealpost_site::rules::warnings::Warning;
 use serde::{Deserialize, Serialize};
 
 use crate::content::ContentAge;
+use crate::folder::FolderStatus;
 use crate::licenses::License;
 use crate::storage::StorageSummary;
 
@@ -59,6 +60,9 @@ pub struct Status {
     /// How old the signature files are that computers run, by package, and by group within it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content: Vec<ContentAge>,
+    /// The configured folder for computers without a network, as it was found last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderStatus>,
 }
 
 /// What will need somebody's attention.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sealpost_keys::Token;
 use sealpost_site::rules::account::TokenId;
+use sealpost_site::rules::approvals::people::AccountName;
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/tokens`: makes a token.
@@ -13,6 +14,9 @@ pub struct MakeTokenRequest {
     /// Days until it ends; absent for one that is good until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
+    /// The account that it is one of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountName>,
 }
 
 /// A token that was made. This is the only time that it is shown.
@@ -27,7 +31,14 @@ pub struct MadeTokenView {
     /// Its end; absent for one that is good until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
+    /// The proposal that a second account has to confirm before the token can be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<u64>,
 }
+
+/// `POST /api/v1/tokens/renew`: makes a token in the place of the one that is sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RenewTokenRequest {}
 
 /// `POST /api/v1/tokens/revoke`: revokes the token of a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -9,11 +9,13 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::Actor;
 use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::approvals::Approvals;
 use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::release::{ReleaseState, unapproved};
 use sealpost_site::rules::test_load::{TestLoad, TestOutcome};
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::{Deferred, Waiting, Wanted};
 use crate::rollouts::Preview;
 
 /// Releases in one page, at the most.
@@ -104,6 +106,12 @@ pub struct Update {
     /// That its payload is not here, and whether it comes back; only in the answer to an approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_missing: Option<MissingPayload>,
+    /// Its approval by one person, which waits for a second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// The decision about it is put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<Deferred>,
 }
 
 /// What becomes of a payload that was removed, or lost, before its release was approved.
@@ -121,6 +129,14 @@ const fn first_attempt() -> u32 {
 }
 
 impl Update {
+    /// With what waits about it.
+    #[must_use]
+    pub fn with_approvals(self, approvals: &Approvals, now: Timestamp) -> Self {
+        let waiting = approvals.waiting_approval(self.manifest, now).map(Waiting::from);
+        let deferred = approvals.deferred(self.manifest, now).map(Deferred::from);
+        Self { waiting, deferred, ..self }
+    }
+
     /// Channels that point to it and that nobody approved it for.
     pub fn waits_for(&self) -> impl Iterator<Item = &ChannelName> {
         unapproved(&self.channels, &self.approved_for)
@@ -202,6 +218,8 @@ impl From<ReleaseRow> for Update {
             failed,
             deltas: deltas.into_iter().map(|delta| Delta { base: delta.base, bytes: delta.bytes }).collect(),
             payload_missing: None,
+            waiting: None,
+            deferred: None,
         }
     }
 }
@@ -292,6 +310,9 @@ pub struct Review {
     /// How it goes out once it is approved for all its channels; only of a release that waits for its first approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
+    /// What the rules want before it is approved for all its channels; only of a release that waits for its first approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
 }
 
 /// Some computers.
@@ -440,6 +461,9 @@ pub struct ApproveRequest {
     /// Computers wait for no window, no person and no product.
     #[serde(default, skip_serializing_if = "is_unset")]
     pub emergency: bool,
+    /// Also while the decision is put off.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub now: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a field by reference")]

@@ -21,6 +21,8 @@ use sealpost_site::changes::chain::{LogCheck, LogDamage};
 use sealpost_site::commands::{Command, Terms};
 use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
 use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::account::TokenId;
+use sealpost_site::rules::approvals::people::AccountName;
 use sealpost_site::rules::edits::Edits;
 use sealpost_site::rules::restore::NamedHead;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -185,6 +187,12 @@ impl Ledger {
     /// What is wrong with the log; then no token may be admitted.
     pub fn token_changes(&self) -> Result<Vec<Change>, LogDamage> {
         self.grants.log().token_changes()
+    }
+
+    /// The account of a token, if that is disabled: then the token is refused. Of what the log says up to now, as above.
+    #[must_use]
+    pub fn disabled_account_of(&self, token: &TokenId) -> Option<AccountName> {
+        self.grants.log().disabled_account_of(token)
     }
 
     /// Carries out a command at the caller's license time, and answers when what it wrote is on disk.

@@ -26,7 +26,7 @@ use sealpost_site::queries::{
     HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
     LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    TestLoadOf, Trying, Untested, VoidedReleases,
+    Trying, Untested, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -133,7 +133,6 @@ pub trait ReadStore:
     + Read<Revisions>
     + Read<HeldReleases>
     + Read<Untested>
-    + Read<TestLoadOf>
     + Read<KnownReleaseOf>
     + Read<DeltaReleases>
     + Read<ApprovedReleases>

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sealpost_site::queries::{MAX_PAGE, Recipients};
+use sealpost_site::rows::ReleaseRow;
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::plan::Plan;
 use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::share::Salt;
@@ -23,7 +25,32 @@ impl Ledger {
         rollouts: &[Rollout],
         now: Timestamp,
     ) -> Result<BTreeMap<u64, Vec<Population>>, LedgerError> {
-        let mut survey = Survey::new(plan, rollouts, Salt::of(&self.server_id()), now);
+        let survey = Survey::new(plan, rollouts, Salt::of(&self.server_id()), now);
+        Ok(self.look(survey).await?.0)
+    }
+
+    /// How many computers each ring of one rollout has, and what still travels over each link for its release.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn survey_with_links(
+        &self,
+        plan: &Plan,
+        rollout: &Rollout,
+        release: &ReleaseRow,
+        now: Timestamp,
+    ) -> Result<(Vec<Population>, Vec<LinkLoad>), LedgerError> {
+        let salt = Salt::of(&self.server_id());
+        let survey = Survey::new(plan, std::slice::from_ref(rollout), salt, now);
+        let survey = survey.weighing(rollout.number, release.payload_bytes, &release.deltas);
+        let (mut found, links) = self.look(survey).await?;
+        Ok((found.remove(&rollout.number).unwrap_or_default(), links))
+    }
+
+    async fn look(
+        &self,
+        mut survey: Survey<'_>,
+    ) -> Result<(BTreeMap<u64, Vec<Population>>, Vec<LinkLoad>), LedgerError> {
         let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
         self.each(page, |row| row.name.clone(), |row| survey.add(&row)).await?;
         Ok(survey.finish())

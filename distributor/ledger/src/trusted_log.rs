@@ -16,10 +16,12 @@ use sealpost_manifests::log::{Frontier, LogHead, leaf_hash};
 use sealpost_manifests::order::Epoch;
 use sealpost_site::changes::chain::{LogDamage, ReadEntry, StoredEntry, read};
 use sealpost_site::changes::{ActivityEntry, Change};
+use sealpost_site::rules::account::TokenId;
+use sealpost_site::rules::approvals::people::AccountName;
 use sealpost_site::rules::restore::{RestoreState, Restored};
 
 /// Parts of the kinds that tell something. An entry without any of them is not read, only hashed.
-const TELLING: [&[u8]; 3] = [b"admin_token_", b"ledger_restored", b"grant_accepted"];
+const TELLING: [&[u8]; 4] = [b"admin_token_", b"account_", b"ledger_restored", b"grant_accepted"];
 /// How JSON can spell a letter otherwise: what has it is read, whatever else stands in it.
 const ESCAPED: &[u8] = b"\\u";
 /// Most seats that are remembered as found in the log: some 12 MiB at the most.
@@ -39,6 +41,9 @@ pub struct TrustedLog {
 pub(crate) struct Told {
     damage: Option<LogDamage>,
     tokens: Vec<Change>,
+    /// Whose tokens are; those of no account are not here.
+    owners: BTreeMap<TokenId, AccountName>,
+    disabled: BTreeSet<AccountName>,
     restored: Option<Restored>,
     most_granted: BTreeMap<SerialNumber, u32>,
 }
@@ -95,6 +100,13 @@ impl TrustedLog {
         }
     }
 
+    /// The account of a token, if that is disabled: then the token is refused.
+    #[must_use]
+    pub fn disabled_account_of(&self, token: &TokenId) -> Option<AccountName> {
+        let told = self.told();
+        told.owners.get(token).filter(|account| told.disabled.contains(*account)).cloned()
+    }
+
     /// The most seats that were ever granted, by serial number.
     #[must_use]
     pub fn most_granted(&self) -> BTreeMap<SerialNumber, u32> {
@@ -146,7 +158,14 @@ impl Told {
         match &entry.change {
             Change::AdminTokenMade { .. }
             | Change::AdminTokenUsed { .. }
-            | Change::AdminTokenRevoked { .. } => self.tokens.push(entry.change.clone()),
+            | Change::AdminTokenRevoked { .. } => {
+                if let Change::AdminTokenMade { token, owner: Some(owner), .. } = &entry.change {
+                    self.owners.insert(token.clone(), owner.account.clone());
+                }
+                self.tokens.push(entry.change.clone());
+            }
+            Change::AccountAdded(of) | Change::AccountEnabled(of) => _ = self.disabled.remove(&of.account),
+            Change::AccountDisabled(of) => _ = self.disabled.insert(of.account.clone()),
             Change::LedgerRestored { epoch, resumes_until, .. } => {
                 self.restored = Some(Restored {
                     at: entry.at,
@@ -190,6 +209,9 @@ const fn tells(change: &Change) -> bool {
         Change::AdminTokenMade { .. }
             | Change::AdminTokenUsed { .. }
             | Change::AdminTokenRevoked { .. }
+            | Change::AccountAdded(_)
+            | Change::AccountDisabled(_)
+            | Change::AccountEnabled(_)
             | Change::LedgerRestored { .. }
             | Change::GrantAccepted { .. }
     )

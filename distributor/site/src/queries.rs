@@ -26,7 +26,7 @@ use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::progress::Rollout;
-use crate::rules::test_load::{HeldRelease, TestLoad};
+use crate::rules::test_load::HeldRelease;
 use crate::rules::troubles::{Bounds, Trouble};
 
 /// Most rows of one page.
@@ -97,7 +97,7 @@ query! {
         pub rollout: u64,
         /// Only after this name.
         pub after: Option<ComputerName>,
-        /// Most rows.
+        /// Most rows; a name that was enrolled anew meanwhile has several, which come together.
         pub limit: u32,
     } -> Vec<DeliveryRow>, "list the computers of a rollout"
 }
@@ -304,21 +304,16 @@ query! {
 }
 
 query! {
-    /// Staged releases of a package without a test-load that lets them through, in the order of their counters.
+    /// Staged releases of a package that its program, as it is configured, has not loaded, and that no admin let through, in the
+    /// order of their counters.
     Untested {
         /// The package.
         pub package: PackageName,
+        /// The digest of the program's settings.
+        pub program: Sha256Digest,
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<KnownRelease>, "list releases that were not loaded yet"
-}
-
-query! {
-    /// The newest test-load of a release.
-    TestLoadOf {
-        /// Its manifest's digest.
-        pub manifest: Sha256Digest,
-    } -> Option<TestLoad>, "read a test-load"
 }
 
 query! {

@@ -23,11 +23,13 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::Report;
 
 use crate::rules::account::Actor;
+use crate::rules::came_by::CameBy;
 use crate::rules::contact::ClientState;
 use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Delivery, Plan};
+use crate::rules::test_load::TestLoad;
 
 /// Whose ledger it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +134,8 @@ pub struct ReleaseRow {
     pub installed: u64,
     /// Clients that rolled back from it or refused it.
     pub failed: u64,
+    /// Its newest test-load on the server.
+    pub test_load: Option<TestLoad>,
     /// Deltas that lead to it.
     pub deltas: Vec<DeltaRow>,
 }
@@ -240,6 +244,8 @@ pub struct ClientRow {
     pub tags: Vec<Tag>,
     /// What it said last is put off there.
     pub postponed: Vec<Postponed>,
+    /// How its last contact came, where that is known.
+    pub came_by: Option<CameBy>,
     /// What became of the rollouts that it was told, the newest of each package.
     pub deliveries: Vec<Delivery>,
 }
@@ -389,6 +395,8 @@ pub struct RecipientRow {
     pub listed: BTreeSet<GroupName>,
     /// The tags of its configuration, as it said last.
     pub tags: Vec<Tag>,
+    /// How its last contact came, where that is known.
+    pub came_by: Option<CameBy>,
     /// What became of the rollouts that it was told, the newest of each package.
     pub deliveries: Vec<Delivery>,
 }

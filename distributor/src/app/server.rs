@@ -24,6 +24,7 @@ use super::error::AppError;
 use super::open::Opened;
 use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
+use crate::approvals;
 use crate::authority::OnlineAuthority;
 use crate::config::{SyslogTarget, vendor_client};
 use crate::disks::FolderDisks;
@@ -106,7 +107,7 @@ impl Server {
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();
-        let (desk, orders) = FolderDesk::open();
+        let (desk, behind) = FolderDesk::open();
         let (test_loads, configured) = watch::channel(opened.settings.test_loads.clone());
         let (tests, tests_asked) = TestDesk::open(configured.clone());
         let desks = (desk, tests);
@@ -135,7 +136,7 @@ impl Server {
         follow_ledger(&mut tasks, &opened, &push, log_limits);
         follow_to_syslog(&mut tasks, &opened, target, &site.parts.syslog);
         let (folders, folder) = watch::channel(opened.settings.folder.clone());
-        let folder = Keeper::new(rooms(&opened, &site), folder, orders);
+        let folder = Keeper::new(rooms(&opened, &site), folder, behind);
         tasks
             .schedule("the folder for computers without a network", Some(move || Arc::clone(&folder).keep()));
         let keeper = test_load::Keeper::new(test_rooms(&opened), configured, tests_asked);
@@ -149,6 +150,11 @@ impl Server {
         let (ledger, clock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.clock));
         tasks
             .follow("the care for rollouts", move || rollouts::keep(Arc::clone(&ledger), Arc::clone(&clock)));
+        let (ledger, clock, upstream) =
+            (Arc::clone(&opened.ledger), Arc::clone(&opened.clock), Arc::clone(&opened.upstream));
+        tasks.follow("the rules of approvals", move || {
+            approvals::keep(Arc::clone(&ledger), Arc::clone(&clock), upstream.clone())
+        });
         let upstream = Arc::clone(&opened.upstream);
         let reload = Reload {
             home: opened.home.clone(),
@@ -225,6 +231,7 @@ fn rooms(opened: &Opened, site: &Arc<Site>) -> folder::Rooms {
         upstream: opened.upstream.clone(),
         blobs: Arc::clone(&opened.blobs),
         staging: Arc::clone(&opened.staging),
+        clock: Arc::clone(&opened.clock),
     }
 }
 

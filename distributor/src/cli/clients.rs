@@ -14,6 +14,7 @@ use sealpost_manifests::document;
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::wire::contact::DriftKind;
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::names::{MixedScripts, asked_back, canonical};
 
@@ -187,7 +188,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             runs(client),
             should_run(client),
             content(client),
-            client.last_contact.map_or_else(|| "-".to_owned(), |at| age(at, now)),
+            refreshed(client, now),
             seconds_or_dash(client.lease_until),
         ]);
     }
@@ -214,6 +215,12 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         ));
     }
     Ok(Outcome::Done)
+}
+
+/// How long ago the last contact was, and that it came by file if it did: the next one waits for whoever carries it.
+fn refreshed(client: &Client, now: Timestamp) -> String {
+    let ago = client.last_contact.map_or_else(|| "-".to_owned(), |at| age(at, now));
+    if client.came_by == Some(CameBy::File) { format!("{ago} by file") } else { ago }
 }
 
 fn runs(client: &Client) -> String {
@@ -263,7 +270,11 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     print_line(format_args!("{}: {state}, channel {}", client.name, client.channel))?;
     print_line(format_args!("  version       {}", plain(&client.display_version)))?;
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
-    print_line(format_args!("  last refresh  {}", aged_or_dash(client.last_contact, now)))?;
+    let came = client.came_by.map_or_else(String::new, |way| match way {
+        CameBy::File => ", by file".to_owned(),
+        CameBy::Network(address) => format!(", from {address}"),
+    });
+    print_line(format_args!("  last refresh  {}{came}", aged_or_dash(client.last_contact, now)))?;
     let lease_until = client.lease_until.map_or_else(|| "-".to_owned(), |end| seconds_away(end, now));
     print_line(format_args!("  lease until   {lease_until}"))?;
     print_line(format_args!("  connected     {}", if client.connected { "yes" } else { "no" }))?;

@@ -23,7 +23,9 @@ fn colored(text: &str, word: &str, shown: bool) -> String {
 fn code(word: &str) -> Option<&'static str> {
     match word {
         "approved" | "active" | "completed" | "running" | "succeeded" => Some("32"),
-        "staged" | "reserved" | "warning" | "paused" | "told" | "begun" | "installing" => Some("33"),
+        "staged" | "reserved" | "warning" | "paused" | "offered" | "told" | "begun" | "installing" => {
+            Some("33")
+        }
         "halted" | "withdrawn" | "refused" | "rejected" | "forked" | "urgent" | "aborted" | "failed"
         | "silent" => Some("31"),
         "superseded" | "dropped" => Some("2"),

@@ -17,6 +17,7 @@ use sealpost_site::rules::rollouts::settings::SettingKind;
 use sealpost_site::rules::text::more_than;
 
 use super::api::AdminApi;
+use super::approvals::still_waits;
 use super::groups::listed;
 use super::outcome::Outcome;
 use super::output::{ask, can_ask, counted, plain, print_json, print_line, tell};
@@ -181,7 +182,7 @@ async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
     }
     if can_be_applied(&plan) && plan.is_empty() {
         if json {
-            print_json(&Changed { changed: 0 })?;
+            print_json(&Changed { changed: 0, waits: None })?;
         } else {
             print_line("the site is so already; nothing changed")?;
         }
@@ -205,7 +206,10 @@ async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
     let changed: Changed = api.post("/settings/apply", &request).await?;
     if json {
         print_json(&changed)?;
-    } else {
+    }
+    if let Some(number) = changed.waits {
+        tell(still_waits(number));
+    } else if !json {
         print_line(format_args!("applied: {}", counted(changed.changed, "change", "changes")))?;
     }
     Ok(Outcome::Done)

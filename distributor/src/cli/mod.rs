@@ -3,8 +3,10 @@
 //! All commands but `init`, `serve`, `restore` and `ledger rebuild` are clients of the admin API, over the Unix socket in the
 //! home or with `--server`; `token` and `backup` over the socket only, and also without a server. Exit status: 0 done, 1 failed or refused, 2 usage; `status --check` has its own, which monitors know.
 
+mod accounts;
 mod address;
 mod api;
+mod approvals;
 mod backup;
 mod certificate;
 mod clients;
@@ -204,6 +206,24 @@ Examples:
   distributor --home /srv/sealpost token list"
     )]
     Token(token::Command),
+    /// Add, disable and enable accounts of people.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost accounts add anna --why \"the day desk\"
+  distributor --home /srv/sealpost accounts list"
+    )]
+    Accounts(accounts::Command),
+    /// See what waits for a second person, decide it, and set the rules of approvals.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost approvals list
+  distributor --home /srv/sealpost approvals rules"
+    )]
+    Approvals(approvals::Command),
     #[command(flatten)]
     Service(service::Command),
     #[command(hide = true)]
@@ -216,11 +236,13 @@ Examples:
 impl Command {
     /// Whether it works on the files of a home, and asks no server.
     const fn is_local(&self) -> bool {
+        if let Self::Token(command) = self {
+            return command.is_local();
+        }
         matches!(
             self,
             Self::Init(_)
                 | Self::Serve(_)
-                | Self::Token(_)
                 | Self::Service(_)
                 | Self::Backup(_)
                 | Self::Restore(_)
@@ -321,6 +343,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Groups(command) => block_on(groups::run(AdminApi::open(&reach)?, command)),
         Command::Properties(command) => block_on(properties::run(AdminApi::open(&reach)?, command)),
         Command::Config(command) => block_on(config_file::run(AdminApi::open(&reach)?, command)),
+        Command::Accounts(command) => block_on(accounts::run(AdminApi::open(&reach)?, command)),
+        Command::Approvals(command) => block_on(approvals::run(AdminApi::open(&reach)?, command)),
         Command::Clients(command) => block_on(clients::run(AdminApi::open(&reach)?, command)),
         Command::Status(options) => block_on(status::run(AdminApi::open(&reach), options)),
         Command::Certificate(command) => block_on(certificate::run(AdminApi::open(&reach)?, command)),

@@ -94,6 +94,8 @@ mod tests {
             failed: 0,
             deltas: Vec::new(),
             payload_missing: None,
+            waiting: None,
+            deferred: None,
         }
     }
 

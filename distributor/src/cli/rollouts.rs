@@ -17,8 +17,9 @@ use sealpost_site::rules::rollouts::progress::RolloutState;
 use self::find::ring;
 pub(super) use self::find::{one, steer};
 use super::api::AdminApi;
+use super::approvals::waits_for_second;
 use super::outcome::Outcome;
-use super::output::{Table, age, plain, print_json, print_line};
+use super::output::{Table, age, plain, print_json, print_line, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -196,6 +197,9 @@ fn print_steered(rollout: &Rollout, json: bool) -> anyhow::Result<Outcome> {
             "rollout {number} ({release}) is {state}; it waits for: {}",
             plain(waits_for)
         ))?;
+        if let Some(proposal) = &rollout.proposal {
+            tell(waits_for_second(proposal));
+        }
     }
     Ok(Outcome::Done)
 }

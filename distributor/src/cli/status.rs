@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use jiff::Timestamp;
+use sealpost_admin_api::folder::FolderStatus;
 use sealpost_admin_api::status::{Status, WarningView};
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rules::expiries::Level;
+use sealpost_site::rules::text::first_names;
 
 use super::api::AdminApi;
 use super::colors::state;
@@ -92,6 +94,9 @@ pub(super) async fn run(api: anyhow::Result<AdminApi>, options: Options) -> anyh
     ))?;
     for line in content::lines(&view.content) {
         print_line(format_args!("content     {line}"))?;
+    }
+    if let Some(folder) = &view.folder {
+        print_line(format_args!("folder      {}", plain(&folder_line(folder, view.now))))?;
     }
     if let Some(stored) = &view.storage {
         print_line(format_args!(
@@ -204,4 +209,20 @@ fn print_ends(view: &Status, most: usize) -> anyhow::Result<()> {
         table.row([seconds(ending.at), left, level, ending.what.clone(), renewed]);
     }
     table.print()
+}
+/// The configured folder in one line: how many computers come by it, and whose contact waits there.
+fn folder_line(folder: &FolderStatus, now: Timestamp) -> String {
+    let FolderStatus { path, looked_at, computers, waiting, failure } = folder;
+    let looked = format!("{}, looked into {}", path.display(), age(*looked_at, now));
+    if let Some(failure) = failure {
+        return format!("{looked}: {failure}");
+    }
+    let computers = counted(u64::from(*computers), "computer", "computers");
+    match waiting.len() {
+        0 => format!("{looked}: {computers}, all answered"),
+        count => format!(
+            "{looked}: {computers}; contacts wait without an answer, or were refused, of {}: see `distributor folder sync`",
+            first_names(waiting, count as u64)
+        ),
+    }
 }

@@ -1,4 +1,4 @@
-//! `distributor token new|list|revoke`. The running server makes and revokes tokens, since it writes the log; where none
+//! `distributor token new|renew|list|revoke`. The running server makes and revokes tokens, since it writes the log; where none
 //! runs, this does it in the server's place, alone. The list is read from the file.
 
 use std::path::Path;
@@ -6,11 +6,14 @@ use std::path::Path;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
-use sealpost_admin_api::tokens::{MadeTokenView, MakeTokenRequest, RevokeTokenRequest, RevokedTokensView};
+use sealpost_admin_api::tokens::{
+    MadeTokenView, MakeTokenRequest, RenewTokenRequest, RevokeTokenRequest, RevokedTokensView,
+};
 use sealpost_service::owner::{Presence, act_as_owner_of};
 use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 use sealpost_site::rules::account::TokenId;
+use sealpost_site::rules::approvals::people::AccountName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,7 +24,7 @@ use super::reach::Reach;
 use crate::app::StoppedServer;
 use crate::home::{Home, HomeError};
 use crate::http::admin_tokens::AdminTokens;
-use crate::http::token_desk::MadeToken;
+use crate::http::token_desk::{MadeToken, WantedToken};
 
 /// Days that a token is good for, unless something else is said: a year and a day.
 const DAYS: u32 = 366;
@@ -29,8 +32,16 @@ const DAYS: u32 = 366;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     New(New),
+    Renew(Renew),
     List(List),
     Revoke(Revoke),
+}
+
+impl Command {
+    /// Whether it works on the files of a home. A token is renewed by who has it, over the network.
+    pub(super) const fn is_local(&self) -> bool {
+        !matches!(self, Self::Renew(_))
+    }
 }
 
 /// Make a token for an admin who comes over the network. It is printed once and stored nowhere, and ends after a year if
@@ -39,6 +50,7 @@ pub(super) enum Command {
 #[command(after_help = "\
 Examples:
   (umask 077; distributor token new anna > anna.token)
+  (umask 077; distributor token new anna-laptop --account anna > anna.token)
   (umask 077; distributor token new monitor --forever > monitor.token)
   distributor --server https://server:16770 --ca ca.crt --token-file anna.token status")]
 pub(super) struct New {
@@ -50,6 +62,21 @@ pub(super) struct New {
     /// It is good until it is revoked.
     #[arg(long, conflicts_with = "days")]
     forever: bool,
+    /// The account that it is one of. It counts as second eyes only once its owner has renewed it.
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<AccountName>,
+}
+
+/// Make a token in the place of the one with which you come: you alone know the new one, so it counts as second eyes. The one
+/// before is refused from then on; the end stays the same.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  (umask 077; distributor --server https://server:16770 --ca ca.crt --token-file given.token token renew > own.token)")]
+pub(super) struct Renew {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// List tokens by name.
@@ -88,13 +115,36 @@ pub(super) struct Revoke {
 pub(super) fn run(reach: &Reach, command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::New(options) => make(reach, options),
+        Command::Renew(options) => block_on(renew(reach, &options)),
         Command::List(options) => list(&reach.home, &options),
         Command::Revoke(options) => revoke(reach, &options),
     }
 }
 
-fn make(reach: &Reach, New { name, days, forever }: New) -> anyhow::Result<Outcome> {
-    let request = MakeTokenRequest { name, days: (!forever).then_some(days) };
+async fn renew(reach: &Reach, options: &Renew) -> anyhow::Result<Outcome> {
+    if reach.server.is_none() {
+        bail!(
+            "a token is renewed over the network, by who has it: give --server, --ca and --token-file with the token that is \
+             renewed"
+        );
+    }
+    let made: MadeTokenView =
+        AdminApi::open(reach)?.post("/tokens/renew", &RenewTokenRequest::default()).await?;
+    if options.json {
+        print_json(&made)?;
+    } else {
+        print_line(made.token.as_str())?;
+    }
+    tell(format_args!(
+        "this token is shown once, and the one before is refused from now on; keep it in a file that only you can read. The log \
+         names it [{}]",
+        made.id
+    ));
+    Ok(Outcome::Done)
+}
+
+fn make(reach: &Reach, New { name, days, forever, account }: New) -> anyhow::Result<Outcome> {
+    let request = MakeTokenRequest { name, days: (!forever).then_some(days), account };
     let made: MadeTokenView = match ask_server(reach, "/tokens", &request)? {
         Some(made) => made,
         None => {
@@ -104,10 +154,12 @@ fn make(reach: &Reach, New { name, days, forever }: New) -> anyhow::Result<Outco
                 let created_at = server.now();
                 let ends_at =
                     request.days.map(|days| created_at + SignedDuration::from_hours(24 * i64::from(days)));
-                let made = server.tokens.make(actor, &request.name, ends_at, created_at).await;
+                let (name, account) = (request.name.clone(), request.account.clone());
+                let wanted = WantedToken { name, account, ends_at };
+                let made = server.tokens.make(actor, wanted, created_at).await;
                 server.close().await?;
-                let MadeToken { token, id } = made?;
-                anyhow::Ok(MadeTokenView { token, id, created_at, ends_at })
+                let MadeToken { token, id, waits } = made?;
+                anyhow::Ok(MadeTokenView { token, id, created_at, ends_at, waits })
             })?
         }
     };
@@ -123,6 +175,14 @@ fn make(reach: &Reach, New { name, days, forever }: New) -> anyhow::Result<Outco
          [{}]",
         request.name, made.id
     ));
+    if let Some(account) = &request.account {
+        let first = made.waits.map_or_else(String::new, |number| {
+            format!("another account confirms it first with `distributor approvals confirm {number}`; then ")
+        });
+        tell(format_args!(
+            "it does not count as second eyes yet: {first}{account} runs `distributor token renew` with it"
+        ));
+    }
     Ok(Outcome::Done)
 }
 

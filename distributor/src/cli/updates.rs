@@ -1,5 +1,6 @@
-//! `distributor updates list|show|approve|reject|halt|reconsider|retry|test-load|watch|why|push-now|revert-now`.
+//! `distributor updates list|show|approve|reject|defer|halt|reconsider|retry|test-load|watch|why|push-now|revert-now`.
 
+mod defer;
 mod emergency;
 mod find;
 mod review;
@@ -14,10 +15,12 @@ use sealpost_admin_api::updates::{ApproveRequest, MissingPayload, RejectRequest,
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::word::Word;
+use sealpost_site::rules::approvals::proposal::Proposed;
 
 use super::api::AdminApi;
+use super::approvals::waits_for_second;
 use super::outcome::Outcome;
-use super::output::{Table, ask, can_ask, counted, name_of, plain, print_json, print_line, size, tell};
+use super::output::{Table, ask, can_ask, counted, plain, print_json, print_line, size, tell};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -25,6 +28,7 @@ pub(super) enum Command {
     Show(Show),
     Approve(Approve),
     Reject(Reject),
+    Defer(defer::Defer),
     Halt(undo::Halt),
     Reconsider(undo::Reconsider),
     Retry(undo::Retry),
@@ -45,7 +49,10 @@ Examples:
 RUN BY   computers that say that they run it
 TO COME  enrolled computers that are to run an approved release and do not say so yet, also those that
          were not in contact since the approval
-FAILED   computers that gave it up or refused it")]
+FAILED   computers that gave it up or refused it
+
+A staged release is shown as `second` while one person has approved it and a second one has to, and as
+`deferred` while the decision is put off.")]
 pub(super) struct List {
     /// Print the answer as JSON.
     #[arg(long)]
@@ -74,7 +81,9 @@ pub(super) struct Show {
 /// Approve a release for the computers of its channels.
 ///
 /// What is approved is the manifest digest that was shown, for the channels that were shown with it. At a terminal the release is shown and you are asked; with
-/// --digest or --yes you are not.
+/// --digest or --yes you are not. Where a rule needs two people, a second one with an account of their own has to approve the
+/// same: until then the release waits. Without --strategy, --channel and --emergency the second one approves what the first
+/// one asked for.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -106,6 +115,9 @@ pub(super) struct Approve {
     /// Computers wait for no window, no person and no product.
     #[arg(long)]
     emergency: bool,
+    /// Also while the decision is deferred.
+    #[arg(long)]
+    now: bool,
     /// Wait until every enrolled computer that gets it runs it or failed; ends with 1 when one failed.
     #[arg(long)]
     wait: bool,
@@ -140,6 +152,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Show(options) => show(&api, &options).await,
         Command::Approve(options) => approve(&api, &options).await,
         Command::Reject(options) => reject(&api, options).await,
+        Command::Defer(options) => defer::run(&api, options).await,
         Command::Halt(options) => undo::halt(&api, &options).await,
         Command::Reconsider(options) => undo::reconsider(&api, &options).await,
         Command::Retry(options) => undo::retry(&api, &options).await,
@@ -177,7 +190,7 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
             row.release.package.to_string(),
             row.release.version.to_string(),
             row.release.platform.to_string(),
-            name_of(row.state),
+            review::state(row),
             row.severity.to_string(),
             review::channels(row),
             offered(row),
@@ -262,9 +275,19 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         tell(format_args!("{} is a downgrade: it takes the place of {}", view.update.release, down.from));
     }
     let comment = options.comment.clone().unwrap_or_default();
-    let (strategy, emergency) = (options.strategy, options.emergency);
-    let request = ApproveRequest { manifest, channels: Some(channels), comment, strategy, emergency };
+    let (strategy, emergency, now) = (options.strategy, options.emergency, options.now);
+    let request = ApproveRequest { manifest, channels: Some(channels), comment, strategy, emergency, now };
+    let request = as_asked_before(request, &view.update, options);
     let row: Update = api.post("/updates/approve", &request).await?;
+    if let Some(waiting) = &row.waiting {
+        if options.json {
+            print_json(&row)?;
+        } else {
+            print_line(format_args!("{} is not approved yet: {}", row.release, waiting.says))?;
+        }
+        tell(waits_for_second(waiting));
+        return Ok(if options.wait { Outcome::Damage } else { Outcome::Done });
+    }
     tell_of_missing_payload(&row);
     if options.wait {
         if !options.json {
@@ -287,6 +310,21 @@ async fn approve(api: &AdminApi, options: &Approve) -> anyhow::Result<Outcome> {
         print_line(format_args!("approved {release} [sha256:{manifest}] for {channels}"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Who approves what another person asked for, and names nothing else, asks for the same.
+fn as_asked_before(request: ApproveRequest, shown: &Update, options: &Approve) -> ApproveRequest {
+    let names_nothing = options.channels.is_empty() && options.strategy.is_none() && !options.emergency;
+    let proposed = shown.waiting.as_ref().filter(|_| names_nothing).map(|waiting| &waiting.proposed);
+    match proposed {
+        Some(Proposed::ApproveRelease { channels, strategy, emergency, .. }) => ApproveRequest {
+            channels: Some(channels.clone()),
+            strategy: Some(*strategy),
+            emergency: *emergency,
+            ..request
+        },
+        _ => request,
+    }
 }
 
 fn tell_of_missing_payload(row: &Update) {

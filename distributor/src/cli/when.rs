@@ -36,6 +36,20 @@ pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<
     )
 }
 
+/// A time to come that somebody typed for an option: a time, a date, or how far away it is.
+pub(super) fn to_come(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    if let Some(away) = age(text.trim()) {
+        return now.checked_add(away).with_context(|| format!("{option} {text:?} is after all times"));
+    }
+    let time = parse(option, text, now)?;
+    if time <= now {
+        bail!(
+            "cannot use {option} {text:?}: it is over; give a time to come, or how far away it is (12h, 3d)"
+        );
+    }
+    Ok(time)
+}
+
 /// An age like `90m` or `1h30m`.
 fn age(text: &str) -> Option<SignedDuration> {
     let mut whole = SignedDuration::ZERO;
@@ -82,6 +96,16 @@ mod tests {
             ("yesterday", "2026-11-25T00:00:00Z"),
         ] {
             assert_eq!(parse("--since", typed, now()).unwrap().to_string(), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_is_never_over() {
+        for (typed, expected) in [("3d", "2026-11-29T07:30:00Z"), ("2026-12-24", "2026-12-24T00:00:00Z")] {
+            assert_eq!(to_come("--until", typed, now()).unwrap().to_string(), expected, "{typed}");
+        }
+        for typed in ["2026-11-26 07:30", "yesterday", "now", "soon", ""] {
+            assert!(to_come("--until", typed, now()).is_err(), "{typed}");
         }
     }
 

@@ -47,6 +47,7 @@ pub(super) struct Fragment {
 pub(super) struct FolderFragment {
     pub(super) path: Option<PathBuf>,
     pub(super) every: Option<String>,
+    pub(super) max_mib: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -38,6 +38,7 @@ pub(super) struct Merged {
     pub(super) syslog: Option<Given<String>>,
     pub(super) folder_path: Option<Given<PathBuf>>,
     pub(super) folder_every: Option<Given<String>>,
+    pub(super) folder_max_mib: Option<Given<u32>>,
     pub(super) test_loads: BTreeMap<String, Given<TestLoadFragment>>,
 }
 
@@ -68,6 +69,7 @@ impl Merged {
         put(&mut self.syslog, fragment.log.syslog, file);
         put(&mut self.folder_path, fragment.folder.path, file);
         put(&mut self.folder_every, fragment.folder.every, file);
+        put(&mut self.folder_max_mib, fragment.folder.max_mib, file);
         for (package, value) in fragment.test_load {
             self.test_loads.insert(package, Given { value, file: file.to_owned() });
         }

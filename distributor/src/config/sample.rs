@@ -81,6 +81,8 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # licensed or not; answers only the computer that they are for.\n\
          # path = \"/srv/share/sealpost\"\n\
          # every = \"1m\"\n\
+         # Most MiB of payloads and deltas in it; what computers were told goes first. Without it the disk is the bound.\n\
+         # max_mib = 4096\n\
          \n\
          # A program that loads each release of a package on this server before it can be approved: it ends with 0 if the\n\
          # product can read what lies in {{slot}}. Nobody but root and the server's user may be able to change it. Where the\n\

@@ -57,6 +57,8 @@ pub struct Folder {
     pub path: PathBuf,
     /// How often it is looked into.
     pub every: Duration,
+    /// Most bytes of payloads and deltas in it; without a bound where absent.
+    pub max_bytes: Option<u64>,
 }
 
 /// Where the admin's own certificate lies.
@@ -277,7 +279,13 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         within(&text, Duration::from_secs(5), Duration::from_secs(24 * 3600))
     });
     let path = merged.folder_path.and_then(|given| checked(given, "folder.path", problems, whole_path));
-    let folder = path.map(|path| Folder { path, every });
+    let max_bytes = merged.folder_max_mib.and_then(|given| {
+        checked(given, "folder.max_mib", problems, |mebibytes| match mebibytes {
+            0 => Err("it is at least 1; leave it out for no bound".to_owned()),
+            mebibytes => Ok(u64::from(mebibytes) * 1024 * 1024),
+        })
+    });
+    let folder = path.map(|path| Folder { path, every, max_bytes });
     let mut test_loads = TestLoads::new();
     for (package, given) in merged.test_loads {
         let key = format!("test_load.{package}");

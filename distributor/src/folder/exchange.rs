@@ -91,12 +91,14 @@ pub(super) async fn answer_all(
 ) {
     answered.retain(|computer, _| computers.binary_search(computer).is_ok());
     for computer in computers {
-        let (folder, name, seen) = (Arc::clone(root), computer.clone(), answered.get(computer).copied());
+        let (folder, name) = (Arc::clone(root), computer.clone());
+        let seen = answered.get(computer).copied();
         let looked = spawn_blocking(move || look(&folder, &name, seen.as_ref(), trigger)).await;
         let found = match looked.map_err(io::Error::other).flatten() {
             Ok(found) => found,
             Err(error) => {
                 problems.add(format!("{computer}: its folder cannot be used: {error}"));
+                summary.waiting.push(computer.clone());
                 continue;
             }
         };
@@ -104,6 +106,9 @@ pub(super) async fn answer_all(
             Found::Nothing => continue,
             Found::Done => {
                 summary.unchanged += 1;
+                if seen.is_some_and(|seen| matches!(seen.end, End::Refused(_))) {
+                    summary.waiting.push(computer.clone());
+                }
                 continue;
             }
             Found::Request(request, contact) => (*request, contact),
@@ -115,7 +120,10 @@ pub(super) async fn answer_all(
                     problems.add(format!("{computer}: refused: {problem}"));
                 }
                 match write(root, answer).await {
-                    Ok(Some(_)) if is_refused => End::Refused(Instant::now()),
+                    Ok(Some(_)) if is_refused => {
+                        summary.waiting.push(computer.clone());
+                        End::Refused(Instant::now())
+                    }
                     Ok(Some(written)) => {
                         summary.answered.push(computer.clone());
                         End::Answered(written)
@@ -124,6 +132,7 @@ pub(super) async fn answer_all(
                     Ok(None) => continue,
                     Err(error) => {
                         problems.add(format!("{computer}: its answer cannot be written: {error}"));
+                        summary.waiting.push(computer.clone());
                         continue;
                     }
                 }
@@ -131,6 +140,7 @@ pub(super) async fn answer_all(
             Err(problem) => {
                 let is_passing = matches!(problem.code, ProblemCode::Busy | ProblemCode::Internal);
                 problems.add(format!("{computer}: {problem}"));
+                summary.waiting.push(computer.clone());
                 if is_passing {
                     continue;
                 }

@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealpost_admin_api::folder::SyncSummary;
+use sealpost_admin_api::folder::{FolderStatus, SyncSummary};
 use sealpost_files::SharedFolder;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
@@ -29,7 +29,8 @@ use self::releases::{Needed, Written};
 use crate::config::Folder;
 use crate::ports::blobs::BlobStore;
 use crate::ports::by_file::FileAnswers;
-use crate::ports::folder::SyncOrder;
+use crate::ports::clock::Clock;
+use crate::ports::folder::{Behind, SyncOrder};
 use crate::ports::staging::Staging;
 use crate::ports::upstream::Upstream;
 
@@ -40,6 +41,7 @@ pub struct Rooms {
     pub upstream: Arc<dyn Upstream>,
     pub blobs: Arc<dyn BlobStore>,
     pub staging: Arc<dyn Staging>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Keeps the configured folder up to date, and others when an admin asks.
@@ -47,6 +49,7 @@ pub struct Keeper {
     rooms: Rooms,
     configured: watch::Receiver<Option<Folder>>,
     orders: Mutex<mpsc::Receiver<SyncOrder>>,
+    looked: watch::Sender<Option<FolderStatus>>,
     known: Mutex<Known>,
 }
 
@@ -66,13 +69,10 @@ impl std::fmt::Debug for Keeper {
 
 impl Keeper {
     #[must_use]
-    pub fn new(
-        rooms: Rooms,
-        configured: watch::Receiver<Option<Folder>>,
-        orders: mpsc::Receiver<SyncOrder>,
-    ) -> Arc<Self> {
+    pub fn new(rooms: Rooms, configured: watch::Receiver<Option<Folder>>, behind: Behind) -> Arc<Self> {
+        let Behind { orders, looked } = behind;
         let (orders, known) = (Mutex::new(orders), Mutex::default());
-        Arc::new(Self { rooms, configured, orders, known })
+        Arc::new(Self { rooms, configured, orders, looked, known })
     }
 
     /// Runs for as long as it is wanted.
@@ -89,30 +89,51 @@ impl Keeper {
             };
             tokio::select! {
                 Some(SyncOrder { path, reply }) = orders.recv() => {
-                    let path = path.or_else(|| folder.map(|folder| folder.path));
-                    let done = match path {
-                        Some(path) => self.sync(&path, Trigger::Person).await,
-                        None => Err(none_configured()),
+                    // The bound is the configured folder's: a stick has its own size.
+                    let configured = folder.map(|folder| (folder.path, folder.max_bytes));
+                    let done = match (path, configured) {
+                        (Some(path), Some((known, most))) if path == known => {
+                            self.sync(&path, most, Trigger::Person).await
+                        }
+                        (Some(path), _) => self.sync(&path, None, Trigger::Person).await,
+                        (None, Some((path, most))) => self.sync(&path, most, Trigger::Person).await,
+                        (None, None) => Err(none_configured()),
                     };
                     // Who asked may be gone.
                     drop(reply.send(done));
                 }
                 () = pause => {
                     if let Some(folder) = &folder {
-                        self.sync_by_schedule(&folder.path).await;
+                        self.sync_by_schedule(&folder.path, folder.max_bytes).await;
                     }
                 }
                 changed = configured.changed() => {
                     if changed.is_err() {
                         return;
                     }
+                    self.looked.send_replace(None);
                 }
             }
         }
     }
 
-    async fn sync_by_schedule(&self, path: &Path) {
-        match self.sync(path, Trigger::Schedule).await {
+    /// Notes how the configured folder stands, for who asks.
+    fn note(&self, path: &Path, done: &Result<SyncSummary, Problem>) {
+        let configured = self.configured.borrow().as_ref().is_some_and(|folder| folder.path == path);
+        if !configured {
+            return;
+        }
+        let (computers, waiting, failure) = match done {
+            Ok(summary) => (summary.computers, summary.waiting.clone(), None),
+            Err(problem) => (0, Vec::new(), Some(problem.message.clone())),
+        };
+        let looked_at = self.rooms.clock.now();
+        let path = path.to_owned();
+        self.looked.send_replace(Some(FolderStatus { path, looked_at, computers, waiting, failure }));
+    }
+
+    async fn sync_by_schedule(&self, path: &Path, max_bytes: Option<u64>) {
+        match self.sync(path, max_bytes, Trigger::Schedule).await {
             Ok(summary) => {
                 for problem in &summary.problems {
                     tracing::warn!(folder = %path.display(), "{problem}");
@@ -127,8 +148,25 @@ impl Keeper {
         }
     }
 
-    /// Brings a folder up to date: releases first, so that whoever finds an answer finds what it names.
-    async fn sync(&self, path: &Path, trigger: Trigger) -> Result<SyncSummary, Problem> {
+    /// Brings a folder up to date, and notes how it stands then.
+    async fn sync(
+        &self,
+        path: &Path,
+        max_bytes: Option<u64>,
+        trigger: Trigger,
+    ) -> Result<SyncSummary, Problem> {
+        let done = self.bring_up_to_date(path, max_bytes, trigger).await;
+        self.note(path, &done);
+        done
+    }
+
+    /// Releases first, so that whoever finds an answer finds what it names.
+    async fn bring_up_to_date(
+        &self,
+        path: &Path,
+        max_bytes: Option<u64>,
+        trigger: Trigger,
+    ) -> Result<SyncSummary, Problem> {
         let mut known = self.known.lock().await;
         if known.path != path {
             *known = Known { path: path.to_owned(), ..Known::default() };
@@ -141,6 +179,7 @@ impl Keeper {
         let computers = exchange::computers(Arc::clone(&root), &mut problems)
             .await
             .map_err(|error| unusable(path, &error))?;
+        summary.computers = u32::try_from(computers.len()).unwrap_or(u32::MAX);
         exchange::answer_all(
             &*self.rooms.answers,
             &root,
@@ -159,6 +198,7 @@ impl Keeper {
             upstream: Arc::clone(&self.rooms.upstream),
             blobs: Arc::clone(&self.rooms.blobs),
             staging: Arc::clone(&self.rooms.staging),
+            max_bytes,
         };
         let done = spawn_blocking(move || work.bring_up_to_date(&root, &needed, written));
         let done = done.await.map_err(|_| ended())?;

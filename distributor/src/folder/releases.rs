@@ -13,7 +13,7 @@ use rustix::fs::statvfs;
 use sealpost_files::{Footprint, SharedFolder};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ComputerName, NameError, TargetName};
 use sealpost_manifests::release::Blob;
 use sealpost_manifests::wire::by_file::{
     DELTAS_FOLDER, METADATA_FOLDER, RELEASES_FOLDER, TARGETS_FOLDER, delta_file,
@@ -30,23 +30,62 @@ const TIMESTAMP: &str = "timestamp.json";
 const MAX_METADATA_BYTES: u64 = 64 * 1024 * 1024;
 /// Free bytes that are left on the disk of the folder.
 const KEEP_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// How the names of deltas end.
+const DELTA_SUFFIX: &str = ".delta";
 /// Most files of one kind that are looked at.
 const MAX_FILES: usize = 200_000;
 
 /// The releases that somebody needs, by their manifests.
 #[derive(Debug, Default)]
-pub(super) struct Needed(BTreeSet<Sha256Digest>);
+pub(super) struct Needed(BTreeMap<Sha256Digest, Rank>);
+
+/// What goes first where not all has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Documents, which are small and without which nothing is of use.
+    Document,
+    /// What a computer of the folder was told.
+    Told,
+    /// What is approved, and might be told.
+    Approved,
+}
+
+/// A file that the folder is to have.
+#[derive(Debug)]
+struct Wanted {
+    rank: Rank,
+    name: String,
+    blob: Blob,
+}
+
+/// The files that have room together, what goes first before the others, and what has none: how many files of how many bytes.
+fn fitting(mut wanted: Vec<Wanted>, max_bytes: Option<u64>) -> (Vec<Wanted>, (usize, u64)) {
+    wanted.sort_by(|one, other| (one.rank, &one.name).cmp(&(other.rank, &other.name)));
+    let (mut sum, mut left) = (0_u64, (0, 0_u64));
+    wanted.retain(|file| {
+        let after = sum.saturating_add(file.blob.length);
+        let fits = file.rank == Rank::Document || max_bytes.is_none_or(|most| after <= most);
+        if !fits {
+            left = (left.0 + 1, left.1.saturating_add(file.blob.length));
+        } else if file.rank != Rank::Document {
+            sum = after;
+        }
+        fits
+    });
+    (wanted, left)
+}
 
 impl Needed {
     /// What is approved, and what the computers of the folder were told, which may be older.
     pub(super) async fn of(ledger: &Ledger, computers: &[ComputerName]) -> Result<Self, LedgerError> {
         let approved = ledger.query(ApprovedReleases {}).await?;
-        let mut needed: BTreeSet<_> = approved.into_iter().map(|release| release.manifest).collect();
+        let mut needed: BTreeMap<_, _> =
+            approved.into_iter().map(|release| (release.manifest, Rank::Approved)).collect();
         for name in computers {
             let Some(row) = ledger.query(ClientByName { name: name.clone() }).await? else { continue };
             let Some(client_id) = row.client_id else { continue };
             let Some(holder) = ledger.query(HolderById { client_id }).await? else { continue };
-            needed.extend(holder.assigned.into_iter().map(|assigned| assigned.manifest));
+            needed.extend(holder.assigned.into_iter().map(|assigned| (assigned.manifest, Rank::Told)));
         }
         Ok(Self(needed))
     }
@@ -69,6 +108,8 @@ pub(super) struct Work {
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staging: Arc<dyn Staging>,
+    /// Most bytes of payloads and deltas; without a bound where absent.
+    pub(super) max_bytes: Option<u64>,
 }
 
 impl Work {
@@ -95,29 +136,22 @@ impl Work {
     ) -> io::Result<()> {
         let releases = root.make_folder(RELEASES_FOLDER)?;
         let targets = releases.make_folder(TARGETS_FOLDER)?;
-        let mut kept = BTreeSet::new();
-        for entry in &listing.targets {
-            let is_needed = match &entry.class {
-                TargetClass::Trust | TargetClass::Channels { .. } => true,
-                TargetClass::Release { manifest, .. } => needed.0.contains(manifest),
-            };
-            if is_needed {
-                let name = format!("{}.{}", entry.sha256, entry.name);
-                self.place(&targets, &name, Blob { sha256: entry.sha256, length: entry.length }, done);
-                kept.insert(name);
-            }
-        }
-        remove_others(&targets, &kept, is_target_name, done)?;
         let deltas = releases.make_folder(DELTAS_FOLDER)?;
-        let mut kept = BTreeSet::new();
-        for delta in self.staging.deltas().map_err(io::Error::other)? {
-            if needed.0.contains(&delta.target) {
-                let name = delta_file(&delta.base, &delta.target);
-                self.place(&deltas, &name, delta.blob, done);
-                kept.insert(name);
-            }
+        let (fits, (count, bytes)) = fitting(self.wanted(needed, listing)?, self.max_bytes);
+        if count > 0 {
+            done.problems.push(format!(
+                "{count} files of {bytes} bytes together are not there: the folder may have {} bytes (`max_mib` under [folder])",
+                self.max_bytes.unwrap_or_default()
+            ));
         }
-        remove_others(&deltas, &kept, |name| name.ends_with(".delta"), done)?;
+        let kept: BTreeSet<String> = fits.iter().map(|file| file.name.clone()).collect();
+        // First, so that there is room for what comes.
+        remove_others(&targets, &kept, is_target_name, done)?;
+        remove_others(&deltas, &kept, |name| name.ends_with(DELTA_SUFFIX), done)?;
+        for Wanted { name, blob, .. } in fits {
+            let folder = if name.ends_with(DELTA_SUFFIX) { &deltas } else { &targets };
+            self.place(folder, &name, blob, done);
+        }
         let metadata = releases.make_folder(METADATA_FOLDER)?;
         let others = listing.metadata.iter().filter(|name| *name != TIMESTAMP);
         for name in others.chain(listing.metadata.iter().filter(|name| *name == TIMESTAMP)) {
@@ -129,6 +163,31 @@ impl Work {
         }
         let kept = listing.metadata.iter().cloned().collect();
         remove_others(&metadata, &kept, |name| name.ends_with(".json"), done)
+    }
+
+    /// The targets and deltas that the folder is to have.
+    fn wanted(&self, needed: &Needed, listing: &Listing) -> io::Result<Vec<Wanted>> {
+        let mut wanted = Vec::new();
+        for entry in &listing.targets {
+            let rank = match &entry.class {
+                TargetClass::Trust | TargetClass::Channels { .. } => Some(Rank::Document),
+                TargetClass::Release { release, manifest } => needed.0.get(manifest).map(|rank| {
+                    let is = |name: Result<TargetName, NameError>| name.is_ok_and(|name| name == entry.name);
+                    let is_document = is(release.manifest_target()) || is(release.minisig_target());
+                    if is_document { Rank::Document } else { *rank }
+                }),
+            };
+            let Some(rank) = rank else { continue };
+            let name = format!("{}.{}", entry.sha256, entry.name);
+            wanted.push(Wanted { rank, name, blob: Blob { sha256: entry.sha256, length: entry.length } });
+        }
+        for delta in self.staging.deltas().map_err(io::Error::other)? {
+            if let Some(rank) = needed.0.get(&delta.target) {
+                let name = delta_file(&delta.base, &delta.target);
+                wanted.push(Wanted { rank: *rank, name, blob: delta.blob });
+            }
+        }
+        Ok(wanted)
     }
 
     /// One that cannot be placed does not hold back the others.
@@ -259,6 +318,33 @@ mod tests {
         assert_eq!(read(b"bytes", b"bytes").unwrap(), 5);
         assert_eq!(read(b"other", b"bytes").unwrap_err().kind(), io::ErrorKind::InvalidData);
         read(b"", b"bytes").unwrap_err();
+    }
+
+    #[test]
+    fn what_computers_were_told_goes_first_and_documents_have_always_room() {
+        let file = |rank, name: &str, length| {
+            let blob = Blob { sha256: Sha256Digest::of(name.as_bytes()), length };
+            Wanted { rank, name: name.to_owned(), blob }
+        };
+        let wanted = || {
+            vec![
+                file(Rank::Approved, "a.tar.gz", 40),
+                file(Rank::Told, "b.tar.gz", 50),
+                file(Rank::Told, "c.delta", 5),
+                file(Rank::Document, "d.manifest", 1_000),
+            ]
+        };
+        let names = |max_bytes| {
+            let (fits, left) = fitting(wanted(), max_bytes);
+            (fits.into_iter().map(|file| file.name).collect::<Vec<_>>(), left)
+        };
+        assert_eq!(names(None).1, (0, 0));
+        assert_eq!(names(Some(95)).0.len(), 4);
+        assert_eq!(
+            names(Some(60)),
+            (vec!["d.manifest".to_owned(), "b.tar.gz".to_owned(), "c.delta".to_owned()], (1, 40))
+        );
+        assert_eq!(names(Some(0)), (vec!["d.manifest".to_owned()], (3, 95)));
     }
 
     #[test]

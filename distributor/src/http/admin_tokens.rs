@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sealpost_files::{FileLock, PRIVATE, open_regular};
 use sealpost_keys::{KeyError, Token, TokenDigest};
+use sealpost_site::rules::account::TokenId;
 use serde::{Deserialize, Serialize};
 
 /// Largest file that is read, in bytes; far more than [`MAX_TOKENS`] need.
@@ -181,6 +182,26 @@ impl AdminTokens {
         }
         let token = Token::generate()?;
         Ok(PlannedToken { token, name: name.to_owned(), file, tokens: self.clone(), _alone: alone })
+    }
+
+    /// Makes a token in the place of one that stands in the file, with its name and end, and stores nothing yet.
+    ///
+    /// # Errors
+    /// [`AdminTokenError`], also when that token is not there any more.
+    pub fn plan_renewal(
+        &self,
+        before: &TokenId,
+    ) -> Result<(PlannedToken, String, Option<Timestamp>), AdminTokenError> {
+        let alone = self.lock()?;
+        let file = self.read()?;
+        let found = file.tokens.iter().find(|(_, token)| TokenId::of(&token.digest) == *before);
+        let Some((name, ends_at)) = found.map(|(name, token)| (name.clone(), token.ends_at)) else {
+            let rule = "this token is not in the file any more; it was revoked meanwhile";
+            return Err(AdminTokenError::Name { name: before.to_string(), rule });
+        };
+        let token = Token::generate()?;
+        let planned = PlannedToken { token, name: name.clone(), file, tokens: self.clone(), _alone: alone };
+        Ok((planned, name, ends_at))
     }
 
     /// Takes a token out of the file; `false` when there is none of that name.

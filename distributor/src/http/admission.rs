@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::{Peer, Standing};
 
@@ -55,6 +55,16 @@ pub(crate) enum Caller {
     Unnamed,
     /// A client with its reservation, and what its token came with.
     Client(Arc<HolderRow>, TokenOrigin),
+}
+
+impl Caller {
+    /// The client, if it is known who asks.
+    pub(crate) fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client(row, _) => Some(&row.client_id),
+            Self::Unnamed => None,
+        }
+    }
 }
 
 /// The delta that was admitted.
@@ -151,6 +161,10 @@ fn counted(
         && !matches!(code, ProblemCode::NotFound | ProblemCode::Internal)
     {
         site.metrics.count_refusal(code);
+        // Whoever waits for a link asks again and again, as it was told to: nothing is wrong.
+        if code == ProblemCode::LinkBusy {
+            return response;
+        }
         let said = response.extensions().get::<RefusedComputer>().map(|said| said.0.clone());
         site.parts.ledger.count_refusal_of(now, code, source, name.or(said).as_ref());
         // The ledger says it once a minute; a line for each would let strangers fill the disk.

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use sealpost_admin_api::content::{ContentAge, RunsContent};
-use sealpost_ledger::LedgerError;
+use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_site::commands::settings::LoadPlan;
@@ -15,8 +16,6 @@ use sealpost_site::queries::{MAX_PAGE, Recipients, Revisions};
 use sealpost_site::rows::{RecipientRow, RevisionRow};
 use sealpost_site::rules::content_age::Contents;
 use tokio::sync::Mutex;
-
-use super::Site;
 
 /// What was found counts for so many times as long as the look took: a site of a hundred computers is looked at whenever
 /// somebody asks, one of a hundred thousand once in some minutes.
@@ -28,14 +27,30 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(crate) struct ContentLook(Mutex<Option<(Instant, Arc<Contents>)>>);
 
-/// How old they are now.
-pub(crate) async fn ages(site: &Site) -> Result<Vec<ContentAge>, LedgerError> {
-    Ok(look(site).await?.ages(site.now()).into_iter().map(ContentAge::from).collect())
+impl ContentLook {
+    /// How old they are at this time.
+    pub(crate) async fn ages(&self, ledger: &Ledger, now: Timestamp) -> Result<Vec<ContentAge>, LedgerError> {
+        Ok(self.look(ledger).await?.ages(now).into_iter().map(ContentAge::from).collect())
+    }
+
+    /// What a look finds, now or minutes ago.
+    pub(crate) async fn look(&self, ledger: &Ledger) -> Result<Arc<Contents>, LedgerError> {
+        let mut last = self.0.lock().await;
+        let begun = Instant::now();
+        if let Some((until, found)) = &*last
+            && begun < *until
+        {
+            return Ok(Arc::clone(found));
+        }
+        let found = Arc::new(look_now(ledger).await?);
+        let counts = begun.elapsed().saturating_mul(COUNTS_FOR).min(LOOK_AGAIN);
+        *last = Some((Instant::now() + counts, Arc::clone(&found)));
+        Ok(found)
+    }
 }
 
 /// How old those are that one computer runs.
-pub(crate) fn of(site: &Site, contents: &Contents, installed: &[InstalledPackage]) -> Vec<RunsContent> {
-    let now = site.now();
+pub(crate) fn of(contents: &Contents, installed: &[InstalledPackage], now: Timestamp) -> Vec<RunsContent> {
     let runs = installed.iter().filter(|runs| runs.kind == PackageKind::Signatures);
     let known = runs.filter_map(|runs| {
         let arrived_at = contents.arrived(&runs.manifest)?;
@@ -45,23 +60,7 @@ pub(crate) fn of(site: &Site, contents: &Contents, installed: &[InstalledPackage
     known.collect()
 }
 
-/// What a look finds, now or minutes ago.
-pub(crate) async fn look(site: &Site) -> Result<Arc<Contents>, LedgerError> {
-    let mut last = site.content.0.lock().await;
-    let begun = Instant::now();
-    if let Some((until, found)) = &*last
-        && begun < *until
-    {
-        return Ok(Arc::clone(found));
-    }
-    let found = Arc::new(look_now(site).await?);
-    let counts = begun.elapsed().saturating_mul(COUNTS_FOR).min(LOOK_AGAIN);
-    *last = Some((Instant::now() + counts, Arc::clone(&found)));
-    Ok(found)
-}
-
-async fn look_now(site: &Site) -> Result<Contents, LedgerError> {
-    let ledger = &site.parts.ledger;
+async fn look_now(ledger: &Ledger) -> Result<Contents, LedgerError> {
     let mut found = Contents::default();
     let page = |after| Revisions { after, limit: MAX_PAGE };
     let mut any = false;

@@ -19,7 +19,6 @@ use sealpost_site::rules::release::ReleaseState;
 
 use super::admin::auth;
 use super::asker;
-use super::content;
 use super::metrics::{ExpiryGauge, Gauges};
 use super::problem::ApiError;
 use super::problems::gather;
@@ -119,6 +118,6 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         missing_files: found.missing.len() as u64,
         expiries: ExpiryGauge::of_each(&found.expiries, now),
         problems: found.problems,
-        content: content::ages(site).await?,
+        content: site.content.ages(&site.parts.ledger, site.now()).await?,
     })
 }

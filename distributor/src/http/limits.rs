@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sealpost_manifests::ids::{ClientId, SetupId};
 use sealpost_serving::{Budgets, FailedAttempts, Rate, ShareLimits, Shares};
+use sealpost_site::rules::rollouts::links::line::WINDOW;
 
 /// Failed attempts that a source has in a minute; then it waits for the rest of that minute. A person who mistypes stays
 /// below it.
@@ -43,6 +44,8 @@ pub struct RequestLimits {
     pub answer_within: Duration,
     /// Time for a request's body to arrive.
     pub body_within: Duration,
+    /// Time over which is counted what a download over a link takes: one that takes next to nothing makes way for others.
+    pub link_window: Duration,
 }
 
 impl Default for RequestLimits {
@@ -54,6 +57,7 @@ impl Default for RequestLimits {
             place_within: Duration::from_secs(10),
             answer_within: Duration::from_secs(30),
             body_within: Duration::from_secs(15),
+            link_window: WINDOW,
         }
     }
 }

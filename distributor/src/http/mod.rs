@@ -20,6 +20,7 @@ mod content;
 mod ends;
 mod health;
 mod leaving;
+mod links;
 mod metrics;
 mod newer;
 mod offered;

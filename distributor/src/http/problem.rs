@@ -3,6 +3,8 @@
 //! A code has one status everywhere. What went wrong inside is logged here, once, and not shown to the caller.
 
 use std::error::Error;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -26,6 +28,7 @@ pub(crate) struct ApiError {
     status: StatusCode,
     problem: Problem,
     computer: Option<Box<ComputerName>>,
+    retry_after_secs: Option<NonZeroU32>,
 }
 
 impl ApiError {
@@ -69,6 +72,13 @@ impl ApiError {
         Self::new(ProblemCode::NotFound, what, hint)
     }
 
+    /// The same, with when to come again.
+    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
+        let secs = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
+        self.retry_after_secs = Some(NonZeroU32::new(secs).unwrap_or(NonZeroU32::MIN));
+        self
+    }
+
     pub(crate) fn code(&self) -> ProblemCode {
         self.problem.code
     }
@@ -81,7 +91,7 @@ impl ApiError {
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self { status: status_of(problem.code), problem, computer: None }
+        Self { status: status_of(problem.code), problem, computer: None, retry_after_secs: None }
     }
 }
 
@@ -112,6 +122,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(secs) = self.retry_after_secs {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs.get()));
+        }
         response.extensions_mut().insert(refused);
         if let Some(computer) = self.computer {
             response.extensions_mut().insert(RefusedComputer(*computer));
@@ -126,7 +139,7 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::BadRequest | ProblemCode::Other(_) => StatusCode::BAD_REQUEST,
         ProblemCode::NotFound | ProblemCode::SerialUnknown => StatusCode::NOT_FOUND,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ProblemCode::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::Busy | ProblemCode::LinkBusy => StatusCode::SERVICE_UNAVAILABLE,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ProblemCode::Unauthenticated | ProblemCode::TokenExpired => StatusCode::UNAUTHORIZED,
         ProblemCode::PullFailed => StatusCode::BAD_GATEWAY,

@@ -10,11 +10,14 @@ use sealpost_admin_api::status::NewerServer;
 use sealpost_admin_api::storage::StorageSummary;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{
     Drifted, Failing, Fleet, Followers, HeldReleases, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals,
-    RefusedGrants, ReleaseCounts, Releases, Restores,
+    RefusedGrants, ReleaseCounts, Releases, Restores, Rollouts,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
+use sealpost_site::rules::approvals::notices::notices;
+use sealpost_site::rules::approvals::rule::need_two;
 use sealpost_site::rules::attention::is_stopped;
 use sealpost_site::rules::expiries::Expiry;
 use sealpost_site::rules::problems::{Facts, Newer, Room, Stored, problems};
@@ -32,6 +35,9 @@ use super::offered::offered;
 use super::problem::ApiError;
 use super::syslog;
 use crate::ports::upstream::Missing;
+
+/// Newest rollouts that are looked at.
+const ROLLOUTS: u32 = 100;
 
 /// What was found, and what of the facts is shown beside it.
 pub(crate) struct Found {
@@ -60,6 +66,8 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     let page = |after| HeldReleases { after, limit: MAX_PAGE };
     ledger.each(page, |held| held.manifest, |one| held.push(one)).await?;
     found.extend(test_load::warnings(&held));
+    let plan = ledger.query(LoadPlan {}).await?;
+    found.extend(notices(&plan.approvals, need_two(&plan.settings.approvals), now));
     let pull = ledger.query(LastPull {}).await?;
     let counts = ledger.query(ReleaseCounts {}).await?;
     let restore = ledger.query(Restores {}).await?;
@@ -97,6 +105,7 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
         pull: pull.clone(),
         restore: restore.clone(),
         releases,
+        rollouts: ledger.query(Rollouts { before: None, open: true, limit: ROLLOUTS }).await?,
         runners,
         drifted,
         not_started,

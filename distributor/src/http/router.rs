@@ -101,6 +101,15 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ChangeMembers => bind(endpoint, admin::groups::change),
         Endpoint::AnswerFile => bind(endpoint, admin::folder::answer),
         Endpoint::SyncFolder => bind(endpoint, admin::folder::sync),
+        Endpoint::ListApprovals => bind(endpoint, admin::approvals::list),
+        Endpoint::ConfirmProposal => bind(endpoint, admin::approvals::confirm),
+        Endpoint::WithdrawProposal => bind(endpoint, admin::approvals::withdraw),
+        Endpoint::DeferUpdate => bind(endpoint, admin::updates::decide::defer),
+        Endpoint::ListAccounts => bind(endpoint, admin::accounts::list),
+        Endpoint::AddAccount => bind(endpoint, admin::accounts::add),
+        Endpoint::DisableAccount => bind(endpoint, admin::accounts::disable),
+        Endpoint::EnableAccount => bind(endpoint, admin::accounts::enable),
+        Endpoint::RenewToken => bind(endpoint, admin::tokens::renew),
     }
 }
 

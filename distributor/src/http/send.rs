@@ -15,6 +15,7 @@ use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::wire::problem::ProblemCode;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use super::links::Passage;
 use super::problem::ApiError;
 
 /// Bytes that are read and sent at once: large enough for a full line, small enough for many clients.
@@ -40,22 +41,35 @@ struct Check {
     expected: Expected,
 }
 
+/// How many bytes a request asks for of a file of this length.
+pub(crate) fn asked_bytes(length: u64, request: &HeaderMap) -> u64 {
+    match asked(range_of(request), length) {
+        Asked::Whole => length,
+        Asked::Part(range) => range.end - range.start,
+        Asked::Unsatisfiable => 0,
+    }
+}
+
+fn range_of(request: &HeaderMap) -> Option<&str> {
+    request.get(header::RANGE).and_then(|value| value.to_str().ok())
+}
+
 /// Sends a file that is open at its beginning. A whole one is digested on the way; if it is not what is expected, the
-/// answer is cut before its end, so that nobody takes it for whole.
+/// answer is cut before its end, so that nobody takes it for whole. With a passage it goes as the link lets it.
 pub(crate) async fn file(
     file: File,
     length: u64,
     expected: Option<Expected>,
+    passage: Option<Passage>,
     request: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let range = request.get(header::RANGE).and_then(|value| value.to_str().ok());
     // Content here never changes under one name, so an `If-Range` could only say the same.
-    match asked(range, length) {
+    match asked(range_of(request), length) {
         Asked::Whole => {
             let check = expected.map(|expected| Check { hasher: Sha256Hasher::new(), expected });
-            part(file, 0..length, length, check, StatusCode::OK).await
+            part(file, 0..length, length, (check, passage), StatusCode::OK).await
         }
-        Asked::Part(range) => part(file, range, length, None, StatusCode::PARTIAL_CONTENT).await,
+        Asked::Part(range) => part(file, range, length, (None, passage), StatusCode::PARTIAL_CONTENT).await,
         Asked::Unsatisfiable => {
             let problem = ApiError::new(
                 ProblemCode::BadRequest,
@@ -78,7 +92,7 @@ async fn part(
     file: File,
     range: Range<u64>,
     length: u64,
-    check: Option<Check>,
+    (check, passage): (Option<Check>, Option<Passage>),
     status: StatusCode,
 ) -> Result<Response, ApiError> {
     let mut file = tokio::fs::File::from_std(file);
@@ -88,11 +102,19 @@ async fn part(
             .map_err(|error| ApiError::internal("read a stored file", &error))?;
     }
     let bytes = range.end - range.start;
-    let chunks = stream::try_unfold((file, bytes, check), |(mut file, left, mut check)| async move {
+    let all = (file, bytes, check, passage);
+    let chunks = stream::try_unfold(all, |(mut file, left, mut check, passage)| async move {
         if left == 0 {
             return Ok(None);
         }
-        let wanted = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let most = passage
+            .as_ref()
+            .and_then(Passage::chunk_bytes)
+            .map_or(CHUNK_BYTES, |at_once| at_once.min(CHUNK_BYTES));
+        let wanted = usize::try_from(left).map_or(most, |left| left.min(most));
+        if let Some(passage) = &passage {
+            passage.wait_for(wanted).await?;
+        }
         let mut buffer = vec![0; wanted];
         let count = file.read(&mut buffer).await?;
         if count == 0 {
@@ -111,7 +133,7 @@ async fn part(
             (expected.damaged)();
             return Err(std::io::Error::from(std::io::ErrorKind::InvalidData));
         }
-        Ok(Some((Bytes::from(buffer), (file, left, check))))
+        Ok(Some((Bytes::from(buffer), (file, left, check, passage))))
     });
     let mut response = (status, Body::from_stream(chunks)).into_response();
     insert(&mut response, header::CONTENT_LENGTH, &bytes.to_string());

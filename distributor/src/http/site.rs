@@ -19,6 +19,7 @@ use super::limits::{
     ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
     large_bodies,
 };
+use super::links::LinkDesk;
 use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
@@ -95,6 +96,8 @@ pub struct Site {
     pub(crate) replays: Arc<Semaphore>,
     /// What a look at all computers found of their signature files.
     pub(crate) content: ContentLook,
+    /// Who downloads over which link.
+    pub(crate) links: Arc<LinkDesk>,
 }
 
 impl Site {
@@ -102,6 +105,7 @@ impl Site {
     #[must_use]
     pub fn new(parts: SiteParts) -> Arc<Self> {
         let work = parts.limits.work();
+        let links = LinkDesk::new(Arc::clone(&parts.ledger), parts.limits.link_window);
         let started = parts.clock.now();
         Arc::new(Self {
             parts,
@@ -116,6 +120,7 @@ impl Site {
             large_bodies: large_bodies(),
             replays: Arc::new(Semaphore::new(1)),
             content: ContentLook::default(),
+            links,
         })
     }
 

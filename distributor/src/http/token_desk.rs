@@ -20,9 +20,10 @@ use sealpost_ledger::sqlite::SqliteStore;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::changes::chain::LogDamage;
 use sealpost_site::changes::{Actor, Change};
-use sealpost_site::commands::tokens::{MakeTokens, NewToken, Origin, RevokeToken, UseToken};
+use sealpost_site::commands::tokens::{MakeTokens, NewToken, Origin, RenewToken, RevokeToken, UseToken};
 use sealpost_site::queries::Restores;
 use sealpost_site::rules::account::{Account, TokenId};
+use sealpost_site::rules::approvals::people::AccountName;
 use sealpost_site::rules::text::{counted, first_names};
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 use tokio::sync::Mutex;
@@ -49,6 +50,18 @@ pub struct MadeToken {
     /// It is stored nowhere.
     pub token: Token,
     pub id: TokenId,
+    /// The proposal that a second account has to confirm before it can be renewed.
+    pub waits: Option<u64>,
+}
+
+/// A token that somebody wants.
+#[derive(Debug, Clone)]
+pub struct WantedToken {
+    pub name: String,
+    /// The account that it is one of.
+    pub account: Option<AccountName>,
+    /// Its end; `None` for one that is good until it is revoked.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// Whether somebody may come.
@@ -59,6 +72,8 @@ pub enum Admitted {
     Ended(String),
     /// The name of a token of the file that the log does not tell of, or not so.
     Unlogged(String),
+    /// The name of a token of a disabled account.
+    Disabled(String, AccountName),
     /// The name of a token of the file; what the log tells of it cannot be believed.
     Damaged(String, LogDamage),
     Unknown,
@@ -184,6 +199,9 @@ impl TokenDesk {
         let Some(logged) = log.get_mut(&token).filter(|logged| logged.is(&known)) else {
             return Ok(Admitted::Unlogged(known.name));
         };
+        if let Some(account) = self.ledger.disabled_account_of(&token) {
+            return Ok(Admitted::Disabled(known.name, account));
+        }
         if !logged.is_used {
             let (name, token, source) = (known.name.clone(), token.clone(), source.to_owned());
             self.ledger.execute(now, UseToken { name, token, source }).await?;
@@ -192,13 +210,15 @@ impl TokenDesk {
         Ok(Admitted::Good(Account::token(known.name, token)))
     }
 
-    /// Whether a token that was admitted still would be: it was not revoked, has not ended, and stands in the file.
+    /// Whether a token that was admitted still would be: it was not revoked, has not ended, stands in the file, and its account
+    /// is not disabled.
     pub async fn is_still_good(&self, token: &TokenId, now: Timestamp) -> bool {
         let Ok(in_file) = self.in_file(AdminTokens::list).await else { return false };
         let known = in_file.into_iter().find(|(_, known)| TokenId::of(&known.digest) == *token);
         let Some((name, known)) = known.filter(|(_, known)| !known.has_ended(now)) else { return false };
         let known = KnownToken { name, digest: known.digest, ends_at: known.ends_at };
-        self.damage.is_none() && self.logged.lock().await.get(token).is_some_and(|logged| logged.is(&known))
+        let is_logged = self.logged.lock().await.get(token).is_some_and(|logged| logged.is(&known));
+        self.damage.is_none() && is_logged && self.ledger.disabled_account_of(token).is_none()
     }
 
     /// What an admin should know of the tokens.
@@ -245,24 +265,54 @@ impl TokenDesk {
     pub async fn make(
         &self,
         actor: Actor,
-        name: &str,
-        ends_at: Option<Timestamp>,
+        wanted: WantedToken,
         now: Timestamp,
     ) -> Result<MadeToken, TokenDeskError> {
+        let WantedToken { name, account, ends_at } = wanted;
         if let Some(damage) = &self.damage {
             return Err(TokenDeskError::Damaged(damage.clone()));
         }
         let mut log = self.logged.lock().await;
-        let named = name.to_owned();
+        let named = name.clone();
         let planned: PlannedToken = self.in_file(move |file| file.plan(&named)).await?;
         let digest = planned.token.digest();
-        let (id, name) = (TokenId::of(&digest), name.to_owned());
-        let tokens = vec![NewToken { name: name.clone(), digest, ends_at }];
-        self.ledger.execute(now, MakeTokens { actor, tokens, origin: Origin::Made }).await?;
+        let id = TokenId::of(&digest);
+        let tokens = vec![NewToken { name: name.clone(), digest, ends_at, account }];
+        let waits = self.ledger.execute(now, MakeTokens { actor, tokens, origin: Origin::Made }).await?;
         let made = Logged { name, digest, ends_at, is_found: false, is_used: false, is_revoked: false };
         log.insert(id.clone(), made);
         let token = self.in_file(move |_| planned.store(now, ends_at)).await?;
-        Ok(MadeToken { token, id })
+        Ok(MadeToken { token, id, waits })
+    }
+
+    /// Makes a token in the place of the one with which somebody comes: first the entries, then the file. The one before is
+    /// refused from then on; a kill in between leaves a name whose token nobody has.
+    ///
+    /// # Errors
+    /// [`TokenDeskError`]; refused entries change nothing.
+    pub async fn renew(
+        &self,
+        actor: Actor,
+        before: TokenId,
+        now: Timestamp,
+    ) -> Result<(MadeToken, Option<Timestamp>), TokenDeskError> {
+        if let Some(damage) = &self.damage {
+            return Err(TokenDeskError::Damaged(damage.clone()));
+        }
+        let mut log = self.logged.lock().await;
+        let of_file = before.clone();
+        let (planned, name, ends_at) = self.in_file(move |file| file.plan_renewal(&of_file)).await?;
+        let digest = planned.token.digest();
+        let id = TokenId::of(&digest);
+        let renew = RenewToken { actor, before: before.clone(), name: name.clone(), digest, ends_at };
+        self.ledger.execute(now, renew).await?;
+        let made = Logged { name, digest, ends_at, is_found: false, is_used: false, is_revoked: false };
+        log.insert(id.clone(), made);
+        if let Some(logged) = log.get_mut(&before) {
+            logged.is_revoked = true;
+        }
+        let token = self.in_file(move |_| planned.store(now, ends_at)).await?;
+        Ok((MadeToken { token, id, waits: None }, ends_at))
     }
 
     /// Revokes all tokens of a name, whether the file has them or the log alone: first the entries, then the file. Answers
@@ -307,6 +357,7 @@ impl TokenDesk {
             name: name.clone(),
             digest: token.digest,
             ends_at: token.ends_at,
+            account: None,
         };
         let tokens = in_file.iter().map(new).collect();
         self.ledger.execute(now, MakeTokens { actor: Actor::Server, tokens, origin: Origin::Found }).await?;
@@ -356,7 +407,7 @@ fn read_log(ledger: &Ledger) -> Result<Log, LogDamage> {
 
 fn take(log: &mut Log, change: &Change) {
     match change {
-        Change::AdminTokenMade { token, digest, name, ends_at, found } => {
+        Change::AdminTokenMade { token, digest, name, ends_at, found, .. } => {
             let made = Logged {
                 name: name.clone(),
                 digest: *digest,

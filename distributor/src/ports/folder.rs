@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use sealpost_admin_api::folder::SyncSummary;
+use sealpost_admin_api::folder::{FolderStatus, SyncSummary};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Most orders that wait.
 const MAX_WAITING: usize = 4;
@@ -17,16 +17,33 @@ pub struct SyncOrder {
     pub reply: oneshot::Sender<Result<SyncSummary, Problem>>,
 }
 
-/// Where orders are given.
+/// Where orders are given, and how the configured folder stands.
 #[derive(Debug, Clone)]
-pub struct FolderDesk(mpsc::Sender<SyncOrder>);
+pub struct FolderDesk {
+    orders: mpsc::Sender<SyncOrder>,
+    looked: watch::Receiver<Option<FolderStatus>>,
+}
+
+/// What whoever keeps folders has of the desk.
+#[derive(Debug)]
+pub struct Behind {
+    pub orders: mpsc::Receiver<SyncOrder>,
+    pub looked: watch::Sender<Option<FolderStatus>>,
+}
 
 impl FolderDesk {
-    /// The desk, and where its orders arrive.
+    /// The desk, and what stands behind it.
     #[must_use]
-    pub fn open() -> (Self, mpsc::Receiver<SyncOrder>) {
+    pub fn open() -> (Self, Behind) {
         let (sender, orders) = mpsc::channel(MAX_WAITING);
-        (Self(sender), orders)
+        let (noted, looked) = watch::channel(None);
+        (Self { orders: sender, looked }, Behind { orders, looked: noted })
+    }
+
+    /// How the configured folder was found last; `None` before the first look, and where none is configured.
+    #[must_use]
+    pub fn looked(&self) -> Option<FolderStatus> {
+        self.looked.borrow().clone()
     }
 
     /// Has a folder brought up to date, and waits for that.
@@ -35,7 +52,7 @@ impl FolderDesk {
     /// What went wrong with the folder as a whole.
     pub async fn sync(&self, path: Option<PathBuf>) -> Result<SyncSummary, Problem> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(SyncOrder { path, reply }).map_err(|_| busy())?;
+        self.orders.try_send(SyncOrder { path, reply }).map_err(|_| busy())?;
         answer.await.map_err(|_| busy())?
     }
 }

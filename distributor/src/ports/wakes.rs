@@ -4,7 +4,7 @@
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sealpost_manifests::ids::{ChannelName, ClientId};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 
 /// One held stream; leaves the registry when it is dropped.
 pub trait HeldStream: Send {
@@ -12,15 +12,24 @@ pub trait HeldStream: Send {
     fn woken(&mut self) -> BoxFuture<'_, bool>;
 }
 
+/// A client that asks for a stream, and what it may have missed before.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub client: ClientId,
+    pub name: ComputerName,
+    pub channel: ChannelName,
+    pub last_contact: Option<Timestamp>,
+    /// Whether news that it missed calls it now; what is urgent always does.
+    pub hears_news: bool,
+}
+
 pub trait Wakes: Send + Sync {
     /// Takes a client in, and ends its older stream; `None` when there is no room or the server stops. The first wake
-    /// is due at once if there may be news for the client since its last contact.
-    fn hold(
-        &self,
-        client: ClientId,
-        channel: ChannelName,
-        last_contact: Option<Timestamp>,
-    ) -> Option<Box<dyn HeldStream>>;
+    /// is due at once if the client may have missed a call since its last contact that reaches it.
+    fn hold(&self, listener: Listener) -> Option<Box<dyn HeldStream>>;
+
+    /// Whether there was news for a channel that a client without a stream has missed.
+    fn has_missed_news(&self, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool;
 
     /// How many clients are connected.
     fn connected(&self) -> usize;

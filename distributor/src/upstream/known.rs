@@ -9,6 +9,7 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseId;
+use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{self, MAX_PAGE};
 use sealpost_site::rules::release::KnownRelease;
 
@@ -47,9 +48,12 @@ pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, Led
     Ok(known)
 }
 
-/// Manifests of releases that are staged or approved, or that some computer runs or was told to run.
+/// Manifests of releases that are staged or approved, that some computer runs or was told to run, or that it will be told by
+/// a pin or after a delay.
 pub(super) async fn in_use(ledger: &Ledger) -> Result<BTreeSet<Sha256Digest>, LedgerError> {
     let page = |after| queries::DeltaReleases { after, limit: MAX_PAGE };
     let rows = ledger.all(page, |row| row.release.manifest).await?;
-    Ok(rows.into_iter().map(|row| row.release.manifest).collect())
+    let plan = ledger.query(LoadPlan {}).await?;
+    let told_later = plan.still_told().map(|release| release.manifest);
+    Ok(rows.into_iter().map(|row| row.release.manifest).chain(told_later).collect())
 }

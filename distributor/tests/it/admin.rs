@@ -154,7 +154,7 @@ async fn a_log_that_is_followed_breaks_off_when_its_token_is_revoked_or_has_ende
 }
 
 async fn make_token(site: &Site, name: &str, days: Option<u32>) -> MadeTokenView {
-    site.post("/tokens", &MakeTokenRequest { name: name.to_owned(), days }).await
+    site.post("/tokens", &MakeTokenRequest { name: name.to_owned(), days, account: None }).await
 }
 
 #[tokio::test]

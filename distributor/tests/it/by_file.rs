@@ -4,13 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use data_encoding::BASE64;
+use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::folder::{AnsweredFile, SyncRequest, SyncSummary};
+use sealpost_admin_api::status::Status;
 use sealpost_keys::Verified;
 use sealpost_manifests::contact_answer::{ContactFileAnswer, EnrollmentFileAnswer, FileAnswer, open};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::wire::by_file::{ANSWER_FILE, CONTACT_FILE, FileRequest};
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_test_support::folders::{flip_a_bit, snapshot};
 
 use crate::agent::Agent;
@@ -177,4 +181,45 @@ async fn a_folder_that_is_not_there_is_an_error_with_what_to_do() {
     assert!(problem.hint.contains("mounted"), "{problem}");
     let problem = site.post_refused("/folder/sync", &SyncRequest { path: None }).await;
     assert!(problem.hint.contains("distributor folder sync DIR"), "{problem}");
+}
+
+#[tokio::test]
+async fn status_says_whose_file_waits_and_another_folder_and_its_bound_count_without_a_restart() {
+    let vendor = start_vendor(10).await;
+    let engine: Vec<u8> = (0..400_000_u64)
+        .flat_map(|number| Sha256Digest::of(&number.to_le_bytes()).as_bytes()[..4].to_vec())
+        .collect();
+    let manifest = vendor.release("1.0", &[("engine", &engine)]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(manifest).await;
+    let mut agent = licensed(&site, "pc-1").await;
+    let view: Client = site.get("/clients/pc-1").await;
+    assert_eq!(view.came_by, Some(CameBy::File));
+    assert!(view.explanations[0].sentence.contains("it was told so"), "{:?}", view.explanations);
+    let clone = agent.next_contact();
+    contact(&site, &mut agent).await;
+    let (share, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = share.path().join("computers/pc-1");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join(CONTACT_FILE), serde_json::to_vec(&request(&agent, &clone)).unwrap()).unwrap();
+    let configured = |path: &Path| format!("[folder]\npath = {path:?}\nevery = \"1h\"\nmax_mib = 1\n");
+    site.reload_with(&configured(share.path())).await;
+    let summary: SyncSummary = site.post("/folder/sync", &SyncRequest { path: None }).await;
+    let bound = summary.problems.iter().find(|problem| problem.contains("max_mib"));
+    assert!(bound.is_some_and(|said| said.starts_with("1 files of")), "{summary:?}");
+    let targets: Vec<_> = fs::read_dir(share.path().join("releases/targets")).unwrap().flatten().collect();
+    assert!(!targets.is_empty());
+    assert!(targets.iter().all(|file| !file.path().to_str().unwrap().ends_with(".tar.gz")), "{targets:?}");
+    let status: Status = site.get("/status").await;
+    let folder = status.folder.unwrap();
+    assert_eq!((folder.path.as_path(), folder.computers, folder.failure), (share.path(), 1, None));
+    assert_eq!(folder.waiting.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["pc-1"]);
+
+    site.reload_with(&configured(other.path()).replace("max_mib = 1\n", "")).await;
+    let summary: SyncSummary = site.post("/folder/sync", &SyncRequest { path: None }).await;
+    assert_eq!((summary.path.as_path(), summary.problems.len()), (other.path(), 0), "{summary:?}");
+    let status: Status = site.get("/status").await;
+    let folder = status.folder.unwrap();
+    assert_eq!((folder.path.as_path(), folder.computers, folder.waiting.len()), (other.path(), 0, 0));
 }

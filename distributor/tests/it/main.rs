@@ -4,6 +4,7 @@
 
 mod admin;
 mod agent;
+mod approvals;
 mod auditor;
 mod backups;
 mod by_file;
@@ -13,6 +14,7 @@ mod edited;
 mod enrollment;
 mod file_faults;
 mod halts;
+mod links;
 mod listening;
 mod one_address;
 mod operations;
@@ -30,6 +32,7 @@ mod settings;
 mod site;
 mod strangers;
 mod switching;
+mod two_hundred;
 mod undoing;
 mod vendor;
 mod vendor_lies;

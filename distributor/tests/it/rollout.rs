@@ -15,7 +15,7 @@ use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
 /// Reads the stream until what came contains a text.
-async fn read_until(stream: &mut Response, wanted: &str) -> String {
+pub(crate) async fn read_until(stream: &mut Response, wanted: &str) -> String {
     let mut text = String::new();
     while !text.contains(wanted) {
         let chunk = stream.chunk().await.unwrap();
@@ -174,12 +174,12 @@ async fn an_attachment_is_served_to_the_computers_that_the_release_is_assigned_t
 }
 
 /// Finds the payload as a client does.
-async fn payload_path(site: &Site, agent: &Agent) -> String {
+pub(crate) async fn payload_path(site: &Site, agent: &Agent) -> String {
     target_path(site, agent, ".tar.gz").await
 }
 
 /// Finds a target as a client does: snapshot → package role → target.
-async fn target_path(site: &Site, agent: &Agent, suffix: &str) -> String {
+pub(crate) async fn target_path(site: &Site, agent: &Agent, suffix: &str) -> String {
     let json = |response: Response| async { response.json::<serde_json::Value>().await.unwrap() };
     let timestamp = json(agent.get(site, "/tuf/metadata/timestamp.json").await).await;
     let version = &timestamp["signed"]["meta"]["snapshot.json"]["version"];

@@ -126,10 +126,7 @@ async fn a_pause_wants_a_reason_holds_the_rings_and_ends_with_a_resume() {
     let mut told = 0;
     for agent in &mut agents {
         agent.contact(&site).await;
-        let held = agent.holds.assignment.as_ref();
-        told += usize::from(
-            held.is_some_and(|held| held.document.packages.iter().any(|one| one.manifest == manifest)),
-        );
+        told += usize::from(is_told(agent, manifest));
     }
     assert_eq!(told, 1, "the canary ring has one computer");
 }
@@ -275,4 +272,45 @@ async fn a_rollout_is_listed_paused_edited_gone_on_with_and_ended_on_the_command
     assert!(ended.contains("is aborted"), "{ended}");
     let resumed = cli(&site, &["rollouts", "resume", &number, "--why", "x"]).await;
     assert!(String::from_utf8_lossy(&resumed.stderr).contains("wrong_state"), "what has ended stays so");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_by_a_day_in_a_soak_opens_no_ring_and_makes_no_failure() {
+    let vendor = start_vendor(10).await;
+    let (site, mut agents, _, rollout) = rolling_out(&vendor, "careful").await;
+    let number = rollout.number;
+    for agent in &mut agents {
+        agent.contact(&site).await;
+    }
+    let told: DeliveredPage = site.get(&format!("/rollouts/{number}/computers")).await;
+    assert_eq!(told.computers.len(), 1, "the canary");
+    let left = rollout.rings[0].soak_left_secs;
+    // A day: as long as the canary is watched, and longer than it may be silent.
+    site.clock.forward(sealpost_test_support::clock::days(1));
+    // Each entry is a round of the rollouts; one that counted a second of this server's own time was after the jump.
+    let rounds = async {
+        for round in 0.. {
+            let value = serde_json::json!({ "description": format!("round {round}") });
+            let change = serde_json::json!({ "kind": "group", "name": "rounds", "value": value });
+            let change = serde_json::json!({ "changes": [change], "comment": "a round" });
+            let _: serde_json::Value = site.post("/settings", &change).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let rollout: Rollout = site.get(&format!("/rollouts/{number}")).await;
+            if rollout.current_ring() != Some(0) || rollout.rings[0].soak_left_secs < left - 1 {
+                return rollout;
+            }
+        }
+        unreachable!()
+    };
+    let after = tokio::time::timeout(PATIENCE, rounds).await.unwrap();
+    assert_eq!((after.state, after.current_ring()), (RolloutState::Running, Some(0)), "{after:?}");
+    assert!(left - after.rings[0].soak_left_secs < 3600, "only time in which the server ran: {after:?}");
+    let counts = after.rings[0].counts;
+    assert_eq!((counts.told, counts.silent, counts.failed), (1, 0, 0), "{counts:?}");
+    assert!(after.waits_for.contains("the ring `canary` is watched for"), "{}", after.waits_for);
+}
+
+fn is_told(agent: &Agent, manifest: Sha256Digest) -> bool {
+    let held = agent.holds.assignment.as_ref();
+    held.is_some_and(|held| held.document.packages.iter().any(|one| one.manifest == manifest))
 }

@@ -10,6 +10,7 @@ use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::updates::UpdatesPage;
 use sealpost_distributor::app::{Pulls, Server, StartOptions, init};
 use sealpost_distributor::home::{Home, InitOptions};
+use sealpost_distributor::http::limits::RequestLimits;
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -90,11 +91,11 @@ impl Site {
         let Self { folder, server, clock, .. } = self;
         server.stop().await.unwrap();
         work().await;
-        Self::open_on(folder, clock, None, Some(held)).await
+        Self::open_on(folder, clock, None, Some(held), RequestLimits::default()).await
     }
 
     async fn open(folder: TempDir, clock: ManualClock, connections: Option<ConnectionLimits>) -> Self {
-        Self::open_on(folder, clock, connections, None).await
+        Self::open_on(folder, clock, connections, None, RequestLimits::default()).await
     }
 
     async fn open_on(
@@ -102,10 +103,12 @@ impl Site {
         clock: ManualClock,
         connections: Option<ConnectionLimits>,
         inherited: Option<Arc<std::net::TcpListener>>,
+        requests: RequestLimits,
     ) -> Self {
         let home = folder.path().join("home");
         let options = StartOptions {
             connections,
+            requests,
             clock: Some(Arc::new(TestClock(clock.clone()))),
             pulls: Pulls::OnDemand,
             inherited,
@@ -128,6 +131,13 @@ impl Site {
         let Self { folder, server, clock, .. } = self;
         server.stop().await.unwrap();
         Self::open(folder, clock, None).await
+    }
+
+    /// Stops the server and starts another in the same home, with other limits.
+    pub(crate) async fn restart_with(self, requests: RequestLimits) -> Self {
+        let Self { folder, server, clock, .. } = self;
+        server.stop().await.unwrap();
+        Self::open_on(folder, clock, None, None, requests).await
     }
 
     /// Stops the server, does something to its home, and starts another in it.

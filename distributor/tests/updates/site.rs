@@ -314,9 +314,11 @@ impl Site {
             comment,
             strategy,
             emergency,
+            despite_deferral: false,
             test_load,
+            confirms: None,
         };
-        self.parts().ledger.execute(self.clock.now(), command).await
+        self.parts().ledger.execute(self.clock.now(), command).await.map(|_| ())
     }
 
     pub(crate) async fn seen(&self) -> Seen {

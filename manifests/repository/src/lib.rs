@@ -30,7 +30,7 @@ pub use reading::{
 pub use target::{ListedTarget, TargetInfo, TargetPath};
 pub use transport::{
     BearerSource, FolderTransport, HttpTransport, Pace, PacedTransport, TargetBody, Timeouts, Transport,
-    TransportError,
+    TransportError, retry_after,
 };
 pub use writing::{
     EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RepositoryView, RoleName,

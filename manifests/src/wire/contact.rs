@@ -149,6 +149,8 @@ open_codes! {
         Person = "person",
         /// The product: its `ready` hook said "not now".
         Product = "product",
+        /// The link to the server: other computers download over it, and this one waits for its turn.
+        Link = "link",
     }
 }
 

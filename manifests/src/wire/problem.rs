@@ -97,6 +97,8 @@ open_codes! {
         Displaced = "displaced",
         /// The enrollment code is past its end.
         EnrollmentCodeExpired = "enrollment_code_expired",
+        /// The link that the computer is behind is in use: it is to ask again when the answer says.
+        LinkBusy = "link_busy",
     }
 }
 

@@ -179,5 +179,7 @@ open_codes! {
         AgentFailed = "agent_failed",
         /// The agent's new program completed no contact, although the server could be reached.
         AgentSilent = "agent_silent",
+        /// The link to the server is in use by other computers; the download waits for its turn.
+        LinkBusy = "link_busy",
     }
 }

@@ -4,9 +4,11 @@
 
 mod abuse;
 mod cpu;
+mod figures;
 mod kept_trust;
 mod load;
 mod nginx;
+mod rings;
 mod server;
 mod site;
 
@@ -14,6 +16,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+
+use crate::figures::{Rounds, median, per_request_ms};
+use crate::site::Rollouts;
 
 /// Measures the CPU seconds of a durable contact beside nginx answering a static file over TLS.
 #[derive(Debug, Parser)]
@@ -47,6 +52,8 @@ pub struct Options {
 enum Command {
     /// How long contacts take, and how many succeed, beside each kind of abuse and without any.
     Abuse(abuse::Options),
+    /// What rings, windows and caps cost: a contact beside one without them, and a round of the rollouts.
+    Rings(rings::Options),
 }
 
 /// What one size of a site costs.
@@ -70,8 +77,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // Fails only when a provider is installed already, and then that one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if let Some(Command::Abuse(abuse)) = &options.command {
-        return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
+    match &options.command {
+        Some(Command::Abuse(abuse)) => {
+            return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
+        }
+        Some(Command::Rings(rings)) => {
+            let Options { rounds, contacts, connections, json, .. } = *options;
+            let all = Rounds { rounds, contacts, connections, json };
+            return runtime.block_on(rings::run(rings, &options.programs, &all));
+        }
+        None => {}
     }
     for &reservations in &options.reservations {
         for &releases in &options.releases {
@@ -86,7 +101,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn measure(options: &Options, reservations: u32, releases: u32) -> anyhow::Result<Figure> {
     let home = tempfile::tempdir()?;
-    let site = site::make(&options.programs, home.path(), reservations, releases).await?;
+    let site =
+        site::make(&options.programs, home.path(), reservations, releases, Rollouts::EveryoneNow).await?;
     let server = server::Server::start(&options.programs, home.path())?;
     let nginx = nginx::Nginx::start(home.path())?;
     let mut clients = load::Clients::new(&server, site, options.connections)?;
@@ -104,17 +120,6 @@ async fn measure(options: &Options, reservations: u32, releases: u32) -> anyhow:
     let contacts = options.rounds * options.contacts;
     let (contact_ms, nginx_ms) = (median(&mut contact_rounds), median(&mut nginx_rounds));
     Ok(Figure { reservations, releases, contact_ms, nginx_ms, contacts })
-}
-
-fn per_request_ms(seconds: f64, requests: usize) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^52")]
-    let requests = requests as f64;
-    seconds * 1_000.0 / requests
-}
-
-fn median(rounds: &mut [f64]) -> f64 {
-    rounds.sort_by(f64::total_cmp);
-    rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are this program's output")]

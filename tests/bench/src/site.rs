@@ -26,13 +26,17 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::wire::enroll::Enrollment;
+use sealpost_manifests::word::Word;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{Enroll, IssueSetup, Reserve};
 use sealpost_site::commands::licenses::AcceptGrant;
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
+use sealpost_site::commands::settings::ChangeSettings;
 use sealpost_site::rules::names::MixedScripts;
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::strategy::everyone_now;
+use sealpost_site::rules::test_load::Wanted;
 
 use crate::kept_trust;
 
@@ -50,11 +54,21 @@ pub(crate) struct Site {
     pub(crate) computers: Vec<(ClientId, SigningKey)>,
 }
 
+/// How releases go out there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rollouts {
+    /// To everybody at once; there are no groups and no windows.
+    EveryoneNow,
+    /// The newest of each package ring by ring; a third of the computers has a window.
+    Rings,
+}
+
 pub(crate) async fn make(
     programs: &Path,
     folder: &Path,
     reservations: u32,
     releases: u32,
+    rollouts: Rollouts,
 ) -> anyhow::Result<Site> {
     let home = folder.join("server");
     init(programs, folder, &home)?;
@@ -70,7 +84,10 @@ pub(crate) async fn make(
     let now = Timestamp::now();
     let statement = VendorStatement::new(now, now.checked_add(SignedDuration::from_hours(24))?);
     ledger.execute(now, PullSucceeded { versions, statement, corrected_to: None }).await?;
-    publish(&ledger, &trust, &vendor.public(), releases, &platform).await?;
+    if rollouts == Rollouts::Rings {
+        settle(&ledger).await?;
+    }
+    publish(&ledger, &trust, &vendor.public(), releases, &platform, rollouts).await?;
     let computers = enroll(&ledger, reservations, &platform).await?;
     ledger.close().await?;
     Ok(Site { server_id: ledger.server_id(), platform, computers })
@@ -124,11 +141,13 @@ async fn publish(
     signer: &PublicKey,
     releases: u32,
     platform: &Platform,
+    rollouts: Rollouts,
 ) -> anyhow::Result<()> {
     let packages = PACKAGES.min(releases);
     for number in 0..releases {
         let package = package(number % packages)?;
         let counter = u64::from(number / packages) + 1;
+        let in_rings = rollouts == Rollouts::Rings && number + packages >= releases;
         let release =
             ReleaseId { package, version: Version::new(format!("{counter}.0"))?, platform: platform.clone() };
         let manifest = Sha256Digest::of(release.to_string().as_bytes());
@@ -145,17 +164,58 @@ async fn publish(
         };
         ledger.execute(Timestamp::now(), staged).await?;
         let approve = ApproveRelease {
-            test_load: sealpost_site::rules::test_load::Wanted::Nothing,
             actor: admin(),
             manifest,
             channels: None,
             trust: Some(Arc::clone(trust)),
             comment: String::new(),
-            strategy: Some(everyone_now()),
+            strategy: Some(if in_rings { Word::new(STRATEGY)? } else { everyone_now() }),
             emergency: false,
+            test_load: Wanted::Nothing,
+            despite_deferral: false,
+            confirms: None,
         };
         ledger.execute(Timestamp::now(), approve).await?;
     }
+    Ok(())
+}
+
+/// The strategy of [`Rollouts::Rings`].
+const STRATEGY: &str = "bench";
+/// Groups of [`Rollouts::Rings`], each by a pattern of names.
+const GROUPS: u32 = 20;
+
+/// Groups, a window, and a strategy with rings and caps.
+async fn settle(ledger: &Ledger) -> anyhow::Result<()> {
+    let setting =
+        |kind, name: String, value| SettingChange { key: SettingKey { kind, name }, value: Some(value) };
+    let window = serde_json::json!({
+        "days": ["monday", "wednesday", "friday"], "from": "22:00", "length_minutes": 300, "zone": "Europe/Berlin",
+    });
+    let rings = serde_json::json!([
+        { "name": "canary", "takes": { "first": 10 }, "soak_minutes": 600, "errors": { "count": 5, "percent": 5 } },
+        { "name": "pilots", "takes": { "group": "group-00" }, "soak_minutes": 600, "concurrent": 500 },
+        { "name": "tenth", "takes": { "share": "10 %" }, "soak_minutes": 600, "per_hour": 2000 },
+        { "name": "everyone", "takes": "everyone", "soak_minutes": 600, "concurrent": 5000, "per_hour": 10000 },
+    ]);
+    let mut changes = vec![
+        setting(SettingKind::Window, "nights".to_owned(), window),
+        setting(SettingKind::Strategy, STRATEGY.to_owned(), serde_json::json!({ "rings": rings })),
+    ];
+    for number in 0..GROUPS {
+        let delivery = if number % 3 == 0 { "window:nights" } else { "push" };
+        let value =
+            serde_json::json!({ "rule": { "names": [format!("*{number:02}")] }, "delivery": delivery });
+        changes.push(setting(SettingKind::Group, format!("group-{number:02}"), value));
+    }
+    let change = ChangeSettings {
+        actor: admin(),
+        changes,
+        comment: "for a figure".to_owned(),
+        expected: None,
+        confirms: None,
+    };
+    ledger.execute(Timestamp::now(), change).await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! here talks to a ledger: a test carries out the commands itself, and tells a [`Computer`] what it was answered.
 
 mod computer;
+pub mod people;
 mod values;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::rules::restore::NamedHead;
 use sealpost_site::rules::rollouts::strategy::everyone_now;
+use sealpost_site::rules::test_load::Wanted;
 
 pub use self::computer::{Computer, SETUP_DAYS};
 pub use self::values::{
@@ -39,6 +41,8 @@ use crate::license::{registration, terms};
 
 /// Packages whose releases the vendor's key signs.
 pub const PACKAGES: [&str; 3] = ["acme-av", "acme-cad", "acme-sigs"];
+/// The settings of the program that loads releases on the server, where a test has one.
+pub const TEST_PROGRAM: &str = "scan";
 
 /// The keys and the beginning of time of one test.
 #[derive(Debug)]
@@ -195,7 +199,12 @@ impl World {
     /// It contacts the server, and shows nothing.
     #[must_use]
     pub fn answer(&self, computer: &Computer) -> AnswerContact {
-        AnswerContact { contact: self.contact(computer), shown: None, head: NamedHead::OfThisLog }
+        AnswerContact {
+            contact: self.contact(computer),
+            shown: None,
+            head: NamedHead::OfThisLog,
+            came_by: None,
+        }
     }
 
     /// It contacts the server, and shows what it holds: `new_era` begins if that shows a loss.
@@ -205,6 +214,7 @@ impl World {
             contact: self.contact(computer),
             shown: computer.shown(new_era),
             head: NamedHead::OfThisLog,
+            came_by: None,
         }
     }
 
@@ -265,7 +275,6 @@ impl World {
     #[must_use]
     pub fn approve(&self, manifest: Sha256Digest) -> ApproveRelease {
         ApproveRelease {
-            test_load: sealpost_site::rules::test_load::Wanted::Nothing,
             actor: admin(),
             manifest,
             channels: None,
@@ -273,6 +282,9 @@ impl World {
             comment: String::new(),
             strategy: Some(everyone_now()),
             emergency: false,
+            test_load: Wanted::Nothing,
+            despite_deferral: false,
+            confirms: None,
         }
     }
 }

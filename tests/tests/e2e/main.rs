@@ -10,6 +10,7 @@ mod hooks;
 mod installs;
 mod licensing;
 mod line;
+mod links;
 mod lost_replies;
 mod moving;
 mod on_the_way;

@@ -46,7 +46,7 @@ fn a_computer_walks_through_a_mandatory_release_and_one_that_is_newer_is_never_s
     ensure!(said.contains("should run 2.0, through which it passes on its way to 3.0"), "{said}");
     // It hears of the next one when it reports this one, and has not installed everything then.
     let first = walker.check()?;
-    ensure!(first.stdout.contains("scanner 3.0"), "{first:?}");
+    ensure!(first.stderr.contains("scanner 3.0"), "{first:?}");
     ensure!(runs(&walker).as_deref() == Some("2.0"), "{:?}", runs(&walker));
     walker.check()?.ok()?;
     ensure!(runs(&walker).as_deref() == Some("3.0"), "{:?}", runs(&walker));

@@ -157,3 +157,87 @@ fn a_good_release_goes_through_its_rings_and_a_power_cut_between_them_loses_noth
     ensure!(scene.who_run("1.1").len() == 3, "everybody has it");
     scene.site.verify_log()
 }
+
+/// A strategy whose rings take one computer each and are watched for no time, so that each install is a transition.
+const ONE_BY_ONE: &str = r#"
+[groups.first]
+members = ["pc-01"]
+
+[groups.second]
+members = ["pc-02"]
+
+[strategies.one-by-one]
+on_failure = "roll_back"
+
+[[strategies.one-by-one.rings]]
+name = "first"
+takes = { group = "first" }
+errors = { count = 1, percent = 1 }
+
+[[strategies.one-by-one.rings]]
+name = "second"
+takes = { group = "second" }
+
+[[strategies.one-by-one.rings]]
+name = "everyone"
+takes = "everyone"
+"#;
+
+#[test]
+fn a_server_that_is_killed_at_each_transition_of_a_ring_makes_each_of_them_once() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut scene = Scene::new(&lab)?;
+    let file = lab.path("site.toml");
+    std::fs::write(&file, ONE_BY_ONE)?;
+    scene
+        .site
+        .distributor(&["config", "apply", &file.display().to_string(), "--yes", "--why", "a test"])?
+        .ok()?;
+    let restarts = |site: &mut Site| {
+        site.kill_9()?;
+        site.serve()
+    };
+    for (version, bad) in [("1.1", false), ("1.2", true), ("1.3", false)] {
+        let mut files = vec![("VERSION", version)];
+        files.extend(bad.then_some(("BAD", "")));
+        scene.vendor.release_files(PACKAGE, version, &files)?;
+        scene.site.pull()?;
+        let approve =
+            ["updates", "approve", &format!("scanner:{version}"), "--strategy", "one-by-one", "--yes"];
+        scene.site.distributor(&approve)?.ok()?;
+        // Whether the ring had opened before the kill or not: it opens, once.
+        restarts(&mut scene.site)?;
+        let release = format!("scanner {version}");
+        for (index, ring) in ["first", "second", "everyone"].into_iter().enumerate() {
+            if bad && index > 0 {
+                break;
+            }
+            scene.site.wait_for_activity("ring_opened", &[&release, ring])?;
+            restarts(&mut scene.site)?;
+            let installs = scene.computers[index].check()?;
+            ensure!(installs.status.success() != bad, "{version} in {ring}");
+            // Its report was answered, so that the next step is due; it is done now or after the start.
+            restarts(&mut scene.site)?;
+        }
+        if bad {
+            scene.site.wait_for_activity("release_halted", &[&release, "1 of 1"])?;
+        } else {
+            scene.site.wait_for_activity("rollout_completed", &[&release])?;
+        }
+        restarts(&mut scene.site)?;
+    }
+    ensure!(scene.who_run("1.3").len() == 3, "everybody runs the last one");
+    let entries = |kind: &str| -> Result<Vec<String>> {
+        let entries = scene.site.activity_of(kind)?;
+        Ok(entries.iter().map(|entry| entry["entry"]["change"].to_string()).collect())
+    };
+    let (opened, halted) = (entries("ring_opened")?, entries("release_halted")?);
+    for version in ["1.1", "1.2", "1.3"] {
+        let of = |entries: &[String]| entries.iter().filter(|entry| entry.contains(version)).count();
+        let bad = version == "1.2";
+        ensure!(of(&opened) == if bad { 1 } else { 3 }, "rings of {version}: {opened:#?}");
+        ensure!(of(&halted) == usize::from(bad), "{halted:#?}");
+        ensure!(of(&entries("rollout_completed")?) == usize::from(!bad), "{version} is complete once");
+    }
+    scene.site.verify_log()
+}

@@ -8,7 +8,7 @@ use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
 use sealpost_manifests::wire::contact::{
     Contact, ContactRequest, Evidence, InstalledPackage, MAX_PACKAGES, MAX_POSTPONED, Postponed, PostponedBy,
 };
-use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::wire::report::{ReasonCode, Report};
 
 use crate::domain::record::Installed;
 use crate::domain::timing::{Timing, Wait, timing};
@@ -82,12 +82,15 @@ fn postponed(host: &Host, holdings: &Holdings, progress: &Progress) -> Vec<Postp
             return None;
         }
         let put_off = progress.computer.put_off(wanted, now);
+        let failing = progress.computer.failing.get(package).filter(|failing| failing.is_about(wanted));
+        let waits =
+            failing.filter(|failing| failing.reason == ReasonCode::LinkBusy && failing.again_at > now);
         let (by, until, times) = match timing(wanted, &put_off, now) {
             Timing::Waits(Wait::Hold { until }) => (PostponedBy::Person, until, put_off.holds()),
             Timing::Waits(Wait::Product { again_at }) => {
                 (PostponedBy::Product, again_at, put_off.times_declined())
             }
-            _ => return None,
+            _ => (PostponedBy::Link, waits?.again_at, 0),
         };
         Some(Postponed { package: package.clone(), manifest: wanted.manifest, by, until, times })
     });

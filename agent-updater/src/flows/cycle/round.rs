@@ -1,6 +1,7 @@
 //! One round of a cycle after an answered contact: carries out what is assigned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sealpost_files::{escape, with_causes};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
@@ -89,6 +90,11 @@ impl Round<'_> {
                 Ok(_) => continue,
             };
             let refusal = match end {
+                Ok(ChangeEnd::NotNow(NotNow::LinkBusy { again_in })) => {
+                    self.note_link_busy(wanted, again_in);
+                    drop(self.progress.computer.refusals.remove(package));
+                    continue;
+                }
                 Ok(ChangeEnd::NotNow(why)) => {
                     self.note_not_now(wanted, why);
                     None
@@ -222,6 +228,15 @@ impl Round<'_> {
             let declined = put_off.declined(wanted, now);
             self.progress.computer.keep_put_off(&wanted.release.package, declined);
         }
+    }
+
+    /// Keeps when it is this computer's turn on the link at the earliest.
+    fn note_link_busy(&mut self, wanted: &PackageAssignment, again_in: Duration) {
+        let now = self.progress.license_time(self.context.host.now());
+        let failing = &mut self.progress.computer.failing;
+        let package = &wanted.release.package;
+        let waits = Failing::waits_for_link(failing.get(package), wanted, again_in, now);
+        let _ = failing.insert(package.clone(), waits);
     }
 
     fn note_failing(&mut self, wanted: &PackageAssignment, refusal: Option<&Refusal>) {

@@ -134,11 +134,7 @@ pub async fn run(
     let told = wake.clone();
     let listen = move || keep_listening(access.clone(), told.clone());
     let waker = tokio::spawn(supervision.started_again("the wake stream", listen));
-    let watcher = context.host.settings.folder.clone().map(|folder| {
-        let home = home.clone();
-        let watch = move || watch_folder(home.clone(), folder.clone(), wake.clone());
-        tokio::spawn(supervision.started_again("the watch of the folder", watch))
-    });
+    let mut watcher = watch_configured(&context.host, &wake, &supervision);
     notify::ready();
     print_running();
 
@@ -172,7 +168,14 @@ pub async fn run(
             Turn::Stop => break Ok(DaemonEnd::Stopped),
             Turn::Reload => {
                 notify::reloading();
+                let before = context.host.settings.folder.clone();
                 reload(&mut context).await;
+                if context.host.settings.folder != before {
+                    let other = watch_configured(&context.host, &wake, &supervision);
+                    if let Some(old) = std::mem::replace(&mut watcher, other) {
+                        old.abort();
+                    }
+                }
                 match open_control(&context.host, &requests_in, &supervision) {
                     Ok(opened) => std::mem::replace(&mut control, opened).abort(),
                     Err(error) => tracing::error!("{}; the old one stays", with_causes(&error)),
@@ -226,6 +229,18 @@ pub async fn run(
     let _ = std::fs::remove_file(home.socket());
     let end = result?;
     Ok((context, end))
+}
+
+/// Watches the folder of the configuration, if there is one.
+fn watch_configured(
+    host: &Host,
+    wake: &mpsc::Sender<()>,
+    supervision: &Supervision,
+) -> Option<JoinHandle<()>> {
+    let folder = host.settings.folder.clone()?;
+    let (home, wake) = (host.home.clone(), wake.clone());
+    let watch = move || watch_folder(home.clone(), folder.clone(), wake.clone());
+    Some(tokio::spawn(supervision.started_again("the watch of the folder", watch)))
 }
 
 /// Opens the control socket and serves it.

@@ -23,7 +23,7 @@ use crate::slots::beneath::BeneathError;
 use crate::slots::{SlotBuilder, Slots};
 
 use super::checks::{download_bytes, payload_path};
-use super::fault::ActionFault;
+use super::fault::{ActionFault, NotNow};
 use super::vetted::VettedRelease;
 
 /// A release whose slot is still to be built.
@@ -83,6 +83,9 @@ pub(super) fn build(
                 return Err(failed(refusal));
             }
             Err(refusal) => {
+                if let Some(again_in) = refusal.again_in() {
+                    return Err(link_busy(again_in));
+                }
                 tracing::info!(release = %change.to.release, "the delta is of no use, fetching the payload: {refusal}");
             }
         }
@@ -178,11 +181,18 @@ fn by_payload(
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
     let path = payload_path(host, change);
-    new.timed(|source| source.payload(&path))
-        .map_err(|refusal| ActionFault::Failed(InstallStep::Download, refusal))?;
+    new.timed(|source| source.payload(&path)).map_err(|refusal| match refusal.again_in() {
+        Some(again_in) => link_busy(again_in),
+        None => ActionFault::Failed(InstallStep::Download, refusal),
+    })?;
     let unpacked = unpack(&path, change, slots, manifest);
     let _ = fs::remove_file(&path);
     unpacked.map_err(failed)
+}
+
+/// Nothing failed: what came is kept, and it goes on there.
+const fn link_busy(again_in: Duration) -> ActionFault {
+    ActionFault::NotNow(NotNow::LinkBusy { again_in })
 }
 
 fn unpack(path: &Path, change: &Change, slots: &Slots, manifest: &ReleaseManifest) -> Result<(), Refusal> {

@@ -348,6 +348,11 @@ impl<'a> Engine<'a> {
 
     /// Ends a change whose time has not come: the product was not touched, and what was built is kept for it.
     fn put_by(&mut self, change: &Change, why: NotNow) -> Result<ChangeEnd, EngineError> {
+        if let NotNow::LinkBusy { again_in } = why {
+            self.journal.clear()?;
+            tracing::info!(release = %change.to.release, ?again_in, "not fetched yet: the link is in use");
+            return Ok(ChangeEnd::NotNow(why));
+        }
         if change.kind == ChangeKind::Install {
             let package = &change.to.release.package;
             let record = packages::load(&self.host.home, package)?;

@@ -1,6 +1,7 @@
 //! How a change ends, and why it may not end.
 
 use std::error::Error;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
@@ -41,6 +42,10 @@ pub enum NotNow {
     Waits(Wait),
     /// The product was asked, and said "not now".
     Declined,
+    /// Nothing is built yet: other computers download over the link to the server.
+    LinkBusy {
+        again_in: Duration,
+    },
 }
 
 /// Why a change did not end. It stays in the journal; the next [`super::Engine::recover`] continues it.

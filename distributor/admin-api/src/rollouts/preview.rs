@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use sealpost_manifests::word::Word;
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub struct Preview {
     pub rings: Vec<PreviewRing>,
     /// Bytes that travel to all computers together, by what they run now and the deltas that are here.
     pub bytes: u64,
+    /// What of it travels over which link; absent where no link is set, or nobody is behind one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkLoad>,
 }
 
 /// One ring of a preview.
@@ -37,7 +41,13 @@ pub struct PreviewRing {
 impl Preview {
     /// Of a strategy with the computers of each ring.
     #[must_use]
-    pub fn new(name: Word, strategy: &Strategy, populations: &[Population], bytes: u64) -> Self {
+    pub fn new(
+        name: Word,
+        strategy: &Strategy,
+        populations: &[Population],
+        bytes: u64,
+        links: Vec<LinkLoad>,
+    ) -> Self {
         let mut opens = SignedDuration::ZERO;
         let rings = strategy.rings().iter().zip(populations).map(|(ring, population)| {
             let opens_after_secs = opens.as_secs();
@@ -53,7 +63,7 @@ impl Preview {
                 opens_after_secs,
             }
         });
-        Self { strategy: name, on_failure: strategy.on_failure(), rings: rings.collect(), bytes }
+        Self { strategy: name, on_failure: strategy.on_failure(), rings: rings.collect(), bytes, links }
     }
 }
 
@@ -66,7 +76,7 @@ mod tests {
         let of = |members| Population { members, ..Population::default() };
         let strategy = Strategy::normal();
         let opens = |populations: &[Population]| -> Vec<i64> {
-            let preview = Preview::new(Word::known("normal"), &strategy, populations, 0);
+            let preview = Preview::new(Word::known("normal"), &strategy, populations, 0, Vec::new());
             preview.rings.iter().map(|ring| ring.opens_after_secs / 3600).collect()
         };
         assert_eq!(opens(&[of(1), of(2), of(7)]), [0, 1, 5]);

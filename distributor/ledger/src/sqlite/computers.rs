@@ -109,7 +109,14 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::RolloutEdited { .. }
         | Change::DeliveriesChanged { .. }
         | Change::ReleaseMandatoryChanged { .. }
-        | Change::ReleaseRetried { .. } => Ok(()),
+        | Change::ReleaseRetried { .. }
+        | Change::AccountAdded(_)
+        | Change::AccountDisabled(_)
+        | Change::AccountEnabled(_)
+        | Change::AdminTokenConfirmed(_)
+        | Change::ProposalMade(_)
+        | Change::ProposalEnded(_)
+        | Change::ReleaseDeferred(_) => Ok(()),
     }
 }
 

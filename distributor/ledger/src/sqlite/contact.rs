@@ -53,7 +53,7 @@ const CONTACT: &str = concat!(
     deliveries_sql!(),
     ", (SELECT version FROM plan), ",
     live_counts_sql!(),
-    ", s.tags, s.postponed FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+    ", s.tags, s.postponed, s.came_by FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
 );
@@ -142,6 +142,7 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
             before: optional_from_json(row, CLIENT + 24)?.unwrap_or_default(),
             tags: optional_from_json(row, CLIENT + 33)?.unwrap_or_default(),
             postponed: optional_from_json(row, CLIENT + 34)?.unwrap_or_default(),
+            came_by: optional_text(row, CLIENT + 35)?,
         }),
         _ => None,
     };

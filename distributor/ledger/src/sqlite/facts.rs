@@ -267,9 +267,21 @@ impl<C: Connected> Read<LoadRelease> for C {
             approved,
             next_rollout: next_rollout(connection)?,
             highest_attempt: highest_attempt(connection, &query.manifest)?,
+            staged_at: staged_at(connection, &query.manifest)?,
             plan: plan_now(self.plans(), connection)?,
         })
     }
+}
+
+/// Since when a release lies here.
+fn staged_at(
+    connection: &Connection,
+    manifest: &sealpost_manifests::digest::Sha256Digest,
+) -> rusqlite::Result<Option<jiff::Timestamp>> {
+    connection
+        .prepare_cached("SELECT staged_at FROM releases WHERE manifest = ?1")?
+        .query_row([manifest.to_string()], |row| time(row, 0))
+        .optional()
 }
 
 impl<C: Connected> Read<LoadCounterReset> for C {

@@ -4,13 +4,15 @@
 //! between. What a step fills from the log is what a replay of the log makes: `ledger rebuild` gives the same rows.
 //! Left out on purpose: any way back. An older program refuses the file; a backup of before is what it can open.
 
+mod from_6;
+
 use rusqlite::Connection;
 
 use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5];
+const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (
@@ -59,12 +61,7 @@ ALTER TABLE releases ADD COLUMN rolling_out TEXT;
 CREATE INDEX releases_mandatory ON releases (manifest) WHERE mandatory = 1;
 ALTER TABLE seen ADD COLUMN tags TEXT;
 ALTER TABLE seen ADD COLUMN postponed TEXT;
-CREATE TABLE test_loads (
-    manifest TEXT PRIMARY KEY,
-    outcome TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+ALTER TABLE seen ADD COLUMN came_by TEXT;
 -- The number of the entry that changed a setting or a rollout last.
 CREATE TABLE plan (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -104,6 +101,7 @@ CREATE TABLE rings (
     live INTEGER NOT NULL,
     opened_at INTEGER,
     below TEXT,
+    offered INTEGER NOT NULL DEFAULT 0,
     told INTEGER NOT NULL DEFAULT 0,
     begun INTEGER NOT NULL DEFAULT 0,
     succeeded INTEGER NOT NULL DEFAULT 0,
@@ -135,7 +133,41 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
 CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
-CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('told', 'begun');
+CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('offered', 'told', 'begun');
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY,
+    enabled INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Tokens of accounts, also revoked ones.
+CREATE TABLE account_tokens (
+    token TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    standing TEXT NOT NULL,
+    ends_at INTEGER
+) STRICT, WITHOUT ROWID;
+-- What waits for a second person.
+CREATE TABLE proposals (
+    number INTEGER PRIMARY KEY,
+    manifest TEXT,
+    -- Whose eyes the first ones are; NULL for those of whoever sits at the server.
+    account TEXT,
+    by TEXT NOT NULL,
+    proposed TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    comment TEXT NOT NULL
+) STRICT;
+CREATE TABLE deferrals (
+    manifest TEXT PRIMARY KEY,
+    until INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE soaks (
     rollout INTEGER NOT NULL,
     ring INTEGER NOT NULL,

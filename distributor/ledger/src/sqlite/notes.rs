@@ -37,14 +37,15 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
             before,
             tags,
             postponed,
+            came_by,
         } => {
             let client_id = client_id.as_str();
             execute(
                 connection,
                 "INSERT INTO seen (client_id, platform, agent_version, instance, hostname, installed, before, tags, \
-                 postponed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (client_id) DO UPDATE SET \
+                 postponed, came_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (client_id) DO UPDATE SET \
                  platform = ?2, agent_version = ?3, instance = ?4, hostname = ?5, installed = ?6, before = ?7, \
-                 tags = ?8, postponed = ?9",
+                 tags = ?8, postponed = ?9, came_by = ?10",
                 params![
                     client_id,
                     platform.as_str(),
@@ -55,6 +56,7 @@ pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreErro
                     json(before)?,
                     json(tags)?,
                     json(postponed)?,
+                    came_by.map(|way| way.to_string()),
                 ],
             )?;
             execute(connection, "DELETE FROM installed WHERE client_id = ?1", [client_id])?;

@@ -10,12 +10,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingProgress, RingState, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
 use serde::Deserialize;
 
-use super::lists::releases::{release_id, replaced_of, waypoints};
+use super::approvals::approvals;
+use super::lists::releases::{known_release, release_id, replaced_of, waypoints};
 use super::plan_cache::PlanCache;
 use super::values::{
     count, from_json, from_word, integer, optional_from_json, optional_text, optional_time, text, time,
@@ -60,12 +62,7 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
         .query_map([], bare)?
         .collect::<rusqlite::Result<Vec<Rollout>>>()?;
     for rollout in &mut rollouts {
-        rollout.rings = rings(connection, rollout)?;
-        for ring in &mut rollout.rings {
-            // They change with each contact: see `live_counts`.
-            ring.counts = RingCounts::default();
-            ring.soaked = SignedDuration::ZERO;
-        }
+        bare_rings(connection, rollout)?;
     }
     let mut replaced = Vec::new();
     let blocked = settings.blocks.values();
@@ -84,7 +81,42 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
         }
     }
     let waypoints = waypoints(connection)?;
-    Ok(Plan { version, settings, rollouts, replaced, waypoints })
+    let approvals = approvals(connection)?;
+    let plan = Plan { version, settings, rollouts, replaced, waypoints, approvals };
+    if plan.settings.longest_delay().is_none() {
+        return Ok(plan);
+    }
+    let delayed = completed_signatures(connection)?;
+    Ok(plan.with_delayed(delayed))
+}
+
+/// Without what changes at each contact: see `live_counts`.
+fn bare_rings(connection: &Connection, rollout: &mut Rollout) -> rusqlite::Result<()> {
+    rollout.rings = rings(connection, rollout)?;
+    for ring in &mut rollout.rings {
+        ring.counts = RingCounts::default();
+        ring.soaked = SignedDuration::ZERO;
+    }
+    Ok(())
+}
+
+/// Superseded signature files whose last rollout is complete, the newest first: as many as a plan may have to choose from.
+fn completed_signatures(connection: &Connection) -> Result<Vec<(KnownRelease, Rollout)>, StoreError> {
+    let mut found = Vec::new();
+    let rollouts = connection
+        .prepare_cached(&format!(
+            "{ROLLOUTS} WHERE o.state = 'completed' AND r.state = 'superseded' AND r.kind = 'signatures' AND r.rollout = o.number \
+             ORDER BY o.number DESC LIMIT 1000"
+        ))?
+        .query_map([], bare)?
+        .collect::<rusqlite::Result<Vec<Rollout>>>()?;
+    for mut rollout in rollouts {
+        if let Some(release) = known_release(connection, &rollout.manifest)? {
+            bare_rings(connection, &mut rollout)?;
+            found.push((release, rollout));
+        }
+    }
+    Ok(found)
 }
 
 fn settings(connection: &Connection) -> Result<Settings, StoreError> {
@@ -126,7 +158,7 @@ fn bare(row: &Row<'_>) -> rusqlite::Result<Rollout> {
 fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<RingProgress>> {
     let mut found: BTreeMap<u32, RingProgress> = connection
         .prepare_cached(
-            "SELECT g.ring, g.opened_at, g.below, g.told, g.begun, g.succeeded, g.failed, g.silent, g.dropped, \
+            "SELECT g.ring, g.opened_at, g.below, g.offered, g.told, g.begun, g.succeeded, g.failed, g.silent, g.dropped, \
              g.forgiven, g.hour, g.told_in_hour, coalesce(s.soaked_millis, 0) FROM rings g \
              LEFT JOIN soaks s ON s.rollout = g.rollout AND s.ring = g.ring WHERE g.rollout = ?1",
         )?
@@ -135,7 +167,7 @@ fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<Rin
                 Some(at) => RingState::Open { at },
                 None => RingState::Waiting,
             };
-            let soaked = SignedDuration::from_millis(row.get(12)?);
+            let soaked = SignedDuration::from_millis(row.get(13)?);
             Ok((row.get(0)?, RingProgress { state, below: optional_text(row, 2)?, soaked, counts: counts(row, 3)? }))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -146,15 +178,16 @@ fn rings(connection: &Connection, rollout: &Rollout) -> rusqlite::Result<Vec<Rin
 /// Counts, from `column` on.
 fn counts(row: &Row<'_>, column: usize) -> rusqlite::Result<RingCounts> {
     Ok(RingCounts {
-        told: count(row, column)?,
-        begun: count(row, column + 1)?,
-        succeeded: count(row, column + 2)?,
-        failed: count(row, column + 3)?,
-        silent: count(row, column + 4)?,
-        dropped: count(row, column + 5)?,
-        forgiven: count(row, column + 6)?,
-        hour: row.get(column + 7)?,
-        told_in_hour: count(row, column + 8)?,
+        offered: count(row, column)?,
+        told: count(row, column + 1)?,
+        begun: count(row, column + 2)?,
+        succeeded: count(row, column + 3)?,
+        failed: count(row, column + 4)?,
+        silent: count(row, column + 5)?,
+        dropped: count(row, column + 6)?,
+        forgiven: count(row, column + 7)?,
+        hour: row.get(column + 8)?,
+        told_in_hour: count(row, column + 9)?,
     })
 }
 
@@ -183,23 +216,45 @@ pub(super) fn rollout(connection: &Connection, number: u64) -> Result<Option<Rol
 /// Rows of live rings as one JSON text: part of the statement of a contact.
 macro_rules! live_counts_sql {
     () => {
-        "(SELECT json_group_array(json_array(rollout, ring, told, begun, succeeded, failed, \
+        "(SELECT json_group_array(json_array(rollout, ring, offered, told, begun, succeeded, failed, \
      silent, dropped, forgiven, hour, told_in_hour)) FROM rings INDEXED BY rings_live WHERE live = 1)"
     };
 }
 pub(super) use live_counts_sql;
 /// A ring as the statement gives it, column by column.
-type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, i64, u64);
+type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, u64, i64, u64);
 
 /// Counts from `live_counts_sql`.
 pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveCounts> {
     let rows: Vec<LiveRing> = from_json(row, column)?;
-    let read =
-        |(rollout, ring, told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour)| {
-            let counts =
-                RingCounts { told, begun, succeeded, failed, silent, dropped, forgiven, hour, told_in_hour };
-            ((rollout, ring), counts)
+    let read = |(
+        rollout,
+        ring,
+        offered,
+        told,
+        begun,
+        succeeded,
+        failed,
+        silent,
+        dropped,
+        forgiven,
+        hour,
+        told_in_hour,
+    )| {
+        let counts = RingCounts {
+            offered,
+            told,
+            begun,
+            succeeded,
+            failed,
+            silent,
+            dropped,
+            forgiven,
+            hour,
+            told_in_hour,
         };
+        ((rollout, ring), counts)
+    };
     Ok(rows.into_iter().map(read).collect())
 }
 

@@ -10,8 +10,8 @@ use sealpost_site::rules::release::{ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
 
 use super::connection::execute;
-use super::rollouts;
 use super::values::{integer, json, micros};
+use super::{approvals, rollouts};
 use crate::store::StoreError;
 
 /// Applies a change of a release.
@@ -35,10 +35,18 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             "INSERT OR REPLACE INTO deltas (target, base, bytes) VALUES (?1, ?2, ?3)",
             params![target.to_string(), base.to_string(), integer(*bytes)],
         ),
-        Change::ReleaseTestLoaded(ReleaseTest { manifest, outcome, detail, .. }) => execute(
+        Change::ReleaseTestLoaded(ReleaseTest { manifest, program, outcome, detail, .. }) => execute(
             connection,
-            "INSERT OR REPLACE INTO test_loads (manifest, outcome, detail, at) VALUES (?1, ?2, ?3, ?4)",
-            params![manifest.to_string(), outcome.as_str(), detail, micros(entry.at)],
+            "INSERT OR REPLACE INTO test_loads (manifest, program, outcome, detail, at, by) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                manifest.to_string(),
+                program.map(|program| program.to_string()),
+                outcome.as_str(),
+                detail,
+                micros(entry.at),
+                json(&entry.actor)?
+            ],
         ),
         Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
             decided(connection, entry, manifest, ReleaseState::Approved, None)?;
@@ -100,6 +108,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                     ReleaseState::Halted.as_str()
                 ],
             )?;
+            approvals::settled(connection, entry, manifest)?;
             // From now on, and not from the next contact on: whoever was told to install it does not get it any more.
             execute(connection, "DELETE FROM assigned WHERE manifest = ?1", [manifest.to_string()])?;
             rollouts::ended(connection, entry, manifest, RolloutState::Withdrawn, reason)?;
@@ -188,7 +197,14 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::RolloutPaused { .. }
         | Change::RolloutEdited { .. }
         | Change::DeliveriesChanged { .. }
-        | Change::DriftReported { .. } => Ok(()),
+        | Change::DriftReported { .. }
+        | Change::AccountAdded(_)
+        | Change::AccountDisabled(_)
+        | Change::AccountEnabled(_)
+        | Change::AdminTokenConfirmed(_)
+        | Change::ProposalMade(_)
+        | Change::ProposalEnded(_)
+        | Change::ReleaseDeferred(_) => Ok(()),
     }
 }
 
@@ -228,6 +244,7 @@ fn staged(connection: &Connection, entry: &ActivityEntry) -> Result<(), StoreErr
             mandatory,
         ],
     )?;
+    approvals::settled(connection, entry, manifest)?;
     if *mandatory { rollouts::replan(connection, entry) } else { Ok(()) }
 }
 
@@ -254,7 +271,8 @@ fn refused(
             micros(entry.at),
             reason_of(problems),
         ],
-    )
+    )?;
+    approvals::settled(connection, entry, manifest)
 }
 
 fn decided(
@@ -268,7 +286,8 @@ fn decided(
         connection,
         "UPDATE releases SET state = ?2, decided_at = ?3, decided_by = ?4, reason = ?5 WHERE manifest = ?1",
         params![manifest.to_string(), state.as_str(), micros(entry.at), json(&entry.actor)?, reason],
-    )
+    )?;
+    approvals::settled(connection, entry, manifest)
 }
 
 fn supersede(

@@ -177,7 +177,8 @@ fn rings(connection: &Connection, number: u64, plan: &Strategy, live: bool) -> R
     })
 }
 
-/// The rollouts of a release end with it; of one that a newer release had replaced too, so that none of them goes on.
+/// The rollouts of a release end with it; of one that a newer release had replaced too, so that none of them goes on. A
+/// second halt says nothing of an older one that was halted before.
 pub(super) fn ended(
     connection: &Connection,
     entry: &ActivityEntry,
@@ -188,9 +189,10 @@ pub(super) fn ended(
     let numbers: Vec<i64> = connection
         .prepare_cached(
             "SELECT number FROM rollouts WHERE manifest = ?1 \
-             AND state IN ('running', 'paused', 'halted', 'completed', 'superseded') ORDER BY number",
+             AND (state IN ('running', 'paused', 'completed', 'superseded') OR (state = 'halted' AND (?2 \
+             OR number = (SELECT max(number) FROM rollouts WHERE manifest = ?1)))) ORDER BY number",
         )?
-        .query_map([manifest.to_string()], |row| row.get(0))?
+        .query_map(params![manifest.to_string(), ends == RolloutState::Withdrawn], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for number in numbers {
         state(connection, entry, u64::try_from(number).unwrap_or(0), ends, why)?;
@@ -281,13 +283,15 @@ pub(super) fn delivery(
 ) -> Result<(), StoreError> {
     let DeliveryStep { rollout, package, ring, after, attempt, silence_secs, .. } = step;
     // What stands there and not what the step says: a computer that was told something else meanwhile counts once too.
-    let known: Option<(u32, DeliveryState)> = connection
-        .prepare_cached("SELECT ring, state FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
+    let known: Option<(u32, DeliveryState, u32)> = connection
+        .prepare_cached("SELECT ring, state, attempt FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
         .query_row(params![client_id.as_str(), integer(*rollout)], |row| {
-            Ok((row.get(0)?, from_word(row, 1)?))
+            Ok((row.get(0)?, from_word(row, 1)?, row.get(2)?))
         })
         .optional()?;
-    if *after == DeliveryState::Told {
+    let before = known.map(|(_, before, told)| (before, told));
+    let tells = after.tells_anew(before, *attempt);
+    if tells {
         execute(
             connection,
             "UPDATE deliveries SET current = 0 WHERE client_id = ?1 AND package = ?2 AND current = 1",
@@ -314,23 +318,24 @@ pub(super) fn delivery(
     } else {
         execute(
             connection,
-            "UPDATE deliveries SET state = ?3, since = ?4 WHERE client_id = ?1 AND rollout = ?2",
-            params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at)],
+            "UPDATE deliveries SET state = ?3, since = ?4, silence_secs = coalesce(?5, silence_secs) \
+             WHERE client_id = ?1 AND rollout = ?2",
+            params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at), silence_secs],
         )?;
     }
     match known {
-        Some((told_in, before)) => {
+        Some((told_in, before, _)) => {
             moved(connection, *rollout, told_in, before, Counted::Leaves)?;
-            let counts_in = if *after == DeliveryState::Told { *ring } else { told_in };
+            let counts_in = if tells { *ring } else { told_in };
             moved(connection, *rollout, counts_in, *after, Counted::Enters)?;
         }
-        None if *after == DeliveryState::Told => {
+        None if tells => {
             moved(connection, *rollout, *ring, *after, Counted::Enters)?;
         }
         // Nobody told it.
         None => {}
     }
-    if *after == DeliveryState::Told {
+    if after.counts_in_hour(before, *attempt) {
         execute(
             connection,
             "UPDATE rings SET told_in_hour = CASE hour WHEN ?3 THEN told_in_hour + 1 ELSE 1 END, hour = ?3 \
@@ -380,7 +385,7 @@ pub(super) fn forget(
     let under_way: Vec<(u64, u32, DeliveryState)> = connection
         .prepare_cached(
             "SELECT rollout, ring, state FROM deliveries WHERE client_id = ?1 \
-             AND state IN ('told', 'begun')",
+             AND state IN ('offered', 'told', 'begun')",
         )?
         .query_map([client_id.as_str()], |row| Ok((count(row, 0)?, row.get(1)?, from_word(row, 2)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -390,8 +395,8 @@ pub(super) fn forget(
     }
     execute(
         connection,
-        "UPDATE deliveries SET current = 0, since = CASE WHEN state IN ('told', 'begun') THEN ?2 ELSE since END, \
-         state = CASE WHEN state IN ('told', 'begun') THEN ?3 ELSE state END WHERE client_id = ?1",
+        "UPDATE deliveries SET current = 0, since = CASE WHEN state IN ('offered', 'told', 'begun') THEN ?2 ELSE since END, \
+         state = CASE WHEN state IN ('offered', 'told', 'begun') THEN ?3 ELSE state END WHERE client_id = ?1",
         params![client_id.as_str(), micros(entry.at), DeliveryState::Dropped.as_str()],
     )
 }

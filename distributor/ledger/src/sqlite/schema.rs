@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 6;
+pub(super) const VERSION: u32 = 7;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
@@ -46,6 +46,10 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "rollouts",
     "rings",
     "deliveries",
+    "accounts",
+    "account_tokens",
+    "proposals",
+    "deferrals",
 ];
 
 /// What is only noted, and not in the log.
@@ -238,9 +242,12 @@ CREATE INDEX releases_by_state ON releases (state, manifest);
 CREATE INDEX releases_by_rollout ON releases (rollout) WHERE rollout IS NOT NULL;
 CREATE TABLE test_loads (
     manifest TEXT PRIMARY KEY,
+    -- Of the program as it is configured; NULL for an admin's word in its place.
+    program TEXT,
     outcome TEXT NOT NULL,
     detail TEXT NOT NULL,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE deltas (
     target TEXT NOT NULL,
@@ -295,6 +302,7 @@ CREATE TABLE rings (
     live INTEGER NOT NULL,
     opened_at INTEGER,
     below TEXT,
+    offered INTEGER NOT NULL DEFAULT 0,
     told INTEGER NOT NULL DEFAULT 0,
     begun INTEGER NOT NULL DEFAULT 0,
     succeeded INTEGER NOT NULL DEFAULT 0,
@@ -326,7 +334,41 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
 CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
-CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('told', 'begun');
+CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('offered', 'told', 'begun');
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY,
+    enabled INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Tokens of accounts, also revoked ones.
+CREATE TABLE account_tokens (
+    token TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    standing TEXT NOT NULL,
+    ends_at INTEGER
+) STRICT, WITHOUT ROWID;
+-- What waits for a second person.
+CREATE TABLE proposals (
+    number INTEGER PRIMARY KEY,
+    manifest TEXT,
+    -- Whose eyes the first ones are; NULL for those of whoever sits at the server.
+    account TEXT,
+    by TEXT NOT NULL,
+    proposed TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    comment TEXT NOT NULL
+) STRICT;
+CREATE TABLE deferrals (
+    manifest TEXT PRIMARY KEY,
+    until INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Notes. A quiet contact updates one row of `contacts` in place: no column of it has an index.
 CREATE TABLE contacts (
@@ -348,7 +390,8 @@ CREATE TABLE seen (
     installed TEXT NOT NULL,
     before TEXT,
     tags TEXT,
-    postponed TEXT
+    postponed TEXT,
+    came_by TEXT
 ) STRICT;
 CREATE TABLE soaks (
     rollout INTEGER NOT NULL,

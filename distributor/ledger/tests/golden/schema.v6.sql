@@ -231,6 +231,7 @@ CREATE TABLE rings (
     live INTEGER NOT NULL,
     opened_at INTEGER,
     below TEXT,
+    offered INTEGER NOT NULL DEFAULT 0,
     told INTEGER NOT NULL DEFAULT 0,
     begun INTEGER NOT NULL DEFAULT 0,
     succeeded INTEGER NOT NULL DEFAULT 0,
@@ -262,7 +263,39 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
 CREATE INDEX deliveries_by_rollout ON deliveries (rollout, name);
-CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('told', 'begun');
+CREATE INDEX deliveries_under_way ON deliveries (rollout, told_at) WHERE state IN ('offered', 'told', 'begun');
+CREATE TABLE accounts (
+    name TEXT PRIMARY KEY,
+    enabled INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE account_tokens (
+    token TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    standing TEXT NOT NULL,
+    ends_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE proposals (
+    number INTEGER PRIMARY KEY,
+    manifest TEXT,
+    -- Whose eyes the first ones are; NULL for those of whoever sits at the server.
+    account TEXT,
+    by TEXT NOT NULL,
+    proposed TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    comment TEXT NOT NULL
+) STRICT;
+CREATE TABLE deferrals (
+    manifest TEXT PRIMARY KEY,
+    until INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    comment TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE contacts (
     client_id TEXT PRIMARY KEY,
     previous TEXT,
@@ -282,7 +315,8 @@ CREATE TABLE seen (
     installed TEXT NOT NULL,
     before TEXT,
     tags TEXT,
-    postponed TEXT
+    postponed TEXT,
+    came_by TEXT
 ) STRICT;
 CREATE TABLE soaks (
     rollout INTEGER NOT NULL,

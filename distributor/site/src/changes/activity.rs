@@ -3,8 +3,7 @@
 //! Invariant: the ledger's tables are projections of the changes, in order. Whoever replays the changes gets the
 //! tables. Names are in the past tense, because an entry is only written together with its effect.
 //! Entries last: from format version 2 on every program reads them for ever, fields are only added, and optional.
-//! A change carries its consequences (which releases are superseded, which name leaves a list), so that a projection
-//! calls no rule.
+//! A change carries its consequences (superseded releases, names that leave a list): a projection calls no rule.
 //! Left out on purpose: ordinary contacts (they are notes, see [`note`](super::note)).
 
 use jiff::Timestamp;
@@ -29,11 +28,12 @@ use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
-pub use super::parts::NewerEntry;
 use super::parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest,
-    ServerOperation, StagedRollout,
+    AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
+    ProposalMade, Recreated, ReleaseDeferred, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
+    TokenOwner, is_false,
 };
+pub use super::parts::{ENTRY_VERSION, NewerEntry};
 use crate::rules::account::{Actor, TokenId};
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
@@ -43,10 +43,6 @@ use crate::rules::rollouts::progress::OpenReason;
 use crate::rules::rollouts::settings::SettingChange;
 use crate::rules::rollouts::share::Threshold;
 use crate::rules::rollouts::strategy::Strategy;
-
-/// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
-/// by a site.
-pub const ENTRY_VERSION: u32 = 2;
 
 /// One change of state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -186,8 +182,7 @@ pub enum Change {
         /// The head that was not shown to extend it.
         seen: LogHead,
     },
-    /// The ledger found, or was told, that it is older than what it answered: it issues no new license until the vendor
-    /// confirms with a raised epoch.
+    /// The ledger found, or was told, that it is behind what it answered: no new license until the vendor confirms.
     LedgerRestored {
         /// The time from here on.
         era: EraId,
@@ -197,8 +192,7 @@ pub enum Change {
         epoch: Epoch,
         /// After it no client is resumed.
         resumes_until: Timestamp,
-        /// The era that the cause speaks of, if this ledger never had it. Its loss is known from now on, so that the next
-        /// client that comes from it shows nothing new.
+        /// The era that the cause speaks of, if this ledger never had it: its loss is known from now on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lost_era: Option<EraId>,
     },
@@ -421,8 +415,7 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drift: Vec<Drift>,
     },
-    /// A token for admins who come over the network was made, or found in the file and taken over. Written before the token
-    /// is stored, so that no token works without it.
+    /// A token for admins was made, or found in the file and taken over. Written before the token is stored.
     AdminTokenMade {
         /// Which token.
         token: TokenId,
@@ -436,6 +429,9 @@ pub enum Change {
         /// It was made by a program that wrote no entries about tokens.
         #[serde(default, skip_serializing_if = "is_false")]
         found: bool,
+        /// Whose it is, if it is one of an account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<TokenOwner>,
     },
     /// A token was used for the first time.
     AdminTokenUsed {
@@ -453,8 +449,7 @@ pub enum Change {
         /// Its name.
         name: String,
     },
-    /// An admin did something at the server that changes no table and no release: see [`ServerOperation`]. Written before
-    /// it is done.
+    /// An admin is about to do something at the server that changes no table: see [`ServerOperation`].
     ServerOperated {
         /// What.
         operation: ServerOperation,
@@ -568,19 +563,27 @@ pub enum Change {
     },
     /// A release was loaded on the server by the site's own program, or an admin let it through without that.
     ReleaseTestLoaded(ReleaseTest),
-    /// What became of a rollout on computers, as the server found it: some were not heard of for too long, or run what they
-    /// were told although they did not report it.
+    /// What became of a rollout on computers that were silent for too long, or run it without having reported it.
     DeliveriesChanged {
         /// The rollout.
         rollout: u64,
         /// Which computers.
         computers: Vec<DeliveryOf>,
     },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
+    /// An account was added.
+    AccountAdded(AccountChanged),
+    /// An account was disabled: its tokens are refused from now on.
+    AccountDisabled(AccountChanged),
+    /// A disabled account was enabled again.
+    AccountEnabled(AccountChanged),
+    /// A token that was made at the server became one of its account.
+    AdminTokenConfirmed(TokenConfirmed),
+    /// Something needs two people, and one asked for it.
+    ProposalMade(ProposalMade),
+    /// What waited for a second person waits no more.
+    ProposalEnded(ProposalEnded),
+    /// A decision about a release was put off.
+    ReleaseDeferred(ReleaseDeferred),
 }
 
 /// One entry of the activity log, as it is hashed and stored: a leaf of the log's Merkle tree.

@@ -98,6 +98,7 @@ impl Installs {
                 before: packages.values().filter_map(|ran| find(ran.before?)).collect(),
                 tags: Vec::new(),
                 postponed: Vec::new(),
+                came_by: None,
             });
         }
         notes

@@ -2,6 +2,7 @@
 //! [`Note`], which is not.
 
 pub mod activity;
+mod approvals;
 pub mod chain;
 pub mod export;
 pub mod installs;
@@ -15,8 +16,9 @@ pub mod tables;
 pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
-    Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, Recreated, ReleaseTest,
-    ServerOperation, StagedRollout,
+    AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
+    ProposalMade, Recreated, ReleaseDeferred, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
+    TokenOwner,
 };
 
 pub use crate::rules::account::Actor;

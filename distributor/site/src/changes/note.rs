@@ -13,6 +13,7 @@ use sealpost_manifests::order::Order;
 use sealpost_manifests::wire::contact::{InstalledPackage, Postponed};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::came_by::CameBy;
 use crate::rules::restore::Progress;
 
 /// One note.
@@ -60,6 +61,9 @@ pub enum Note {
         /// What is put off there.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         postponed: Vec<Postponed>,
+        /// How its last contact came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        came_by: Option<CameBy>,
     },
     /// A client was sent a new lease.
     LeaseSent {

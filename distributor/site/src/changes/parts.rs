@@ -10,10 +10,16 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::account::Account;
+use crate::rules::account::{Account, TokenId};
+use crate::rules::approvals::people::{AccountName, Standing};
+use crate::rules::approvals::proposal::{Ending, Proposed};
 use crate::rules::rollouts::progress::DeliveryState;
 use crate::rules::rollouts::strategy::Strategy;
 use crate::rules::test_load::TestOutcome;
+
+/// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
+/// by a site.
+pub const ENTRY_VERSION: u32 = 2;
 
 /// What can be said of an entry that a newer version wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +147,9 @@ pub struct ReleaseTest {
     pub release: ReleaseId,
     /// Its manifest's digest.
     pub manifest: Sha256Digest,
+    /// The digest of the settings of the program that loaded it; absent for an admin's word in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Sha256Digest>,
     /// What came of it.
     pub outcome: TestOutcome,
     /// What the program said, why it was not run, or the admin's reason.
@@ -174,7 +183,8 @@ pub struct DeliveryStep {
     pub package: PackageName,
     /// The ring in which the computer was told, from 0.
     pub ring: u32,
-    /// What had become of it before; absent when it is told for the first time.
+    /// What had become of it before, as far as whoever decided knew; absent when it is told for the first time. Also absent,
+    /// when the computer is told again, if it was told another release of the package since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<DeliveryState>,
     /// What became of it.
@@ -198,7 +208,83 @@ pub struct DeliveryOf {
     pub step: DeliveryStep,
 }
 
+/// Whose a token is that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenOwner {
+    /// The account.
+    pub account: AccountName,
+    /// Who knows it besides its owner.
+    pub standing: Standing,
+    /// The token in whose place it is; absent for a first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<TokenId>,
+}
+
+/// An account that was added, disabled or enabled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountChanged {
+    /// Its name.
+    pub account: AccountName,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// A token that was made at the server, and that a second person let be one of its account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenConfirmed {
+    /// Which token.
+    pub token: TokenId,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub account: AccountName,
+}
+
+/// Something that needs two people, and that one asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalMade {
+    /// That of this entry.
+    pub number: u64,
+    /// What.
+    pub proposed: Proposed,
+    /// The account whose eyes the first ones are; absent for `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountName>,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// Why, for the second person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// What waited waits no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalEnded {
+    /// Its number.
+    pub number: u64,
+    /// How.
+    pub how: Ending,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// A decision about a release was put off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseDeferred {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(flag: &bool) -> bool {
+pub(super) const fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -229,7 +229,7 @@ impl Pasts {
         let Some(past) = self.open.get_mut(&step.rollout) else { return };
         if let Some(told) = past.told.get_mut(&member) {
             told.step(at, step.after);
-        } else if step.after == DeliveryState::Told {
+        } else if step.after.is_told() {
             past.told.insert(member, ToldThen::new(step.ring, at, step.silence_secs));
             self.hold_one_more(step.rollout);
         }

@@ -21,6 +21,9 @@ pub(super) fn of_rollouts(change: &Change) -> String {
         Change::ReleaseTestLoaded(ReleaseTest { release, outcome, detail, .. }) => match outcome {
             TestOutcome::Passed => format!("{release} passed its test-load on this server"),
             TestOutcome::Failed => format!("{release} failed its test-load on this server{}", said(detail)),
+            TestOutcome::TimedOut => {
+                format!("the test-load of {release} on this server did not end in time{}", said(detail))
+            }
             TestOutcome::NotRun => format!("the test-load of {release} could not be run{}", said(detail)),
             TestOutcome::Overridden => format!("let {release} through without a test-load{}", said(detail)),
         },

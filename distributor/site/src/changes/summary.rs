@@ -12,7 +12,8 @@ use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
-use super::parts::ServerOperation;
+use super::approvals::of_approvals;
+use super::parts::{ServerOperation, TokenOwner};
 use super::rollouts::of_rollouts;
 use crate::rules::account::Actor;
 pub use crate::rules::account::named as actor;
@@ -21,7 +22,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 46] = [
+pub const KINDS: [&str; 53] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -67,6 +68,13 @@ pub const KINDS: [&str; 46] = [
     "rollout_resumed",
     "rollout_edited",
     "deliveries_changed",
+    "account_added",
+    "account_disabled",
+    "account_enabled",
+    "admin_token_confirmed",
+    "proposal_made",
+    "proposal_ended",
+    "release_deferred",
     "release_test_loaded",
 ];
 
@@ -119,6 +127,13 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::RolloutResumed { .. } => "rollout_resumed",
         Change::RolloutEdited { .. } => "rollout_edited",
         Change::DeliveriesChanged { .. } => "deliveries_changed",
+        Change::AccountAdded(_) => "account_added",
+        Change::AccountDisabled(_) => "account_disabled",
+        Change::AccountEnabled(_) => "account_enabled",
+        Change::AdminTokenConfirmed(_) => "admin_token_confirmed",
+        Change::ProposalMade(_) => "proposal_made",
+        Change::ProposalEnded(_) => "proposal_ended",
+        Change::ReleaseDeferred(_) => "release_deferred",
         Change::ReleaseTestLoaded(_) => "release_test_loaded",
     }
 }
@@ -381,10 +396,15 @@ fn what(change: &Change) -> String {
             }
             said.join("; ")
         }
-        Change::AdminTokenMade { token, name, ends_at, found, .. } => {
-            let did = if *found { "took over from an earlier version" } else { "made" };
+        Change::AdminTokenMade { token, name, ends_at, found, owner, .. } => {
+            let did = match owner {
+                Some(TokenOwner { renews: Some(_), .. }) => "renewed",
+                _ if *found => "took over from an earlier version",
+                _ => "made",
+            };
+            let of = owner.as_ref().map_or_else(String::new, |owner| format!(" of {}", owner.account));
             let end = ends_at.map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {end}"));
-            format!("{did} the admin token {} [{token}], good {end}", escape(name))
+            format!("{did} the admin token {} [{token}]{of}, good {end}", escape(name))
         }
         Change::AdminTokenUsed { name, token, source } => {
             format!(
@@ -407,6 +427,13 @@ fn what(change: &Change) -> String {
         | Change::RolloutEdited { .. }
         | Change::DeliveriesChanged { .. }
         | Change::ReleaseTestLoaded(_) => of_rollouts(change),
+        Change::AccountAdded(_)
+        | Change::AccountDisabled(_)
+        | Change::AccountEnabled(_)
+        | Change::AdminTokenConfirmed(_)
+        | Change::ProposalMade(_)
+        | Change::ProposalEnded(_)
+        | Change::ReleaseDeferred(_) => of_approvals(change),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
+use super::second_eyes::Outcome;
 use super::settings::{ChangeSettings, LoadPlan};
 use crate::changes::Change;
 use crate::rules::configuration::MembersChange;
@@ -29,14 +30,14 @@ pub struct ApplyConfiguration {
 
 impl Command for ApplyConfiguration {
     type Facts = LoadPlan;
-    type Answer = u64;
+    type Answer = Outcome<u64>;
     const ATTEMPTED: &'static str = "apply a configuration";
 
     fn facts(&self) -> LoadPlan {
         LoadPlan {}
     }
 
-    fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<u64> {
+    fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<Outcome<u64>> {
         let Self { settings, members } = self;
         let actor = settings.actor.clone();
         let count: usize = members.iter().map(|change| change.add.len() + change.remove.len()).sum();
@@ -54,8 +55,8 @@ impl Command for ApplyConfiguration {
         if let Some(change) = nowhere {
             return refuse(format!("computers are listed in the group {}, which is not there", change.group));
         }
-        let mut decision = settings.decide(plan, context);
-        let Ok(changed) = decision.answer else { return decision };
+        let mut decision = settings.decide_with(&members, &plan, context);
+        let Ok(Outcome::Done(changed)) = decision.answer else { return decision };
         for MembersChange { group, add, remove } in members {
             // Named twice, a computer would be in the group after one entry and not after the next.
             let add: Vec<_> = add.into_iter().filter(|name| !remove.contains(name)).collect();
@@ -67,12 +68,12 @@ impl Command for ApplyConfiguration {
                     decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed });
             }
         }
-        decision.answer = Ok(changed.saturating_add(count as u64));
+        decision.answer = Ok(Outcome::Done(changed.saturating_add(count as u64)));
         decision
     }
 }
 
-fn refuse(why: String) -> Decision<u64> {
+fn refuse(why: String) -> Decision<Outcome<u64>> {
     Decision::refuse(Problem::new(
         ProblemCode::BadRequest,
         format!("this configuration cannot be taken: {why}"),

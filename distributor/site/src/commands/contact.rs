@@ -24,6 +24,7 @@ pub use self::facts::{
 use self::facts::{not_held, server_list};
 use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change};
+use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
     Claim, NonceJudgement, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
     not_reserved, unknown_client,
@@ -39,6 +40,8 @@ pub struct AnswerContact {
     pub shown: Option<Shown>,
     /// What this log says of the head that the contact names.
     pub head: NamedHead,
+    /// How it came; `None` if that is not known.
+    pub came_by: Option<CameBy>,
 }
 
 impl Command for AnswerContact {
@@ -60,7 +63,7 @@ impl Command for AnswerContact {
     }
 
     fn decide(self, facts: ContactFacts, context: &Context<'_>) -> Decision<ContactOutcome> {
-        let Self { contact, shown, head } = self;
+        let Self { contact, shown, head, came_by } = self;
         if let Err(problem) = check(&contact, &context.server.server_id) {
             return Decision::refuse(problem);
         }
@@ -95,7 +98,7 @@ impl Command for AnswerContact {
             (_, None, _, shown) if head == NamedHead::OfAnotherLog => {
                 witness::answer(&facts, &contact, shown.as_ref(), context)
             }
-            _ => Answering::in_order(&facts, client, &contact, context).answer(),
+            _ => Answering::in_order(&facts, client, &contact, context).came_by(came_by).answer(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! what is so already is answered, and not written again. A refusal writes nothing, unless the refusal itself is worth
 //! knowing (a cloned computer, an unknown one); then its change is written, and it is refused all the same.
 
+pub mod accounts;
+pub mod approvals;
 pub mod clients;
 pub mod configuration;
 pub mod contact;
@@ -13,8 +15,10 @@ pub mod pulls;
 pub mod releases;
 pub mod restores;
 pub mod rollouts;
+pub mod second_eyes;
 pub mod servers;
 pub mod settings;
+mod steering;
 pub mod test_loads;
 pub mod tokens;
 pub mod undoing;

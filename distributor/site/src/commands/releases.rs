@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, PackageName};
@@ -12,16 +13,20 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
+use super::second_eyes::{Outcome, Request, ask};
+pub use super::steering::no_such_strategy;
 use crate::changes::{Actor, Approval, Change, StagedRollout, summary};
 use crate::queries::{Query, query};
+use crate::rules::account;
+use crate::rules::approvals::proposal::Proposed;
+use crate::rules::approvals::rule::{About, Demands, Needs, demands};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Supersession, Transition,
     channels_after_pull, supersession, transition,
 };
 use crate::rules::review::{self, Reviewed};
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::rollouts::settings::Settings;
-use crate::rules::test_load::{self, TestLoad, approvable};
+use crate::rules::test_load::{self, TestLoad, gate};
 use crate::rules::text;
 
 /// Most problems that one entry keeps: hostile input does not fill the log.
@@ -53,6 +58,8 @@ pub struct ReleaseFacts {
     pub highest_attempt: u32,
     /// The newest test-load of the known release, if there was one.
     pub test: Option<TestLoad>,
+    /// Since when the known release lies here.
+    pub staged_at: Option<Timestamp>,
     /// Settings and rollouts.
     pub plan: Arc<Plan>,
 }
@@ -237,7 +244,8 @@ impl Command for WithdrawRelease {
     }
 }
 
-/// Approves the manifest that was shown, for the channels that were shown with it. Again: the same answer.
+/// Approves the manifest that was shown, for the channels that were shown with it; or waits for a second person, where a rule
+/// needs two. Again: the same answer.
 #[derive(Debug, Clone)]
 pub struct ApproveRelease {
     /// Who approves.
@@ -256,26 +264,32 @@ pub struct ApproveRelease {
     pub emergency: bool,
     /// Whether the site wants it to be loaded on the server first.
     pub test_load: test_load::Wanted,
+    /// Also while the decision is put off; an emergency does not ask.
+    pub despite_deferral: bool,
+    /// The proposal that is confirmed by it.
+    pub confirms: Option<u64>,
 }
 
 impl Command for ApproveRelease {
     type Facts = LoadRelease;
-    type Answer = ();
+    type Answer = Outcome<()>;
     const ATTEMPTED: &'static str = "approve a release";
 
     fn facts(&self) -> LoadRelease {
         LoadRelease { manifest: self.manifest, claimed: None }
     }
 
-    fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
+    fn decide(self, facts: ReleaseFacts, context: &Context<'_>) -> Decision<Outcome<()>> {
         let manifest = self.manifest;
         let reviewed = Reviewed { manifest, found: facts.known.as_ref() };
         let pointing = facts.known.as_ref().map(|known| known.channels.clone()).unwrap_or_default();
-        let channels = self.channels.unwrap_or(pointing);
+        let mut channels = self.channels.unwrap_or(pointing);
+        channels.sort();
+        channels.dedup();
         match review::approve(reviewed, &channels, &facts.approved, self.trust.as_deref()) {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Some(after)) => {
-                if let Err(problem) = approvable(self.test_load, facts.test.as_ref(), &after.release) {
+                if let Some(problem) = untested(&facts, self.test_load) {
                     return Decision::refuse(problem);
                 }
                 let wanted = Wanted { strategy: self.strategy, emergency: self.emergency };
@@ -283,9 +297,30 @@ impl Command for ApproveRelease {
                     Ok(begins) => begins,
                     Err(problem) => return Decision::refuse(problem),
                 };
-                let approvals = match &self.actor {
-                    Actor::Admin { account } => vec![account.clone()],
-                    Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => Vec::new(),
+                let wanted = &facts.plan.settings.approvals;
+                // What goes on with a rollout changes that for all its channels.
+                let demands = demands(wanted, About::release(&after, &begins.concerns(&channels)));
+                if let Some(problem) = begun_by_one(&facts, &after, &begins, demands.needs) {
+                    return Decision::refuse(problem);
+                }
+                let despite = self.despite_deferral || self.emergency;
+                if let Some(problem) = too_early(&facts, &after.release, demands, despite, context.now) {
+                    return Decision::refuse(problem);
+                }
+                let what = Proposed::ApproveRelease {
+                    release: after.release.clone(),
+                    manifest,
+                    channels,
+                    strategy: begins.staged.strategy,
+                    plan: begins.staged.plan.clone(),
+                    emergency: begins.staged.emergency,
+                };
+                let (plan, actor, comment) = (&facts.plan, &self.actor, &self.comment);
+                let request =
+                    Request { plan, actor, what, needs: demands.needs, confirms: self.confirms, comment };
+                let mut agreed = match ask(request, 0, context) {
+                    Ok(agreed) => agreed,
+                    Err(stop) => return stop.decision(&self.actor),
                 };
                 let after = KnownRelease { rolling_out: begins.holds_back(), ..after };
                 let change = Change::ReleaseApproved {
@@ -293,18 +328,58 @@ impl Command for ApproveRelease {
                     manifest,
                     approval: Approval {
                         channels: after.approved_for.clone(),
-                        approvals,
-                        comment: text::stored(self.comment.trim()),
+                        approvals: std::mem::take(&mut agreed.accounts),
+                        comment: std::mem::take(&mut agreed.comment),
                     },
                     rollout: begins.number,
                     staged: Some(begins.staged),
                     supersession: facts.supersession(manifest, Some(after)),
                 };
-                Decision::answer(()).change(self.actor, change)
+                let done = Decision::answer(Outcome::Done(())).change(self.actor.clone(), change);
+                agreed.before(&self.actor, done)
             }
-            Ok(None) => Decision::answer(()),
+            Ok(None) => Decision::answer(Outcome::Done(())),
         }
     }
+}
+
+/// Why a release cannot be approved before it has been loaded on the server.
+fn untested(facts: &ReleaseFacts, wanted: test_load::Wanted) -> Option<Problem> {
+    let known = facts.known.as_ref()?;
+    gate(wanted, known.state, facts.test.as_ref()).problem(&known.release)
+}
+
+/// Why a release cannot be approved yet: it lies here for too short a time, or somebody put the decision off.
+fn too_early(
+    facts: &ReleaseFacts,
+    release: &ReleaseId,
+    demands: Demands,
+    despite_deferral: bool,
+    now: Timestamp,
+) -> Option<Problem> {
+    let from = facts.staged_at.map_or(Timestamp::MAX, |staged_at| demands.from(staged_at));
+    if let Some(rule) = demands.age_by.filter(|_| from > now) {
+        return Some(Problem::new(
+            ProblemCode::WrongState,
+            format!(
+                "{release} cannot be approved before {from}: the rule {rule} wants it to lie here for {} hours",
+                demands.min_age_hours
+            ),
+            "approve it then; `distributor approvals rules` shows the rules, and who may change them",
+        ));
+    }
+    let manifest = facts.known.as_ref()?.manifest;
+    let deferral = facts.plan.approvals.deferred(manifest, now).filter(|_| !despite_deferral)?;
+    Some(Problem::new(
+        ProblemCode::WrongState,
+        format!(
+            "the decision about {release} is deferred until {} by {}: {}",
+            deferral.until,
+            account::named(&deferral.by),
+            text::escape(&deferral.comment)
+        ),
+        "approve it all the same with `distributor updates approve REF --now`",
+    ))
 }
 
 /// How an admin wants a release to go out.
@@ -322,9 +397,35 @@ struct Begins {
 
 impl Begins {
     /// The channels whose computers do not get the release at once.
+    /// The channels that are asked for, and those of the rollout that goes on with them.
+    fn concerns(&self, asked: &[ChannelName]) -> Vec<ChannelName> {
+        let mut channels: Vec<ChannelName> = asked.iter().chain(&self.staged.channels).cloned().collect();
+        channels.sort();
+        channels.dedup();
+        channels
+    }
+
     fn holds_back(&self) -> Vec<ChannelName> {
         if self.staged.complete { Vec::new() } else { self.staged.channels.clone() }
     }
+}
+
+/// Two people agree to rings that open one after the other: not to a rollout whose rings one person may have opened already.
+fn begun_by_one(
+    facts: &ReleaseFacts,
+    after: &KnownRelease,
+    begins: &Begins,
+    needs: Needs,
+) -> Option<Problem> {
+    let live = facts.plan.rollouts.iter().find(|live| live.number == begins.number)?;
+    let before = demands(&facts.plan.settings.approvals, About::release(after, &live.channels)).needs;
+    let (number, release) = (live.number, &after.release);
+    let said = format!(
+        "rollout {number} of {release} is under way in channels where one person decides: it goes into none where two do"
+    );
+    let hint =
+        format!("wait until it is complete, or end it: `distributor rollouts abort {number} --why TEXT`");
+    (needs == Needs::Two && before == Needs::One).then(|| Problem::new(ProblemCode::WrongState, said, hint))
 }
 
 /// A release that still rolls out takes further channels into the same rollout; any other begins a new one for the channels
@@ -361,17 +462,6 @@ fn begin_rollout(
     let (complete, emergency) = (plan.is_immediate(), wanted.emergency);
     let staged = StagedRollout { strategy, plan, channels, emergency, complete };
     Ok(Begins { number: facts.next_rollout, staged })
-}
-
-/// The refusal of a strategy that is not there.
-#[must_use]
-pub fn no_such_strategy(name: &Word, settings: &Settings) -> Problem {
-    let known: Vec<String> = settings.all_strategies().keys().map(ToString::to_string).collect();
-    Problem::new(
-        ProblemCode::NotFound,
-        format!("there is no strategy named {name}"),
-        format!("there are {}; `distributor strategies list` shows them", known.join(", ")),
-    )
 }
 
 /// Rejects a release that is not approved yet.

@@ -3,18 +3,25 @@
 //! Invariant: a change is taken whole or not at all, and after it nothing names what is not there. A group that a live rollout
 //! names stays as long as that rollout is live.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
+use super::second_eyes::{Outcome, Request, ask};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
+use crate::rules::approvals::people::{OwnedToken, Standing};
+use crate::rules::approvals::proposal::Proposed;
+use crate::rules::approvals::rule::{ApprovalRule, Needs, need_two};
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::rollouts::settings::{MAX_SETTINGS, MAX_VALUE_BYTES, SettingChange, Settings};
+use crate::rules::rollouts::settings::{
+    MAX_SETTINGS, MAX_VALUE_BYTES, MembersChange, SettingChange, Settings,
+};
 use crate::rules::text;
 
 /// Most settings or names in one command.
@@ -29,7 +36,8 @@ query! {
     LoadPlan {} -> Arc<Plan>, "read the settings"
 }
 
-/// Changes settings. Again: the same answer, and nothing is written. Answers how many changed.
+/// Changes settings; or waits for a second person, where the rules of approvals change and one of them needs two. Again: the
+/// same answer, and nothing is written. Answers how many changed.
 #[derive(Debug, Clone)]
 pub struct ChangeSettings {
     /// Who does.
@@ -40,19 +48,33 @@ pub struct ChangeSettings {
     pub comment: String,
     /// The version of the plan that was looked at; the change is refused when it is another one by now.
     pub expected: Option<u64>,
+    /// The proposal that is confirmed by it.
+    pub confirms: Option<u64>,
 }
 
 impl Command for ChangeSettings {
     type Facts = LoadPlan;
-    type Answer = u64;
+    type Answer = Outcome<u64>;
     const ATTEMPTED: &'static str = "change settings";
 
     fn facts(&self) -> LoadPlan {
         LoadPlan {}
     }
 
-    fn decide(self, plan: Arc<Plan>, _: &Context<'_>) -> Decision<u64> {
-        if let Some(problem) = self.refused(&plan) {
+    fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<Outcome<u64>> {
+        self.decide_with(&[], &plan, context)
+    }
+}
+
+impl ChangeSettings {
+    /// Decides, together with whom groups list from then on, which waits too if the settings do.
+    pub(super) fn decide_with(
+        self,
+        members: &[MembersChange],
+        plan: &Plan,
+        context: &Context<'_>,
+    ) -> Decision<Outcome<u64>> {
+        if let Some(problem) = self.refused(plan) {
             return Decision::refuse(problem);
         }
         let mut settings = plan.settings.clone();
@@ -66,19 +88,37 @@ impl Command for ChangeSettings {
                 changed.push(change);
             }
         }
-        if let Some(problem) = does_not_fit(&plan, &settings) {
+        if let Some(problem) = does_not_fit(plan, &settings) {
             return Decision::refuse(problem);
         }
         let count = changed.len() as u64;
         if changed.is_empty() {
-            return Decision::answer(0);
+            return Decision::answer(Outcome::Done(0));
         }
-        let comment = text::stored(self.comment.trim());
-        Decision::answer(count).change(self.actor, Change::SettingsChanged { changes: changed, comment })
+        let (before, after) = (&plan.settings.approvals, &settings.approvals);
+        if let Some(problem) = nobody_second(plan, after, context) {
+            return Decision::refuse(problem);
+        }
+        let needs = if before != after && need_two(before) { Needs::Two } else { Needs::One };
+        let done = |comment: &str, changes| {
+            let comment = text::stored(comment.trim());
+            Decision::answer(Outcome::Done(count))
+                .change(self.actor.clone(), Change::SettingsChanged { changes, comment })
+        };
+        if needs == Needs::One && self.confirms.is_none() {
+            return done(&self.comment, changed);
+        }
+        let what = Proposed::ChangeSettings { changes: changed.clone(), members: members.to_vec() };
+        let (actor, confirms, comment) = (&self.actor, self.confirms, self.comment.as_str());
+        match ask(Request { plan, actor, what, needs, confirms, comment }, 0, context) {
+            Ok(mut agreed) => {
+                let comment = agreed.comment.clone();
+                agreed.before(actor, done(&comment, changed))
+            }
+            Err(stop) => stop.decision(actor),
+        }
     }
-}
 
-impl ChangeSettings {
     fn refused(&self, plan: &Plan) -> Option<Problem> {
         if self.expected.is_some_and(|expected| expected != plan.version) {
             return Some(Problem::new(
@@ -117,7 +157,9 @@ fn does_not_fit(plan: &Plan, settings: &Settings) -> Option<Problem> {
         + settings.windows.len()
         + settings.packages.len()
         + settings.blocks.len()
-        + settings.pins.len();
+        + settings.pins.len()
+        + settings.links.len()
+        + settings.approvals.len();
     if count > MAX_SETTINGS {
         return Some(invalid(&[format!(
             "a site has at most {MAX_SETTINGS} settings, and these are {count}"
@@ -133,6 +175,47 @@ fn does_not_fit(plan: &Plan, settings: &Settings) -> Option<Problem> {
             ProblemCode::WrongState,
             format!("the group {group} cannot be removed: rollout {number} takes its computers in a ring"),
             format!("wait until it is complete, or edit it first with `distributor rollouts edit {number}`"),
+        )
+    })
+}
+
+/// A rule that needs two people is switched on only where two could agree: otherwise nobody could switch it off again.
+fn nobody_second(
+    plan: &Plan,
+    after: &BTreeMap<Word, ApprovalRule>,
+    context: &Context<'_>,
+) -> Option<Problem> {
+    if need_two(&plan.settings.approvals) || !need_two(after) {
+        return None;
+    }
+    let people = &plan.approvals.people;
+    let enabled = people.accounts.values().filter(|person| person.enabled).count();
+    let able = people.who_can_be_second(context.now).len();
+    // A token that others know could become somebody's eyes later, in nobody's sight.
+    let given = people
+        .tokens
+        .values()
+        .find(|token| token.standing == Standing::Given && token.ends_at.is_none_or(|end| end > context.now));
+    if let (true, Some(token)) = (able >= 2, given) {
+        let OwnedToken { account, name, .. } = token;
+        return Some(Problem::new(
+            ProblemCode::WrongState,
+            format!(
+                "the token {name} of {account} was made by somebody else and not renewed, so another could become {account}"
+            ),
+            format!(
+                "its owner runs `distributor token renew`, or revoke it: `distributor token revoke {name}`"
+            ),
+        ));
+    }
+    (able < 2).then(|| {
+        Problem::new(
+            ProblemCode::WrongState,
+            format!(
+                "a rule that needs two people needs two enabled accounts with a token of their own: {} enabled, and {able} with such a token",
+                text::counted(enabled as u64, "account is", "accounts are")
+            ),
+            "`distributor accounts add ACCOUNT --why TEXT`, `distributor token new NAME --account ACCOUNT`, and each owner runs `distributor token renew`",
         )
     })
 }

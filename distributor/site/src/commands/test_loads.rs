@@ -18,7 +18,9 @@ const MAX_DETAIL_BYTES: usize = 4 * 1024;
 pub struct NoteTestLoad {
     /// The release's manifest.
     pub manifest: Sha256Digest,
-    /// Passed, failed or not run.
+    /// The digest of the settings of the program.
+    pub program: Sha256Digest,
+    /// What came of it.
     pub outcome: TestOutcome,
     /// What the program said.
     pub detail: String,
@@ -34,16 +36,19 @@ impl Command for NoteTestLoad {
     }
 
     fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
-        let Self { manifest, outcome, detail } = self;
+        let Self { manifest, program, outcome, detail } = self;
         let detail = cut(&text::stored(detail.trim()));
-        // An admin's word stays until a test says better.
-        let stands = facts.test.as_ref().is_some_and(|test| {
-            (test.outcome == outcome && test.detail == detail)
-                || (test.outcome == TestOutcome::Overridden && !outcome.lets_through())
+        let test = facts.test.as_ref();
+        let is_new = test.is_none_or(|test| {
+            (test.outcome, test.program, &test.detail) != (outcome, Some(program), &detail)
         });
+        // An admin's word stays until a test says better.
+        let is_overridden = test.is_some_and(|test| test.outcome == TestOutcome::Overridden);
+        let stands = is_overridden && !outcome.lets_through();
         match facts.known {
-            Some(known) if !stands && outcome != TestOutcome::Overridden => {
-                let test = ReleaseTest { release: known.release, manifest, outcome, detail };
+            Some(known) if is_new && !stands && outcome != TestOutcome::Overridden => {
+                let test =
+                    ReleaseTest { release: known.release, manifest, program: Some(program), outcome, detail };
                 Decision::answer(()).change(Actor::Server, Change::ReleaseTestLoaded(test))
             }
             _ => Decision::answer(()),
@@ -98,10 +103,11 @@ impl Command for OverrideTestLoad {
                 "`distributor updates list` shows what waits",
             ));
         }
-        if facts.test.is_some_and(|test| test.outcome.lets_through()) {
+        if facts.test.is_some_and(|test| test.outcome == TestOutcome::Overridden && test.detail == detail) {
             return Decision::answer(());
         }
-        let test = ReleaseTest { release: known.release, manifest, outcome: TestOutcome::Overridden, detail };
+        let (outcome, program) = (TestOutcome::Overridden, None);
+        let test = ReleaseTest { release: known.release, manifest, program, outcome, detail };
         Decision::answer(()).change(actor, Change::ReleaseTestLoaded(test))
     }
 }

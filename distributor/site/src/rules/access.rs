@@ -2,7 +2,7 @@
 //!
 //! Invariant: nobody has a permission that is not named here. Left out on purpose: users and roles. Whoever reaches the
 //! admin socket may do everything, and whoever holds an admin token all but make and revoke tokens: a token that was stolen
-//! makes no other, and revokes nobody's. Roles will narrow that per account.
+//! makes none beside it, and revokes nobody's; it can be renewed, and then its owner's is refused. Roles will narrow that per account.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +32,10 @@ pub enum Permission {
     ViewLog,
     /// Change how the server is reached and what it stores.
     ManageServer,
-    /// Make and revoke tokens of admins.
+    /// Make and revoke tokens of admins, and add, disable and enable accounts.
     ManageAdmins,
+    /// Make another token in the place of the one that is sent.
+    RenewToken,
 }
 
 /// Whether an account of this kind has a permission.
@@ -52,6 +54,8 @@ pub const fn permits(kind: AccountKind, permission: Permission) -> bool {
             | Permission::ViewLog
             | Permission::ManageServer => true,
             Permission::ManageAdmins => matches!(kind, AccountKind::Socket),
+            // Who comes over the socket has none.
+            Permission::RenewToken => matches!(kind, AccountKind::Token),
         },
     }
 }
@@ -65,5 +69,7 @@ mod tests {
         assert!(permits(AccountKind::Socket, Permission::ManageAdmins));
         assert!(!permits(AccountKind::Token, Permission::ManageAdmins));
         assert!(permits(AccountKind::Token, Permission::ManageServer));
+        assert!(permits(AccountKind::Token, Permission::RenewToken));
+        assert!(!permits(AccountKind::Socket, Permission::RenewToken));
     }
 }

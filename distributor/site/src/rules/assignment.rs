@@ -21,7 +21,7 @@ use sealpost_manifests::word::Word;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::delivery::{Schedule, ScheduleFacts};
 use crate::rules::rollouts::gate::{self, Admitted, Held};
-use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
+use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::text;
 
@@ -200,6 +200,8 @@ fn waypoint<'p>(release: &KnownRelease, computer: &Computer<'_>, plan: &'p Plan)
             && first.release.platform.fits(computer.platform)
             && runs.counter < first.counter
             && first.counter < release.counter
+            // Below what it ran before, it would install nothing new.
+            && !had_newer(computer.before, first, computer)
     };
     plan.waypoints.iter().filter(between).min_by_key(|first| (first.counter, first.manifest))
 }
@@ -213,20 +215,23 @@ pub fn gets(release: &KnownRelease, releases: &[KnownRelease], computer: &Comput
 
 fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let package = &release.release.package;
-    let had_newer = |had: &[InstalledPackage]| {
-        had.iter().any(|had| {
-            had.package() == package
-                && had.counter > release.counter
-                && !computer.voided.contains(&had.manifest)
-        })
-    };
     // What runs may be offered again, however it came to run; below what ran before, agents install nothing new.
     let runs = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
-    let runs_newer = had_newer(computer.installed) || (!runs && had_newer(computer.before));
+    let runs_newer = had_newer(computer.installed, release, computer)
+        || (!runs && had_newer(computer.before, release, computer));
     release.goes_to().contains(computer.channel)
         && release.release.platform.fits(computer.platform)
         && computer.licensed.covers(package)
         && !runs_newer
+}
+
+/// Whether a computer had a newer one of the package; what a reset of the vendor's counter voided does not count.
+fn had_newer(had: &[InstalledPackage], release: &KnownRelease, computer: &Computer<'_>) -> bool {
+    had.iter().any(|had| {
+        *had.package() == release.release.package
+            && had.counter > release.counter
+            && !computer.voided.contains(&had.manifest)
+    })
 }
 
 /// What a computer is told of one package.
@@ -384,10 +389,6 @@ fn goes_back_to<'r>(
             && !computer.voided.contains(&release.manifest)
     };
     kept.iter().find(good)
-}
-
-fn attempt_of(release: &KnownRelease, attempts: &BTreeMap<Sha256Digest, u32>) -> u32 {
-    attempts.get(&release.manifest).copied().unwrap_or(0).max(release.attempt).max(1)
 }
 
 /// What an assignment is decided from.

@@ -18,6 +18,7 @@ use crate::rows::RecipientRow;
 use crate::rules::rollouts::delivery::Delivery;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
+pub use crate::rules::rollouts::settings::MembersChange;
 use crate::rules::rollouts::settings::{Properties, SettingChange, SettingKey, SettingKind, Settings};
 use crate::rules::rollouts::share::{self, Salt, Threshold};
 use crate::rules::rollouts::strategy::{Strategy, Takes};
@@ -35,19 +36,6 @@ pub struct Configuration {
     pub members: BTreeMap<GroupName, BTreeSet<ComputerName>>,
 }
 
-/// Computers that a group lists from now on, and those that it does not list any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MembersChange {
-    /// The group.
-    pub group: GroupName,
-    /// To be listed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub add: Vec<ComputerName>,
-    /// Not to be listed any more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remove: Vec<ComputerName>,
-}
-
 /// What leads from one configuration to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -60,7 +48,8 @@ pub struct Difference {
 /// Everything that was set, with its value; a property that has its default is left out.
 #[must_use]
 pub fn entries(settings: &Settings) -> BTreeMap<SettingKey, Value> {
-    let Settings { properties, groups, strategies, windows, packages, blocks, pins } = settings;
+    let Settings { properties, groups, strategies, windows, packages, blocks, pins, links, approvals } =
+        settings;
     let mut all = BTreeMap::new();
     let default = Properties::default().texts();
     for ((name, text), (_, usual)) in properties.texts().into_iter().zip(default) {
@@ -74,6 +63,8 @@ pub fn entries(settings: &Settings) -> BTreeMap<SettingKey, Value> {
     put(&mut all, SettingKind::Package, packages);
     put(&mut all, SettingKind::Block, blocks);
     put(&mut all, SettingKind::Pin, pins);
+    put(&mut all, SettingKind::Link, links);
+    put(&mut all, SettingKind::Approval, approvals);
     all
 }
 

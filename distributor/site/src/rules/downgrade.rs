@@ -126,6 +126,7 @@ mod tests {
             before: Vec::new(),
             listed: std::collections::BTreeSet::new(),
             tags: Vec::new(),
+            came_by: None,
             deliveries: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
@@ -19,25 +19,27 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::ClientRow;
+mod contact;
 mod held;
 
+pub use self::contact::{AtLink, Comes};
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
+use crate::rules::approvals::Deferral;
+use crate::rules::approvals::proposal::Proposal;
 use crate::rules::assignment::{
     Choice, Computer, Licensed, Rolling, TellTo, Told, Undoing, admitted, told, wanted,
 };
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
-use crate::rules::rollouts::groups::Attributes;
+use crate::rules::rollouts::delivery::Delivery;
+use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::rollouts::share::{self, Salt};
-use crate::rules::test_load::TestLoad;
+use crate::rules::test_load::{self, TestLoad};
 use crate::rules::text::escape;
-
-/// A computer that did not come for longer than this has lost contact: two of its usual four-hour contacts are missing.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_hours(9);
 
 /// What the sentences about one computer are made of.
 #[derive(Debug, Clone)]
@@ -68,9 +70,45 @@ pub struct ExplainFacts {
     pub salt: Salt,
 }
 
-/// One sentence for each package that the computer runs, should run, or could run after a review.
+impl ExplainFacts {
+    /// The groups that the computer belongs to.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        let client = &self.client;
+        let serials: Vec<&SerialNumber> = self.grants.iter().map(|grant| &grant.serial).collect();
+        self.plan.groups_of(
+            &client.listed,
+            &Attributes {
+                name: &client.name,
+                channel: &client.channel,
+                platform: client.platform.as_ref(),
+                tags: &client.tags,
+                serials: &serials,
+                installed: &client.installed,
+            },
+        )
+    }
+
+    /// How the computer gets what is approved.
+    #[must_use]
+    pub fn delivery(&self) -> &Delivery {
+        self.plan.settings.delivery_of(&self.groups())
+    }
+}
+
+/// How far a review has come.
+#[derive(Debug, Clone, Copy)]
+pub enum Reviewing<'a> {
+    /// One person has approved it, and a second one has to.
+    Second(&'a Proposal),
+    /// The decision was put off.
+    Deferred(&'a Deferral),
+}
+
+/// One sentence for each package that the computer runs, should run, or could run after a review. `at_link` is where it stands
+/// at the link that it is behind, if it downloads or waits for that.
 #[must_use]
-pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> {
+pub fn explain_client(facts: &ExplainFacts, at_link: Option<&AtLink>, now: Timestamp) -> Vec<Explanation> {
     let client = &facts.client;
     // A computer that has not enrolled has no platform yet; what runs anywhere is all that is known to fit.
     let platform = client.platform.clone().unwrap_or_else(Platform::any);
@@ -88,24 +126,14 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
     let back = client.assigned.iter().filter(|told| told.action == Action::Rollback);
     let back = back.map(|told| (told.manifest, told.attempt)).collect();
     let undoing = Undoing { left: &left, kept: &facts.had, attempts: &facts.attempts, back: &back };
-    let serials: Vec<&SerialNumber> = facts.grants.iter().map(|grant| &grant.serial).collect();
-    let groups = facts.plan.groups_of(
-        &client.listed,
-        &Attributes {
-            name: &client.name,
-            channel: &client.channel,
-            platform: client.platform.as_ref(),
-            tags: &client.tags,
-            serials: &serials,
-            installed: &client.installed,
-        },
-    );
+    let groups = facts.groups();
     let asker = Asker {
         name: &client.name,
         position: share::position(&facts.salt, &client.name),
         groups: &groups,
         channel: &client.channel,
         deliveries: &client.deliveries,
+        attempts: &facts.attempts,
     };
     let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now };
     let should = told(&facts.approved, &undoing, &computer, &rolling);
@@ -143,7 +171,11 @@ pub fn explain_client(facts: &ExplainFacts, now: Timestamp) -> Vec<Explanation> 
             let choice = choices.iter().find(|choice| choice.newest.release.package == *package);
             let held = choice.and_then(|choice| Waits::of(choice, &facts.rollouts));
             let then = choice.and_then(then);
-            explain(&PackageView { held, then, ..view(facts, package, &should, &could) }, now)
+            let comes = Comes::new(facts.plan.settings.delivery_of(&groups), client.came_by);
+            let view = view(facts, package, &should, &could);
+            let newest = could.iter().find(|release| release.release.package == *package);
+            let review = newest.and_then(|release| review_of(facts, release.manifest, now));
+            explain(&PackageView { held, then, review, comes, at_link: at_link.cloned(), ..view }, now)
         })
         .collect()
 }
@@ -184,9 +216,12 @@ fn view<'a>(
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
         test: could.and_then(|release| facts.tests.get(&release.manifest)),
+        review: None,
         last_report,
         held: None,
         then: None,
+        comes: Comes::default(),
+        at_link: None,
         postponed: client.postponed.iter().find(|postponed| postponed.package == *package),
     }
 }
@@ -233,6 +268,8 @@ pub struct PackageView<'a> {
     pub waits_for_review: Option<&'a ReleaseId>,
     /// The test-load of that release, if it did not pass.
     pub test: Option<&'a TestLoad>,
+    /// That one person has approved that, or put the decision off.
+    pub review: Option<Reviewing<'a>>,
     /// Its last report about this package.
     pub last_report: Option<&'a Report>,
     /// The newest release that it may have, if that is held back, and why.
@@ -241,6 +278,10 @@ pub struct PackageView<'a> {
     pub then: Option<&'a Version>,
     /// What is put off there.
     pub postponed: Option<&'a Postponed>,
+    /// How it comes.
+    pub comes: Comes,
+    /// Where it stands at the link that it is behind.
+    pub at_link: Option<AtLink>,
 }
 
 /// One sentence, and when it changes.
@@ -273,10 +314,11 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let runs = runs + view.drift.map_or("", changed);
     let (rest, mut changes) = reason(view, now);
     let tries = view.tries.map(tries).unwrap_or_default();
-    let test = view.test.zip(view.waits_for_review);
-    let test = test.map(|(test, waits)| format!("; {} is held: {}", waits.version, test.sentence()));
+    let test = view.test.zip(view.waits_for_review).map(|(test, waits)| test_load::held(waits, test));
     let mut sentence = format!("{runs}{rest}{tries}{}", test.unwrap_or_default());
-    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now));
+    let at_link = view.at_link.as_ref().filter(|_| view.wanted.is_some());
+    let at_link = at_link.map(|at_link| at_link.done_at(now));
+    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now)).or(at_link);
     let shown = view.held.as_ref().filter(|_| view.state == ClientState::Active && view.is_licensed);
     if let Some(waits) = shown {
         sentence.push_str(&waits.sentence());
@@ -331,9 +373,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
             return repair(view);
         }
         return match view.waits_for_review {
-            Some(newer) => {
-                (format!(" as it should; {} waits for a review", newer.version), ChangesWhen::Admin)
-            }
+            Some(newer) => (format!(" as it should; {}", waits(newer, view.review)), ChangesWhen::Admin),
             None => (" as it should".into(), ChangesWhen::NewRelease),
         };
     }
@@ -348,7 +388,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         }
     };
     let Some(last_contact) = view.last_contact else {
-        return (format!("{should}; it has not contacted the server yet"), ChangesWhen::Contact);
+        return (format!("{should}; {}", view.comes.never()), ChangesWhen::Contact);
     };
     match view.lease_until {
         None => {
@@ -364,27 +404,46 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {
         }
         Some(_) => {}
     }
-    if now.duration_since(last_contact) > SILENT_AFTER {
-        return (
-            format!(
-                "{should}; it was last heard of at {last_contact}: check that it is switched on and can reach the server"
-            ),
-            ChangesWhen::Contact,
-        );
+    if let Some(silent) = view.comes.silent(last_contact, now) {
+        return (format!("{should}; {silent}"), ChangesWhen::Contact);
     }
     if view.assigned != Some((manifest, told.attempt)) {
-        return (
-            format!("{should}; it hears of it at its next contact, or at once when it is connected"),
-            ChangesWhen::Contact,
-        );
+        return (format!("{should}; {}", view.comes.hears(last_contact)), ChangesWhen::Contact);
     }
     let of_attempt = |report: &&Report| report.manifest == manifest && report.attempt >= told.attempt;
+    if let Some((text, changes)) = view.at_link.as_ref().map(|at_link| at_link.sentence(now)) {
+        return (format!("{should}; {text}"), changes);
+    }
     if let Some((text, changes)) = waits_there(told, view.last_report, view.postponed, now) {
         return (format!("{should}; {text}"), changes);
     }
     match view.last_report.filter(of_attempt) {
         None => (format!("{should}; it was told so and has not reported yet"), ChangesWhen::Contact),
         Some(report) => reported(&should, report, view),
+    }
+}
+
+/// How far the review of a release has come, if it has begun.
+fn review_of(facts: &ExplainFacts, manifest: Sha256Digest, now: Timestamp) -> Option<Reviewing<'_>> {
+    let approvals = &facts.plan.approvals;
+    let second = approvals.waiting_approval(manifest, now).map(Reviewing::Second);
+    second.or_else(|| approvals.deferred(manifest, now).map(Reviewing::Deferred))
+}
+
+/// What a release waits for that nobody has approved.
+fn waits(release: &ReleaseId, review: Option<Reviewing<'_>>) -> String {
+    let version = &release.version;
+    match review {
+        None => format!("{version} waits for a review"),
+        Some(Reviewing::Second(first)) => format!(
+            "{version} waits for a second person since {}, when {} approved it (proposal {})",
+            first.at, first.eyes, first.number
+        ),
+        Some(Reviewing::Deferred(deferral)) => format!(
+            "the decision about {version} is deferred until {} ({})",
+            deferral.until,
+            escape(&deferral.comment)
+        ),
     }
 }
 
@@ -416,7 +475,7 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
     if let Some(stopped) = view.stopped {
         let why = escape(stopped.reason.as_deref().unwrap_or_default());
         let next = match view.waits_for_review {
-            Some(release) => format!("{} waits for a review", release.version),
+            Some(release) => waits(release, view.review),
             None if stopped.rollback => {
                 "what it ran before is not known here, not kept there or was stopped too; it runs on until something newer is \
                  approved"
@@ -431,10 +490,9 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
         return repair(view);
     }
     match view.waits_for_review {
-        Some(release) => (
-            format!("; {} waits for a review: see `distributor updates show`", release.version),
-            ChangesWhen::Admin,
-        ),
+        Some(release) => {
+            (format!("; {}: see `distributor updates show`", waits(release, view.review)), ChangesWhen::Admin)
+        }
         None if view.runs.is_some() => (
             "; no approved release is newer, or its license does not cover the package".into(),
             ChangesWhen::NewRelease,

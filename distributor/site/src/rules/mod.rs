@@ -3,8 +3,10 @@
 pub mod access;
 pub mod account;
 pub mod admission;
+pub mod approvals;
 pub mod assignment;
 pub mod attention;
+pub mod came_by;
 pub mod configuration;
 pub mod contact;
 pub mod content_age;

@@ -21,6 +21,7 @@ use crate::rules::edits::{self, Edits};
 use crate::rules::expiries::Expiry;
 use crate::rules::leaving::{Named, Runners};
 use crate::rules::restore::RestoreState;
+use crate::rules::rollouts::progress::Rollout;
 use crate::rules::text::{counted, more_than};
 use crate::rules::warnings::{Unit, Warning, WarningCode, log_forks, refused_grants, restored, warnings};
 use crate::rules::{attention, drift, troubles};
@@ -47,6 +48,8 @@ pub struct Facts {
     pub forks: Vec<LogForkRow>,
     /// Releases that are staged, approved, halted or withdrawn.
     pub releases: Vec<ReleaseRow>,
+    /// Rollouts that have not ended.
+    pub rollouts: Vec<Rollout>,
     /// Who runs what was stopped, or may try it.
     pub runners: BTreeMap<Sha256Digest, Runners>,
     /// The vendor's channels; empty when that is not known.
@@ -122,6 +125,7 @@ pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     said.extend(attention::warnings(releases, &facts.runners));
     said.extend(attention::left_channels(&facts.channels, &facts.followers));
     said.extend(troubles::failing(releases, &facts.failing, now));
+    said.extend(troubles::halted(&facts.rollouts, releases));
     said.extend(troubles::refused(&facts.refusals, now));
     said.extend(troubles::nobody(fleet, facts.connected, facts.started, now));
     said.extend(troubles::of_the_fleet(fleet));
@@ -209,6 +213,7 @@ mod tests {
             restore: RestoreState::default(),
             forks: Vec::new(),
             releases: Vec::new(),
+            rollouts: Vec::new(),
             runners: BTreeMap::new(),
             channels: BTreeSet::new(),
             followers: BTreeMap::new(),

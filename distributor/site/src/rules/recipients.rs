@@ -164,6 +164,7 @@ mod tests {
             before: Vec::new(),
             listed: BTreeSet::new(),
             tags: Vec::new(),
+            came_by: None,
             deliveries: Vec::new(),
         };
         let approved = vec![release("1", 1, ReleaseState::Approved)];
@@ -200,6 +201,7 @@ mod tests {
             before: Vec::new(),
             listed: BTreeSet::new(),
             tags: Vec::new(),
+            came_by: None,
             deliveries: Vec::new(),
         };
         let both = KnownRelease {

@@ -303,7 +303,10 @@ impl KnownRelease {
 /// approved or superseded).
 #[must_use]
 pub fn is_superseded(release: &KnownRelease, approved: &[KnownRelease]) -> bool {
-    !release.goes_to().is_empty()
+    // Who has to pass through it gets it from its rings, also when a newer one is complete.
+    let is_passed_through = release.mandatory && !release.rolling_out.is_empty();
+    !is_passed_through
+        && !release.goes_to().is_empty()
         && release
             .goes_to()
             .iter()
@@ -443,6 +446,17 @@ mod tests {
         let stable = release("3", "linux-x86_64", 3, &["stable"]);
         assert!(is_superseded(&old, &[old.clone(), beta.clone(), stable.clone()]));
         assert!(!is_superseded(&stable, &[old, beta, stable.clone()]));
+    }
+
+    #[test]
+    fn a_mandatory_release_that_still_rolls_out_is_superseded_by_none() {
+        let new = release("2", "any", 2, &["stable"]);
+        let mut old = KnownRelease { mandatory: true, ..release("1", "any", 1, &["stable"]) };
+        assert!(is_superseded(&old, &[old.clone(), new.clone()]), "all of its computers could get it");
+        old.rolling_out.clone_from(&old.channels);
+        assert!(!is_superseded(&old, &[old.clone(), new.clone()]));
+        old.mandatory = false;
+        assert!(is_superseded(&old, &[old.clone(), new]));
     }
 
     #[test]

@@ -76,7 +76,9 @@ impl ReviewRefusal {
             }
             Self::OfNoChannel { release } => Problem::new(
                 ProblemCode::WrongState,
-                format!("{release} cannot be approved: the vendor points no channel to it any more"),
+                format!(
+                    "{release} cannot be approved for no channel; the vendor may point none to it any more"
+                ),
                 "look at `distributor updates list` for what is offered now",
             ),
             Self::NotOfChannel { release, channel, channels } => {
@@ -158,7 +160,8 @@ pub fn approve(
         let (channel, channels) = (channel.clone(), found.channels.clone());
         return Err(ReviewRefusal::NotOfChannel { release: release(), channel, channels });
     }
-    if found.state == ReleaseState::Staged && found.channels.is_empty() {
+    let could_be = matches!(found.state, ReleaseState::Staged | ReleaseState::Superseded);
+    if could_be && channels.is_empty() {
         return Err(ReviewRefusal::OfNoChannel { release: release() });
     }
     let adds = channels.iter().any(|channel| !found.approved_for.contains(channel));

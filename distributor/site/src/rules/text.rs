@@ -94,6 +94,17 @@ pub fn span(duration: SignedDuration) -> String {
     if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
+/// A number of bytes in decimal units, rounded down to a tenth: "1.2 GB", "700 B".
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    for (unit, factor) in [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)] {
+        if count >= factor {
+            return format!("{}.{} {unit}", count / factor, count % factor * 10 / factor);
+        }
+    }
+    format!("{count} B")
+}
+
 /// The first five of `count` names, for a line that people read. `names` may be cut at five or more.
 #[must_use]
 pub fn first_names<N: AsRef<str>>(names: &[N], count: u64) -> String {

@@ -10,7 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::rows::{ComputersRow, FailingRow, FleetRow, RefusalRow, ReleaseRow};
+use crate::rules::account::Actor;
 use crate::rules::expiries::Level;
+use crate::rules::release::ReleaseState;
+use crate::rules::rollouts::progress::{Rollout, RolloutState};
 use crate::rules::text::{counted, escape, first_names};
 use crate::rules::warnings::{Unit, Warning, WarningCode};
 
@@ -79,6 +82,36 @@ pub fn failing(releases: &[ReleaseRow], failing: &FailingRow, now: Timestamp) ->
     let gave_up = failing.gave_up.iter().filter_map(|(at, who)| Some(gave_up(row_of(*at)?, who, now)));
     let again = failing.again.iter().filter_map(|(at, who)| Some(again(row_of(*at)?, who, now)));
     gave_up.chain(again).chain(copied(&failing.forked)).collect()
+}
+
+/// One for each rollout that halted by itself, until a person decides: lets it go on, ends it, or approves something newer.
+/// `open` are rollouts that have not ended, `releases` those that are approved among others.
+#[must_use]
+pub fn halted(open: &[Rollout], releases: &[ReleaseRow]) -> Vec<Warning> {
+    let is_decided = |rollout: &Rollout| {
+        releases.iter().any(|row| {
+            row.state == ReleaseState::Approved
+                && row.release.package == rollout.release.package
+                && row.counter > rollout.counter
+        })
+    };
+    let by_itself = open.iter().filter_map(|rollout| {
+        let change = rollout.changed.as_ref()?;
+        let halted = rollout.state == RolloutState::Halted && change.by == Actor::Server;
+        (halted && !is_decided(rollout)).then_some((rollout, change))
+    });
+    let said = by_itself.map(|(rollout, change)| {
+        let Rollout { number, release, .. } = rollout;
+        let said = format!(
+            "rollout {number} of {release} halted by itself: {}; `distributor rollouts report {number}` says what failed; \
+             then `distributor rollouts resume {number} --why TEXT` lets it go on, and `distributor rollouts abort \
+             {number} --why TEXT` ends it",
+            escape(&change.why)
+        );
+        let failed = rollout.rings.iter().map(|ring| ring.counts.failures()).sum();
+        Warning::new(WarningCode::RolloutHalted, said).of(failed, Unit::Computers, &[""; 0]).since(Some(change.at))
+    });
+    said.collect()
 }
 
 fn gave_up(row: &ReleaseRow, who: &ComputersRow, now: Timestamp) -> Warning {

@@ -74,6 +74,8 @@ codes! {
     ReleaseAttention = "release_attention", Warning;
     /// A release was not loaded on the server.
     TestLoadFailed = "test_load_failed", Warning;
+    /// A rollout halted by itself, and nobody has decided since.
+    RolloutHalted = "rollout_halted", Urgent;
     /// Computers follow a channel that the vendor does not have.
     ChannelLeft = "channel_left", Warning;
     /// The pinned root of the vendor is damaged, or another one.
@@ -110,6 +112,10 @@ codes! {
     SyslogOtherLog = "syslog_other_log", Urgent;
     /// Admin tokens of an earlier version work, and nobody has looked at them.
     TokensTakenOver = "tokens_taken_over", Warning;
+    /// Something waits for a second person.
+    ApprovalWaits = "approval_waits", Notice;
+    /// A rule needs two people, and fewer than two accounts count as second eyes.
+    FourEyesStuck = "four_eyes_stuck", Warning;
     /// No admin token is admitted, since the log is damaged.
     TokensRefused = "tokens_refused", Urgent;
     /// Computers refuse the server since its CA was replaced.

@@ -91,6 +91,7 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, pause: SignedDu
         groups: &computer.groups,
         channel: &channel,
         deliveries: &computer.deliveries,
+        attempts: &none,
     };
     let rolling = Rolling { plan: &plan, counts: &site.counts, asker, now: site.now };
     let undoing = Undoing { left: &left, kept: &kept, attempts: &none, back: &none };
@@ -139,12 +140,11 @@ fn assigned(wanted: &[Told<'_>], computer: &Computer, pause: SignedDuration) -> 
     steps
 }
 
-/// A client as the ledger knows it after its enrollment.
-pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
-    let serial = SerialNumber::from_random([1; 19]);
-    let grant = Grant {
+/// The license of every computer.
+pub(crate) fn grant(site: &Site) -> Grant {
+    Grant {
         vendor: "Acme".to_owned(),
-        serial,
+        serial: SerialNumber::from_random([1; 19]),
         server_id: site.server.server_id.clone(),
         site_key: site.server.site_key.clone(),
         key_epoch: 1,
@@ -156,7 +156,12 @@ pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
         not_after: site.now + SignedDuration::from_hours(24 * 366),
         vendor_time: site.now,
         request_id: None,
-    };
+    }
+}
+
+/// A client as the ledger knows it after its enrollment.
+pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
+    let grant = grant(site);
     // Nobody verifies it here.
     let (signature, global) = ("A".repeat(95), "A".repeat(86));
     let minisig = format!("untrusted comment: c\nRUQA{signature}=\ntrusted comment: c\n{global}==\n");
@@ -199,6 +204,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
         contact: request(site, computer, &client, reports),
         shown: None,
         head: NamedHead::OfThisLog,
+        came_by: None,
     };
     let (left, kept) = undoing(site, computer);
     let day = site.now.as_second() / 86_400 * 86_400;
@@ -254,6 +260,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
                 before,
                 tags,
                 postponed,
+                came_by,
                 ..
             } => {
                 computer.before.clone_from(&before);
@@ -266,6 +273,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
                     before,
                     tags,
                     postponed,
+                    came_by,
                 });
             }
             other => panic!("{other:?}"),

@@ -121,6 +121,7 @@ fn ends_well(world: &World, now: i64) {
             groups: &computer.groups,
             channel: &channel,
             deliveries: &computer.deliveries,
+            attempts: &BTreeMap::new(),
         };
         let rolling = Rolling { plan: &site.plan, counts: &site.counts, asker, now: site.now };
         for choice in admitted(&site.approved, &asking, &rolling) {
@@ -232,4 +233,37 @@ fn a_small_fleet_that_comes_every_four_hours_is_not_starved_by_hourly_revisions(
         let most = world.checks.age(95);
         assert!(most <= 36 * HOUR, "seed {seed}: p95 {most} minutes");
     }
+}
+
+#[test]
+fn computers_with_a_delay_get_hourly_revisions_a_day_later_and_are_not_starved() {
+    let later = json!({ "rule": { "names": ["*3", "*7"] }, "content": { "delayed": 24 } });
+    let settings = settings(&[(SettingKind::Group, "later", later)]);
+    let fleet = Fleet {
+        computers: 60,
+        servers_per_mille: 1000,
+        cadence: (HOUR, 2 * HOUR),
+        whole_contacts: 30,
+        fails_per_mille: 0,
+    };
+    let mut world = World::new(31, &fleet, settings, &["sig"]);
+    let events: Vec<(i64, Event)> =
+        hourly(6).into_iter().map(|(at, _)| (at, release("sig", "signatures"))).collect();
+    let end = 6 * DAY;
+    world.run(end, &events);
+    let (mut later, mut others) = (0, 0);
+    for computer in &world.computers {
+        let Some(runs) = computer.installed.first() else { panic!("{} runs nothing", computer.name) };
+        let age = end - world.published[&runs.manifest];
+        let name = computer.name.to_string();
+        if name.ends_with('3') || name.ends_with('7') {
+            // A day, two pauses between contacts, and an hour between two revisions.
+            assert!((DAY..DAY + 6 * HOUR).contains(&age), "{name}: {age} minutes");
+            later += 1;
+        } else {
+            assert!(age <= 8 * HOUR, "{name}: {age} minutes");
+            others += 1;
+        }
+    }
+    assert!(later > 5 && others > 30, "{later} and {others}");
 }

@@ -242,6 +242,17 @@ impl Site {
         }
     }
 
+    /// Superseded signature files whose rollout is complete.
+    fn completed_signatures(&self) -> Vec<(KnownRelease, Rollout)> {
+        let superseded = self
+            .releases
+            .values()
+            .filter(|known| known.state == ReleaseState::Superseded && known.kind == PackageKind::Signatures);
+        let with_rollout = superseded.map(|known| (known.clone(), self.rollout(known.rollout.unwrap())));
+        let complete = with_rollout.filter(|(_, rollout)| rollout.state == RolloutState::Completed);
+        complete.map(|(known, rollout)| (known, rollout.clone())).collect()
+    }
+
     fn replan(&mut self) {
         let live = self.releases.values().filter(|known| known.state == ReleaseState::Approved);
         self.approved = live.cloned().collect();
@@ -251,7 +262,8 @@ impl Site {
         };
         let rollouts = self.rollouts.iter().filter(holds).cloned().collect();
         let (version, settings) = (self.plan.version + 1, self.plan.settings.clone());
-        self.plan = Arc::new(Plan { version, settings, rollouts, ..Plan::default() });
+        let plan = Plan { version, settings, rollouts, ..Plan::default() };
+        self.plan = Arc::new(plan.with_delayed(self.completed_signatures()));
         // Counts of what has ended are asked for by nobody.
         let rollouts = &self.rollouts;
         self.counts.retain(|(number, _), _| {

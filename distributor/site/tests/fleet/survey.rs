@@ -1,60 +1,42 @@
-//! A look at all computers: how many each ring of a rollout has.
+//! A look at all computers, as the server takes it.
 
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
-use sealpost_site::rules::rollouts::gate::ring_index;
-use sealpost_site::rules::rollouts::plan::Asker;
-use sealpost_site::rules::rollouts::progress::{Population, RingState, Rollout};
-use sealpost_site::rules::rollouts::share::Threshold;
-use sealpost_site::rules::rollouts::strategy::Takes;
+use jiff::Timestamp;
+use sealpost_manifests::ids::Platform;
+use sealpost_site::rows::RecipientRow;
+use sealpost_site::rules::rollouts::progress::{Population, Rollout};
+use sealpost_site::rules::rollouts::share::Salt;
+use sealpost_site::rules::rollouts::survey::Survey;
 
 use crate::computer::Computer;
+use crate::contact::grant;
 use crate::site::{Site, stable};
 
-/// A computer that was not heard of for longer counts for no ring that is about to open.
-const LATELY: SignedDuration = SignedDuration::from_hours(3 * 24);
-
-/// The rings of a rollout.
-pub(crate) fn survey(site: &Site, computers: &[Computer], rollout: &Rollout, now: i64) -> Vec<Population> {
-    let heard = |computer: &Computer| {
-        computer.last.is_some_and(|last| SignedDuration::from_mins(now - last) <= LATELY)
-    };
-    let mut rollout = rollout.clone();
-    let rings = rollout.strategy.rings().to_vec();
-    for (index, ring) in rings.iter().enumerate() {
-        if let (Takes::First(count), RingState::Waiting) = (&ring.takes, rollout.rings[index].state) {
-            let mut lately: Vec<u64> =
-                computers.iter().filter(|one| heard(one)).map(|one| one.position).collect();
-            if lately.is_empty() {
-                lately = computers.iter().map(|one| one.position).collect();
-            }
-            rollout.rings[index].below =
-                Threshold::first(NonZeroUsize::new(*count as usize).unwrap(), lately);
-        }
-    }
-    let mut found = vec![Population::default(); rings.len()];
-    for (population, ring) in found.iter_mut().zip(&rollout.rings) {
-        population.below = ring.below;
-    }
-    let channel = stable();
+/// The rings of rollouts, by number.
+pub(crate) fn survey(
+    site: &Site,
+    computers: &[Computer],
+    rollouts: &[Rollout],
+    at: impl Fn(i64) -> Timestamp,
+) -> BTreeMap<u64, Vec<Population>> {
+    let (salt, platform) = (Salt::of(&site.server.server_id), Platform::new("linux-x86_64").unwrap());
+    let mut survey = Survey::new(&site.plan, rollouts, salt, site.now);
+    let grant = grant(site);
     for computer in computers {
-        let asker = Asker {
-            name: &computer.name,
-            position: computer.position,
-            groups: &computer.groups,
-            channel: &channel,
-            deliveries: &computer.deliveries,
-        };
-        let told = computer.deliveries.iter().find(|told| told.rollout == rollout.number);
-        let ring = told.map_or_else(|| ring_index(&rollout, &asker, &site.plan), |told| told.ring);
-        let population = &mut found[ring as usize];
-        population.members += 1;
-        let heard = heard(computer);
-        population.heard_of += u64::from(heard);
-        let runs = computer.installed.iter().find(|runs| *runs.package() == rollout.release.package);
-        let older = runs.is_none_or(|runs| runs.counter < rollout.counter);
-        population.waiting += u64::from(older && told.is_none() && heard);
+        survey.add(&RecipientRow {
+            name: computer.name.clone(),
+            channel: stable(),
+            platform: Some(platform.clone()),
+            grants: vec![grant.clone()],
+            last_contact: computer.last.map(&at),
+            installed: computer.installed.clone(),
+            before: computer.before.clone(),
+            listed: computer.groups.clone(),
+            tags: Vec::new(),
+            deliveries: computer.deliveries.clone(),
+            came_by: None,
+        });
     }
-    found
+    survey.finish().0
 }

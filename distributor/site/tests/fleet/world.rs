@@ -14,7 +14,7 @@ use sealpost_site::commands::releases::{ApproveRelease, ReleaseFacts};
 use sealpost_site::commands::rollouts::{
     AdvanceRollouts, AdvancingFacts, Overdue, RolloutFacts, Steer, SteerRollout,
 };
-use sealpost_site::rules::rollouts::progress::{Population, RolloutState, Waiting};
+use sealpost_site::rules::rollouts::progress::{Population, Rollout, RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::Settings;
 use sealpost_site::rules::rollouts::share::{Salt, position};
 
@@ -27,7 +27,7 @@ use crate::survey::survey;
 
 /// Minutes between two rounds of the rollouts.
 const ROUND: i64 = 5;
-/// Minutes between two looks at all computers for one rollout.
+/// Minutes for which a look at all computers counts.
 const LOOK: i64 = 60;
 
 /// Something that a person does.
@@ -56,7 +56,8 @@ pub(crate) struct World {
     now: i64,
     queue: BTreeMap<i64, Vec<u32>>,
     under_way: BTreeSet<u32>,
-    looked: BTreeMap<u64, i64>,
+    /// What was found of each rollout, and when.
+    looked: BTreeMap<u64, (i64, Vec<Population>)>,
     /// When an admin lets rollouts go on that halted although nothing is wrong with their release.
     resumes: Vec<(i64, u64)>,
     /// Of 1,000 installs of a good release so many fail.
@@ -220,6 +221,8 @@ impl World {
             comment: String::new(),
             strategy: strategy.map(|name| Word::new(name).unwrap()),
             emergency: false,
+            despite_deferral: false,
+            confirms: None,
             test_load: sealpost_site::rules::test_load::Wanted::Nothing,
         };
         let facts = ReleaseFacts {
@@ -228,6 +231,7 @@ impl World {
             approved: self.site.approved_or_superseded(&PackageName::new(package).unwrap()),
             next_rollout: self.site.rollouts.len() as u64 + 1,
             highest_attempt: 0,
+            staged_at: Some(self.site.now),
             test: None,
             plan: Arc::clone(&self.site.plan),
         };
@@ -240,9 +244,7 @@ impl World {
 
     /// A person does something with the newest rollout of a package that is in a state.
     pub(crate) fn steer(&mut self, package: &str, state: RolloutState, what: &Steer) {
-        let of_package = |one: &&sealpost_site::rules::rollouts::progress::Rollout| {
-            one.release.package.as_str() == package && one.state == state
-        };
+        let of_package = |one: &&Rollout| one.release.package.as_str() == package && one.state == state;
         let Some(number) = self.site.rollouts.iter().rev().find(of_package).map(|one| one.number) else {
             return;
         };
@@ -265,6 +267,7 @@ impl World {
             number,
             what: what.clone(),
             comment: "simulated".to_owned(),
+            confirms: None,
         };
         let decision = command.decide(facts, &self.site.context());
         decision.answer.unwrap();
@@ -320,20 +323,22 @@ impl World {
         if live.is_empty() {
             return;
         }
-        let waiting = self.round(&live, SignedDuration::from_mins(ROUND), BTreeMap::new());
-        let mut found: BTreeMap<u64, Vec<Population>> = BTreeMap::new();
-        for (number, waits) in waiting {
-            let wants = matches!(waits, Waiting::Survey | Waiting::Sample { .. } | Waiting::Capped { .. });
-            let looked = self.looked.get(&number).is_some_and(|at| self.now - at < LOOK);
-            if wants && !looked {
-                let population = survey(&self.site, &self.computers, self.site.rollout(number), self.now);
-                found.insert(number, population);
-                self.looked.insert(number, self.now);
-            }
+        let now = self.now;
+        self.looked.retain(|number, (at, _)| now - *at < LOOK && live.contains(number));
+        let waiting = self.round(&live, SignedDuration::from_mins(ROUND), self.looked());
+        let wants = |number: &&u64| waiting.get(number) == Some(&Waiting::Survey);
+        let asked: Vec<Rollout> =
+            live.iter().filter(wants).map(|number| self.site.rollout(*number).clone()).collect();
+        if !asked.is_empty() {
+            let found = survey(&self.site, &self.computers, &asked, |minute| self.at(minute));
+            self.looked.extend(found.into_iter().map(|(number, found)| (number, (now, found))));
+            self.round(&live, SignedDuration::ZERO, self.looked());
         }
-        if !found.is_empty() {
-            self.round(&live, SignedDuration::ZERO, found);
-        }
+    }
+
+    /// What looks at all computers found that still count.
+    fn looked(&self) -> BTreeMap<u64, Vec<Population>> {
+        self.looked.iter().map(|(number, (_, found))| (*number, found.clone())).collect()
     }
 
     fn round(

@@ -9,10 +9,12 @@ use anyhow::{Context, bail};
 use sealpost_admin_api::settings::ConfigurationText;
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::word::Word;
+use sealpost_site::rules::approvals::rule::ApprovalRule;
 use sealpost_site::rules::configuration::Assertion;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::delivery::{Content, Delivery};
 use sealpost_site::rules::rollouts::groups::{Description, GroupName, GroupRule};
+use sealpost_site::rules::rollouts::links::Link;
 use sealpost_site::rules::rollouts::settings::{
     Block, GroupSettings, PROPERTIES, PackageSettings, Pin, SettingChange, SettingKey, SettingKind, Settings,
 };
@@ -46,6 +48,10 @@ struct File {
     #[serde(default)]
     pins: BTreeMap<Word, Pin>,
     #[serde(default)]
+    links: BTreeMap<Word, Link>,
+    #[serde(default)]
+    approvals: BTreeMap<Word, ApprovalRule>,
+    #[serde(default)]
     assert: Vec<Assertion>,
 }
 
@@ -66,7 +72,7 @@ struct Group {
 
 /// Reads a file as a configuration.
 pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
-    let File { properties, groups, strategies, windows, packages, blocks, pins, assert } =
+    let File { properties, groups, strategies, windows, packages, blocks, pins, links, approvals, assert } =
         toml::from_str(text)?;
     let mut settings = Vec::new();
     for (name, value) in properties {
@@ -93,6 +99,8 @@ pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
     all(SettingKind::Package, values(packages)?);
     all(SettingKind::Block, values(blocks)?);
     all(SettingKind::Pin, values(pins)?);
+    all(SettingKind::Link, values(links)?);
+    all(SettingKind::Approval, values(approvals)?);
     Ok(ConfigurationText { settings, members, assertions: assert })
 }
 
@@ -149,6 +157,8 @@ const fn section(kind: SettingKind) -> &'static str {
         SettingKind::Package => "packages",
         SettingKind::Block => "blocks",
         SettingKind::Pin => "pins",
+        SettingKind::Link => "links",
+        SettingKind::Approval => "approvals",
     }
 }
 
@@ -198,10 +208,21 @@ of = { group = "wards" }
 package = "acme-av"
 why = "crashes"
 
+[approvals.programs]
+kind = "program"
+package = "acme-*"
+needs = "two"
+min_age_hours = 24
+
 [pins.old]
 of = { computer = "pc-7" }
 package = "acme-av"
 version = "1.0"
+
+[links.branch-north]
+subnets = ["10.2.0.0/16", "2001:db8:2::/48"]
+rate = "2 MB/s"
+concurrent = 3
 
 [[assert]]
 computer = "lab-1"
@@ -217,6 +238,7 @@ strategy = "mine"
         assert_eq!(settings.problems(), []);
         assert_eq!((settings.groups.len(), settings.strategies.len(), settings.windows.len()), (2, 1, 1));
         assert_eq!((settings.packages.len(), settings.blocks.len(), settings.pins.len()), (1, 1, 1));
+        assert_eq!(settings.approvals.len(), 1);
         assert_eq!(read_once.members.values().next().unwrap().len(), 2);
         let written = write(&read_once).unwrap();
         let again = read(&written).unwrap();
@@ -238,6 +260,12 @@ strategy = "mine"
                 "soak",
             ),
             ("[[assert]]\ncomputer = \"pc-1\"\nin_grup = \"canary\"\n", 3, "in_grup"),
+            (
+                "[links.a]\nsubnets = [\n  \"10.2.3.4/16\",\n]\nrate = \"2 MB/s\"\nconcurrent = 3\n",
+                2,
+                "write `10.2.0.0/16`",
+            ),
+            ("[links.a]\nsubnets = [\"10.2.0.0/16\"]\nrate = \"0 MB/s\"\nconcurrent = 3\n", 3, "is no rate"),
             ("[pins.a]\nof = \"everyone\"\npackage = \"a\"\nversion = \"1\"\nuntil = 3\n", 5, "until"),
         ] {
             let said = format!("{:#}", read(text).unwrap_err());
@@ -250,7 +278,9 @@ strategy = "mine"
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/rollouts.md");
         let page = std::fs::read_to_string(page).unwrap();
         let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-        let of_site = |block: &&str| block.contains("[properties]") || block.contains("[[assert]]");
+        let of_site = |block: &&str| {
+            block.contains("[properties]") || block.contains("[[assert]]") || block.contains("[links.")
+        };
         let example: String = blocks.filter(of_site).collect();
         let text = read(&example).unwrap();
         assert_eq!(text.assertions.len(), 1);

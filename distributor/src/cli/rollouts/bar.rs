@@ -28,12 +28,13 @@ pub(super) const LEGEND: &str = "# succeeded  > installing  - told  ! failed  ? 
 
 fn parts(ring: &Ring) -> [Part; 6] {
     let counts = &ring.counts;
-    let told = counts.succeeded + counts.installing + counts.told + counts.failed + counts.silent;
+    let not_begun = counts.told + counts.offered;
+    let told = counts.succeeded + counts.installing + not_begun + counts.failed + counts.silent;
     let rest = ring.members.unwrap_or(told).saturating_sub(told);
     [
         (counts.succeeded, '#', "succeeded"),
         (counts.installing, '>', "installing"),
-        (counts.told, '-', "told"),
+        (not_begun, '-', "told"),
         (counts.failed, '!', "failed"),
         (counts.silent, '?', "silent"),
         (rest, '.', ""),

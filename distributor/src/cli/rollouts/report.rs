@@ -1,6 +1,7 @@
 //! What became of a rollout on each computer, and what failed.
 
 use clap::Args;
+use jiff::Timestamp;
 use sealpost_admin_api::content::{ContentAge, ContentView};
 use sealpost_admin_api::rollouts::{Delivered, DeliveredPage, Failures, MAX_DELIVERED, Rollout, failures};
 use sealpost_manifests::release::PackageKind;
@@ -100,6 +101,9 @@ fn print(
     let Rollout { number, release, state, .. } = rollout;
     let told = counted(computers.len() as u64, "computer was told", "computers were told");
     print_line(format_args!("rollout {number} ({release}) is {state}; {told}"))?;
+    for load in &rollout.links {
+        print_line(format_args!("  {}", load.sentence(Timestamp::now())))?;
+    }
     for Failures { reason, count, example } in failures {
         let detail =
             if example.detail.is_empty() { String::new() } else { format!(": {}", plain(&example.detail)) };

@@ -23,7 +23,7 @@ Examples:
   distributor rollouts show 12 --json
 
 SOAK LEFT  how long a ring is still watched; only time in which the server runs counts
-TOLD       computers that were told and have not begun
+TOLD       computers that were told and have not begun; of some a person there starts it
 SILENT     computers that were told and were not heard of for too long: they count as failed
 COMPUTERS  all of the ring, as far as they are enrolled, licensed and on its channels")]
 pub(crate) struct Show {
@@ -93,7 +93,7 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
             ring.takes.clone(),
             state_of(ring).to_owned(),
             if ring.opened_at.is_some() { soak(ring.soak_left_secs) } else { soak(ring.soak_secs) },
-            counts.told.to_string(),
+            (counts.told + counts.offered).to_string(),
             counts.installing.to_string(),
             counts.succeeded.to_string(),
             counts.failed.to_string(),
@@ -112,10 +112,22 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
     if let Some(at) = rollout.changes_at {
         print_line(format_args!("  changes    {} at the earliest", seconds_away(at, now)))?;
     }
+    for (index, load) in rollout.links.iter().enumerate() {
+        let heading = if index == 0 { "links" } else { "" };
+        print_line(format_args!("  {heading:<10} {}", load.sentence(now)))?;
+    }
     if let Some(next) = rollout.next_ring.and_then(|next| rollout.rings.get(usize::try_from(next).ok()?)) {
         print_line(format_args!(
             "  next       {}: `distributor rollouts next {number} --why TEXT` opens it now",
             next.name
+        ))?;
+    }
+    if let Some(proposal) = &rollout.proposal {
+        print_line(format_args!(
+            "  proposed   {} asked to {}: `distributor approvals confirm {}`",
+            plain(&proposal.from),
+            plain(&proposal.says),
+            proposal.number
         ))?;
     }
     if rollout.state == RolloutState::Halted {

@@ -230,7 +230,7 @@ fn print_rings(rollouts: &[Replayed]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All rollouts together.
+/// What all rollouts come to, in words.
 fn words(totals: &Totals) -> Vec<String> {
     let halted = |count: u64| counted(count, "release was halted", "releases were halted");
     let met = |count: u64| counted(count, "computer had been told it", "computers had been told them");

@@ -12,6 +12,7 @@ use sealpost_site::rules::rollouts::strategy::everyone_now;
 use super::find;
 use super::undo::{HaltAsked, told_of};
 use crate::cli::api::AdminApi;
+use crate::cli::approvals::waits_for_second;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{ask, can_ask, counted, print_json, print_line, tell};
 use crate::cli::rollouts::{one, steer};
@@ -19,7 +20,7 @@ use crate::cli::rollouts::{one, steer};
 /// Give a release to every computer of its channels at once: computers wait for no ring, no window, no person and no product.
 ///
 /// A release that waits for a review is approved; of one that rolls out, the rings that wait are opened. At a terminal you are
-/// asked; with --yes you are not.
+/// asked; with --yes you are not. Where a rule needs two people it waits for a second one, and this ends with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -84,8 +85,16 @@ pub(super) async fn push_now(api: &AdminApi, options: &PushNow) -> anyhow::Resul
                 comment: options.why.clone(),
                 strategy: Some(everyone_now()),
                 emergency: true,
+                now: true,
             };
             let approved: Update = api.post("/updates/approve", &request).await?;
+            if let Some(waiting) = &approved.waiting {
+                if options.json {
+                    print_json(&approved)?;
+                }
+                tell(waits_for_second(waiting));
+                return Ok(Outcome::Damage);
+            }
             let number = approved.rollout.with_context(|| {
                 format!("{release} is approved, and the server names no rollout of it; see `distributor rollouts list`")
             })?;
@@ -94,6 +103,13 @@ pub(super) async fn push_now(api: &AdminApi, options: &PushNow) -> anyhow::Resul
     };
     if rollout.state.is_live() {
         rollout = open_all(api, rollout, &options.why).await?;
+    }
+    if let Some(proposal) = &rollout.proposal {
+        if options.json {
+            print_json(&rollout)?;
+        }
+        tell(waits_for_second(proposal));
+        return Ok(Outcome::Damage);
     }
     if options.json {
         print_json(&rollout)?;
@@ -114,10 +130,12 @@ async fn open_all(api: &AdminApi, rollout: Rollout, why: &str) -> anyhow::Result
         let what = What::Edit { strategy: everyone_now(), emergency: true };
         rollout = steer(api, number, what, why).await?;
     }
-    if rollout.state == RolloutState::Paused {
+    // Somebody paused it: what only waits does not end that.
+    if rollout.state == RolloutState::Paused && rollout.proposal.is_none() {
         rollout = steer(api, number, What::Resume, why).await?;
     }
-    while let Some(ring) = rollout.next_ring {
+    // What waits for a second person opens nothing.
+    while let Some(ring) = rollout.next_ring.filter(|_| rollout.proposal.is_none()) {
         rollout = steer(api, number, What::Next { ring }, why).await?;
     }
     Ok(rollout)

@@ -27,6 +27,15 @@ pub(super) fn channels(row: &Update) -> String {
     }
 }
 
+/// Where a release stands: what waits for a second person, or is put off, is said.
+pub(super) fn state(row: &Update) -> String {
+    match (row.state, &row.waiting, &row.deferred) {
+        (ReleaseState::Staged, Some(_), _) => "second".to_owned(),
+        (ReleaseState::Staged, None, Some(_)) => "deferred".to_owned(),
+        _ => name_of(row.state),
+    }
+}
+
 /// What a release changes, who signed it, who gets it, and who runs it.
 pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     let row = &view.update;
@@ -45,6 +54,29 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
         print_line(format_args!("  decided at {} ({ago}) by {}", seconds(decided.at), plain(&by)))?;
         if let Some(comment) = &decided.comment {
             print_line(format_args!("  comment    {}", plain(comment)))?;
+        }
+    }
+    if let Some(waiting) = &row.waiting {
+        let ago = age(waiting.at, now);
+        print_line(format_args!(
+            "  waits for  a second person since {} ({ago}): {} asked to {}; until {}",
+            seconds(waiting.at),
+            plain(&waiting.from),
+            plain(&waiting.says),
+            seconds(waiting.expires_at)
+        ))?;
+    }
+    if let Some(deferred) = &row.deferred {
+        let (by, why) = (summary::actor(&deferred.by), plain(&deferred.comment));
+        let until = seconds(deferred.until);
+        print_line(format_args!("  deferred   until {until} by {}: {why}", plain(&by)))?;
+    }
+    if let Some(wanted) = &view.wanted {
+        if let Some(rule) = wanted.two_by {
+            print_line(format_args!("  needs      two people, by the rule {rule}"))?;
+        }
+        if let Some(rule) = wanted.age_by.filter(|_| wanted.from > now) {
+            print_line(format_args!("  not before {}, by the rule {rule}", seconds(wanted.from)))?;
         }
     }
     if let Some(reason) = &row.reason {
@@ -148,7 +180,12 @@ fn print_preview(preview: &Preview) -> anyhow::Result<()> {
             opens,
         ]);
     }
-    table.print()
+    table.print()?;
+    for (index, load) in preview.links.iter().enumerate() {
+        let heading = if index == 0 { "links" } else { "" };
+        print_line(format_args!("  {heading:<10} {}", load.sentence(Timestamp::now())))?;
+    }
+    Ok(())
 }
 
 fn print_names(what: &str, names: &[ComputerName], count: u64) -> anyhow::Result<()> {

@@ -112,6 +112,13 @@ pub(crate) async fn account(site: &Arc<Site>, peer: &Peer, headers: &HeaderMap) 
                 ),
             ));
         }
+        Admitted::Disabled(name, account) => {
+            return Err(ApiError::new(
+                ProblemCode::Forbidden,
+                format!("the admin token {name} is refused: the account {account} is disabled"),
+                "`distributor accounts list` on the server shows who disabled it and why",
+            ));
+        }
         Admitted::Damaged(name, damage) => {
             return Err(ApiError::new(
                 ProblemCode::Unauthenticated,

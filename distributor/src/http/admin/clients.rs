@@ -26,8 +26,9 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{ChangeChannel, IssueSetup, Reserve};
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::content_age::Contents;
-use sealpost_site::rules::explain::{Explanation, explain_client};
+use sealpost_site::rules::explain::{AtLink, Explanation, explain_client};
 use sealpost_site::rules::names::{MixedScripts, canonical};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::troubles::Bounds;
@@ -49,7 +50,7 @@ pub(crate) async fn list(
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
     let stopped = stopped(&site.parts.ledger).await?;
-    let contents = content::look(&site).await?;
+    let contents = site.content.look(&site.parts.ledger).await?;
     let clients = rows.into_iter().map(|row| shown(&site, row, Vec::new(), &stopped, &contents)).collect();
     Ok(Json(ClientsPage { clients, next }))
 }
@@ -62,8 +63,18 @@ pub(crate) async fn show(
     let name = reserved(&site, name).await?.name;
     let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
     let facts = facts.ok_or_else(|| not_reserved(&name))?;
-    let explanations = explain_client(&facts, site.now());
+    let at_link = at_link(&site, &facts.client).await?;
+    let explanations = explain_client(&facts, at_link.as_ref(), site.now());
     Ok(Json(client(&site, facts.client, explanations).await?))
+}
+
+/// Where a computer stands at the link that it is behind, if it downloads or waits for that.
+async fn at_link(site: &Site, row: &ClientRow) -> Result<Option<AtLink>, ApiError> {
+    let (Some(client), Some(address)) = (&row.client_id, row.came_by.and_then(CameBy::address)) else {
+        return Ok(None);
+    };
+    let stands = site.links.standing(address, client).await?;
+    Ok(stands.and_then(|stands| Some(AtLink::new(stands.name, &stands.link, stands.standing?))))
 }
 
 /// Takes a seat, for good; the same name again answers the same.
@@ -185,7 +196,7 @@ async fn held_in_this_spelling(site: &Site, name: &ComputerName) -> Result<Optio
 async fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Result<Client, ApiError> {
     let runs_nothing = row.installed.is_empty();
     let stopped = if runs_nothing { BTreeMap::new() } else { stopped(&site.parts.ledger).await? };
-    Ok(shown(site, row, explanations, &stopped, &*content::look(site).await?))
+    Ok(shown(site, row, explanations, &stopped, &*site.content.look(&site.parts.ledger).await?))
 }
 
 fn shown(
@@ -195,7 +206,7 @@ fn shown(
     stopped: &BTreeMap<Sha256Digest, ReleaseState>,
     contents: &Contents,
 ) -> Client {
-    let content = content::of(site, contents, &row.installed);
+    let content = content::of(contents, &row.installed, site.now());
     let connected = row.client_id.as_ref().is_some_and(|id| site.parts.push.is_connected(id));
     Client::new(row, connected, explanations, stopped, content)
 }

@@ -7,9 +7,11 @@ use axum::extract::State;
 use sealpost_admin_api::content::ContentView;
 
 use crate::http::Site;
-use crate::http::content::ages;
 use crate::http::problem::ApiError;
 
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<ContentView>, ApiError> {
-    Ok(Json(ContentView { now: site.now(), content: ages(&site).await? }))
+    Ok(Json(ContentView {
+        now: site.now(),
+        content: site.content.ages(&site.parts.ledger, site.now()).await?,
+    }))
 }

@@ -77,7 +77,7 @@ pub(crate) async fn change(
     let add = add.iter().map(canonical).collect();
     let remove = remove.iter().map(canonical).collect();
     let changed = site.parts.ledger.execute(site.now(), ChangeMembers { actor, group, add, remove }).await?;
-    Ok(Json(Changed { changed }))
+    Ok(Json(Changed { changed, waits: None }))
 }
 
 fn bad_name(error: NameError) -> ApiError {

@@ -1,6 +1,8 @@
 //! The admin API. Every handler knows who acts: `auth` stands in front of all of them.
 
+pub(crate) mod accounts;
 pub(crate) mod addresses;
+pub(crate) mod approvals;
 pub(crate) mod auth;
 pub(crate) mod certificates;
 pub(crate) mod clients;

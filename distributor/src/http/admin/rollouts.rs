@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
+use sealpost_admin_api::approvals::Waiting;
 use sealpost_admin_api::rollouts::{
     Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_ROLLOUTS, Rollout, RolloutsPage,
     RolloutsQuery, SteerRequest, What,
@@ -13,8 +14,10 @@ use sealpost_ledger::LedgerError;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::rollouts::{AdvancingFacts, LoadAdvance, Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{DeliveriesOf, RolloutByNumber, Rollouts};
+use sealpost_site::queries::{DeliveriesOf, ReleaseByManifest, RolloutByNumber, Rollouts};
+use sealpost_site::rules::approvals::proposal::{Proposal, Proposed};
 use sealpost_site::rules::release::is_mandatory;
+use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
 use sealpost_site::rules::rollouts::strategy::Takes;
 
@@ -78,7 +81,10 @@ pub(crate) async fn steer(
         What::Abort { roll_back } => Steer::Abort { roll_back },
         What::Edit { strategy, emergency } => Steer::Edit { strategy, emergency },
     };
-    site.parts.ledger.execute(site.now(), SteerRollout { actor, number, what, comment }).await?;
+    site.parts
+        .ledger
+        .execute(site.now(), SteerRollout { actor, number, what, comment, confirms: None })
+        .await?;
     let unread = |error| ApiError::done_but_unread(&error, "it is done", "distributor rollouts show");
     let after = site.parts.ledger.query(RolloutByNumber { number }).await.map_err(unread)?;
     let after = after.ok_or_else(|| unknown(&number.to_string()))?;
@@ -86,7 +92,7 @@ pub(crate) async fn steer(
 }
 
 /// A ring that takes the first computers is opened by a look at all of them.
-async fn looked_at(
+pub(super) async fn looked_at(
     site: &Site,
     rollout: &progress::Rollout,
     ring: u32,
@@ -107,9 +113,40 @@ async fn populations(site: &Site, rollout: &progress::Rollout) -> Result<Vec<Pop
 
 /// One rollout, with a look at all computers while it can go on.
 async fn view(site: &Site, rollout: &progress::Rollout) -> Result<Rollout, LedgerError> {
-    let populations = if rollout.state.has_ended() { None } else { Some(populations(site, rollout).await?) };
+    let (populations, links) = match rollout.state {
+        RolloutState::Completed => (None, still_to_travel(site, rollout).await?),
+        state if state.has_ended() => (None, Vec::new()),
+        _ => {
+            let (populations, links) = looked_at_with_links(site, rollout).await?;
+            (Some(populations), links)
+        }
+    };
     let others = others(site, std::slice::from_ref(rollout)).await?;
-    Ok(shown(site, rollout, populations.as_deref(), &others))
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    let is_about = |proposal: &&Proposal| matches!(&proposal.what, Proposed::SteerRollout { rollout: number, .. } if *number == rollout.number);
+    let proposal = plan.approvals.open(site.now()).find(is_about).map(Waiting::from);
+    Ok(Rollout { proposal, links, ..shown(site, rollout, populations.as_deref(), &others) })
+}
+
+/// What computers still download of a release that all of them get. Nobody looks at them where no link is set.
+async fn still_to_travel(site: &Site, rollout: &progress::Rollout) -> Result<Vec<LinkLoad>, LedgerError> {
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    if plan.settings.links.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(looked_at_with_links(site, rollout).await?.1)
+}
+
+async fn looked_at_with_links(
+    site: &Site,
+    rollout: &progress::Rollout,
+) -> Result<(Vec<Population>, Vec<LinkLoad>), LedgerError> {
+    let ledger = &site.parts.ledger;
+    let plan = ledger.query(LoadPlan {}).await?;
+    match ledger.query(ReleaseByManifest { manifest: rollout.manifest }).await? {
+        Some(release) => ledger.survey_with_links(&plan, rollout, &release, site.now()).await,
+        None => Ok((populations(site, rollout).await?, Vec::new())),
+    }
 }
 
 /// The rollouts by which others may be overtaken.

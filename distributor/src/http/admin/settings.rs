@@ -13,6 +13,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::configuration::ApplyConfiguration;
+use sealpost_site::commands::second_eyes::Outcome;
 use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
 use sealpost_site::queries::{GroupMembers, MAX_PAGE, Recipients};
 use sealpost_site::rules::configuration::{
@@ -45,9 +46,9 @@ pub(crate) async fn change(
     let ChangeRequest { changes, members, comment, expected } = request;
     let comment = why(&comment)?;
     let members = not_so_yet(&site.parts.ledger, members).await?;
-    let settings = ChangeSettings { actor, changes, comment, expected };
-    let changed = site.parts.ledger.execute(site.now(), ApplyConfiguration { settings, members }).await?;
-    Ok(Json(Changed { changed }))
+    let settings = ChangeSettings { actor, changes, comment, expected, confirms: None };
+    let outcome = site.parts.ledger.execute(site.now(), ApplyConfiguration { settings, members }).await?;
+    Ok(Json(changed(outcome)))
 }
 
 /// Compares a whole configuration with what the site has; nothing is changed.
@@ -79,15 +80,22 @@ pub(crate) async fn apply(
     }
     if plan.is_empty() {
         // Also who asks again, because the first answer was lost.
-        return Ok(Json(Changed { changed: 0 }));
+        return Ok(Json(Changed { changed: 0, waits: None }));
     }
     let changes = plan.changes.into_iter();
     let changes =
         changes.map(|PlannedChange { key, after, .. }| SettingChange { key, value: after }).collect();
-    let settings = ChangeSettings { actor, changes, comment, expected: Some(expected) };
+    let settings = ChangeSettings { actor, changes, comment, expected: Some(expected), confirms: None };
     let command = ApplyConfiguration { settings, members: plan.members };
-    let changed = site.parts.ledger.execute(site.now(), command).await?;
-    Ok(Json(Changed { changed }))
+    let outcome = site.parts.ledger.execute(site.now(), command).await?;
+    Ok(Json(changed(outcome)))
+}
+
+const fn changed(outcome: Outcome<u64>) -> Changed {
+    match outcome {
+        Outcome::Done(changed) => Changed { changed, waits: None },
+        Outcome::Waits(number) => Changed { changed: 0, waits: Some(number) },
+    }
 }
 
 async fn compared(site: &Site, text: &ConfigurationText) -> Result<ConfigurationPlan, ApiError> {

@@ -49,8 +49,6 @@ struct Replay {
     package: Option<PackageName>,
     stage: Stage,
     totals: Totals,
-    /// No other one runs as long as it is held.
-    _alone: OwnedSemaphorePermit,
 }
 
 /// What is the same for all rollouts.
@@ -61,11 +59,13 @@ struct With {
     members: Vec<Member>,
     since: Timestamp,
     until: Timestamp,
+    /// No other one runs as long as it is held: also by a replay whose reader has left.
+    _alone: OwnedSemaphorePermit,
 }
 
 /// How far a replay is.
 enum Stage {
-    /// Nothing was read.
+    /// Nothing has been read yet.
     Begins,
     /// Entries of the log are read after this one, of those up to the last; the first one that was read is where it began.
     Reads { pasts: Box<Pasts>, first: Option<u64>, after: u64, last: u64 },
@@ -96,9 +96,9 @@ pub(crate) async fn simulate(
     let plan = site.parts.ledger.query(LoadPlan {}).await?;
     let (name, strategy) = strategy(wanted, &plan)?;
     let members = members(&site.parts.ledger, &plan).await?;
-    let with = With { name, strategy, settings: plan.settings.clone(), members, since, until };
+    let with = With { name, strategy, settings: plan.settings.clone(), members, since, until, _alone: alone };
     let (with, totals) = (Arc::new(with), Totals::default());
-    let replay = Replay { site, with, package, stage: Stage::Begins, totals, _alone: alone };
+    let replay = Replay { site, with, package, stage: Stage::Begins, totals };
     let lines = stream::unfold(replay, |mut replay| async move {
         let lines = replay.more().await?;
         Some((lines, replay))

@@ -8,7 +8,6 @@ use sealpost_admin_api::licenses::License;
 use sealpost_admin_api::status::{Ending, Restored, Status, WarningView};
 
 use crate::http::Site;
-use crate::http::content;
 use crate::http::problem::ApiError;
 use crate::http::problems::gather;
 
@@ -37,6 +36,7 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
         missing_files: found.missing,
         storage: found.storage,
         newer: found.newer,
-        content: content::ages(&site).await?,
+        content: site.content.ages(&site.parts.ledger, site.now()).await?,
+        folder: site.parts.folders.looked(),
     }))
 }

@@ -1,11 +1,13 @@
-//! `POST /api/v1/tokens` and `…/revoke`: tokens of admins, over the admin socket only.
+//! `POST /api/v1/tokens` and `…/revoke`: tokens of admins, over the admin socket only; and `…/renew`, with a token only.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
 use jiff::SignedDuration;
-use sealpost_admin_api::tokens::{MadeTokenView, MakeTokenRequest, RevokeTokenRequest, RevokedTokensView};
+use sealpost_admin_api::tokens::{
+    MadeTokenView, MakeTokenRequest, RenewTokenRequest, RevokeTokenRequest, RevokedTokensView,
+};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
 
@@ -13,7 +15,7 @@ use crate::http::Site;
 use crate::http::admin_tokens::AdminTokenError;
 use crate::http::body::JsonBody;
 use crate::http::problem::{ApiError, bad_query};
-use crate::http::token_desk::{MadeToken, TokenDeskError, to_its_end};
+use crate::http::token_desk::{MadeToken, TokenDeskError, WantedToken, to_its_end};
 
 /// Most days that a token can be good for.
 const MAX_DAYS: u32 = 36_600;
@@ -29,10 +31,27 @@ pub(crate) async fn make(
     }
     let ends_at =
         request.days.and_then(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok());
-    let name = request.name;
-    let made = to_its_end(async move { site.parts.admin_tokens.make(actor, &name, ends_at, now).await });
-    let MadeToken { token, id } = made.await?;
-    Ok(Json(MadeTokenView { token, id, created_at: now, ends_at }))
+    let wanted = WantedToken { name: request.name, account: request.account, ends_at };
+    let made = to_its_end(async move { site.parts.admin_tokens.make(actor, wanted, now).await });
+    let MadeToken { token, id, waits } = made.await?;
+    Ok(Json(MadeTokenView { token, id, created_at: now, ends_at, waits }))
+}
+
+/// Another token in the place of the one that was sent: whoever sent it is the only one who knows the new one.
+pub(crate) async fn renew(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(RenewTokenRequest {}): JsonBody<RenewTokenRequest>,
+) -> Result<Json<MadeTokenView>, ApiError> {
+    let now = site.now();
+    let before = match &actor {
+        Actor::Admin { account } => account.token.clone(),
+        Actor::Client { .. } | Actor::Stranger { .. } | Actor::Server => None,
+    };
+    let before = before.ok_or_else(|| bad_query("a token is renewed by who sends it"))?;
+    let renewed = to_its_end(async move { site.parts.admin_tokens.renew(actor, before, now).await });
+    let (MadeToken { token, id, waits }, ends_at) = renewed.await?;
+    Ok(Json(MadeTokenView { token, id, created_at: now, ends_at, waits }))
 }
 
 pub(crate) async fn revoke(

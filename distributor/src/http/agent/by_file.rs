@@ -22,6 +22,7 @@ use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_serving::Peer;
 use sealpost_site::queries::ClientSealingKey;
+use sealpost_site::rules::came_by::CameBy;
 
 use super::{contact, enroll};
 use crate::http::Site;
@@ -30,6 +31,8 @@ use crate::ports::by_file::{FileAnswered, FileAnswers};
 
 /// What logs and refusals name as the source.
 const SOURCE: &str = "a file";
+/// How a contact that lies in a file came.
+const BY_FILE: Option<CameBy> = Some(CameBy::File);
 /// Longest trust document that an answer carries, in bytes.
 const MAX_TRUST_BYTES: u64 = 4 * 1024 * 1024;
 /// The roles that the trust document is verified with.
@@ -93,7 +96,7 @@ async fn answer_contact(
     };
     let now = site.now();
     let mut answered = match &tried {
-        Some(contact) => contact::answered(site, contact.clone(), None, now).await,
+        Some(contact) => contact::answered(site, contact.clone(), None, BY_FILE, now).await,
         None => Err(ApiError::new(ProblemCode::UnknownComputer, "", "")),
     };
     let mut signed = tried;
@@ -103,7 +106,7 @@ async fn answer_contact(
     {
         // What the server signed is shown, as the computer would show it over the network now.
         let (contact, shown) = contact::verified(site, &ContactRequest { evidence, ..plain }).await?;
-        answered = contact::answered(site, contact.clone(), shown, now).await;
+        answered = contact::answered(site, contact.clone(), shown, BY_FILE, now).await;
         signed = Some(contact);
     }
     let Some(contact) = signed else { return Err(internal("read a contact")) };

@@ -13,8 +13,10 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Checkpoint, ConsistencyProof, ProofPlan};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_serving::Peer;
 use sealpost_site::commands::contact::{AnswerContact, Shown};
 use sealpost_site::queries::HolderById;
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{check, unknown_client};
 
 use super::{access_token, evidence, sign};
@@ -31,12 +33,13 @@ const DRIFTS_PER_ENTRY: usize = 16;
 pub(crate) async fn contact(
     State(site): State<Arc<Site>>,
     Extension(asker): Extension<Asker>,
+    Extension(peer): Extension<Peer>,
     JsonBody(request): JsonBody<ContactRequest>,
 ) -> Result<Json<ContactAnswer>, ApiError> {
     let (contact, shown) = verified(&site, &request).await?;
     asker.has_shown(&site).await?;
     let (client_id, now) = (contact.client_id.clone(), site.now());
-    let answered = answered(&site, contact, shown, now).await?;
+    let answered = answered(&site, contact, shown, came_over_network(&peer), now).await?;
     // The same contact once more can be somebody else's who has seen it.
     let origin = if answered.retry { TokenOrigin::Repeated } else { TokenOrigin::First };
     if origin == TokenOrigin::First {
@@ -44,6 +47,14 @@ pub(crate) async fn contact(
     }
     let access_token = access_token(&site, &client_id, origin, now)?;
     Ok(Json(ContactAnswer { access_token, token_valid_secs: TOKEN_VALID_SECS, ..answered.answer }))
+}
+
+/// From where a contact came, as the connection shows it. What a header says of that counts nowhere.
+fn came_over_network(peer: &Peer) -> Option<CameBy> {
+    match peer {
+        Peer::Network(address) => Some(CameBy::network(*address)),
+        Peer::Local { .. } => None,
+    }
 }
 
 /// What every door answers to a contact.
@@ -59,13 +70,14 @@ pub(super) async fn answered(
     site: &Site,
     contact: Contact,
     shown: Option<Shown>,
+    came_by: Option<CameBy>,
     now: Timestamp,
 ) -> Result<Answered, ApiError> {
     let cost = cost(contact.reports.len(), contact.drift.len());
     site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
     let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
     let head = site.parts.ledger.judge_head(contact.held_head).await?;
-    let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown, head }).await;
+    let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown, head, came_by }).await;
     let outcome = match answered {
         Ok(outcome) => outcome,
         Err(error) => return Err(ApiError::from(error).about(name_of(site, &client_id).await)),

@@ -6,9 +6,10 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use sealpost_serving::Peer;
 
 use crate::http::Site;
-use crate::http::admission::WantedDelta;
+use crate::http::admission::{Caller, WantedDelta};
 use crate::http::problem::ApiError;
 use crate::http::send;
 
@@ -16,6 +17,8 @@ use crate::http::send;
 pub(crate) async fn delta(
     State(site): State<Arc<Site>>,
     Extension(wanted): Extension<WantedDelta>,
+    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let staging = Arc::clone(&site.parts.staging);
@@ -24,7 +27,11 @@ pub(crate) async fn delta(
         .map_err(|error| ApiError::internal("open a delta", &error))?
         .map_err(|error| ApiError::internal("open a delta", &error))?;
     match open {
-        Some(blob) => send::file(blob.file, blob.length, None, &headers).await,
+        Some(blob) => {
+            let bytes = send::asked_bytes(blob.length, &headers);
+            let passage = site.links.pass(&peer, caller.client(), bytes).await?;
+            send::file(blob.file, blob.length, None, passage, &headers).await
+        }
         None => {
             Err(ApiError::not_found("there is no delta between these releases", "fetch the whole payload"))
         }

@@ -10,15 +10,18 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::WAKE_MESSAGE;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::queries::ClientByName;
+use sealpost_site::commands::settings::LoadPlan;
+use sealpost_site::queries::{ClientByName, ExplainClient};
+use sealpost_site::rules::rollouts::waking::Call;
 
 use crate::http::Site;
 use crate::http::admission::Caller;
 use crate::http::problem::ApiError;
 use crate::http::token::TokenOrigin;
-use crate::ports::wakes::HeldStream;
+use crate::ports::wakes::{HeldStream, Listener};
 
 /// A comment this often keeps proxies and NAT tables from forgetting the connection, and finds a dead client.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -44,7 +47,15 @@ pub(crate) async fn wake(
         Caller::Client(row, _) => {
             let client = site.parts.ledger.query(ClientByName { name: row.name.clone() }).await?;
             let last_contact = client.and_then(|client| client.last_contact);
-            site.parts.push.hold(row.client_id.clone(), row.channel.clone(), last_contact)
+            let hears_news = !site.parts.push.has_missed_news(&row.channel, last_contact)
+                || hears_news(&site, &row.name).await?;
+            site.parts.push.hold(Listener {
+                client: row.client_id.clone(),
+                name: row.name.clone(),
+                channel: row.channel.clone(),
+                last_contact,
+                hears_news,
+            })
         }
         Caller::Unnamed => None,
     };
@@ -68,6 +79,16 @@ pub(crate) async fn wake(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Whether the computer is told of news at once, by its method of delivery.
+async fn hears_news(site: &Site, name: &ComputerName) -> Result<bool, ApiError> {
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    if Call::News.reaches_all(&plan.settings) {
+        return Ok(true);
+    }
+    let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
+    Ok(facts.is_none_or(|facts| Call::News.reaches(facts.delivery())))
 }
 
 async fn next(mut held: Box<dyn HeldStream>) -> Option<(&'static [u8], Box<dyn HeldStream>)> {

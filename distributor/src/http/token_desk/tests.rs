@@ -66,6 +66,10 @@ fn alice() -> Actor {
     Actor::socket("alice")
 }
 
+fn wanted(name: &str, ends_at: Option<Timestamp>) -> WantedToken {
+    WantedToken { name: name.to_owned(), account: None, ends_at }
+}
+
 fn edit(path: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{text}");
@@ -76,7 +80,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 async fn a_token_that_no_entry_made_is_refused_also_after_a_restart() {
     let server = Server::new();
     let desk = server.start().await;
-    desk.make(alice(), "anna", None, NOW).await.unwrap();
+    desk.make(alice(), wanted("anna", None), NOW).await.unwrap();
     let planted = server.file().plan("eve").unwrap().store(NOW, None).unwrap();
     assert_eq!(admitted(&desk, &planted).await, Admitted::Unlogged("eve".to_owned()));
     stop(desk).await;
@@ -91,7 +95,7 @@ async fn a_token_whose_name_or_end_was_edited_in_the_file_is_refused() {
     let server = Server::new();
     let desk = server.start().await;
     let end = Timestamp::from_second(1_000_000).unwrap();
-    let made = desk.make(alice(), "anna", Some(end), NOW).await.unwrap();
+    let made = desk.make(alice(), wanted("anna", Some(end)), NOW).await.unwrap();
     edit(&server.path(), "\"anna\"", "\"root\"");
     assert_eq!(admitted(&desk, &made.token).await, Admitted::Unlogged("root".to_owned()));
     edit(&server.path(), "\"root\"", "\"anna\"");
@@ -110,7 +114,7 @@ async fn a_kill_between_entry_and_file_leaves_no_token_that_works_without_an_ent
     // Made in the log alone, as when the process is killed before the file is written.
     let planned = server.file().plan("anna").unwrap();
     let digest = planned.token.digest();
-    let tokens = vec![NewToken { name: "anna".to_owned(), digest, ends_at: None }];
+    let tokens = vec![NewToken { name: "anna".to_owned(), digest, ends_at: None, account: None }];
     let make = MakeTokens { actor: alice(), tokens, origin: Origin::Made };
     desk.ledger.execute(NOW, make).await.unwrap();
     let lost = planned.token.clone();
@@ -119,14 +123,14 @@ async fn a_kill_between_entry_and_file_leaves_no_token_that_works_without_an_ent
     let desk = server.start().await;
     assert_eq!(admitted(&desk, &lost).await, Admitted::Unknown);
     // The name is free, and one word revokes both.
-    let made = desk.make(alice(), "anna", None, NOW).await.unwrap();
+    let made = desk.make(alice(), wanted("anna", None), NOW).await.unwrap();
     let ids = desk.revoke(alice(), "anna", NOW).await.unwrap();
     assert_eq!(ids, [TokenId::of(&digest), made.id].into());
     stop(desk).await;
 
     // Revoked in the log alone: the file still has it, and it is refused.
     let desk = server.start().await;
-    let made = desk.make(alice(), "ben", None, NOW).await.unwrap();
+    let made = desk.make(alice(), wanted("ben", None), NOW).await.unwrap();
     let revoke = RevokeToken { actor: alice(), name: "ben".to_owned(), token: made.id.clone() };
     desk.ledger.execute(NOW, revoke).await.unwrap();
     stop(desk).await;
@@ -156,7 +160,7 @@ async fn tokens_of_a_version_that_wrote_no_entries_are_taken_over_once_each_with
     assert_eq!((told.len(), told[0].code.as_str()), (1, "tokens_taken_over"));
     assert_eq!(told[0].next.as_deref(), Some("distributor token revoke anna"));
     desk.revoke(alice(), "anna", NOW).await.unwrap();
-    desk.make(alice(), "anna", None, NOW).await.unwrap();
+    desk.make(alice(), wanted("anna", None), NOW).await.unwrap();
     assert!(desk.warnings().await.is_empty());
     stop(desk).await;
 }
@@ -208,7 +212,7 @@ fn edit_log(server: &Server, sql: &str) {
 async fn a_revoked_token_does_not_live_again_when_the_kind_of_its_entry_is_edited() {
     let server = Server::new();
     let desk = server.start().await;
-    let made = desk.make(alice(), "bob", None, NOW).await.unwrap();
+    let made = desk.make(alice(), wanted("bob", None), NOW).await.unwrap();
     let file = std::fs::read(server.path()).unwrap();
     desk.revoke(alice(), "bob", NOW).await.unwrap();
     stop(desk).await;
@@ -223,8 +227,8 @@ async fn a_revoked_token_does_not_live_again_when_the_kind_of_its_entry_is_edite
 async fn with_a_log_that_is_not_whole_no_token_is_admitted_and_that_is_urgent() {
     let server = Server::new();
     let desk = server.start().await;
-    let made = desk.make(alice(), "anna", None, NOW).await.unwrap();
-    desk.make(alice(), "ben", None, NOW).await.unwrap();
+    let made = desk.make(alice(), wanted("anna", None), NOW).await.unwrap();
+    desk.make(alice(), wanted("ben", None), NOW).await.unwrap();
     stop(desk).await;
     edit_log(
         &server,
@@ -242,7 +246,7 @@ async fn with_a_log_that_is_not_whole_no_token_is_admitted_and_that_is_urgent() 
 async fn a_first_use_that_cannot_be_logged_is_not_admitted() {
     let server = Server::new();
     let desk = server.start().await;
-    let made = desk.make(alice(), "anna", None, NOW).await.unwrap();
+    let made = desk.make(alice(), wanted("anna", None), NOW).await.unwrap();
     desk.ledger.close().await.unwrap();
     assert!(desk.admit(made.token.as_str(), "192.0.2.7", NOW).await.is_err());
 }

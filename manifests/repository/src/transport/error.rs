@@ -1,6 +1,7 @@
 //! Why bytes could not be fetched. No address in an error carries a credential.
 
 use std::io;
+use std::time::Duration;
 
 /// Why bytes could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,14 @@ pub enum TransportError {
         status: u16,
         /// What to do about it.
         hint: &'static str,
+    },
+    /// The server is to be asked again later, and says when.
+    #[error("{location} has no place for this download now and asks to come again in {} s", after.as_secs())]
+    Later {
+        /// The address, without credentials.
+        location: String,
+        /// In how long; between a second and an hour.
+        after: Duration,
     },
     /// A web page came with status 200 instead of the file: of a proxy that wants a log-in, or of a server that answers
     /// every address.

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE,
+    RETRY_AFTER,
 };
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::timeout;
@@ -18,6 +19,9 @@ use crate::transport::interface::{TargetBody, Transport, is_metadata_name};
 
 /// How gzip begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The longest pause that a server can ask for, in seconds.
+const LONGEST_RETRY_SECS: u64 = 3_600;
 
 /// Where the bearer token of a request comes from. Asked anew for each request, since tokens are short-lived.
 pub trait BearerSource: Send + Sync {
@@ -171,7 +175,12 @@ impl HttpTransport {
             StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => {
                 return Err(TransportError::NoSuchRange { location: shown(&url) });
             }
-            other => return Err(unexpected(&url, other)),
+            other => {
+                return Err(match retry_after(&response) {
+                    Some(after) => TransportError::Later { location: shown(&url), after },
+                    None => unexpected(&url, other),
+                });
+            }
         };
         check_encoding(&url, &response)?;
         if is_html(&response) && !path.encoded().ends_with(".html") && !path.encoded().ends_with(".htm") {
@@ -297,6 +306,19 @@ fn check_is_metadata(url: &Url, bytes: &[u8]) -> Result<(), TransportError> {
         Some(b'<') => Err(TransportError::WebPage { location: shown(url) }),
         _ => Ok(()),
     }
+}
+
+/// When a server that has no place now wants to be asked again, if it says so in seconds (RFC 9110, section 10.2.3): from a
+/// second to an hour.
+#[must_use]
+pub fn retry_after(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u64 = digits.then(|| text.parse().unwrap_or(u64::MAX))?;
+    Some(Duration::from_secs(seconds.clamp(1, LONGEST_RETRY_SECS)))
 }
 
 /// The first byte position of `Content-Range: bytes FIRST-LAST/TOTAL`.

@@ -14,6 +14,6 @@ mod pace;
 
 pub use error::TransportError;
 pub use folder::FolderTransport;
-pub use http::{BearerSource, HttpTransport, Timeouts};
+pub use http::{BearerSource, HttpTransport, Timeouts, retry_after};
 pub use interface::{TargetBody, Transport};
 pub use pace::{Pace, PacedTransport};

@@ -158,6 +158,30 @@ async fn only_404_and_410_mean_absent() {
     }
 }
 
+#[tokio::test]
+async fn a_target_that_is_to_be_asked_for_later_says_when_and_only_seconds_with_503_count() {
+    for (status, header, later) in [
+        ("503 Busy", "Retry-After: 7\r\n", Some(7)),
+        ("503 Busy", "Retry-After: 0\r\n", Some(1)),
+        ("503 Busy", "Retry-After: 99999999999999999999999\r\n", Some(3_600)),
+        ("503 Busy", "Retry-After: -1\r\n", None),
+        ("503 Busy", "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n", None),
+        ("503 Busy", "", None),
+        ("429 Slow down", "Retry-After: 7\r\n", None),
+    ] {
+        let server = Server::start(move |_, _| answer(status, header, b""));
+        let path = TargetPath::new("a.tar.gz", None).unwrap();
+        let error = server.transport().target(&path, 0).await.unwrap_err();
+        match (later, error) {
+            (Some(secs), TransportError::Later { after, .. }) => {
+                assert_eq!(after.as_secs(), secs, "{header}")
+            }
+            (None, TransportError::Status { .. }) => {}
+            (_, error) => panic!("{status} {header}: {error:?}"),
+        }
+    }
+}
+
 /// Serves a published folder as an object store does that nobody may list: what it does not have is forbidden.
 fn object_store(vendor: &Vendor, forbidden: &'static str) -> Server {
     let root = vendor.path().to_owned();

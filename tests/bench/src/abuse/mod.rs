@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::load::Clients;
 use crate::server::Server;
-use crate::site;
+use crate::site::{self, Rollouts};
 use attacks::Attack;
 use stranger::{Counted, Stranger};
 
@@ -52,7 +52,7 @@ struct Row {
 pub(crate) async fn run(options: &Options, programs: &Path, json: bool) -> anyhow::Result<()> {
     let files = raise_open_files();
     let home = tempfile::tempdir()?;
-    let site = site::make(programs, home.path(), options.computers, 10).await?;
+    let site = site::make(programs, home.path(), options.computers, 10, Rollouts::EveryoneNow).await?;
     let server = Server::start(programs, home.path())?;
     let mut clients = Clients::new(&server, site, options.lines)?;
     clients.warm_up().await?;

@@ -37,6 +37,7 @@ impl State {
         let client = held_by.map(|(_, client)| client);
         let tags = seen.as_ref().map(|seen| seen.tags.to_vec()).unwrap_or_default();
         let postponed = seen.as_ref().map(|seen| seen.postponed.to_vec()).unwrap_or_default();
+        let came_by = seen.as_ref().and_then(|seen| seen.came_by);
         ClientRow {
             name: name.clone(),
             channel: computer.channel.clone(),
@@ -80,6 +81,7 @@ impl State {
             listed: self.listed(name),
             tags,
             postponed,
+            came_by,
             deliveries: held_by.map(|(client_id, _)| self.deliveries_of(client_id)).unwrap_or_default(),
         }
     }
@@ -285,7 +287,7 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
         for (name, _) in state.after(query.after.as_ref()) {
             let Some(row) = state.client(name) else { continue };
             let ClientRow { channel, platform, last_contact, installed, before, .. } = row;
-            let ClientRow { listed, tags, deliveries, .. } = row;
+            let ClientRow { listed, tags, came_by, deliveries, .. } = row;
             let is_running = |manifest| installed.iter().any(|runs| runs.manifest == manifest);
             if !query.running.is_none_or(is_running) {
                 continue;
@@ -305,6 +307,7 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
                 before,
                 listed,
                 tags,
+                came_by,
                 deliveries,
             });
         }

@@ -72,6 +72,13 @@ impl State {
             Change::ServerInitialized { .. }
             | Change::ReleaseHalted { .. }
             | Change::ReleaseReconsidered { .. }
+            | Change::AccountAdded(_)
+            | Change::AccountDisabled(_)
+            | Change::AccountEnabled(_)
+            | Change::AdminTokenConfirmed(_)
+            | Change::ProposalMade(_)
+            | Change::ProposalEnded(_)
+            | Change::ReleaseDeferred(_)
             | Change::ReleaseRetried { .. }
             | Change::SerialRegistered { .. }
             | Change::Refused { .. }

@@ -77,6 +77,7 @@ impl State {
             before: seen.before.to_vec(),
             tags: seen.tags.to_vec(),
             postponed: seen.postponed.to_vec(),
+            came_by: seen.came_by,
         });
         let reported = if reports { client.last_reports.keys().cloned().collect() } else { BTreeSet::new() };
         Ok(ContactClient {

@@ -208,6 +208,7 @@ impl<H: Holds> Read<LoadRelease> for Handle<H> {
             manifest_of_claimed: claimed.map(|row| row.manifest),
             approved,
             next_rollout: numbers.max().unwrap_or(0) + 1,
+            staged_at: state.releases.get(&query.manifest).map(|row| row.staged_at),
             plan: state.plan(),
             highest_attempt: state.highest_attempt(&query.manifest),
         })

@@ -6,6 +6,7 @@
 //! only the pure helpers of `sealpost-site` are shared with other stores.
 //! Left out on purpose: indexes, bounds of memory, and faults, which a test injects around it.
 
+mod approvals;
 mod clients;
 mod computers;
 mod contact;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_manifests::release::PackageKind;
 use sealpost_site::commands::rollouts::{
     AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
 };
@@ -40,13 +41,28 @@ impl State {
         let mut waypoints: Vec<KnownRelease> =
             rolling.mandatory.iter().filter_map(|manifest| self.known_release(manifest)).collect();
         waypoints.retain(|known| !matches!(known.state, ReleaseState::Withdrawn | ReleaseState::Refused));
-        Arc::new(Plan {
+        let plan = Plan {
             version: rolling.version,
             settings: rolling.settings.clone(),
             rollouts: numbers.filter_map(|number| self.bare_rollout(*number)).collect(),
             replaced: self.replaced(),
             waypoints,
-        })
+            approvals: rolling.approvals.clone(),
+        };
+        Arc::new(plan.with_delayed(self.completed_signatures()))
+    }
+
+    /// Superseded signature files whose last rollout is complete.
+    fn completed_signatures(&self) -> Vec<(KnownRelease, Rollout)> {
+        let superseded = self
+            .releases
+            .values()
+            .filter(|row| row.state == ReleaseState::Superseded && row.kind == PackageKind::Signatures);
+        let with_rollout = superseded.filter_map(|row| {
+            let rollout = self.bare_rollout(row.rollout?)?;
+            (rollout.state == RolloutState::Completed).then(|| (self.known(row), rollout))
+        });
+        with_rollout.collect()
     }
 
     /// Superseded releases that pins and blocks may bring back: package by package, or of all together.
@@ -215,7 +231,8 @@ impl<H: Holds> Read<DeliveriesOf> for Handle<H> {
         rows.sort_by(|one, other| {
             one.name.cmp(&other.name).then(one.delivery.told_at.cmp(&other.delivery.told_at))
         });
-        rows.truncate(page(query.limit));
+        let last = rows.iter().take(page(query.limit)).next_back().map(|row| row.name.clone());
+        rows.retain(|row| last.as_ref().is_some_and(|last| row.name <= *last));
         Ok(rows)
     }
 }

@@ -44,10 +44,17 @@ impl State {
             }
             Change::SerialRegistered { .. }
             | Change::Refused { .. }
-            | Change::AdminTokenMade { .. }
             | Change::AdminTokenUsed { .. }
-            | Change::AdminTokenRevoked { .. }
             | Change::ServerOperated { .. } => {}
+            Change::AdminTokenMade { .. }
+            | Change::AdminTokenRevoked { .. }
+            | Change::AccountAdded(_)
+            | Change::AccountDisabled(_)
+            | Change::AccountEnabled(_)
+            | Change::AdminTokenConfirmed(_)
+            | Change::ProposalMade(_)
+            | Change::ProposalEnded(_)
+            | Change::ReleaseDeferred(_) => self.project_approval(entry),
             Change::ServerListChanged { sequence, ways } => {
                 self.server_list = Some(KnownServerList::new(*sequence, entry.at, ways.clone()));
             }

@@ -12,12 +12,12 @@ use sealpost_site::changes::summary::reason_of;
 use sealpost_site::changes::{ActivityEntry, Change, ReleaseTest};
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest,
-    ReleaseCounts, Releases, Revisions, TestLoadOf, Untested, VoidedReleases, page_limit,
+    ReleaseCounts, Releases, Revisions, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
-use sealpost_site::rules::test_load::{HeldRelease, TestLoad};
+use sealpost_site::rules::test_load::{HeldRelease, TestLoad, Wanted};
 
 use super::state::State;
 use super::store::{Handle, Holds};
@@ -30,6 +30,7 @@ impl State {
         match &entry.change {
             Change::ReleaseStaged { .. } | Change::ReleaseRefused { .. } => {
                 if let Some(row) = new_row(entry) {
+                    self.settled(entry, &row.manifest);
                     self.rolling.mandatory.remove(&row.manifest);
                     self.rolling.rolling_out.remove(&row.manifest);
                     self.releases.insert(row.manifest, row);
@@ -52,14 +53,16 @@ impl State {
                     self.with_release(manifest, |row| row.voided = true);
                 }
             }
-            Change::ReleaseTestLoaded(ReleaseTest { manifest, outcome, detail, .. }) => {
-                let test = TestLoad { outcome: *outcome, detail: detail.clone(), at: entry.at };
+            Change::ReleaseTestLoaded(ReleaseTest { manifest, program, outcome, detail, .. }) => {
+                let (outcome, program, detail) = (*outcome, *program, detail.clone());
+                let test = TestLoad { outcome, program, detail, at: entry.at, by: entry.actor.clone() };
                 self.tests.insert(*manifest, test);
             }
             Change::DeltaMade { base, target, bytes } => {
                 self.deltas.insert((*target, *base), *bytes);
             }
             Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Approved, None, &approval.comment);
                     row.rollout = Some(*rollout);
@@ -94,6 +97,7 @@ impl State {
                 self.supersede(entry, supersession);
             }
             Change::ReleaseRejected { manifest, reason, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Rejected, Some(reason), "")
                 });
@@ -102,6 +106,7 @@ impl State {
                 }
             }
             Change::ReleaseWithdrawn { manifest, reason, supersession, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     let halted = row.reason.take().filter(|_| row.state == ReleaseState::Halted);
                     if let (Some(decided), Some(halted)) = (&mut row.decided, halted) {
@@ -119,6 +124,7 @@ impl State {
             Change::ReleaseHalted {
                 manifest, reason, rollback, withdrawn, aborted, supersession, ..
             } => {
+                self.settled(entry, manifest);
                 let ends = if *aborted { RolloutState::Aborted } else { RolloutState::Halted };
                 self.rollouts_ended(entry, manifest, ends, reason);
                 let state = if *withdrawn { ReleaseState::Withdrawn } else { ReleaseState::Halted };
@@ -135,6 +141,7 @@ impl State {
                 self.supersede(entry, supersession);
             }
             Change::ReleaseReconsidered { manifest, attempt, .. } => {
+                self.settled(entry, manifest);
                 self.with_release(manifest, |row| {
                     decide(row, entry, ReleaseState::Staged, None, "");
                     row.approved_for.clear();
@@ -183,7 +190,14 @@ impl State {
             | Change::RolloutPaused { .. }
             | Change::RolloutEdited { .. }
             | Change::DeliveriesChanged { .. }
-            | Change::LogForkReported { .. } => {}
+            | Change::LogForkReported { .. }
+            | Change::AccountAdded(_)
+            | Change::AccountDisabled(_)
+            | Change::AccountEnabled(_)
+            | Change::AdminTokenConfirmed(_)
+            | Change::ProposalMade(_)
+            | Change::ProposalEnded(_)
+            | Change::ReleaseDeferred(_) => {}
         }
     }
 
@@ -244,6 +258,7 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
         assigned: 0,
         installed: 0,
         failed: 0,
+        test_load: None,
         deltas: Vec::new(),
     };
     match entry.change.clone() {
@@ -291,6 +306,7 @@ impl State {
                 last.filter(|last| last.failed && last.report.manifest == manifest).count()
             }),
             installed: self.installs_of(&manifest),
+            test_load: self.tests.get(&manifest).cloned(),
             deltas: self.deltas_to(manifest),
             ..row.clone()
         }
@@ -471,21 +487,15 @@ impl<H: Holds> Read<HeldReleases> for Handle<H> {
 impl<H: Holds> Read<Untested> for Handle<H> {
     fn read(&mut self, query: &Untested) -> Result<Vec<KnownRelease>, StoreError> {
         let state = self.state();
-        let lets = |row: &&ReleaseRow| {
-            state.tests.get(&row.manifest).is_some_and(|test| test.outcome.lets_through())
-        };
+        let wanted = Wanted::By(query.program);
+        let answered =
+            |row: &ReleaseRow| state.tests.get(&row.manifest).is_some_and(|test| test.answers(wanted));
         let staged = state.releases.values().filter(|row| row.state == ReleaseState::Staged);
         let of_package = staged.filter(|row| row.release.package == query.package);
-        let mut rows: Vec<_> = of_package.filter(|row| !lets(row)).map(|row| state.known(row)).collect();
+        let mut rows: Vec<_> = of_package.filter(|row| !answered(row)).map(|row| state.known(row)).collect();
         rows.sort_by_key(|known| (known.counter, known.manifest));
         rows.truncate(page(query.limit));
         Ok(rows)
-    }
-}
-
-impl<H: Holds> Read<TestLoadOf> for Handle<H> {
-    fn read(&mut self, query: &TestLoadOf) -> Result<Option<TestLoad>, StoreError> {
-        Ok(self.state().tests.get(&query.manifest).cloned())
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::word::Word;
+use sealpost_site::rules::approvals::Approvals;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Delivery;
 use sealpost_site::rules::rollouts::progress::{RolloutState, StateChange};
@@ -28,6 +29,8 @@ pub(super) struct Rolling {
     pub(super) mandatory: BTreeSet<Sha256Digest>,
     /// Channels whose computers get a release ring by ring.
     pub(super) rolling_out: BTreeMap<Sha256Digest, Vec<ChannelName>>,
+    /// Accounts, and what waits for a second person.
+    pub(super) approvals: Approvals,
 }
 
 /// A rollout, without what its release and its computers say.

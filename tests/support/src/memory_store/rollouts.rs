@@ -166,8 +166,14 @@ impl State {
         ends: RolloutState,
         why: &str,
     ) {
-        let of_release = self.rolling.rollouts.values_mut().filter(|kept| kept.manifest == *manifest);
-        for kept in of_release.filter(|kept| from.contains(&kept.state)) {
+        let of_release = self.rolling.rollouts.iter_mut().filter(|(_, kept)| kept.manifest == *manifest);
+        for (is_newest, (_, kept)) in
+            std::iter::once(true).chain(std::iter::repeat(false)).zip(of_release.rev())
+        {
+            let halted_before = kept.state == RolloutState::Halted && !is_newest;
+            if !from.contains(&kept.state) || (halted_before && ends != RolloutState::Withdrawn) {
+                continue;
+            }
             kept.superseded_from = (ends == RolloutState::Superseded).then_some(kept.state);
             kept.state = ends;
             kept.changed = Some(changed(entry, why));
@@ -178,10 +184,17 @@ impl State {
     pub(super) fn delivered(&mut self, entry: &ActivityEntry, client_id: &ClientId, step: &DeliveryStep) {
         let key = (step.rollout, client_id.clone());
         self.forgive_no_more_than_failed(&key);
-        if step.after != DeliveryState::Told {
+        let before = self.rolling.told.get(&key).map(|told| (told.delivery.state, told.delivery.attempt));
+        if !step.after.tells_anew(before, step.attempt) {
             if let Some(told) = self.rolling.told.get_mut(&key) {
                 told.delivery.state = step.after;
                 told.since = entry.at;
+                if let Some(secs) = step.silence_secs {
+                    told.silence = SignedDuration::from_secs(secs.into());
+                }
+            }
+            if step.after.counts_in_hour(before, step.attempt) {
+                self.told_in_hour(entry, step);
             }
             return;
         }
@@ -209,6 +222,11 @@ impl State {
             is_newest: true,
         };
         self.rolling.told.insert(key, told);
+        self.told_in_hour(entry, step);
+    }
+
+    /// One more computer begins in this hour.
+    fn told_in_hour(&mut self, entry: &ActivityEntry, step: &DeliveryStep) {
         let hour = hour_of(entry.at);
         self.with_ring(step.rollout, step.ring, |ring| {
             let before = if ring.hour.0 == hour { ring.hour.1 } else { 0 };
@@ -255,6 +273,7 @@ impl State {
         let states: Vec<DeliveryState> = of_ring.map(|told| told.delivery.state).collect();
         let of = |state| states.iter().filter(|other| **other == state).count() as u64;
         RingCounts {
+            offered: of(DeliveryState::Offered),
             told: of(DeliveryState::Told),
             begun: of(DeliveryState::Begun),
             succeeded: of(DeliveryState::Succeeded),

@@ -25,6 +25,7 @@ use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{ContactAnswer, Note, NoteKey};
 use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
 use sealpost_site::rules::test_load::TestLoad;
 
@@ -169,6 +170,7 @@ pub(super) struct Seen<'a> {
     pub(super) before: &'a [InstalledPackage],
     pub(super) tags: &'a [Tag],
     pub(super) postponed: &'a [Postponed],
+    pub(super) came_by: Option<CameBy>,
 }
 
 /// The last contact of a client.
@@ -218,10 +220,22 @@ impl State {
                 before,
                 tags,
                 postponed,
+                came_by,
                 ..
             }) => {
                 let (instance, hostname) = (*instance, hostname.as_deref());
-                Some(Seen { platform, agent_version, instance, hostname, installed, before, tags, postponed })
+                let came_by = *came_by;
+                Some(Seen {
+                    platform,
+                    agent_version,
+                    instance,
+                    hostname,
+                    installed,
+                    before,
+                    tags,
+                    postponed,
+                    came_by,
+                })
             }
             _ => None,
         }

@@ -5,6 +5,8 @@
 pub enum Fault {
     /// Answers with this status and body, and carries out nothing.
     Answer(u16, Vec<u8>),
+    /// Carries out nothing, and says to come again in so many seconds.
+    Later(u64),
     /// Carries out nothing, and answers as if these bytes were what was asked for.
     Content(Vec<u8>),
     /// Carries out the request, and closes the connection instead of answering.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -209,6 +209,7 @@ impl Shared {
         self.asked.lock().unwrap().push(Asked { path: path.clone(), first_byte });
         let reply = match &fault {
             Some(Fault::Answer(status, bytes)) => Reply::with_status(*status, bytes.clone()),
+            Some(Fault::Later(_)) => Reply::with_status(503, Vec::new()),
             Some(Fault::Content(bytes)) => Reply::content(bytes.clone()),
             _ => {
                 let handler = Arc::clone(&self.handler.lock().unwrap());
@@ -233,6 +234,10 @@ fn respond(reply: Reply, first_byte: Option<u64>, fault: Option<Fault>) -> io::R
         return Ok(with_status(StatusCode::RANGE_NOT_SATISFIABLE, whole(Vec::new())));
     };
     let length = part.len();
+    let later = match fault {
+        Some(Fault::Later(seconds)) => Some(seconds),
+        _ => None,
+    };
     let body = match fault {
         Some(Fault::LoseTheAnswer) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Redirect(to)) => {
@@ -244,10 +249,13 @@ fn respond(reply: Reply, first_byte: Option<u64>, fault: Option<Fault>) -> io::R
         Some(Fault::CutAfter(after)) => cut(part, after),
         Some(Fault::StallAfter(after)) => stalled(part, after),
         Some(Fault::Drip) => dripping(part.to_vec()),
-        Some(Fault::Answer(..) | Fault::Content(_)) | None => whole(part.to_vec()),
+        Some(Fault::Answer(..) | Fault::Later(_) | Fault::Content(_)) | None => whole(part.to_vec()),
     };
     let mut response = with_status(reply.status, body);
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(seconds) = later {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if first.is_some() {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let range = format!("bytes {skip}-{}/{total}", total.saturating_sub(1));

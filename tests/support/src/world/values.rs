@@ -65,7 +65,7 @@ pub fn token_commands(name: &str) -> (MakeTokens, UseToken, RevokeToken, Operate
     let token: Token = "A".repeat(43).parse().unwrap();
     let (digest, name) = (token.digest(), name.to_owned());
     let id = TokenId::of(&digest);
-    let tokens = vec![NewToken { name: name.clone(), digest, ends_at: None }];
+    let tokens = vec![NewToken { name: name.clone(), digest, ends_at: None, account: None }];
     (
         MakeTokens { actor: admin(), tokens, origin: Origin::Made },
         UseToken { name: name.clone(), token: id.clone(), source: "192.0.2.7".to_owned() },

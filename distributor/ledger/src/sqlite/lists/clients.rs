@@ -43,7 +43,7 @@ const CLIENT_COLUMNS: &str = concat!(
      c.provisional_until, c.displaced_contacts, f.held_size, f.held_root, f.seen_size, f.seen_root, f.at, s.before, \
      (SELECT json_group_array(of_group ORDER BY of_group) FROM group_members WHERE name = r.name), ",
     deliveries_sql!(),
-    ", s.tags, s.postponed \
+    ", s.tags, s.postponed, s.came_by \
      FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN contacts k ON k.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
 );
@@ -123,6 +123,7 @@ fn bare_client(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
         deliveries: deliveries(row, 25)?,
         tags: optional_from_json(row, 26)?.unwrap_or_default(),
         postponed: optional_from_json(row, 27)?.unwrap_or_default(),
+        came_by: optional_text(row, 28)?,
     })
 }
 
@@ -388,7 +389,7 @@ impl<C: Connected> Read<Recipients> for C {
              s.installed, s.before, k.at, \
              (SELECT json_group_array(of_group ORDER BY of_group) FROM group_members WHERE name = r.name), ",
             deliveries_sql!(),
-            ", s.tags FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
+            ", s.tags, s.came_by FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
              LEFT JOIN contacts k ON k.client_id = c.client_id \
              WHERE r.name > ?1 AND (?3 IS NULL \
              OR c.client_id IN (SELECT client_id FROM installed WHERE manifest = ?3)) ORDER BY r.name LIMIT ?2",
@@ -410,6 +411,7 @@ impl<C: Connected> Read<Recipients> for C {
                 listed: from_json(row, 7)?,
                 deliveries: deliveries(row, 8)?,
                 tags: optional_from_json(row, 9)?.unwrap_or_default(),
+                came_by: optional_text(row, 10)?,
             });
         }
         Ok(recipients)

@@ -88,7 +88,7 @@ fn overdue_of(
     let mut statement = connection.prepare_cached(
         "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.client_id, d.name, \
          d.silence_secs FROM deliveries d INDEXED BY deliveries_under_way LEFT JOIN contacts k \
-         ON k.client_id = d.client_id WHERE d.rollout = ?1 AND d.state IN ('told', 'begun') \
+         ON k.client_id = d.client_id WHERE d.rollout = ?1 AND d.state IN ('offered', 'told', 'begun') \
          AND max(d.since, coalesce(k.at, 0)) + d.silence_secs * 1000000 < ?3 \
          ORDER BY d.told_at, d.client_id LIMIT ?2",
     )?;
@@ -157,7 +157,8 @@ impl<C: Connected> Read<DeliveriesOf> for C {
             "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.name, d.since, \
              CASE WHEN l.manifest = d.manifest THEN l.report END FROM deliveries d LEFT JOIN last_reports l \
              ON l.client_id = d.client_id AND l.package = d.package \
-             WHERE d.rollout = ?1 AND d.name > ?2 ORDER BY d.name, d.told_at LIMIT ?3",
+             WHERE d.rollout = ?1 AND d.name > ?2 AND d.name <= (SELECT max(name) FROM (SELECT name FROM deliveries \
+             WHERE rollout = ?1 AND name > ?2 ORDER BY name LIMIT ?3)) ORDER BY d.name, d.told_at",
         )?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
         let values = params![integer(query.rollout), after, page_limit(Some(query.limit))];

@@ -112,7 +112,7 @@ async fn a_row_that_was_removed_from_or_added_to_a_chained_table_is_found() {
         }
         // A number that nothing else has, or a text.
         let (added_key, begins) = match key.1.as_str() {
-            "INTEGER" => (format!("{} + 900000", key.0), "90000"),
+            "INTEGER" => (format!("{} + 900000", key.0), "900"),
             _ => (format!("'zz-' || {}", key.0), "zz-"),
         };
         let columns = lived.columns(table);

@@ -441,7 +441,8 @@ async fn goes_out(server: &Server, counter: u64, below: &str) -> u64 {
         changes.push(set(SettingKind::Group, &format!("group-{number}"), group));
     }
     changes.push(set(SettingKind::Strategy, "capped", rings));
-    let change = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
+    let change =
+        ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None, confirms: None };
     ledger.execute(world.at(30), change).await.unwrap();
     let group = GroupName::new("group-3").unwrap();
     let add = vec![computer_name("pc-4711"), computer_name("pc-4712")];

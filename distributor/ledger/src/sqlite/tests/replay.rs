@@ -152,6 +152,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
         },
         shown: None,
         head: NamedHead::OfThisLog,
+        came_by: None,
     };
     ledger.execute(world.at(500_001), fork).await.unwrap_err();
     // The older one, which the newer one replaced, and then one that is in use: the assignments that name it go.
@@ -170,6 +171,12 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     restored(world, ledger, &told).await;
     let acknowledge = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
     ledger.execute(world.at(500_009), acknowledge).await.unwrap();
+    macro_rules! run {
+        ($command:expr) => {
+            ledger.execute(world.at(500_010), $command).await.unwrap()
+        };
+    }
+    sealpost_test_support::people_happen!(world, run, 30);
     ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
 }
 
@@ -192,7 +199,13 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
         set(SettingKind::Strategy, "pairs", serde_json::to_value(&strategy).unwrap()),
         set(SettingKind::Group, "pilots", rule),
     ];
-    let change = ChangeSettings { actor: admin(), changes, comment: "rings".to_owned(), expected: None };
+    let change = ChangeSettings {
+        actor: admin(),
+        changes,
+        comment: "rings".to_owned(),
+        expected: None,
+        confirms: None,
+    };
     ledger.execute(at, change).await.unwrap();
     let listed = |add: &[&str], remove: &[&str]| ChangeMembers {
         actor: admin(),
@@ -227,7 +240,8 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
     assert!(advance(0, 1).await.opened);
     contacts(world, ledger, computer, 400_021).await;
     let steer = async |what| {
-        let command = SteerRollout { actor: admin(), number, what, comment: "a look".to_owned() };
+        let command =
+            SteerRollout { actor: admin(), number, what, comment: "a look".to_owned(), confirms: None };
         ledger.execute(at, command).await.unwrap();
     };
     steer(Steer::Pause).await;

@@ -179,7 +179,7 @@ pub(super) async fn a_contact_beyond_the_bounds_is_refused_whole(world: &World, 
     let one = |id: u64| report(id, &row, InstallStep::Check, Outcome::Ok);
     let contact = world.contact(&computer);
     let try_it = async |contact: Contact| {
-        let command = AnswerContact { contact, shown: None, head: NamedHead::OfThisLog };
+        let command = AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None };
         refused(ledger.execute(world.at(30), command).await)
     };
     let with_reports = |reports: Vec<Report>| Contact { reports, ..contact.clone() };

@@ -239,8 +239,12 @@ pub(super) async fn a_request_for_another_server_is_refused(world: &World, bench
     assert_eq!(refused(answer), ProblemCode::WrongServer);
     let mut contact = world.contact(&computer);
     contact.server_id = ServerId::from_random([1; 16]);
-    let answer =
-        ledger.execute(world.at(5), AnswerContact { contact, shown: None, head: NamedHead::OfThisLog }).await;
+    let answer = ledger
+        .execute(
+            world.at(5),
+            AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None },
+        )
+        .await;
     assert_eq!(refused(answer), ProblemCode::WrongServer);
     unchanged(&ledger, head);
 }

@@ -3,6 +3,7 @@
 //! Each contract is a function over a [`World`] and a bench; `contracts!` makes a test of it for each store. A
 //! contract that is not listed is dead code, which the compiler reports.
 
+mod approvals;
 mod contacts;
 mod copies;
 mod enrollment;
@@ -48,6 +49,17 @@ macro_rules! contracts {
 }
 
 contracts! {
+    approvals {
+        two_accounts_approve_and_neither_alone_by_two_tokens_or_from_the_server,
+        one_person_is_not_two_by_what_was_sent_with_a_token_before_it_was_renewed,
+        a_channel_in_which_one_decides_is_no_way_into_one_in_which_two_do,
+        what_became_of_the_first_person_or_of_the_release_ends_what_waits,
+        another_request_another_digest_or_a_late_second_word_completes_nothing,
+        nobody_switches_four_eyes_off_or_makes_the_second_pair_alone,
+        what_two_approved_is_not_hastened_by_one_and_stopped_by_one,
+        a_rule_wants_an_age_and_a_deferral_ends_by_itself,
+        a_rule_approves_by_itself_what_it_may_and_nothing_that_needs_two,
+    }
     licensing {
         nothing_is_reserved_before_a_grant,
         a_hundred_concurrent_reservations_of_ten_seats_take_exactly_ten,
@@ -168,6 +180,11 @@ contracts! {
         who_is_silent_counts_as_failed_until_it_installs_after_all,
         a_newer_rollout_that_passes_a_ring_takes_over_and_replaces_when_complete,
         a_computer_that_is_set_up_again_keeps_its_ring_and_counts_once_more,
+        many_who_try_again_wait_behind_the_cap_of_their_ring,
+        who_starts_it_by_hand_is_told_and_takes_no_room_of_others,
+        who_has_a_delay_gets_what_was_newest_so_long_ago,
+        no_computer_of_a_rollout_is_left_out_between_two_pages,
+        a_second_halt_says_nothing_of_the_rollout_that_was_halted_before,
     }
     settings {
         who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets,

@@ -31,7 +31,7 @@ async fn some_releases(world: &World, ledger: &Ledger) -> BTreeSet<Sha256Digest>
                 ledger.execute(world.at(5), staged).await.unwrap();
                 match counter {
                     0 => ledger.execute(world.at(6), reject(manifest, "old")).await.unwrap(),
-                    1 => ledger.execute(world.at(6), world.approve(manifest)).await.unwrap(),
+                    1 => _ = ledger.execute(world.at(6), world.approve(manifest)).await.unwrap(),
                     2 if platform == "any" => {
                         ledger.execute(world.at(6), withdraw(manifest, "crashes")).await.unwrap();
                     }

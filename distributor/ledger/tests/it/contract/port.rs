@@ -89,6 +89,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                     until: at,
                     times: u32::from(number),
                 }],
+                came_by: (number == 7).then(|| "10.2.0.7".parse().unwrap()),
             },
             Note::RingSoaked { rollout: 1, ring: 0, soaked_millis: u64::from(number) },
             Note::LeaseSent { lease },
@@ -117,6 +118,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
     assert_eq!(seen.instance, Some(Sha256Digest::of(&[7])));
     assert_eq!(seen.hostname.as_deref(), Some("PC SEVEN"));
     assert_eq!((seen.tags, seen.postponed[0].times), (vec![Tag::new("hall-7").unwrap()], 7));
+    assert_eq!(seen.came_by.map(|way| way.to_string()).as_deref(), Some("10.2.0.7"));
     let by_name = ClientByName { name: computer.name.clone() };
     let client = Read::<ClientByName>::read(&mut *reader, &by_name).unwrap().unwrap();
     assert_eq!((client.last_contact, client.agent_version.as_deref()), (Some(world.at(70)), Some("9.7")));

@@ -85,7 +85,7 @@ pub(super) async fn each_computer_is_explained_from_review_to_success(world: &Wo
     let manifest = staged.manifest;
     let say = async |seconds: i64| {
         let facts = ledger.query(ExplainClient { name: name.clone() }).await.unwrap().unwrap();
-        let all = explain_client(&facts, world.at(seconds));
+        let all = explain_client(&facts, None, world.at(seconds));
         all.into_iter().map(|explanation| explanation.sentence).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(say(5).await, "");

@@ -52,7 +52,7 @@ pub(super) fn setting(kind: SettingKind, name: &str, json: &str) -> SettingChang
 
 /// An admin changes settings.
 pub(super) fn changes(changes: Vec<SettingChange>) -> ChangeSettings {
-    ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None }
+    ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None, confirms: None }
 }
 
 pub(super) async fn rollout(ledger: &Ledger, number: u64) -> Rollout {
@@ -209,6 +209,11 @@ impl<'a> Rolling<'a> {
         let watched = [(self.number, SignedDuration::from_hours(100))].into();
         let command = AdvanceRollouts { watched, ..self.blind(seconds + 90 * 3600, 0) };
         ledger.execute(self.world.at(seconds), command).await.unwrap()
+    }
+
+    /// Whether it is one of the first four by name.
+    pub(super) fn is_by_hand(&self, at: usize) -> bool {
+        self.computers[at].name.as_str() < "pc-4"
     }
 
     /// Whether a computer's newest assignment names the release.

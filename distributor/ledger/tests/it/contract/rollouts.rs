@@ -3,21 +3,27 @@
 use std::sync::Arc;
 
 use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::releases::StageRelease;
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
-use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
+use sealpost_site::commands::settings::LoadPlan;
+use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
+use sealpost_site::queries::DeliveriesOf;
+use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::{RolloutState, Waiting};
+use sealpost_site::rules::rollouts::settings::SettingKind;
 use sealpost_test_support::world::{World, admin, withdraw};
 
-use super::rolling::{Rolling, counted, rollout, word};
+use super::rolling::{Rolling, changes, counted, rollout, setting, word};
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, client, entries_of, refused, release, sound, unchanged};
 
 const HOUR: i64 = 3600;
 
 fn steer(number: u64, what: Steer) -> SteerRollout {
-    SteerRollout { actor: admin(), number, what, comment: "a look".to_owned() }
+    SteerRollout { actor: admin(), number, what, comment: "a look".to_owned(), confirms: None }
 }
 
 pub(super) async fn a_staged_rollout_goes_ring_by_ring(world: &World, bench: &dyn Bench) {
@@ -349,6 +355,161 @@ pub(super) async fn a_computer_that_is_set_up_again_keeps_its_ring_and_counts_on
     fleet.succeeds(&ledger, 0, 31).await;
     let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
     assert_eq!((counts.succeeded, counts.dropped), (1, 1));
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn many_who_try_again_wait_behind_the_cap_of_their_ring(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 6).await;
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    for at in 0..6 {
+        assert!(fleet.is_told(&ledger, at, 30).await, "{at}");
+        fleet.fails(&ledger, at, 31).await;
+    }
+    let retry = RetryRelease { actor: admin(), manifest: fleet.row.manifest, names: Vec::new() };
+    assert_eq!(ledger.execute(world.at(40), retry).await.unwrap().len(), 6);
+    for at in 0..6 {
+        fleet.is_told(&ledger, at, 41).await;
+    }
+    let begun: Vec<usize> = (0..6).filter(|at| fleet.holds(*at)).collect();
+    assert_eq!(begun.len(), 3);
+    assert_eq!(rollout(&ledger, fleet.number).await.rings[0].counts.under_way(), 3);
+    for at in begun {
+        fleet.succeeds(&ledger, at, 50).await;
+    }
+    for at in (0..6).filter(|at| !fleet.holds(*at)).collect::<Vec<_>>() {
+        assert!(fleet.is_told(&ledger, at, 51).await, "{at}");
+    }
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn who_has_a_delay_gets_what_was_newest_so_long_ago(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 1).await;
+    let content = setting(SettingKind::Package, "acme-av", r#"{"content":{"delayed":24}}"#);
+    ledger.execute(world.at(5), changes(vec![content])).await.unwrap();
+    let mut revisions = Vec::new();
+    for (counter, hour) in [(1, 0), (2, 10), (3, 20), (4, 30), (5, 100)] {
+        let staged =
+            StageRelease { kind: PackageKind::Signatures, ..world.staged("acme-av", counter, &["stable"]) };
+        let approve = world.approve(staged.manifest);
+        revisions.push(staged.manifest);
+        ledger.execute(world.at(hour * HOUR + 6), staged).await.unwrap();
+        ledger.execute(world.at(hour * HOUR + 7), approve).await.unwrap();
+        // At each hour of the next day: what was newest a day ago.
+        for now in [hour + 1, hour + 5, hour + 9] {
+            let due =
+                [(24, 0), (34, 1), (44, 2), (54, 3), (124, 4)].iter().rev().find(|(from, _)| *from <= now);
+            world.contacts(&ledger, &mut fleet.computers[0], now * HOUR + 8).await;
+            let assignment = fleet.computers[0].assignment.clone();
+            let told = assignment.iter().flat_map(|assignment| &assignment.packages).next();
+            let wanted = due.map(|(_, at)| revisions[*at]);
+            assert_eq!(told.map(|told| told.manifest), wanted, "revision {counter}, hour {now}");
+        }
+    }
+    let plan = ledger.query(LoadPlan {}).await.unwrap();
+    let replaced: Vec<_> = plan.replaced.iter().map(|release| release.manifest).collect();
+    assert_eq!(replaced, [revisions[3]], "no more than computers can still be told");
+    sound(&ledger).await;
+}
+
+pub(super) async fn no_computer_of_a_rollout_is_left_out_between_two_pages(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    for at in 0..3 {
+        assert!(fleet.is_told(&ledger, at, 21).await);
+    }
+    let name = fleet.computers[1].name.clone();
+    let mut again = world.computer(name.as_str()).with_setup(2);
+    ledger.execute(world.at(22), again.issue_setup()).await.unwrap();
+    again.enrolled(&world.enrolls(&ledger, &again).await.unwrap());
+    fleet.computers[1] = again;
+    assert!(fleet.is_told(&ledger, 1, 30).await);
+    let all = DeliveriesOf { rollout: fleet.number, after: None, limit: 1_000 };
+    let all = ledger.query(all).await.unwrap();
+    assert_eq!(all.len(), 4);
+    for limit in 1..5 {
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = DeliveriesOf { rollout: fleet.number, after: after.clone(), limit };
+            let page = ledger.query(page).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.clone());
+            paged.extend(page);
+        }
+        assert_eq!(paged, all, "pages of {limit}");
+    }
+}
+
+pub(super) async fn a_second_halt_says_nothing_of_the_rollout_that_was_halted_before(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 2).await;
+    let halt = |manifest, reason: &str| HaltRelease {
+        actor: admin(),
+        manifest,
+        reason: reason.to_owned(),
+        runs: WhoRunsIt::Keeps,
+    };
+    fleet.approve(&ledger, 1, "three").await;
+    let (first, manifest) = (fleet.number, fleet.row.manifest);
+    ledger.execute(world.at(20), halt(manifest, "it is slow")).await.unwrap();
+    ledger.execute(world.at(21), ReconsiderRelease { actor: admin(), manifest }).await.unwrap();
+    ledger.execute(world.at(21), world.approve(manifest)).await.unwrap();
+    let second = release(&ledger, manifest).await.rollout.unwrap();
+    assert!(second > first);
+    ledger.execute(world.at(22), halt(manifest, "it is loud")).await.unwrap();
+    for (number, why) in [(first, "it is slow"), (second, "it is loud")] {
+        let halted = rollout(&ledger, number).await;
+        assert_eq!((halted.state, halted.changed.unwrap().why.as_str()), (RolloutState::Halted, why));
+    }
+    sound(&ledger).await;
+}
+
+pub(super) async fn who_starts_it_by_hand_is_told_and_takes_no_room_of_others(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 7).await;
+    let group = |delivery: &str| {
+        let json = format!(r#"{{"rule":{{"names":["pc-0","pc-1","pc-2","pc-3"]}},"delivery":"{delivery}"}}"#);
+        setting(SettingKind::Group, "by-hand", &json)
+    };
+    ledger.execute(world.at(6), changes(vec![group("manual")])).await.unwrap();
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    for at in 0..7 {
+        assert!(fleet.is_told(&ledger, at, 30).await, "{at}");
+    }
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.offered, counts.told, counts.told_in_hour), (4, 3, 7));
+    let told_at =
+        |rows: Vec<DeliveryRow>| -> Vec<_> { rows.iter().map(|row| row.delivery.told_at).collect() };
+    let number = fleet.number;
+    let of = || DeliveriesOf { rollout: number, after: None, limit: 100 };
+    let before = told_at(ledger.query(of()).await.unwrap());
+    // Nobody starts it by hand any more: as many as there is room for begin, as if they had been told then.
+    ledger.execute(world.at(40), changes(vec![group("push")])).await.unwrap();
+    for at in 0..7 {
+        if !fleet.is_by_hand(at) {
+            fleet.succeeds(&ledger, at, 41).await;
+        }
+    }
+    for at in 0..7 {
+        world.contacts(&ledger, &mut fleet.computers[at], 42).await;
+    }
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.offered, counts.told, counts.dropped, counts.succeeded), (0, 3, 1, 3));
+    assert_eq!(counts.told_in_hour, 10, "three begin by themselves now");
+    assert_eq!(told_at(ledger.query(of()).await.unwrap()), before, "deadlines count from the first time");
     counted(&ledger).await;
     sound(&ledger).await;
 }

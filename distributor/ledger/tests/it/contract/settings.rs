@@ -5,6 +5,7 @@ use sealpost_manifests::ids::{ComputerName, Tag};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
+use sealpost_site::commands::second_eyes::Outcome;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings, LoadPlan};
 use sealpost_site::queries::GroupMembers;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -39,7 +40,7 @@ pub(super) async fn who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets
     let mut fleet = Rolling::new(world, &ledger, 4).await;
     let group = setting(SettingKind::Group, "pilots", r#"{"rule":{"tags":["laptop"]}}"#);
     let strategy = setting(SettingKind::Strategy, "by-group", BY_GROUP);
-    assert_eq!(ledger.execute(world.at(7), changes(vec![group, strategy])).await.unwrap(), 2);
+    assert_eq!(ledger.execute(world.at(7), changes(vec![group, strategy])).await.unwrap(), Outcome::Done(2));
     let (first, second) = (fleet.computers[1].name.clone(), fleet.computers[2].name.clone());
     // A name needs no reservation: it counts once its computer comes.
     let stranger = computer_name("not-there-yet");
@@ -70,9 +71,10 @@ pub(super) async fn who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets
     let both = vec![removed(SettingKind::Strategy, "by-group"), removed(SettingKind::Group, "pilots")];
     assert_eq!(refused(ledger.execute(world.at(24), changes(both.clone())).await), ProblemCode::WrongState);
     let what = Steer::Abort { roll_back: false };
-    let abort = SteerRollout { actor: admin(), number: fleet.number, what, comment: "no".to_owned() };
+    let abort =
+        SteerRollout { actor: admin(), number: fleet.number, what, comment: "no".to_owned(), confirms: None };
     ledger.execute(world.at(25), abort).await.unwrap();
-    assert_eq!(ledger.execute(world.at(26), changes(both)).await.unwrap(), 2);
+    assert_eq!(ledger.execute(world.at(26), changes(both)).await.unwrap(), Outcome::Done(2));
     counted(&ledger).await;
 }
 
@@ -105,8 +107,12 @@ pub(super) async fn settings_that_do_not_fit_are_refused_whole(world: &World, be
     assert!(!plan(&ledger).await.settings.groups.contains_key(&GroupName::new("lab").unwrap()));
     unchanged(&ledger, before);
     let current = ChangeSettings { expected: Some(version), ..changes(vec![good()]) };
-    assert_eq!(ledger.execute(world.at(21), current).await.unwrap(), 1);
-    assert_eq!(ledger.execute(world.at(21), changes(vec![good()])).await.unwrap(), 0, "it says so already");
+    assert_eq!(ledger.execute(world.at(21), current).await.unwrap(), Outcome::Done(1));
+    assert_eq!(
+        ledger.execute(world.at(21), changes(vec![good()])).await.unwrap(),
+        Outcome::Done(0),
+        "it says so already"
+    );
     assert_eq!(entries_of(&ledger, "settings_changed").await.len(), 2);
     assert_eq!(refused(ledger.execute(world.at(22), members(&[], &[])).await), ProblemCode::NotFound);
 }

@@ -87,7 +87,13 @@ async fn steers(world: &World, ledger: &Ledger, random: &mut Random, seconds: i6
         3 => Steer::Next { ring: next, populations: None },
         _ => Steer::Edit { strategy: word("capped"), emergency: random.below(2) == 0 },
     };
-    let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment: "a look".to_owned() };
+    let steer = SteerRollout {
+        actor: admin(),
+        number: rollout.number,
+        what,
+        comment: "a look".to_owned(),
+        confirms: None,
+    };
     ledger.execute(world.at(seconds), steer).await.is_ok()
 }
 

@@ -65,7 +65,7 @@ fn runs(computer: &mut Computer, row: &ReleaseRow) {
 
 async fn says(world: &World, ledger: &Ledger, name: &ComputerName, seconds: i64) -> String {
     let facts = ledger.query(ExplainClient { name: name.clone() }).await.unwrap().unwrap();
-    let sentences = explain_client(&facts, world.at(seconds)).into_iter().map(|one| one.sentence);
+    let sentences = explain_client(&facts, None, world.at(seconds)).into_iter().map(|one| one.sentence);
     sentences.collect::<Vec<_>>().join("\n")
 }
 

@@ -2,6 +2,7 @@
 
 use sealpost_manifests::assignment::{PackageAssignment, Start, Urgency};
 use sealpost_site::changes::{Change, DeliveryStep};
+use sealpost_site::rules::approvals::proposal::{Proposed, Steering};
 use sealpost_site::rules::release::Supersession;
 
 /// The optional fields of a change, and whether each is left out. A field that is added to a change is added here.
@@ -58,10 +59,34 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         }
         Change::Refused { computer, .. } => vec![("computer", computer.is_none())],
         Change::DriftReported { drift, .. } => vec![("drift", drift.is_empty())],
-        Change::AdminTokenMade { ends_at, found, .. } => {
-            vec![("ends_at", ends_at.is_none()), ("found", !found)]
+        Change::AdminTokenMade { ends_at, found, owner, .. } => {
+            let renews = owner.as_ref().is_none_or(|owner| owner.renews.is_none());
+            let (ends, owned) = (("ends_at", ends_at.is_none()), ("owner", owner.is_none()));
+            vec![ends, ("found", !found), owned, ("renews", renews)]
         }
-        Change::ReleaseTestLoaded(test) => vec![("detail", test.detail.is_empty())],
+        Change::ReleaseTestLoaded(test) => {
+            vec![("detail", test.detail.is_empty()), ("program", test.program.is_none())]
+        }
+        Change::AccountAdded(of) | Change::AccountDisabled(of) | Change::AccountEnabled(of) => {
+            vec![("comment", of.comment.is_empty())]
+        }
+        Change::ProposalMade(made) => {
+            let mut fields = vec![("account", made.account.is_none()), ("comment", made.comment.is_empty())];
+            match &made.proposed {
+                Proposed::ApproveRelease { emergency, .. }
+                | Proposed::SteerRollout { how: Steering::Edit { emergency, .. }, .. } => {
+                    fields.push(("emergency", !emergency));
+                }
+                Proposed::ChangeSettings { members, .. } => fields.push(("members", members.is_empty())),
+                Proposed::SteerRollout { .. }
+                | Proposed::AddAccount { .. }
+                | Proposed::EnableAccount { .. }
+                | Proposed::ConfirmToken { .. } => {}
+            }
+            fields
+        }
+        Change::ProposalEnded(ended) => vec![("comment", ended.comment.is_empty())],
+        Change::ReleaseDeferred(deferred) => vec![("comment", deferred.comment.is_empty())],
         Change::ReleaseStaged { mandatory, .. } => vec![("mandatory", !mandatory)],
         Change::SettingsChanged { changes, comment } => {
             let mut fields = vec![("comment", comment.is_empty())];
@@ -96,6 +121,7 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         Change::ServerInitialized { .. }
         | Change::ReleaseMandatoryChanged { .. }
         | Change::AdminTokenUsed { .. }
+        | Change::AdminTokenConfirmed(_)
         | Change::AdminTokenRevoked { .. }
         | Change::ServerOperated { .. }
         | Change::SerialRegistered { .. }

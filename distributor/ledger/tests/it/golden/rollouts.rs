@@ -1,6 +1,7 @@
 //! The changes of the golden log that came with rollouts.
 
 use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::{Actor, Change, DeliveryOf, DeliveryStep, ReleaseTest, StagedRollout};
 use sealpost_site::rules::release::Supersession;
@@ -291,12 +292,14 @@ pub(super) fn resumed_changes() -> Vec<(Actor, Change)> {
 /// A test-load that failed, and an admin's word in its place.
 pub(super) fn tested_changes() -> Vec<(Actor, Change)> {
     let test = |outcome, detail: &str| {
-        let (release, manifest) = (release(73), manifest(73));
-        Change::ReleaseTestLoaded(ReleaseTest { release, manifest, outcome, detail: detail.to_owned() })
+        let (release, manifest, detail) = (release(73), manifest(73), detail.to_owned());
+        let program = (outcome != TestOutcome::Overridden).then(|| Sha256Digest::of(b"a program"));
+        Change::ReleaseTestLoaded(ReleaseTest { release, manifest, program, outcome, detail })
     };
     vec![
         (Actor::Server, test(TestOutcome::NotRun, "the program can be changed by others")),
         (Actor::Server, test(TestOutcome::Failed, "ended with exit status: 1; it printed: bad set")),
+        (Actor::Server, test(TestOutcome::TimedOut, "was killed after 120 s")),
         (admin(), test(TestOutcome::Overridden, "the scanner there is too old")),
         (Actor::Server, test(TestOutcome::Passed, "")),
     ]

@@ -151,6 +151,7 @@ pub(super) fn token_changes(world: &World) -> Vec<(Actor, Change)> {
                 name: name.clone(),
                 ends_at: Some(world.at(366 * DAY)),
                 found: true,
+                owner: None,
             },
         ),
         (anna.clone(), Change::AdminTokenUsed { token: id.clone(), name: name.clone(), source }),

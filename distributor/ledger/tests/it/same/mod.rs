@@ -46,6 +46,7 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
                 site.pair = Pair::of(sqlite.open(), memory.open());
             }
         }
+        site.people().await;
         kinds.extend(asks_everything(&site.pair, &site.known).await);
         site.pair.close().await;
         // What the log alone makes is the same too.

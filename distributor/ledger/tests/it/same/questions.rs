@@ -25,13 +25,13 @@ use sealpost_site::queries::{
     HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
     LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    StoredTime, TestLoadOf, Trying, Untested, VoidedReleases,
+    StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
 
-use sealpost_test_support::world::PACKAGES;
+use sealpost_test_support::world::{PACKAGES, TEST_PROGRAM};
 
 use super::pair::Pair;
 
@@ -95,7 +95,11 @@ async fn of_releases(pair: &Pair, known: &Known) {
     pair.query(VoidedReleases {}).await;
     pair.query(ReleaseCounts {}).await;
     for package in PACKAGES {
-        pair.query(Untested { package: PackageName::new(package).unwrap(), limit: 100 }).await;
+        for program in [TEST_PROGRAM, "another"] {
+            let (package, program) =
+                (PackageName::new(package).unwrap(), Sha256Digest::of(program.as_bytes()));
+            pair.query(Untested { package, program, limit: 100 }).await;
+        }
     }
     for limit in [1, 5, 1_000] {
         for after in [None, known.releases.first().map(|(_, manifest)| *manifest)] {
@@ -113,7 +117,6 @@ async fn of_releases(pair: &Pair, known: &Known) {
     for (claimed, manifest) in releases.chain([unknown]) {
         pair.query(ReleaseByManifest { manifest }).await;
         pair.query(KnownReleaseOf { manifest }).await;
-        pair.query(TestLoadOf { manifest }).await;
         pair.query(LoadRelease { manifest, claimed }).await;
         pair.query(LoadRetry { manifest, names: Vec::new() }).await;
         pair.query(LoadRetry { manifest, names: known.names.iter().cloned().collect() }).await;

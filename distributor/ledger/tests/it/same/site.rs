@@ -35,8 +35,8 @@ use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::test_load::{TestOutcome, Wanted};
 use sealpost_test_support::world::{
-    Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
-    serial, token_commands, withdraw,
+    Computer, PACKAGES, TEST_PROGRAM, World, admin, channel, computer_name, era, installed, reject, report,
+    reserve_for, serial, token_commands, withdraw,
 };
 
 use super::pair::Pair;
@@ -145,6 +145,18 @@ impl<'a> Site<'a> {
         self.pair.execute(now, operate).await.unwrap();
     }
 
+    /// Accounts, four eyes, and what waits for a second person.
+    pub(crate) async fn people(&mut self) {
+        macro_rules! run {
+            ($command:expr) => {{
+                let (now, command) = (self.now(), $command);
+                self.pair.execute(now, command).await.unwrap();
+            }};
+        }
+        let world = self.world;
+        sealpost_test_support::people_happen!(world, run, self.now / sealpost_test_support::world::DAY + 30);
+    }
+
     async fn licensing(&mut self) {
         let now = self.now();
         let which = self.pick(2);
@@ -246,7 +258,10 @@ impl<'a> Site<'a> {
                 contact.previous = self.contacts.get(&name).and_then(|last| last.contact.previous.clone());
                 let _ = self
                     .pair
-                    .execute(now, AnswerContact { contact, shown: None, head: NamedHead::OfThisLog })
+                    .execute(
+                        now,
+                        AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None },
+                    )
                     .await;
                 return;
             }
@@ -380,9 +395,10 @@ impl<'a> Site<'a> {
                 let _ = self.pair.execute(now, approve).await;
             }
             (15 | 16, Some(known)) => {
-                let outcome = [TestOutcome::Passed, TestOutcome::Failed, TestOutcome::NotRun][self.pick(3)];
+                let outcome = TestOutcome::ALL[self.pick(4)];
+                let program = Sha256Digest::of([TEST_PROGRAM, "another"][self.pick(2)].as_bytes());
                 let detail = ["", "bad set"][self.pick(2)].to_owned();
-                let note = NoteTestLoad { manifest: known.manifest, outcome, detail };
+                let note = NoteTestLoad { manifest: known.manifest, program, outcome, detail };
                 self.pair.execute(now, note).await.unwrap();
             }
             (17, Some(known)) => {
@@ -391,8 +407,8 @@ impl<'a> Site<'a> {
                 let _ = self.pair.execute(now, lets).await;
             }
             (18, Some(known)) => {
-                let approve =
-                    ApproveRelease { test_load: Wanted::TestLoad, ..self.world.approve(known.manifest) };
+                let test_load = Wanted::By(Sha256Digest::of(TEST_PROGRAM.as_bytes()));
+                let approve = ApproveRelease { test_load, ..self.world.approve(known.manifest) };
                 let _ = self.pair.execute(now, approve).await;
             }
             (_, Some(known)) => {
@@ -429,8 +445,11 @@ impl<'a> Site<'a> {
             (4, _) => {}
             (5..=7, _) => self.steers(now).await,
             (9, Some(known)) => {
-                let retry = RetryRelease { actor: admin(), manifest: known.manifest, names: Vec::new() };
-                let _ = self.pair.execute(now, retry).await;
+                // Of those that failed, and of one that is named.
+                for names in [Vec::new(), vec![computer_name(&self.name())]] {
+                    let retry = RetryRelease { actor: admin(), manifest: known.manifest, names };
+                    let _ = self.pair.execute(now, retry).await;
+                }
             }
             (8, Some(known)) => {
                 let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };
@@ -451,6 +470,7 @@ impl<'a> Site<'a> {
         let mut pin = of(serde_json::json!({"group": "lab"}));
         pin["version"] = "3.0".into();
         let window = serde_json::json!({"days": ["monday", "saturday"], "from": "22:30", "length_minutes": 600, "zone": "Europe/Berlin"});
+        let link = |subnet| serde_json::json!({"subnets": [subnet], "rate": "2 MB/s", "concurrent": 3});
         let all = [
             (
                 SettingKind::Group,
@@ -474,8 +494,18 @@ impl<'a> Site<'a> {
             let at = self.pick(all.len());
             change(all[at].clone(), self.random.below(5) > 0)
         });
-        let changes = changes.collect();
-        let command = ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None };
+        let mut changes: Vec<SettingChange> = changes.collect();
+        // With what was drawn, so that nothing else is drawn otherwise.
+        let (name, subnet) = [("north", "10.2.0.0/16"), ("south", "10.3.0.0/16")][changes.len() % 2];
+        let keeps = changes.iter().any(|change| change.value.is_some());
+        changes.push(change((SettingKind::Link, name, link(subnet)), keeps));
+        let command = ChangeSettings {
+            actor: admin(),
+            changes,
+            comment: String::new(),
+            expected: None,
+            confirms: None,
+        };
         let _ = self.pair.execute(now, command).await;
     }
 
@@ -501,7 +531,7 @@ impl<'a> Site<'a> {
             _ => Steer::Edit { strategy: self.strategy(), emergency: self.random.below(2) == 0 },
         };
         let comment = "a look".to_owned();
-        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment };
+        let steer = SteerRollout { actor: admin(), number: rollout.number, what, comment, confirms: None };
         let _ = self.pair.execute(now, steer).await;
     }
 

@@ -81,6 +81,7 @@ async fn an_edited_setting_or_count_is_found_and_what_cannot_be_read_is_refused_
         }],
         comment: String::new(),
         expected: None,
+        confirms: None,
     };
     let block = serde_json::json!({"of": "everyone", "package": "acme-av"});
     ledger.execute(site.world.at(600_000), change(block)).await.unwrap();

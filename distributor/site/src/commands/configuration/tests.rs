@@ -10,7 +10,7 @@ use crate::rows::ServerIdentity;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 
-fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<u64> {
+fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<Outcome<u64>> {
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
@@ -30,13 +30,16 @@ fn listing(group: &str, count: usize) -> MembersChange {
 
 fn command(changes: Vec<SettingChange>, members: Vec<MembersChange>) -> ApplyConfiguration {
     let (actor, comment) = (Actor::Server, "ticket 4711".to_owned());
-    ApplyConfiguration { settings: ChangeSettings { actor, changes, comment, expected: Some(0) }, members }
+    ApplyConfiguration {
+        settings: ChangeSettings { actor, changes, comment, expected: Some(0), confirms: None },
+        members,
+    }
 }
 
 #[test]
 fn a_new_group_and_its_computers_are_taken_at_once_and_entries_stay_small() {
     let decision = decide(command(vec![group("canary")], vec![listing("canary", 1_001)]), Plan::default());
-    assert_eq!(decision.answer, Ok(1_002));
+    assert_eq!(decision.answer, Ok(Outcome::Done(1_002)));
     let kinds: Vec<usize> = decision
         .changes
         .iter()

@@ -18,6 +18,7 @@ use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
     AssignmentDecision, AssignmentFacts, Computer, Licensed, Rolling, Told, Undoing, decide, told,
 };
+use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
     Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held, may_sign_again,
     seats_due,
@@ -62,6 +63,8 @@ pub(super) struct Answering<'a> {
     shown: Option<&'a Shown>,
     /// How far the client has come with this contact.
     progress: Progress,
+    /// How the contact came, where that is known.
+    came_by: Option<CameBy>,
 }
 
 /// A document that the answer may carry.
@@ -93,7 +96,7 @@ impl<'a> Answering<'a> {
     ) -> Self {
         let before = client.last.as_ref().map(|last| &last.progress);
         let progress = Progress::next(before, &facts.restore.era);
-        Self { facts, client, contact, context, shown: None, progress }
+        Self { facts, client, contact, context, shown: None, progress, came_by: None }
     }
 
     /// A contact that resumes its client.
@@ -105,7 +108,12 @@ impl<'a> Answering<'a> {
         shown: &'a Shown,
         progress: Progress,
     ) -> Self {
-        Self { facts, client, contact, context, shown: Some(shown), progress }
+        Self { facts, client, contact, context, shown: Some(shown), progress, came_by: None }
+    }
+
+    /// The same, of a contact that came so.
+    pub(super) fn came_by(self, came_by: Option<CameBy>) -> Self {
+        Self { came_by, ..self }
     }
 
     /// Decides about everything that the answer carries.
@@ -113,7 +121,7 @@ impl<'a> Answering<'a> {
         let mut deliveries = self.client.deliveries.clone();
         let (reported, acknowledged_report) = self.reports(&mut deliveries);
         let (lease, notice) = self.lease();
-        let seen = SeenClient::of(self.contact, self.client.seen.as_ref());
+        let seen = SeenClient::of(self.contact, self.came_by, self.client.seen.as_ref());
         let found = self.found(&seen, &mut deliveries);
         let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment(&seen, &deliveries) };
         let (client, contact) = (self.client, self.contact);
@@ -157,6 +165,7 @@ impl<'a> Answering<'a> {
                 before,
                 tags,
                 postponed,
+                came_by,
             } = seen;
             let client_id = contact.client_id.clone();
             decision = decision.note(Note::ClientSeen {
@@ -169,6 +178,7 @@ impl<'a> Answering<'a> {
                 before,
                 tags,
                 postponed,
+                came_by,
             });
         }
         decision.note(Note::ContactAnswered {
@@ -332,6 +342,7 @@ impl<'a> Answering<'a> {
             groups: &groups,
             channel: &client.channel,
             deliveries,
+            attempts: &client.attempts,
         };
         let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now: self.context.now };
         let wanted = told(&facts.approved, &undoing, &computer, &rolling);

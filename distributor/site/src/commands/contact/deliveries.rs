@@ -49,7 +49,7 @@ pub(super) fn found(
     let runs = |told: &&mut Delivery| {
         installed.iter().any(|installed| installed.manifest == told.manifest)
             && !reports.iter().any(|report| report.manifest == told.manifest)
-            && matches!(told.state, DeliveryState::Told | DeliveryState::Begun | DeliveryState::Silent)
+            && (told.state.is_under_way() || told.state == DeliveryState::Silent)
     };
     deliveries.iter_mut().filter(runs).filter_map(|told| step(told, DeliveryState::Succeeded)).collect()
 }
@@ -92,9 +92,12 @@ pub(super) fn assigned(
     let told = told.filter_map(|told| {
         let place = told.place?;
         let known = deliveries.iter().find(|known| known.rollout == place.rollout.number);
+        let after = if told.schedule.by_person { DeliveryState::Offered } else { DeliveryState::Told };
         let again = |known: &Delivery| {
             known.state == DeliveryState::Dropped
                 || (told.attempt > known.attempt && !known.state.is_under_way())
+                // Who starts it is another one from now on.
+                || (known.state.is_told() && known.state != after)
         };
         if known.is_some_and(|known| !again(known)) {
             return None;
@@ -105,7 +108,7 @@ pub(super) fn assigned(
             package: told.release.release.package.clone(),
             ring: known.map_or(place.ring, |known| known.ring),
             before: known.map(|known| known.state),
-            after: DeliveryState::Told,
+            after,
             attempt: told.attempt,
             silence_secs: Some(seconds(silence(pause).saturating_add(latest))),
         })

@@ -23,6 +23,7 @@ use crate::changes::ContactAnswer;
 use crate::commands::undoing::BELIEVED_ABOVE;
 use crate::queries::{Query, query};
 use crate::rows::{KnownServerList, ServerIdentity};
+use crate::rules::came_by::CameBy;
 use crate::rules::contact::{Claim, NoncePair, held};
 use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
@@ -214,13 +215,15 @@ pub struct SeenClient {
     pub tags: Vec<Tag>,
     /// What is put off there, sorted by package.
     pub postponed: Vec<Postponed>,
+    /// How its last contact came; `None` if nobody knows.
+    pub came_by: Option<CameBy>,
 }
 
 impl SeenClient {
     /// What a contact says, in the form in which it is noted: each package once, sorted; the last one counts. `last` is
     /// what the client said before. What it reports as not kept it cannot go back to, and it counts as ran before no more.
     #[must_use]
-    pub fn of(contact: &Contact, last: Option<&Self>) -> Self {
+    pub fn of(contact: &Contact, came_by: Option<CameBy>, last: Option<&Self>) -> Self {
         let by_package: BTreeMap<&PackageName, &InstalledPackage> =
             contact.packages.iter().map(|package| (package.package(), package)).collect();
         let find = |list: &[InstalledPackage], package: &PackageName| {
@@ -245,6 +248,7 @@ impl SeenClient {
             before,
             tags: contact.tags.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect(),
             postponed: postponed(contact),
+            came_by: came_by.or_else(|| last?.came_by),
         }
     }
 }

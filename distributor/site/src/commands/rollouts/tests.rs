@@ -3,11 +3,13 @@ use sealpost_manifests::ids::{ChannelName, Platform, ServerId};
 use sealpost_manifests::log::Frontier;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::word::Word;
 
 use super::*;
 use crate::commands::decision::Terms;
 use crate::rows::ServerIdentity;
-use crate::rules::rollouts::progress::{RingCounts, RingState};
+use crate::rules::rollouts::progress::{RingCounts, RingState, RolloutState};
+use crate::rules::rollouts::strategy::Strategy;
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)

@@ -45,12 +45,13 @@ fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decisio
 fn facts(known: &KnownRelease, others: &[KnownRelease]) -> ReleaseFacts {
     let approved = others.iter().chain([known]).cloned().collect();
     ReleaseFacts {
-        test: None,
         known: Some(known.clone()),
         manifest_of_claimed: None,
         approved,
         next_rollout: 9,
+        test: None,
         highest_attempt: 0,
+        staged_at: Some(Timestamp::UNIX_EPOCH),
         plan: std::sync::Arc::default(),
     }
 }

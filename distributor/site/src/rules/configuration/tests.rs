@@ -34,6 +34,7 @@ fn computer(text: &str, listed: &[&str]) -> RecipientRow {
         before: Vec::new(),
         listed: listed.iter().map(|text| group_name(text)).collect(),
         tags: Vec::new(),
+        came_by: None,
         deliveries: Vec::new(),
     }
 }

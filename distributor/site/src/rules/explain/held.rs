@@ -166,6 +166,12 @@ pub(super) fn waits_there(
         .is_some_and(|report| report.manifest == told.release.manifest && report.attempt >= told.attempt);
     let put_off = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
     if let Some(postponed) = put_off.filter(|put_off| put_off.until > now) {
+        if postponed.by == PostponedBy::Link {
+            let at = postponed.until;
+            let text =
+                format!("other computers use the link to the server, and it asks for its turn again at {at}");
+            return Some((text, ChangesWhen::Rollout));
+        }
         let who = match postponed.by {
             PostponedBy::Person => "a person there put it off",
             _ => "the product there was not ready for it, and is asked again",

@@ -78,10 +78,13 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         is_licensed: true,
         wanted: Some(told(1)),
         waits_for_review: None,
+        review: None,
         last_report: Some(&report),
         held: None,
         then: None,
         test: None,
+        comes: Comes::default(),
+        at_link: None,
         postponed: None,
     };
     let say = |view: &PackageView<'_>, expected: &str| {
@@ -109,14 +112,16 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let unreviewed = PackageView { wanted: None, waits_for_review: Some(&release), ..good.clone() };
     say(&unreviewed, "2.0 waits for a review");
     let test = TestLoad {
-        outcome: crate::rules::test_load::TestOutcome::Failed,
+        outcome: test_load::TestOutcome::Failed,
+        program: None,
         detail: "bad\u{1b}[31m".into(),
         at: at(80),
+        by: crate::changes::Actor::Server,
     };
     let held = PackageView { test: Some(&test), ..unreviewed };
     say(
         &held,
-        "waits for a review: see `distributor updates show`; 2.0 is held: its test-load on the server failed",
+        "waits for a review: see `distributor updates show`; 2.0 is held, failed test-load: its test-load on the server failed",
     );
     let silent = explain(&good, at(90 + 10 * 3600));
     assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));

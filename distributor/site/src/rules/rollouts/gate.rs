@@ -11,7 +11,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
-use super::delivery::Content;
+use super::delivery::{Content, Delivery as Method};
 use super::plan::{Asker, Delivery, LiveCounts, Plan};
 use super::progress::{DeliveryState, RingState, Rollout, RolloutState, hour_of};
 use super::settings::{Block, Pin, Target};
@@ -181,13 +181,19 @@ pub fn admit<'p>(
     let Some(rollout) = plan.rollout_of(release.manifest, computer.channel) else {
         return Ok(Admitted::Free);
     };
+    let by_person = starts_by_person(computer, plan);
     if let Some(told) = told_before(computer, rollout) {
         // Who has begun finishes. Whoever failed, was silent or lost it begins nothing anew.
-        return if rollout.state == RolloutState::Paused && told.state != DeliveryState::Begun && !runs {
-            Err(Held::Paused { rollout: rollout.number })
-        } else {
-            Ok(Admitted::Told { rollout, ring: told.ring, told_at: told.told_at })
-        };
+        if rollout.state == RolloutState::Paused && told.state != DeliveryState::Begun && !runs {
+            return Err(Held::Paused { rollout: rollout.number });
+        }
+        let begins_anew = computer.attempt_of(release) > told.attempt && !told.state.is_under_way();
+        // What a person there was to start goes by itself from now on.
+        let by_itself = told.state == DeliveryState::Offered && !by_person;
+        if (begins_anew || by_itself) && !runs && !rollout.emergency {
+            room(rollout, told.ring, by_person, counts, now)?;
+        }
+        return Ok(Admitted::Told { rollout, ring: told.ring, told_at: told.told_at });
     }
     if runs {
         return Ok(Admitted::Free);
@@ -199,27 +205,49 @@ pub fn admit<'p>(
     let dropped = computer.deliveries.iter().find(|told| told.rollout == rollout.number);
     let ring = dropped.map_or_else(|| ring_index(rollout, computer, plan), |told| told.ring);
     wait_for_content(rollout, computer, plan, now)?;
-    if rollout.state == RolloutState::Completed {
-        return Ok(Admitted::Now { rollout, ring });
+    if rollout.state != RolloutState::Completed {
+        is_open(rollout, ring)?;
+        room(rollout, ring, by_person, counts, now)?;
     }
+    Ok(Admitted::Now { rollout, ring })
+}
+
+/// Whether a ring is open.
+fn is_open(rollout: &Rollout, ring: u32) -> Result<(), Held> {
     let index = usize::try_from(ring).unwrap_or(usize::MAX);
-    let (Some(ring_plan), Some(progress)) = (rollout.strategy.rings().get(index), rollout.rings.get(index))
-    else {
-        return Ok(Admitted::Now { rollout, ring });
-    };
-    if progress.state == RingState::Waiting {
-        return Err(Held::Ring { rollout: rollout.number, ring, name: ring_plan.name });
+    match (rollout.strategy.rings().get(index), rollout.rings.get(index)) {
+        (Some(plan), Some(progress)) if progress.state == RingState::Waiting => {
+            Err(Held::Ring { rollout: rollout.number, ring, name: plan.name })
+        }
+        _ => Ok(()),
     }
+}
+
+/// Whether a person at the computer starts what it gets.
+fn starts_by_person(computer: &Asker<'_>, plan: &Plan) -> bool {
+    *plan.settings.delivery_of(computer.groups) == Method::Manual
+}
+
+/// Whether one more computer of a ring may begin. Once a rollout is complete, nothing bounds how many do.
+fn room(
+    rollout: &Rollout,
+    ring: u32,
+    by_person: bool,
+    counts: &LiveCounts,
+    now: Timestamp,
+) -> Result<(), Held> {
+    let plan = rollout.strategy.rings().get(usize::try_from(ring).unwrap_or(usize::MAX));
+    let Some(plan) = plan.filter(|_| rollout.state != RolloutState::Completed) else { return Ok(()) };
     let counts = counts.get(&(rollout.number, ring)).copied().unwrap_or_default();
-    if let Some(cap) = ring_plan.concurrent.filter(|cap| counts.under_way() >= u64::from(*cap)) {
+    if let Some(cap) = plan.concurrent.filter(|cap| !by_person && counts.at_work() >= u64::from(*cap)) {
         return Err(Held::Concurrent { rollout: rollout.number, cap });
     }
     let hour = hour_of(now);
-    if let Some(cap) = ring_plan.per_hour.filter(|cap| counts.told_in(hour) >= u64::from(*cap)) {
+    if let Some(cap) = plan.per_hour.filter(|cap| counts.told_in(hour) >= u64::from(*cap)) {
         let until = Timestamp::from_second((hour + 1) * 3600).unwrap_or(Timestamp::MAX);
         return Err(Held::PerHour { rollout: rollout.number, cap, until });
     }
-    Ok(Admitted::Now { rollout, ring })
+    Ok(())
 }
 
 /// The ring of a computer that was not told yet: the first one that takes it.
@@ -280,7 +308,8 @@ fn pin_of<'p>(plan: &'p Plan, computer: &Asker<'_>, id: &ReleaseId) -> Option<(W
         .map(|(name, pin)| (*name, pin))
 }
 
-fn wait_for_content(
+/// Whether signature files come to a computer later.
+pub(super) fn wait_for_content(
     rollout: &Rollout,
     computer: &Asker<'_>,
     plan: &Plan,

@@ -65,6 +65,12 @@ impl NamePattern {
     }
 }
 
+/// Whether a pattern of plain text takes a whole name.
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
+    matches(pattern.chars(), name.chars())
+}
+
 /// A piece between wildcards as it stands in a canonical name.
 fn canonical_piece(literal: &str) -> Option<String> {
     // A name begins with a letter or digit and is trimmed, a piece in its middle need not be: so it is put between two.

@@ -1,14 +1,17 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 //!
-//! `strategy` says how a release goes out, `progress` what a rollout does next, `gate` whether one computer gets it now,
-//! `delivery` when that computer installs it, `settings` what the site chose, `plan` is all of it at one moment, `replay` what another strategy would have
-//! made of what happened; `window`,
+//! `strategy` says how a release goes out, `progress` what a rollout does next, `counts` what became of its computers, `gate` whether one computer gets it now,
+//! `delivery` when that computer installs it, `settings` what the site chose, `links` the lines that computers share, `waking`
+//! whom the server calls, `plan` is all of it at one moment, `replay` what another strategy would have made of what happened;
+//! `window`,
 //! `groups`, `glob` and `share` are what these are made of.
 
+pub mod counts;
 pub mod delivery;
 pub mod gate;
 pub mod glob;
 pub mod groups;
+pub mod links;
 pub mod plan;
 pub mod progress;
 pub mod replay;
@@ -16,4 +19,5 @@ pub mod settings;
 pub mod share;
 pub mod strategy;
 pub mod survey;
+pub mod waking;
 pub mod window;

@@ -1,9 +1,10 @@
 //! What all contacts are decided with: the settings and the rollouts, as one value that changes seldom.
 //!
-//! Invariant: a plan holds every rollout that can hold a computer back or give it something: those that are live, and those
-//! whose release is approved. What became of computers is not in it, because that changes with each contact: see
+//! Invariant: a plan holds every rollout that can hold a computer back or give it something: those that are live, those whose
+//! release is approved, and of signature files those that computers with a delay are still waiting for. What became of computers is not in it, because that changes with each contact: see
 //! [`LiveCounts`].
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName};
 use super::groups::{Attributes, GroupName};
 use super::progress::{DeliveryState, RingCounts, Rollout};
 use super::settings::Settings;
+use crate::rules::approvals::Approvals;
 use crate::rules::release::KnownRelease;
 
 /// Settings and rollouts of one moment.
@@ -24,10 +26,12 @@ pub struct Plan {
     pub settings: Settings,
     /// Rollouts, by number.
     pub rollouts: Vec<Rollout>,
-    /// Superseded releases that pins and blocks may bring back.
+    /// Superseded releases that pins and blocks may bring back, and that computers with a delay get.
     pub replaced: Vec<KnownRelease>,
     /// Mandatory releases, whatever was decided about them.
     pub waypoints: Vec<KnownRelease>,
+    /// Accounts, and what waits for a second person.
+    pub approvals: Approvals,
 }
 
 /// What became of the computers of each ring of the rollouts in the plan, by rollout and ring.
@@ -65,6 +69,25 @@ pub struct Asker<'a> {
     pub channel: &'a ChannelName,
     /// What became of the rollouts that it was told, the newest of each package.
     pub deliveries: &'a [Delivery],
+    /// Attempts of its own, by manifest: an admin lets it try again.
+    pub attempts: &'a BTreeMap<Sha256Digest, u32>,
+}
+
+/// Of a computer that no admin lets try again.
+pub(super) static NO_ATTEMPTS: BTreeMap<Sha256Digest, u32> = BTreeMap::new();
+
+impl Asker<'_> {
+    /// The attempt in which it is to install a release.
+    #[must_use]
+    pub fn attempt_of(&self, release: &KnownRelease) -> u32 {
+        attempt_of(release, self.attempts)
+    }
+}
+
+/// The attempt in which a computer with these attempts of its own is to install a release.
+#[must_use]
+pub fn attempt_of(release: &KnownRelease, attempts: &BTreeMap<Sha256Digest, u32>) -> u32 {
+    attempts.get(&release.manifest).copied().unwrap_or(0).max(release.attempt).max(1)
 }
 
 impl Plan {
@@ -83,6 +106,55 @@ impl Plan {
         self.rollouts.iter().find(|rollout| rollout.number == number)
     }
 
+    /// Takes up superseded signature files that came to their end, with the rollouts that brought them, as far as a computer
+    /// with a delay can still be told them: what was approved within the longest delay before the newest one, and for each
+    /// platform and channel one more before that. So the plan does not hang on the time of day: whoever gets what was approved
+    /// so long ago finds it here at any time.
+    #[must_use]
+    pub fn with_delayed(mut self, candidates: Vec<(KnownRelease, Rollout)>) -> Self {
+        let Some(delay) = self.settings.longest_delay() else { return self };
+        let mut newest: BTreeMap<PackageName, Timestamp> = BTreeMap::new();
+        for rollout in self.rollouts.iter().chain(candidates.iter().map(|(_, rollout)| rollout)) {
+            let known = newest.entry(rollout.release.package.clone()).or_insert(rollout.started_at);
+            *known = rollout.started_at.max(*known);
+        }
+        let mut candidates = candidates;
+        candidates.sort_by_key(|(_, rollout)| Reverse(rollout.started_at));
+        let mut one_more = BTreeSet::new();
+        for (release, rollout) in candidates {
+            let id = &rollout.release;
+            let since = newest.get(&id.package).and_then(|newest| newest.checked_sub(delay).ok());
+            let wanted = since.is_none_or(|since| rollout.started_at >= since) || {
+                let lines = rollout.channels.iter();
+                let lines = lines.map(|channel| (id.package.clone(), id.platform.clone(), channel.clone()));
+                lines.filter(|line| one_more.insert(line.clone())).count() > 0
+            };
+            if !wanted {
+                continue;
+            }
+            if self.replaced.iter().all(|known| known.manifest != release.manifest) {
+                self.replaced.push(release);
+            }
+            if self.rollout(rollout.number).is_none() {
+                self.rollouts.push(rollout);
+            }
+        }
+        self.rollouts.sort_by_key(|rollout| rollout.number);
+        self
+    }
+
+    /// Superseded releases that some computer may be told now or later, so that their files are needed: what is pinned, and
+    /// what computers with a delay wait for.
+    pub fn still_told(&self) -> impl Iterator<Item = &KnownRelease> {
+        let pinned = |release: &KnownRelease| {
+            let mut pins = self.settings.pins.values();
+            pins.any(|pin| pin.package == release.release.package && pin.version == release.release.version)
+        };
+        let comes =
+            |release: &KnownRelease| self.rollouts.iter().any(|rollout| rollout.manifest == release.manifest);
+        self.replaced.iter().filter(move |release| pinned(release) || comes(release))
+    }
+
     /// The groups that a computer belongs to; `listed` are those that list it by name.
     #[must_use]
     pub fn groups_of(
@@ -97,3 +169,6 @@ impl Plan {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
+pub use super::counts::{DeliveryState, RingCounts, hour_of};
 use super::share::Threshold;
 use super::strategy::{OnFailure, Ring, Strategy, Takes};
 use crate::rules::account::Actor;
@@ -155,153 +156,12 @@ pub enum RingState {
     },
 }
 
-/// What became of the computers of one ring: each of them counts once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RingCounts {
-    /// Told, and nothing is known of how it went.
-    pub told: u64,
-    /// They install it.
-    pub begun: u64,
-    /// They run it.
-    pub succeeded: u64,
-    /// They refused it, or went back from it.
-    pub failed: u64,
-    /// They were told, and were not heard of since.
-    pub silent: u64,
-    /// They were told, and then told something else before they finished.
-    pub dropped: u64,
-    /// Failures of before a person resumed it, which halt it no more.
-    pub forgiven: u64,
-    /// The hour, since 1970, in which computers were told last.
-    pub hour: i64,
-    /// How many were told in that hour.
-    pub told_in_hour: u64,
-}
-
-/// What became of a release on one computer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryState {
-    /// It was told.
-    Told,
-    /// It reported the first step.
-    Begun,
-    /// It runs it.
-    Succeeded,
-    /// It refused it, or went back from it.
-    Failed,
-    /// It was not heard of for too long.
-    Silent,
-    /// It was told something else before it finished.
-    Dropped,
-}
-
-impl DeliveryState {
-    /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Told, Self::Begun, Self::Succeeded, Self::Failed, Self::Silent, Self::Dropped];
-
-    /// The word for it, in entries, answers and tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Told => "told",
-            Self::Begun => "begun",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Silent => "silent",
-            Self::Dropped => "dropped",
-        }
-    }
-
-    /// Whether it is under way.
-    #[must_use]
-    pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Told | Self::Begun)
-    }
-}
-
-impl RingCounts {
-    /// The count of a state, to be changed.
-    const fn of_mut(&mut self, state: DeliveryState) -> &mut u64 {
-        match state {
-            DeliveryState::Told => &mut self.told,
-            DeliveryState::Begun => &mut self.begun,
-            DeliveryState::Succeeded => &mut self.succeeded,
-            DeliveryState::Failed => &mut self.failed,
-            DeliveryState::Silent => &mut self.silent,
-            DeliveryState::Dropped => &mut self.dropped,
-        }
-    }
-
-    /// A computer goes from one state to another; from none when it is told for the first time.
-    pub fn moves(&mut self, before: Option<DeliveryState>, after: DeliveryState) {
-        if let Some(before) = before {
-            let count = self.of_mut(before);
-            *count = count.saturating_sub(1);
-            // No more failures are forgiven than there are.
-            self.forgiven = self.forgiven.min(self.failures());
-        }
-        let count = self.of_mut(after);
-        *count = count.saturating_add(1);
-    }
-
-    /// The count of a state.
-    #[must_use]
-    pub const fn of(&self, state: DeliveryState) -> u64 {
-        match state {
-            DeliveryState::Told => self.told,
-            DeliveryState::Begun => self.begun,
-            DeliveryState::Succeeded => self.succeeded,
-            DeliveryState::Failed => self.failed,
-            DeliveryState::Silent => self.silent,
-            DeliveryState::Dropped => self.dropped,
-        }
-    }
-
-    /// Computers that install it now.
-    #[must_use]
-    pub const fn under_way(&self) -> u64 {
-        self.told + self.begun
-    }
-
-    /// Computers that finished, well or not.
-    #[must_use]
-    pub const fn finished(&self) -> u64 {
-        self.succeeded + self.failures()
-    }
-
-    /// Computers that count as failed: silence after an install is a failure.
-    #[must_use]
-    pub const fn failures(&self) -> u64 {
-        self.failed + self.silent
-    }
-
-    /// Failures that can halt the rollout: what a person forgave counts as if it had not happened.
-    #[must_use]
-    pub const fn counting_failures(&self) -> u64 {
-        self.failures().saturating_sub(self.forgiven)
-    }
-
-    /// Computers told in this hour.
-    #[must_use]
-    pub const fn told_in(&self, hour: i64) -> u64 {
-        if self.hour == hour { self.told_in_hour } else { 0 }
-    }
-}
-
-/// The hour of a time, counted since 1970.
-#[must_use]
-pub fn hour_of(at: Timestamp) -> i64 {
-    at.as_second().div_euclid(3600)
-}
-
 /// How many computers a ring has, by a look at all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Population {
     /// Computers of the ring that may have the release, whatever they run now.
     pub members: u64,
-    /// Those of them that run something older and were not told yet.
+    /// Those of them that run something older, were not told yet, and were heard of within a fortnight.
     pub waiting: u64,
     /// Members that were heard of lately.
     pub heard_of: u64,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::SignedDuration;
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::version::Version;
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::{Content, Delivery, Hold, WhenCritical};
 use super::groups::{Attributes, Description, GroupName, GroupRule, why_not};
+use super::links::{self, Link};
 use super::strategy::{Strategy, built_in, default_for};
 use super::window::Window;
+use crate::rules::approvals::rule::ApprovalRule;
 
 /// Most settings of a site.
 pub const MAX_SETTINGS: usize = 10_000;
@@ -42,12 +45,25 @@ pub enum SettingKind {
     Block,
     /// A version at which a computer, a group or everybody stays.
     Pin,
+    /// A line that several computers share.
+    Link,
+    /// What releases need before they are approved.
+    Approval,
 }
 
 impl SettingKind {
     /// Every kind, in the order of a settings file.
-    pub const ALL: [Self; 7] =
-        [Self::Property, Self::Group, Self::Strategy, Self::Window, Self::Package, Self::Block, Self::Pin];
+    pub const ALL: [Self; 9] = [
+        Self::Property,
+        Self::Group,
+        Self::Strategy,
+        Self::Window,
+        Self::Package,
+        Self::Block,
+        Self::Pin,
+        Self::Link,
+        Self::Approval,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -60,6 +76,8 @@ impl SettingKind {
             Self::Package => "package",
             Self::Block => "block",
             Self::Pin => "pin",
+            Self::Link => "link",
+            Self::Approval => "approval",
         }
     }
 }
@@ -96,6 +114,19 @@ pub struct SettingChange {
     pub value: Option<serde_json::Value>,
 }
 
+/// Computers that a group lists from now on, and those that it does not list any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembersChange {
+    /// The group.
+    pub group: GroupName,
+    /// To be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<ComputerName>,
+    /// Not to be listed any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<ComputerName>,
+}
+
 /// Everything that a site set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -113,6 +144,10 @@ pub struct Settings {
     pub blocks: BTreeMap<Word, Block>,
     /// Who stays at which version, by name.
     pub pins: BTreeMap<Word, Pin>,
+    /// Lines that computers share, by name.
+    pub links: BTreeMap<Word, Link>,
+    /// What releases need before they are approved, by name.
+    pub approvals: BTreeMap<Word, ApprovalRule>,
 }
 
 /// Primary Server Properties: what goes for all computers unless something narrower says otherwise.
@@ -305,6 +340,8 @@ impl Settings {
             SettingKind::Package => put(&mut self.packages, PackageName::new(name), value),
             SettingKind::Block => put(&mut self.blocks, Word::new(name), value),
             SettingKind::Pin => put(&mut self.pins, Word::new(name), value),
+            SettingKind::Link => put(&mut self.links, Word::new(name), value),
+            SettingKind::Approval => put(&mut self.approvals, Word::new(name), value),
         };
         done.map_err(|why| SettingError { key: key.clone(), why })
     }
@@ -352,6 +389,9 @@ impl Settings {
         }
         for (name, pin) in &self.pins {
             wants(SettingKind::Pin, name.as_str(), self.missing_target(&pin.of));
+        }
+        for (name, why) in links::conflicts(&self.links) {
+            wants(SettingKind::Link, name.as_str(), Some(why));
         }
         problems
     }
@@ -402,6 +442,18 @@ impl Settings {
         let group = self.by_rank(groups, |group| group.content.as_ref());
         let package = self.packages.get(package).and_then(|package| package.content.as_ref());
         group.or(package).copied().unwrap_or_default()
+    }
+
+    /// The longest delay of signature files that any group or package has.
+    #[must_use]
+    pub fn longest_delay(&self) -> Option<SignedDuration> {
+        let groups = self.groups.values().filter_map(|group| group.content);
+        let packages = self.packages.values().filter_map(|package| package.content);
+        let delays = groups.chain(packages).filter_map(|content| match content {
+            Content::Delayed(delay) => Some(delay.duration()),
+            Content::Early | Content::General | Content::Paused => None,
+        });
+        delays.max()
     }
 
     fn by_rank<'s, T>(

@@ -1,7 +1,8 @@
 //! A look at all computers: how many each ring of a rollout has, and which are the first of all.
 //!
 //! Invariant: who belongs to a ring is found by the same functions as at a contact. A computer that was told counts in the
-//! ring in which it was told. Computers that may not have the release are none of a ring.
+//! ring in which it was told. Computers that may not have the release are none of a ring, nor those that get signature files
+//! later, until their time has come.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -10,16 +11,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::delivery::Content;
 use super::gate;
-use super::plan::{Asker, Plan};
+use super::links::load::{LinkLoad, Loads, travels};
+use super::plan::{Asker, NO_ATTEMPTS, Plan};
 use super::progress::{Population, RingState, Rollout};
 use super::share::{self, Salt, Threshold};
 use super::strategy::Takes;
-use crate::rows::RecipientRow;
+use crate::rows::{DeltaRow, RecipientRow};
 use crate::rules::assignment::Licensed;
 
 /// A computer that came within this time is heard of: the first ones are chosen among these.
 const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
-
+/// A computer that was not heard of for longer is waited for no more: it may be gone for good.
+const WAITED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// A look that is under way.
 #[derive(Debug)]
 pub struct Survey<'a> {
@@ -27,6 +30,16 @@ pub struct Survey<'a> {
     salt: Salt,
     now: Timestamp,
     rollouts: Vec<(&'a Rollout, Vec<Seen>)>,
+    weighed: Option<Weighed<'a>>,
+}
+
+/// What has to travel for one of the rollouts.
+#[derive(Debug)]
+struct Weighed<'a> {
+    rollout: u64,
+    payload_bytes: u64,
+    deltas: &'a [DeltaRow],
+    loads: Loads<'a>,
 }
 
 /// What counts of one computer for one rollout.
@@ -46,7 +59,14 @@ impl<'a> Survey<'a> {
     #[must_use]
     pub fn new(plan: &'a Plan, rollouts: &'a [Rollout], salt: Salt, now: Timestamp) -> Self {
         let rollouts = rollouts.iter().map(|rollout| (rollout, Vec::new())).collect();
-        Self { plan, salt, now, rollouts }
+        Self { plan, salt, now, rollouts, weighed: None }
+    }
+
+    /// The same, that also adds up what travels over each link for the release of one of them.
+    #[must_use]
+    pub fn weighing(self, rollout: u64, payload_bytes: u64, deltas: &'a [DeltaRow]) -> Self {
+        let loads = Loads::new(&self.plan.settings.links);
+        Self { weighed: Some(Weighed { rollout, payload_bytes, deltas, loads }), ..self }
     }
 
     /// Takes in a computer.
@@ -62,40 +82,49 @@ impl<'a> Survey<'a> {
             groups: &groups,
             channel: &row.channel,
             deliveries: &row.deliveries,
+            attempts: &NO_ATTEMPTS,
         };
-        let heard = row.last_contact.is_some_and(|at| self.now.duration_since(at) <= HEARD_WITHIN);
+        let heard_within = |term| row.last_contact.is_some_and(|at| self.now.duration_since(at) <= term);
+        let (heard, waited_for) = (heard_within(HEARD_WITHIN), heard_within(WAITED_FOR));
         for (rollout, seen) in &mut self.rollouts {
             let package = &rollout.release.package;
             let may_have = rollout.channels.contains(&row.channel)
                 && rollout.release.platform.fits(platform)
                 && licensed.covers(package)
                 && gate::kept_away(&rollout.release, &asker, self.plan).is_ok();
-            let content = self.plan.settings.content_of(&groups, package);
-            if !may_have || (rollout.is_signatures() && content == Content::Paused) {
+            let told = row.deliveries.iter().find(|told| told.rollout == rollout.number);
+            // Who gets signature files a day later is no canary for a ring that is watched for minutes.
+            let comes_later =
+                told.is_none() && gate::wait_for_content(rollout, &asker, self.plan, self.now).is_err();
+            if !may_have || comes_later {
                 continue;
             }
-            let told = row.deliveries.iter().find(|told| told.rollout == rollout.number);
             let runs_it_or_newer = row
                 .installed
                 .iter()
                 .any(|installed| installed.package() == package && installed.counter >= rollout.counter);
+            if let Some(weighed) = self.weighed.as_mut().filter(|weighed| weighed.rollout == rollout.number)
+                && !runs_it_or_newer
+            {
+                let bytes = travels(weighed.payload_bytes, weighed.deltas, &row.installed);
+                weighed.loads.add(row.came_by, bytes);
+            }
             seen.push(Seen {
                 position,
                 heard,
-                waiting: !runs_it_or_newer && told.is_none(),
+                waiting: !runs_it_or_newer && told.is_none() && waited_for,
                 told_in: told.map(|told| told.ring),
                 takes: takes(rollout, &asker, self.plan),
             });
         }
     }
 
-    /// What was found, ring by ring, by rollout.
+    /// What was found, ring by ring, by rollout; and what has to travel over each link, if that was weighed.
     #[must_use]
-    pub fn finish(self) -> BTreeMap<u64, Vec<Population>> {
-        self.rollouts
-            .into_iter()
-            .map(|(rollout, seen)| (rollout.number, populations(rollout, &seen)))
-            .collect()
+    pub fn finish(self) -> (BTreeMap<u64, Vec<Population>>, Vec<LinkLoad>) {
+        let found = self.rollouts.into_iter();
+        let found = found.map(|(rollout, seen)| (rollout.number, populations(rollout, &seen)));
+        (found.collect(), self.weighed.map(|weighed| weighed.loads.finish()).unwrap_or_default())
     }
 }
 

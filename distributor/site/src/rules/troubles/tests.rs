@@ -1,6 +1,12 @@
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ComputerName, PackageName, Platform};
+use sealpost_manifests::release::{PackageKind, ReleaseId};
+use sealpost_manifests::version::{ReleaseCounter, Version};
+use sealpost_manifests::word::Word;
 
 use super::*;
+use crate::rules::rollouts::progress::StateChange;
+use crate::rules::rollouts::strategy::Strategy;
 
 const HOUR: i64 = HOUR_SECS;
 const DAY: i64 = 24 * HOUR;
@@ -40,6 +46,55 @@ fn who_is_silent_outdated_or_knocks_is_counted_named_and_said_since_when() {
         ]
     );
     assert!(said[0].message.starts_with("2 computers were not heard for more than 10 days (pc-1, pc-2)"));
+}
+
+#[test]
+fn a_rollout_that_halted_by_itself_is_urgent_until_somebody_decides() {
+    let strategy = Strategy::normal();
+    let mut rings = Rollout::waiting_rings(&strategy);
+    rings[0].counts.failed = 2;
+    let release = ReleaseId {
+        package: PackageName::new("av").unwrap(),
+        version: Version::new("1.1").unwrap(),
+        platform: Platform::any(),
+    };
+    let change =
+        |by| StateChange { at: at(50), by, why: "2 of 3 computers failed in the ring canary".to_owned() };
+    let rollout = |state, by| Rollout {
+        number: 7,
+        release: release.clone(),
+        manifest: Sha256Digest::of(b"1.1"),
+        counter: ReleaseCounter(2),
+        kind: PackageKind::Program,
+        channels: Vec::new(),
+        strategy_name: Word::known("normal"),
+        strategy: strategy.clone(),
+        emergency: false,
+        state,
+        started_at: at(0),
+        changed: Some(change(by)),
+        rings: rings.clone(),
+    };
+    let by_itself = rollout(RolloutState::Halted, Actor::Server);
+    let said = halted(std::slice::from_ref(&by_itself), &[]);
+    let [said] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!((said.code.as_str(), said.level, said.since), ("rollout_halted", Level::Urgent, Some(at(50))));
+    assert_eq!(
+        (said.count.unwrap().number, said.next.as_deref()),
+        (2, Some("distributor rollouts report 7"))
+    );
+    assert!(
+        said.message.starts_with("rollout 7 of av 1.1 (any) halted by itself: 2 of 3"),
+        "{}",
+        said.message
+    );
+    for decided in [
+        rollout(RolloutState::Halted, Actor::socket("root")),
+        rollout(RolloutState::Running, Actor::Server),
+        rollout(RolloutState::Paused, Actor::Server),
+    ] {
+        assert!(halted(&[decided], &[]).is_empty());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use sealpost_admin_api::approvals::DeferRequest;
 use sealpost_admin_api::updates::{
     ApproveRequest, HaltRequest, Halted, MissingPayload, ReconsiderRequest, RejectRequest, Retried,
     RetryRequest, Update,
@@ -17,7 +18,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::release::Encoding;
 use sealpost_site::changes::Actor;
+use sealpost_site::commands::approvals::DeferRelease;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
+use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::commands::undoing::{HaltRelease, MAX_NAMED, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{ClientByName, KnownReleaseOf, ReleaseByManifest};
 use sealpost_site::rules::names::canonical;
@@ -30,23 +33,44 @@ use crate::http::leaving::leaving_of;
 use crate::http::payload::payload;
 use crate::http::problem::{ApiError, bad_query};
 
-/// Approves; again with the same digest answers the same.
+/// Approves, or waits for a second person; again with the same digest answers the same.
 pub(crate) async fn approve(
     State(site): State<Arc<Site>>,
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> Result<Json<Update>, ApiError> {
-    let ApproveRequest { manifest, channels, comment, strategy, emergency } = request;
+    let ApproveRequest { manifest, channels, comment, strategy, emergency, now } = request;
     let trust = site.parts.upstream.trust();
     let known = site.parts.ledger.query(KnownReleaseOf { manifest }).await?;
     // One that is not known is refused as such.
     let test_load = known.map_or(Wanted::TestLoad, |known| site.parts.tests.wanted(&known.release.package));
-    let command =
-        ApproveRelease { actor, manifest, channels, trust, comment, strategy, emergency, test_load };
+    let command = ApproveRelease {
+        actor,
+        manifest,
+        channels,
+        trust,
+        comment,
+        strategy,
+        emergency,
+        despite_deferral: now,
+        test_load,
+        confirms: None,
+    };
     site.parts.ledger.execute(site.now(), command).await?;
     let Json(update) = decided(&site, manifest).await?;
     let payload_missing = missing_payload(&site, manifest).await;
     Ok(Json(Update { payload_missing, ..update }))
+}
+
+/// Puts the decision about a release off.
+pub(crate) async fn defer(
+    State(site): State<Arc<Site>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(request): JsonBody<DeferRequest>,
+) -> Result<Json<Update>, ApiError> {
+    let DeferRequest { manifest, until, comment } = request;
+    site.parts.ledger.execute(site.now(), DeferRelease { actor, manifest, until, comment }).await?;
+    decided(&site, manifest).await
 }
 
 /// Whether the payload of a release is not here, and what becomes of it. A rejected release loses its payload in time; who
@@ -139,7 +163,9 @@ async fn held_name(site: &Site, name: ComputerName) -> Result<ComputerName, ApiE
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
     let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(unread)?;
-    Ok(Json(row.ok_or_else(|| unknown(&manifest.to_string()))?.into()))
+    let update = Update::from(row.ok_or_else(|| unknown(&manifest.to_string()))?);
+    let plan = site.parts.ledger.query(LoadPlan {}).await.map_err(unread)?;
+    Ok(Json(update.with_approvals(&plan.approvals, site.now())))
 }
 
 fn unread(error: LedgerError) -> ApiError {

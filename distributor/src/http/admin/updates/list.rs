@@ -11,6 +11,7 @@ use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::ReleaseId;
+use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{ApprovedReleases, MAX_PAGE, Recipients, Releases, VoidedReleases};
 use sealpost_site::rows::{RecipientRow, ReleaseRow};
 use sealpost_site::rules::leaving::Leaving as Judge;
@@ -34,7 +35,8 @@ pub(crate) async fn list(
     let next = rows.last().filter(|_| more).map(|row| row.manifest);
     let offered = offered(&site).await?;
     let to_come = if query.to_come.unwrap_or(false) { to_come(&site, &rows).await? } else { BTreeMap::new() };
-    let updates = rows.into_iter().map(Update::from);
+    let (plan, now) = (site.parts.ledger.query(LoadPlan {}).await?, site.now());
+    let updates = rows.into_iter().map(|row| Update::from(row).with_approvals(&plan.approvals, now));
     let updates = updates.map(|update| Update {
         offered: offered_as(&update.release, offered.as_deref()),
         to_come: to_come.get(&update.manifest).copied(),

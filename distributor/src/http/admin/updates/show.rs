@@ -6,8 +6,11 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
+use sealpost_admin_api::approvals::Wanted;
 use sealpost_admin_api::rollouts::Preview;
-use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery, TestLoadView};
+use sealpost_admin_api::updates::{
+    Downgrade, Leaving, Review, ReviewContent, ReviewQuery, TestLoadView, Update,
+};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_manifests::word::Word;
@@ -18,10 +21,13 @@ use sealpost_site::queries::{
     VoidedReleases,
 };
 use sealpost_site::rows::{RecipientRow, ReleaseRow, TryingRow};
+use sealpost_site::rules::approvals::rule::{About, demands};
 use sealpost_site::rules::downgrade::{self, LeadsDown};
 use sealpost_site::rules::leaving::{Leaving as Judge, Named, Runners};
 use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::links::load::travels;
+use sealpost_site::rules::rollouts::plan::Plan;
 
 use crate::http::Site;
 use crate::http::leaving::{known, leaving_of};
@@ -60,8 +66,11 @@ pub(crate) async fn show(
     let test = site.parts.ledger.query(TestLoadOf { manifest: digest }).await?;
     let test_load = test.map(|test| TestLoadView::new(update.release.clone(), &test));
     let preview = preview(&site, &update, query.strategy, found.bytes).await?;
+    let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    let wanted = wanted(&update, &plan);
     Ok(Json(Review {
-        update: update.into(),
+        wanted,
+        update: Update::from(update).with_approvals(&plan.approvals, site.now()),
         content,
         recipients: found.recipients.names,
         recipient_count: found.recipients.count,
@@ -78,6 +87,18 @@ pub(crate) async fn show(
         preview,
         test_load,
     }))
+}
+
+/// What the rules want before a staged release is approved for all its channels.
+fn wanted(update: &ReleaseRow, plan: &Plan) -> Option<Wanted> {
+    let about = About {
+        package: &update.release.package,
+        kind: update.kind,
+        severity: update.severity,
+        channels: &update.channels,
+    };
+    let demands = demands(&plan.settings.approvals, about);
+    (update.state == ReleaseState::Staged).then(|| Wanted::new(&demands, update.staged_at))
 }
 
 /// How a staged release goes out once it is approved: each ring with its computers.
@@ -99,9 +120,8 @@ async fn preview(
     let name = strategy.unwrap_or_else(|| settings.strategy_of(&release.release.package, release.kind));
     let rings = settings.strategy(&name).ok_or_else(|| no_such_strategy(&name, settings))?;
     let rollout = would_be(&release, name, rings, site.now());
-    let found = ledger.survey(&plan, std::slice::from_ref(&rollout), site.now()).await?;
-    let populations = found.get(&rollout.number).map(Vec::as_slice).unwrap_or_default();
-    Ok(Some(Preview::new(name, &rollout.strategy, populations, bytes)))
+    let (populations, links) = ledger.survey_with_links(&plan, &rollout, update, site.now()).await?;
+    Ok(Some(Preview::new(name, &rollout.strategy, &populations, bytes, links)))
 }
 
 /// The computers that a release concerns.
@@ -181,7 +201,11 @@ async fn computers(
                 found.reserved += u64::from(!is_enrolled);
                 if is_enrolled && !runs_it {
                     found.pending += 1;
-                    found.bytes = found.bytes.saturating_add(travels(update, &row));
+                    found.bytes = found.bytes.saturating_add(travels(
+                        update.payload_bytes,
+                        &update.deltas,
+                        &row.installed,
+                    ));
                     found.note_silence(row.last_contact, decided_at);
                 }
             }
@@ -199,13 +223,6 @@ async fn computers(
         found.leaving = Some(leaving_of(ledger, manifest).await?);
     }
     Ok(found)
-}
-
-/// Bytes that travel to a computer: a delta from what it runs, where there is one, or the whole payload.
-fn travels(update: &ReleaseRow, row: &RecipientRow) -> u64 {
-    let leads_from = |base: Sha256Digest| row.installed.iter().any(|installed| installed.manifest == base);
-    let delta = update.deltas.iter().find(|delta| leads_from(delta.base));
-    delta.map_or(update.payload_bytes, |delta| delta.bytes)
 }
 
 /// How many computers reported last that they do not keep the release.

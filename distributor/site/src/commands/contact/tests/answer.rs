@@ -14,6 +14,7 @@ use super::fixture::{
 };
 use crate::changes::Note;
 use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, SeenClient};
+use crate::rules::came_by::CameBy;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::Progress;
 
@@ -143,13 +144,23 @@ fn an_answer_without_news_is_one_note_and_carries_no_proof() {
         grants: vec![grant(1).digest],
         ..contact(Some(2), 3)
     };
-    quiet.seen = Some(SeenClient::of(&sent, None));
+    quiet.seen = Some(SeenClient::of(&sent, None, None));
     let decision = decide(facts(Some(quiet)), sent, None);
     assert!(decision.changes.is_empty());
     assert!(matches!(decision.notes.as_slice(), [Note::ContactAnswered { .. }]), "{:?}", decision.notes);
     let outcome = decision.answer.unwrap();
     assert!(outcome.lease.is_none() && outcome.assignment.is_none() && outcome.grants.is_empty());
     assert_eq!((outcome.held_head, outcome.receipt), (None, receipt(0, ANSWERED + 1)));
+}
+
+#[test]
+fn how_a_contact_came_is_noted_once_and_stays_when_nobody_knows() {
+    let came = |text: &str| Some(text.parse::<CameBy>().unwrap());
+    let sent = contact(Some(2), 3);
+    let seen = SeenClient::of(&sent, came("10.2.0.7"), None);
+    assert_eq!(SeenClient::of(&sent, None, Some(&seen)), seen);
+    assert_eq!(SeenClient::of(&sent, came("file"), Some(&seen)).came_by, came("file"));
+    assert_eq!(SeenClient::of(&sent, came("10.2.0.7"), Some(&seen)), seen, "the same way is no news");
 }
 
 #[test]
@@ -221,7 +232,7 @@ fn a_computer_without_any_grant_is_not_led_back_either() {
         let mut client = ContactClient { seats, ..client() };
         let sent = Contact { packages: vec![runs(&bad)], ..contact(Some(2), 3) };
         let before = Contact { packages: vec![runs(&approved())], ..sent.clone() };
-        client.seen = Some(SeenClient::of(&before, None));
+        client.seen = Some(SeenClient::of(&before, None, None));
         let facts = ContactFacts { left: vec![bad.clone()], kept: vec![approved()], ..facts(Some(client)) };
         let packages = decide(facts, sent, None).answer.unwrap().assignment.map(|told| told.packages);
         packages.unwrap_or_default().into_iter().map(|told| told.action).collect::<Vec<_>>()

@@ -305,7 +305,7 @@ pub(super) fn decide(
         log.append(leaf_hash(&entry.to_le_bytes()));
     }
     let context = Context { now: at(TODAY), server: &server, terms: &Terms::default(), log: &log };
-    AnswerContact { contact, shown, head: NamedHead::OfThisLog }.decide(facts, &context)
+    AnswerContact { contact, shown, head: NamedHead::OfThisLog, came_by: None }.decide(facts, &context)
 }
 
 /// The kinds of the changes, in order.

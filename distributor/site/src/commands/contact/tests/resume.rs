@@ -222,6 +222,7 @@ fn resumed_before(base: u64) -> ContactClient {
         before: Vec::new(),
         tags: Vec::new(),
         postponed: Vec::new(),
+        came_by: None,
     });
     client
 }

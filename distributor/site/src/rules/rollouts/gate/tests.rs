@@ -26,6 +26,7 @@ struct Case {
     position: u64,
     groups: BTreeSet<GroupName>,
     deliveries: Vec<Delivery>,
+    attempts: BTreeMap<Sha256Digest, u32>,
     runs: bool,
 }
 
@@ -72,6 +73,7 @@ fn case(kind: PackageKind) -> Case {
         position: 500,
         groups: BTreeSet::from([group("pilot")]),
         deliveries: Vec::new(),
+        attempts: BTreeMap::new(),
         runs: false,
     }
 }
@@ -153,6 +155,7 @@ impl Case {
             groups: &self.groups,
             channel: &channel,
             deliveries: &self.deliveries,
+            attempts: &self.attempts,
         };
         match admit(&release(), self.runs, &asker, &self.plan, &self.counts, NOW) {
             Ok(Admitted::Free) => "free".to_owned(),
@@ -374,6 +377,47 @@ fn of_several_reasons_the_one_that_ends_last_is_said() {
     assert_eq!(case.says(), "pinned");
     case.set(SettingKind::Block, "b", serde_json::json!({ "of": "everyone" }));
     assert_eq!(case.says(), "blocked");
+}
+
+#[test]
+fn whoever_tries_again_waits_behind_the_caps_of_its_ring_as_the_first_time() {
+    let full = RingCounts { told: 3, ..RingCounts::default() };
+    let tries_again = |state, attempt| {
+        program().with(|case| {
+            case.told(state, 1);
+            case.capped(Some(3), None, full);
+            case.attempts.insert(release().manifest, attempt);
+        })
+    };
+    for state in [DeliveryState::Failed, DeliveryState::Silent, DeliveryState::Succeeded] {
+        assert_eq!(tries_again(state, 2).says(), "cap_concurrent", "{state:?}");
+        assert_eq!(tries_again(state, 1).says(), "told in 1", "{state:?}: nothing begins anew");
+        let room = tries_again(state, 2).with(|case| case.capped(Some(4), None, full));
+        assert_eq!(room.says(), "told in 1", "{state:?}");
+        let complete = tries_again(state, 2).with(|case| case.rollout().state = RolloutState::Completed);
+        assert_eq!(complete.says(), "told in 1", "{state:?}");
+        let runs = tries_again(state, 2).with(|case| case.runs = true);
+        assert_eq!(runs.says(), "told in 1", "{state:?}");
+    }
+    for state in [DeliveryState::Told, DeliveryState::Begun] {
+        assert_eq!(tries_again(state, 2).says(), "told in 1", "{state:?}: it counts in the cap already");
+    }
+}
+
+#[test]
+fn who_waits_for_a_person_is_in_nobodys_way_and_waits_for_room_once_nobody_starts_it() {
+    let full = RingCounts { told: 2, begun: 1, offered: 50, ..RingCounts::default() };
+    let capped = |at_most| program().with(|case| case.capped(Some(at_most), None, full));
+    assert_eq!(capped(4).says(), "now in 1", "fifty that were offered it take no room");
+    assert_eq!(capped(3).says(), "cap_concurrent");
+    let manual = |case: &mut Case| {
+        case.set(SettingKind::Group, "pilot", serde_json::json!({ "delivery": "manual" }));
+    };
+    assert_eq!(capped(3).with(manual).says(), "now in 1");
+    let offered = |case: &mut Case| case.told(DeliveryState::Offered, 1);
+    assert_eq!(capped(3).with(manual).with(offered).says(), "told in 1");
+    assert_eq!(capped(3).with(offered).says(), "cap_concurrent", "it goes by itself from now on");
+    assert_eq!(capped(4).with(offered).says(), "told in 1");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::rules::explain::waits_for;
 use crate::rules::percentile::percentile;
 use crate::rules::rollouts::delivery::Content;
 use crate::rules::rollouts::gate::{self, Admitted, Held};
-use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
+use crate::rules::rollouts::plan::{Asker, LiveCounts, NO_ATTEMPTS, Plan};
 use crate::rules::rollouts::progress::{
     AdvanceFacts, DeliveryState, Population, RingCounts, RingState, Rollout, RolloutState, Step,
     USUAL_CADENCE, Waiting, advance, hour_of,
@@ -518,6 +518,7 @@ fn asker(member: &Member) -> Asker<'_> {
         groups: &member.groups,
         channel: &member.channel,
         deliveries: &[],
+        attempts: &NO_ATTEMPTS,
     }
 }
 

@@ -34,7 +34,7 @@ fn window() -> serde_json::Value {
     json!({ "days": ["saturday"], "from": "02:00", "length_minutes": 60, "zone": "UTC" })
 }
 
-const EVERYTHING: [(SettingKind, &str); 7] = [
+const EVERYTHING: [(SettingKind, &str); 8] = [
     (SettingKind::Property, "delivery"),
     (SettingKind::Group, "g"),
     (SettingKind::Strategy, "s"),
@@ -42,6 +42,7 @@ const EVERYTHING: [(SettingKind, &str); 7] = [
     (SettingKind::Package, "av"),
     (SettingKind::Block, "b"),
     (SettingKind::Pin, "p"),
+    (SettingKind::Approval, "a"),
 ];
 
 fn good(kind: SettingKind) -> serde_json::Value {
@@ -53,6 +54,8 @@ fn good(kind: SettingKind) -> serde_json::Value {
         SettingKind::Package => json!({ "content": "early" }),
         SettingKind::Block => json!({ "of": "everyone", "package": "av" }),
         SettingKind::Pin => json!({ "of": "everyone", "package": "av", "version": "1" }),
+        SettingKind::Link => json!({ "subnets": ["10.2.0.0/16"], "rate": "2 MB/s", "concurrent": 3 }),
+        SettingKind::Approval => json!({ "package": "a*", "needs": "two", "min_age_hours": 24 }),
     }
 }
 

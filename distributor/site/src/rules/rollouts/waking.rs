@@ -1,0 +1,73 @@
+//! Whom the server tells to come at once, by how computers get what is approved.
+//!
+//! Invariant: what cannot wait reaches every computer that is connected, whatever its method says: a halt, a withdrawal, a way
+//! back, an emergency.
+
+use super::delivery::Delivery;
+use super::settings::Settings;
+
+/// Why computers are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// There is something new, which waits for their next contact where the site wants that.
+    News,
+    /// Something must not wait.
+    Urgent,
+}
+
+impl Call {
+    /// Whether computers that get what is approved in this way are told to come at once.
+    #[must_use]
+    pub const fn reaches(self, delivery: &Delivery) -> bool {
+        match (self, delivery) {
+            (Self::Urgent, _) | (Self::News, Delivery::Push | Delivery::Window(_) | Delivery::Manual) => true,
+            (Self::News, Delivery::Poll | Delivery::Folder) => false,
+        }
+    }
+
+    /// Whether it reaches every computer, whatever its groups: then nobody has to be looked up.
+    #[must_use]
+    pub fn reaches_all(self, settings: &Settings) -> bool {
+        let groups = settings.groups.values().filter_map(|group| group.delivery.as_ref());
+        groups.chain([&settings.properties.delivery]).all(|delivery| self.reaches(delivery))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::settings::{SettingChange, SettingKey, SettingKind};
+    use super::*;
+
+    fn settings(changes: &[(SettingKind, &str, serde_json::Value)]) -> Settings {
+        let mut settings = Settings::default();
+        for (kind, name, value) in changes {
+            let key = SettingKey { kind: *kind, name: (*name).to_owned() };
+            settings.set(&SettingChange { key, value: Some(value.clone()) }).unwrap();
+        }
+        settings
+    }
+
+    #[test]
+    fn who_polls_or_comes_by_file_is_called_for_what_cannot_wait_alone() {
+        for (text, called) in
+            [("push", true), ("window:night", true), ("manual", true), ("poll", false), ("folder", false)]
+        {
+            let delivery: Delivery = text.parse().unwrap();
+            assert_eq!(Call::News.reaches(&delivery), called, "{text}");
+            assert!(Call::Urgent.reaches(&delivery), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_looked_up_while_every_method_is_called() {
+        let poll = (SettingKind::Property, "delivery", json!("poll"));
+        let group = |delivery: &str| (SettingKind::Group, "pilots", json!({ "delivery": delivery }));
+        assert!(Call::News.reaches_all(&settings(&[])));
+        assert!(Call::News.reaches_all(&settings(&[group("manual")])));
+        assert!(!Call::News.reaches_all(&settings(&[group("folder")])));
+        assert!(!Call::News.reaches_all(&settings(std::slice::from_ref(&poll))));
+        assert!(Call::Urgent.reaches_all(&settings(&[poll, group("folder")])));
+    }
+}

@@ -1,0 +1,322 @@
+//! Links over real connections: computers at 127.0.1.x, 127.0.2.x and 127.0.3.x share what the site set for their subnets,
+//! and nobody else notices.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response, StatusCode, header};
+use sealpost_admin_api::clients::Client as ClientView;
+use sealpost_admin_api::rollouts::Rollout;
+use sealpost_admin_api::settings::Changed;
+use sealpost_admin_api::updates::{Review, Update};
+use sealpost_distributor::home::Home;
+use sealpost_distributor::http::limits::RequestLimits;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::contact::ContactAnswer;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_test_support::vendor_server::ServedVendor;
+
+use crate::agent::Agent;
+use crate::rollout::{payload_path, read_until, target_path};
+use crate::site::{Site, code, good, problem};
+use crate::vendor::start_vendor;
+
+/// Longest wait for something that is to happen: far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A computer at its address.
+struct Behind {
+    agent: Agent,
+    http: Client,
+}
+
+impl Behind {
+    async fn at(site: &Site, name: &str, address: [u8; 4]) -> Self {
+        let ca = std::fs::read(Home::at(site.home()).ca_certificate()).unwrap();
+        let http = Client::builder()
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&ca).unwrap())
+            .local_address(Some(Ipv4Addr::from(address).into()))
+            .build()
+            .unwrap();
+        let agent = Agent::licensed(site, name).await;
+        let mut behind = Self { agent, http };
+        behind.contact(site).await;
+        behind
+    }
+
+    async fn contact(&mut self, site: &Site) {
+        let contact = self.agent.next_contact();
+        let request = self.agent.contact_request(&contact);
+        let sent = self.http.post(site.url("/agent/v1/contact")).json(&request).send().await.unwrap();
+        let answer: ContactAnswer = good(sent).await;
+        self.agent.take_answer(&contact, &answer);
+    }
+
+    async fn get(&self, site: &Site, path: &str) -> Response {
+        self.get_with(site, path, &[]).await
+    }
+
+    async fn get_with(&self, site: &Site, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = self.http.get(site.url(&format!("/agent/v1{path}")));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.bearer_auth(&self.agent.holds.token).send().await.unwrap()
+    }
+
+    /// Asks until it is its turn.
+    async fn turn(&self, site: &Site, path: &str) -> Response {
+        let asks = async {
+            loop {
+                let answer = self.get(site, path).await;
+                if answer.status().is_success() {
+                    return answer;
+                }
+                assert_eq!(code(answer).await, ProblemCode::LinkBusy);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asks).await.unwrap()
+    }
+}
+
+fn link(subnet: &str, rate: &str, concurrent: u16) -> serde_json::Value {
+    serde_json::json!({ "subnets": [subnet], "rate": rate, "concurrent": concurrent })
+}
+
+async fn set(site: &Site, name: &str, value: Option<serde_json::Value>) {
+    let change = serde_json::json!({ "kind": "link", "name": name, "value": value });
+    let request = serde_json::json!({ "changes": [change], "comment": "ticket 4711" });
+    let changed: Changed = site.post("/settings", &request).await;
+    assert_eq!(changed.changed, 1);
+}
+
+/// Bytes that gzip cannot make shorter.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// A site with an approved release of so many bytes.
+async fn site_with(vendor: &ServedVendor, bytes: usize) -> (Site, Sha256Digest) {
+    let manifest = vendor.release("1.0", &[("engine", &noise(bytes))]);
+    let site = Site::licensed(vendor).await;
+    site.pull().await;
+    site.approve(manifest).await;
+    (site, manifest)
+}
+
+async fn why(site: &Site, name: &str) -> String {
+    let view: ClientView = site.get(&format!("/clients/{name}")).await;
+    view.explanations[0].sentence.clone()
+}
+
+async fn refused(answer: Response) -> (Problem, u64) {
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let after = answer.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    let problem = problem(answer).await;
+    assert_eq!(problem.code, ProblemCode::LinkBusy, "{problem}");
+    (problem, after)
+}
+
+#[tokio::test]
+async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_does() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 3_000_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "64 kB/s", 2))).await;
+    set(&site, "south", Some(link("127.0.2.0/24", "1 GB/s", 2))).await;
+    let mut north = Vec::new();
+    for host in 1..=3 {
+        north.push(Behind::at(&site, &format!("north-{host}"), [127, 0, 1, host]).await);
+    }
+    let south = Behind::at(&site, "south-1", [127, 0, 2, 1]).await;
+    let free = Behind::at(&site, "free-1", [127, 0, 3, 1]).await;
+    let path = payload_path(&site, &free.agent).await;
+    let first = north[0].get(&site, &path).await;
+    let second = north[1].get(&site, &path).await;
+    assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
+    let (said, after) = refused(north[2].get(&site, &path).await).await;
+    assert!(said.message.contains("the link north as may at one time (2), and 0 wait"), "{said}");
+    assert_eq!(after, 5);
+    // A person who asks why hears of it, with a time.
+    let (downloads, waits) = (why(&site, "north-1").await, why(&site, "north-3").await);
+    assert!(
+        downloads.contains("it downloads over the link north (64 kB/s for all), done at about"),
+        "{downloads}"
+    );
+    assert!(
+        waits.contains("it waits for its turn on the link north (64 kB/s, 2 at a time): 0 computers"),
+        "{waits}"
+    );
+    let updates: serde_json::Value = site.get("/updates").await;
+    let number = updates["updates"][0]["rollout"].as_u64().unwrap();
+    let rollout: Rollout = site.get(&format!("/rollouts/{number}")).await;
+    let loads: Vec<_> = rollout.links.iter().map(|load| (load.link.as_str(), load.computers)).collect();
+    assert_eq!(loads, [("north", 3), ("south", 1)], "also once every computer gets it");
+    // Neither metadata nor manifests nor contacts wait for a link.
+    assert_eq!(north[2].get(&site, "/tuf/metadata/timestamp.json").await.status(), StatusCode::OK);
+    let manifest = target_path(&site, &free.agent, ".manifest").await;
+    assert_eq!(north[2].get(&site, &manifest).await.status(), StatusCode::OK);
+    north[2].contact(&site).await;
+    // Other links and computers behind none are not held up, whatever a header says.
+    let whole = south.get(&site, &path).await.bytes().await.unwrap();
+    for headers in [&[][..], &[("x-forwarded-for", "127.0.1.7"), ("forwarded", "for=127.0.1.7")][..]] {
+        assert_eq!(free.get_with(&site, &path, headers).await.bytes().await.unwrap(), whole);
+    }
+    let forged = [("x-forwarded-for", "127.0.3.9"), ("x-real-ip", "127.0.2.9"), ("via", "1.1 x")];
+    refused(north[2].get_with(&site, &path, &forged).await).await;
+    // Its turn comes when another ends; what is kept of it goes on where it was.
+    drop(first);
+    let half = whole.len() / 2;
+    let turn = north[2].turn(&site, &path).await;
+    drop(turn);
+    let rest = format!("bytes={half}-");
+    let rest = north[2].get_with(&site, &path, &[("range", rest.as_str())]).await;
+    assert_eq!(rest.status(), StatusCode::PARTIAL_CONTENT);
+    set(&site, "north", Some(link("127.0.1.0/24", "1 GB/s", 2))).await;
+    let rest = tokio::time::timeout(PATIENCE, rest.bytes()).await.unwrap().unwrap();
+    assert_eq!(rest, whole[half..], "another rate counts for what is under way");
+    drop(second);
+}
+
+#[tokio::test]
+async fn downloads_share_the_rate_of_their_link_and_together_never_get_more() {
+    const RATE: u64 = 1_000_000;
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 1_500_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "1 MB/s", 2))).await;
+    let one = Behind::at(&site, "north-1", [127, 0, 1, 1]).await;
+    let other = Behind::at(&site, "north-2", [127, 0, 1, 2]).await;
+    let path = payload_path(&site, &one.agent).await;
+    let began = Instant::now();
+    let whole = |behind: &Behind| {
+        let asked =
+            behind.http.get(site.url(&format!("/agent/v1{path}"))).bearer_auth(&behind.agent.holds.token);
+        async { asked.send().await.unwrap().bytes().await.unwrap().len() as u64 }
+    };
+    let (one, other) = tokio::join!(whole(&one), whole(&other));
+    let given = u64::try_from(began.elapsed().as_millis()).unwrap() * RATE / 1_000;
+    // A quarter of a second at once, and one piece of an eighth each.
+    assert!(one + other <= given + RATE / 2, "{one} and {other} bytes, and the link gave {given}");
+}
+
+#[tokio::test]
+async fn who_reads_nothing_loses_its_turn_and_who_asks_again_keeps_one() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 24_000_000).await;
+    let limits = RequestLimits { link_window: Duration::from_millis(300), ..RequestLimits::default() };
+    let site = site.restart_with(limits).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "1 GB/s", 1))).await;
+    let idle = Behind::at(&site, "north-1", [127, 0, 1, 1]).await;
+    let next = Behind::at(&site, "north-2", [127, 0, 1, 2]).await;
+    let path = payload_path(&site, &idle.agent).await;
+    let mut held = idle.get(&site, &path).await;
+    assert_eq!(held.status(), StatusCode::OK);
+    let whole = next.turn(&site, &path).await.bytes().await.unwrap();
+    // What lies in the buffers of the system comes, and then the answer is cut.
+    let mut came = 0;
+    let ended = loop {
+        match held.chunk().await {
+            Ok(Some(chunk)) => came += chunk.len(),
+            ended => break ended,
+        }
+    };
+    assert!(ended.is_err() && came < whole.len(), "{came}");
+    // A second request of the same computer has its turn, however the first one ended.
+    let older = idle.get(&site, &path).await;
+    let newer = idle.get(&site, &path).await;
+    assert_eq!((older.status(), newer.status()), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(newer.bytes().await.unwrap().len(), whole.len());
+    assert!(older.bytes().await.is_err(), "its turn went to the newer one");
+}
+
+#[tokio::test]
+async fn a_preview_and_a_rollout_say_how_much_travels_over_which_link_and_when_that_is_done() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", &noise(500_000))]);
+    let site = Site::licensed(&vendor).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "100 kB/s", 2))).await;
+    for host in 1..=3 {
+        drop(Behind::at(&site, &format!("north-{host}"), [127, 0, 1, host]).await);
+    }
+    drop(Behind::at(&site, "free-1", [127, 0, 3, 1]).await);
+    site.pull().await;
+    let review: Review = site.get(&format!("/updates/{manifest}")).await;
+    let (preview, payload) = (review.preview.unwrap(), review.update.payload_bytes);
+    assert_eq!(preview.links.len(), 1, "{:?}", preview.links);
+    let load = &preview.links[0];
+    assert_eq!((load.link.as_str(), load.computers, load.bytes), ("north", 3, 3 * payload));
+    assert_eq!(load.takes().as_secs(), i64::try_from(3 * payload / 100_000).unwrap());
+    let approval = serde_json::json!({ "manifest": manifest, "strategy": "careful" });
+    let approved: Update = site.post("/updates/approve", &approval).await;
+    let rollout: Rollout = site.get(&format!("/rollouts/{}", approved.rollout.unwrap())).await;
+    assert_eq!(rollout.links, preview.links);
+    let view: ClientView = site.get("/clients/north-2").await;
+    assert_eq!(view.came_by.unwrap().to_string(), "127.0.1.2");
+}
+
+#[tokio::test]
+async fn links_that_cannot_be_are_refused_and_nothing_is_set() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    set(&site, "north", Some(link("10.2.0.0/16", "2 MB/s", 3))).await;
+    let many: Vec<String> =
+        (0..10_000).map(|number| format!("10.{}.{}.0/24", number / 256, number % 256)).collect();
+    for (bad, said) in [
+        (link("10.3.0.0/16", "0 MB/s", 3), "is no rate"),
+        (link("10.3.0.0/16", "20 kB/s", 3), "leaves each less than 8 kB/s"),
+        (link("10.2.0.0/16", "2 MB/s", 3), "the link north has the subnet 10.2.0.0/16 too"),
+        (link("10.3.1.0/16", "2 MB/s", 3), "write `10.3.0.0/16`"),
+        (serde_json::json!({ "subnets": many, "rate": "2 MB/s", "concurrent": 3 }), "10000 subnets"),
+    ] {
+        let change = serde_json::json!({ "kind": "link", "name": "south", "value": bad });
+        let request = serde_json::json!({ "changes": [change], "comment": "ticket 4711" });
+        let refused = site.post_refused("/settings", &request).await;
+        assert_eq!(refused.code, ProblemCode::BadRequest, "{refused}");
+        assert!(refused.message.contains(said) || refused.message.contains("KiB"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn news_wakes_only_whom_the_method_wants_woken_and_what_cannot_wait_wakes_everybody() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let polls = Agent::licensed(&site, "polls-1").await;
+    let pushed = Agent::licensed(&site, "pushed-1").await;
+    let members = serde_json::json!([{ "group": "pollers", "add": ["polls-1"] }]);
+    let group = |delivery: &str| serde_json::json!({ "kind": "group", "name": "pollers", "value": { "delivery": delivery } });
+    let request = serde_json::json!({ "changes": [group("poll")], "members": members, "comment": "x" });
+    let _: Changed = site.post("/settings", &request).await;
+    let mut quiet = polls.get(&site, "/wake").await;
+    read_until(&mut quiet, ": hello\n\n").await;
+    let mut told = pushed.get(&site, "/wake").await;
+    read_until(&mut told, ": hello\n\n").await;
+    site.pull().await;
+    site.approve(manifest).await;
+    read_until(&mut told, "event: contact\n").await;
+    // A stream that opens after it is not woken by what it missed either.
+    let mut late = polls.get(&site, "/wake").await;
+    let came = read_until(&mut late, ": hello\n\n").await;
+    assert!(!came.contains("contact"));
+    while let Ok(Some(chunk)) = quiet.chunk().await {
+        assert!(!String::from_utf8_lossy(&chunk).contains("contact"), "the stream of before ends unwoken");
+    }
+    // The method is changed while the server runs.
+    let request = serde_json::json!({ "changes": [group("push")], "comment": "x" });
+    let _: Changed = site.post("/settings", &request).await;
+    let retry = serde_json::json!({ "manifest": manifest, "clients": ["polls-1"] });
+    let _: serde_json::Value = site.post("/updates/retry", &retry).await;
+    read_until(&mut late, "event: contact\n").await;
+    let request = serde_json::json!({ "changes": [group("folder")], "comment": "x" });
+    let _: Changed = site.post("/settings", &request).await;
+    let halt = serde_json::json!({ "manifest": manifest, "reason": "crashes" });
+    let _: serde_json::Value = site.post("/updates/halt", &halt).await;
+    read_until(&mut late, "event: contact\n").await;
+}
