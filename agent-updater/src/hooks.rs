@@ -220,6 +220,7 @@ fn run(
         folder: "/".into(),
         user,
         time_limit: Duration::from_secs(u64::from(config.timeout_secs)),
+        memory_bytes: None,
         leftovers: if hook == Hook::Start { Leftovers::Leave } else { Leftovers::Kill },
     };
     let finished = runner.run(&task).map_err(|error| {

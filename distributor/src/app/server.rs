@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use jiff::Timestamp;
+use sealpost_hook_runner::Runner;
 use sealpost_keys::SigningKey;
 use sealpost_keys::note::LogKey;
 use sealpost_ledger::Ledger;
@@ -109,8 +110,8 @@ impl Server {
         let supervision = Supervision::new();
         let (desk, behind) = FolderDesk::open();
         let (test_loads, configured) = watch::channel(opened.settings.test_loads.clone());
-        let (tests, tests_asked) = TestDesk::open(configured.clone());
-        let desks = (desk, tests);
+        let tests = TestDesk::open(configured.clone());
+        let desks = (desk, tests.clone());
         let site =
             Site::new(site_parts(&opened, &presence, &push, &supervision, desks, options.requests).await?);
 
@@ -139,7 +140,7 @@ impl Server {
         let folder = Keeper::new(rooms(&opened, &site), folder, behind);
         tasks
             .schedule("the folder for computers without a network", Some(move || Arc::clone(&folder).keep()));
-        let keeper = test_load::Keeper::new(test_rooms(&opened), configured, tests_asked);
+        let keeper = test_load::Keeper::new(test_rooms(&opened), configured, tests.clone());
         tasks.schedule("the test-loads of releases", Some(move || Arc::clone(&keeper).keep()));
         let kept = Arc::clone(&presence);
         let pulling = Arc::clone(&opened.upstream);
@@ -153,7 +154,7 @@ impl Server {
         let (ledger, clock, upstream) =
             (Arc::clone(&opened.ledger), Arc::clone(&opened.clock), Arc::clone(&opened.upstream));
         tasks.follow("the rules of approvals", move || {
-            approvals::keep(Arc::clone(&ledger), Arc::clone(&clock), upstream.clone())
+            approvals::keep(Arc::clone(&ledger), Arc::clone(&clock), upstream.clone(), tests.clone())
         });
         let upstream = Arc::clone(&opened.upstream);
         let reload = Reload {
@@ -220,6 +221,12 @@ fn test_rooms(opened: &Opened) -> test_load::Rooms {
         ledger: Arc::clone(&opened.ledger),
         staging: Arc::clone(&opened.staging),
         clock: Arc::clone(&opened.clock),
+        room: test_load::Room::of(
+            opened.home.path(),
+            &opened.home.staging(),
+            opened.settings.limits.keep_free_bytes,
+        ),
+        runner: Runner::this_program(test_load::RUN_HOOK),
     }
 }
 

@@ -90,6 +90,7 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # [test_load.acme-av-signatures]\n\
          # command = [\"/usr/local/bin/acme-scan\", \"--check\", \"{{slot}}\"]\n\
          # time_limit = \"2m\"\n\
+         # memory_mib = 4096\n\
          # user = \"nobody\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use serde::Deserialize;
 
@@ -13,6 +14,10 @@ use super::settings::within;
 const USER: &str = "nobody";
 /// How long a program may take.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
+/// How much memory each of its processes may have, in MiB: a scanner with its signatures needs about half of that.
+const MEMORY_MIB: u32 = 4096;
+/// No program starts with less.
+const LEAST_MEMORY_MIB: u32 = 16;
 /// Most words of one command.
 const MAX_WORDS: usize = 64;
 
@@ -28,6 +33,18 @@ pub struct TestLoad {
     pub user: String,
     /// It is killed after this.
     pub time_limit: Duration,
+    /// Most memory of each of its processes.
+    pub memory_bytes: u64,
+}
+
+impl TestLoad {
+    /// What an answer is good for: another command, user or bound is another program.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        let Self { command, user, time_limit, memory_bytes } = self;
+        // As text that is quoted: two settings are never the same bytes.
+        Sha256Digest::of(format!("{command:?} {user:?} {} {memory_bytes}", time_limit.as_millis()).as_bytes())
+    }
 }
 
 /// As it is written.
@@ -37,6 +54,7 @@ pub(super) struct TestLoadFragment {
     command: Vec<String>,
     user: Option<String>,
     time_limit: Option<String>,
+    memory_mib: Option<u32>,
 }
 
 /// Checks one entry.
@@ -45,7 +63,7 @@ pub(super) struct TestLoadFragment {
 /// What is wrong with it, for people.
 pub(super) fn checked(package: &str, given: TestLoadFragment) -> Result<(PackageName, TestLoad), String> {
     let package = PackageName::new(package).map_err(|error| error.to_string())?;
-    let TestLoadFragment { command, user, time_limit } = given;
+    let TestLoadFragment { command, user, time_limit, memory_mib } = given;
     match command.first() {
         Some(program) if Path::new(program).is_absolute() && command.len() <= MAX_WORDS => {}
         Some(_) if command.len() > MAX_WORDS => return Err(format!("more than {MAX_WORDS} words")),
@@ -55,7 +73,11 @@ pub(super) fn checked(package: &str, given: TestLoadFragment) -> Result<(Package
     let limit = time_limit
         .map_or(Ok(TIME_LIMIT), |text| within(&text, Duration::from_secs(1), Duration::from_secs(3600)))?;
     let user = user.unwrap_or_else(|| USER.to_owned());
-    Ok((package, TestLoad { command, user, time_limit: limit }))
+    let memory_bytes = match memory_mib.unwrap_or(MEMORY_MIB) {
+        mebibytes @ LEAST_MEMORY_MIB.. => u64::from(mebibytes) * 1024 * 1024,
+        _ => return Err(format!("memory_mib must be at least {LEAST_MEMORY_MIB}")),
+    };
+    Ok((package, TestLoad { command, user, time_limit: limit, memory_bytes }))
 }
 
 #[cfg(test)]
@@ -68,12 +90,17 @@ mod tests {
             command: command.iter().map(ToString::to_string).collect(),
             user: None,
             time_limit: limit.map(str::to_owned),
+            memory_mib: None,
         };
         let (package, read) = checked("acme-sigs", given(&["/usr/bin/scan", "{slot}"], Some("30s"))).unwrap();
         assert_eq!(
             (package.as_str(), read.user.as_str(), read.time_limit.as_secs()),
             ("acme-sigs", "nobody", 30)
         );
+        let other =
+            |limit| checked("acme-sigs", given(&["/usr/bin/scan", "{slot}"], limit)).unwrap().1.digest();
+        assert_eq!(other(Some("30s")), read.digest());
+        assert_ne!(other(Some("31s")), read.digest(), "a bound belongs to it");
         for (package, command, limit) in [
             ("acme-sigs", &["scan"][..], None),
             ("acme-sigs", &[], None),

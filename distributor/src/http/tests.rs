@@ -275,7 +275,7 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         disks: Arc::new(Nothing),
         syslog: Arc::default(),
         folders: FolderDesk::open().0,
-        tests: TestDesk::open(tokio::sync::watch::channel(TestLoads::new()).1).0,
+        tests: TestDesk::open(tokio::sync::watch::channel(TestLoads::new()).1),
         limits,
     });
     (site, folder)

@@ -133,10 +133,15 @@ impl Trees {
         }
     }
 
-    /// Lays a release out in a new folder, straight from its payload: each byte is compared with the manifest on the way.
+    /// Lays a release out in a new folder, straight from its payload: its digest is verified, and each byte is compared with the
+    /// manifest on the way, so that no more is written than was signed.
     pub(super) fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
         let Some(manifest) = self.manifest(digest)? else { return Ok(false) };
         let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else { return Ok(false) };
+        // The stored bytes are the signed ones before anything reads them as an archive.
+        if !self.blobs.verify(&blob.sha256)? {
+            return Ok(false);
+        }
         let Some(payload) = self.blobs.open(&blob.sha256)? else { return Ok(false) };
         open_folders(folder).map_err(|source| StagingError::io("make", folder, source))?;
         let mut sink = OpenSink { root: folder.to_owned() };

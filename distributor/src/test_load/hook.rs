@@ -4,9 +4,7 @@
 //! release through. What it is given is a copy that is removed: it changes nothing that the server keeps.
 
 use std::error::Error;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sealpost_files::with_causes;
 use sealpost_hook_runner::ownership::ensure_not_writable_by_others;
@@ -18,15 +16,12 @@ use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::test_load::TestOutcome;
 use tempfile::TempDir;
 
+use super::room::Room;
 use crate::config::TestLoad;
-use crate::ports::staging::Staging;
+use crate::ports::staging::{Staging, StagingError};
 
 /// The search path that programs get.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How the name of a folder begins in which a release is laid out.
-const PREFIX: &str = "sealpost-test-load-";
-/// Its permissions: whoever runs the program can enter it.
-const OPEN_FOLDER: u32 = 0o755;
 /// Longest text of a test, in bytes.
 const MAX_DETAIL_BYTES: usize = 2 * 1024;
 
@@ -38,27 +33,35 @@ pub(super) struct Tested {
     pub(super) detail: String,
 }
 
+impl Tested {
+    pub(super) fn not_run(detail: impl Into<String>) -> Self {
+        Self { outcome: TestOutcome::NotRun, detail: detail.into() }
+    }
+}
+
 /// Lays a release out and has it loaded. Blocks.
 pub(super) fn load(
     staging: &dyn Staging,
+    room: &Room,
     runner: &Runner,
     release: &KnownRelease,
     program: &TestLoad,
 ) -> Tested {
-    match run(staging, runner, release, program) {
+    match run(staging, room, runner, release, program) {
         Ok(finished) => judge(program, &finished),
-        Err(detail) => Tested { outcome: TestOutcome::NotRun, detail },
+        Err(detail) => Tested::not_run(detail),
     }
 }
 
 fn run(
     staging: &dyn Staging,
+    room: &Room,
     runner: &Runner,
     release: &KnownRelease,
     program: &TestLoad,
 ) -> Result<Finished, String> {
     let user = usable(program)?;
-    let (_folder, slot) = laid_out(staging, release)?;
+    let (_folder, slot) = laid_out(staging, room, release)?;
     if user.is_some_and(|ids| ids.user != 0) {
         ensure_reachable_by_everybody(&slot, &program.user)?;
     }
@@ -82,6 +85,7 @@ fn run(
         folder: "/".into(),
         user,
         time_limit: program.time_limit,
+        memory_bytes: Some(program.memory_bytes),
         leftovers: Leftovers::Kill,
     };
     runner.run(&task).map_err(|error| format!("{name} could not be run: {}", with_causes(&error)))
@@ -111,17 +115,19 @@ fn usable(program: &TestLoad) -> Result<Option<UserIds>, String> {
 }
 
 /// The release in a folder of its own, which is removed with the first part of the answer.
-fn laid_out(staging: &dyn Staging, release: &KnownRelease) -> Result<(TempDir, std::path::PathBuf), String> {
-    let folder = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .permissions(Permissions::from_mode(OPEN_FOLDER))
-        .tempdir()
-        .map_err(|error| format!("no folder can be made for it: {error}"))?;
+fn laid_out(
+    staging: &dyn Staging,
+    room: &Room,
+    release: &KnownRelease,
+) -> Result<(TempDir, PathBuf), String> {
+    let absent = || "its payload is not stored here; `distributor pull` fetches it".to_owned();
+    let damaged = |error: StagingError| format!("it cannot be unpacked: {}", with_causes(&error));
+    let manifest = staging.manifest(&release.manifest).map_err(damaged)?.ok_or_else(absent)?;
+    let folder = room.make(manifest.payload.tar.length)?;
     let slot = folder.path().join("slot");
-    match staging.lay_out(&release.manifest, &slot) {
-        Ok(true) => Ok((folder, slot)),
-        Ok(false) => Err("its payload is not stored here; `distributor pull` fetches it".to_owned()),
-        Err(error) => Err(format!("it cannot be unpacked: {}", with_causes(&error))),
+    match staging.lay_out(&release.manifest, &slot).map_err(damaged)? {
+        true => Ok((folder, slot)),
+        false => Err(absent()),
     }
 }
 
@@ -137,5 +143,9 @@ fn judge(program: &TestLoad, finished: &Finished) -> Tested {
     };
     let left = finished.problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
     let detail = with_output(&format!("{what}{left}"), &finished.output, MAX_DETAIL_BYTES);
-    Tested { outcome: TestOutcome::Failed, detail }
+    let outcome = match finished.ending {
+        Ending::TimedOut => TestOutcome::TimedOut,
+        Ending::Exited(_) => TestOutcome::Failed,
+    };
+    Tested { outcome, detail }
 }

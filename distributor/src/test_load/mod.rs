@@ -1,34 +1,36 @@
 //! Test-loads: each staged release of a package for which the configuration names a program is loaded by it, before anybody
 //! can approve it.
 //!
-//! A reconciler: it reads which staged releases have no test that lets them through, and tests each once; what could not be run
-//! is tried again after a start, a change of the configuration, or when a person asks. Invariant: whatever goes wrong is noted as
-//! a test that did not pass, so that nothing goes out untested. Left out on purpose: who may approve, which the ledger
+//! A reconciler: it reads which staged releases their program has not loaded yet, and loads one after the other. An answer
+//! stands for as long as the program is configured as it is; what could not be run is tried again each hour, after a start, and
+//! when a person asks. Invariant: whatever goes wrong is noted as a test that did not pass, and nothing is noted of a load
+//! that was interrupted, so that nothing goes out untested. Left out on purpose: who may approve, which the ledger
 //! decides in the transaction of the approval.
 
 mod hook;
+mod room;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sealpost_files::with_causes;
 use sealpost_hook_runner::Runner;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::PackageName;
-use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::commands::test_loads::NoteTestLoad;
 use sealpost_site::queries::{KnownReleaseOf, MAX_PAGE, Untested};
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::test_load::TestOutcome;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+pub use self::room::Room;
 use crate::config::{TestLoad, TestLoads};
 use crate::ports::clock::Clock;
 use crate::ports::staging::Staging;
-use crate::ports::test_load::TestOrder;
+use crate::ports::test_load::TestDesk;
 
 /// The hidden subcommand by which the server starts the process that runs a program.
 pub const RUN_HOOK: &str = "run-hook";
@@ -36,40 +38,45 @@ pub const RUN_HOOK: &str = "run-hook";
 const ROUND: Duration = Duration::from_secs(60);
 /// Several commits that come together are one round.
 const TOGETHER: Duration = Duration::from_millis(200);
+/// What could not be run is tried again after this.
+const AGAIN_AFTER: Duration = Duration::from_secs(3600);
 
 /// What test-loads are made with.
 pub struct Rooms {
     pub ledger: Arc<Ledger>,
     pub staging: Arc<dyn Staging>,
     pub clock: Arc<dyn Clock>,
+    /// Where releases are laid out.
+    pub room: Room,
+    pub runner: Runner,
 }
 
 /// Keeps staged releases tested.
 pub struct Keeper {
     rooms: Rooms,
-    runner: Runner,
     configured: watch::Receiver<TestLoads>,
-    orders: Mutex<mpsc::Receiver<TestOrder>>,
-    /// Releases that were tried under the present configuration.
-    tried: Mutex<BTreeSet<Sha256Digest>>,
+    desk: TestDesk,
+    /// When releases were tried last under the present configuration.
+    tried: Mutex<BTreeMap<Sha256Digest, Instant>>,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("desk", &self.desk).finish_non_exhaustive()
+    }
 }
 
 impl Keeper {
     #[must_use]
-    pub fn new(
-        rooms: Rooms,
-        configured: watch::Receiver<TestLoads>,
-        orders: mpsc::Receiver<TestOrder>,
-    ) -> Arc<Self> {
-        let (orders, tried) = (Mutex::new(orders), Mutex::default());
-        Arc::new(Self { rooms, runner: Runner::this_program(RUN_HOOK), configured, orders, tried })
+    pub fn new(rooms: Rooms, configured: watch::Receiver<TestLoads>, desk: TestDesk) -> Arc<Self> {
+        Arc::new(Self { rooms, configured, desk, tried: Mutex::default() })
     }
 
     /// Runs for as long as it is wanted.
     pub async fn keep(self: Arc<Self>) {
-        let mut orders = self.orders.lock().await;
         let mut configured = self.configured.clone();
         let mut commits = self.rooms.ledger.subscribe();
+        self.clear_room().await;
         loop {
             let wanted = configured.borrow_and_update().clone();
             let _ = *commits.borrow_and_update();
@@ -85,10 +92,7 @@ impl Keeper {
                 }
             }
             tokio::select! {
-                Some(TestOrder { manifest, package, reply }) = orders.recv() => {
-                    // Who asked may be gone.
-                    drop(reply.send(self.asked(&wanted, manifest, &package).await));
-                }
+                () = self.desk.ordered() => {}
                 changed = commits.changed() => {
                     if changed.is_err() {
                         return;
@@ -106,62 +110,88 @@ impl Keeper {
         }
     }
 
+    /// Removes what a killed server left.
+    async fn clear_room(&self) {
+        let room = self.rooms.room.clone();
+        match spawn_blocking(move || room.clear()).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "what an interrupted test-load left cannot be removed"
+                );
+            }
+        }
+    }
+
+    /// What was asked for comes before each release that nobody asked for.
     async fn round(&self, wanted: &TestLoads) -> Result<(), LedgerError> {
+        self.ordered(wanted).await?;
         for (package, program) in wanted {
-            let query = Untested { package: package.clone(), limit: MAX_PAGE };
+            let query = Untested { package: package.clone(), program: program.digest(), limit: MAX_PAGE };
             for release in self.rooms.ledger.query(query).await? {
-                if self.tried.lock().await.insert(release.manifest) {
+                if self.is_due(release.manifest).await {
+                    self.desk.begin(release.manifest);
                     self.test(&release, program).await?;
+                    self.ordered(wanted).await?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn asked(
-        &self,
-        wanted: &TestLoads,
-        manifest: Sha256Digest,
-        package: &PackageName,
-    ) -> Result<(), Problem> {
-        let failed = |error: LedgerError| {
-            tracing::warn!(error = with_causes(&error), "a release could not be test-loaded");
-            Problem::new(
-                ProblemCode::Internal,
-                "the release could not be loaded",
-                "look into the server's log",
-            )
-        };
-        let known = self.rooms.ledger.query(KnownReleaseOf { manifest }).await.map_err(failed)?;
-        match (wanted.get(package), known) {
-            (Some(program), Some(release)) => self.test(&release, program).await.map_err(failed),
-            _ => Err(Problem::new(
-                ProblemCode::WrongState,
-                "the configuration changed, or the release is gone",
-                "look again with `distributor updates list`",
-            )),
+    async fn ordered(&self, wanted: &TestLoads) -> Result<(), LedgerError> {
+        while let Some(manifest) = self.desk.take() {
+            let ended = EndsWork(&self.desk);
+            let known = self.rooms.ledger.query(KnownReleaseOf { manifest }).await?;
+            let with = known.as_ref().and_then(|known| wanted.get(&known.release.package));
+            // Without a program, or a release, there is nothing to do any more.
+            if let Some((known, program)) = known.as_ref().zip(with) {
+                self.tried.lock().await.insert(manifest, Instant::now());
+                self.test(known, program).await?;
+            }
+            drop(ended);
         }
+        Ok(())
+    }
+
+    async fn is_due(&self, manifest: Sha256Digest) -> bool {
+        let mut tried = self.tried.lock().await;
+        let is_due = tried.get(&manifest).is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
+        if is_due {
+            tried.insert(manifest, Instant::now());
+        }
+        is_due
     }
 
     /// Loads one release, and notes what came of it.
     async fn test(&self, release: &KnownRelease, program: &TestLoad) -> Result<(), LedgerError> {
-        let (staging, runner) = (Arc::clone(&self.rooms.staging), self.runner.clone());
-        let (known, with) = (release.clone(), program.clone());
+        let _ended = EndsWork(&self.desk);
+        let (staging, runner) = (Arc::clone(&self.rooms.staging), self.rooms.runner.clone());
+        let (known, with, room) = (release.clone(), program.clone(), self.rooms.room.clone());
         // The thread that runs it is the runner's parent, and waits for it.
-        let tested = tokio::task::spawn_blocking(move || hook::load(&*staging, &runner, &known, &with)).await;
-        let tested = tested.unwrap_or_else(|_| hook::Tested {
-            outcome: TestOutcome::NotRun,
-            detail: "the thread that ran it ended before its work; the server's log says why".to_owned(),
+        let tested = spawn_blocking(move || hook::load(&*staging, &room, &runner, &known, &with));
+        let tested = tested.await.unwrap_or_else(|_| {
+            hook::Tested::not_run("the thread that ran it ended before its work; the server's log says why")
         });
         let hook::Tested { outcome, detail } = tested;
         let (name, manifest) = (&release.release, release.manifest);
         match outcome {
             TestOutcome::Passed => tracing::info!(release = %name, "a release passed its test-load"),
             _ => {
-                tracing::warn!(release = %name, %outcome, detail, "a release did not pass its test-load and is held")
+                tracing::warn!(release = %name, %outcome, detail, "a release did not pass its test-load and is held");
             }
         }
-        let note = NoteTestLoad { manifest, outcome, detail };
+        let note = NoteTestLoad { manifest, program: program.digest(), outcome, detail };
         self.rooms.ledger.execute(self.rooms.clock.now(), note).await
+    }
+}
+
+/// Says at the desk that nothing is under way, whatever ends the work.
+struct EndsWork<'a>(&'a TestDesk);
+
+impl Drop for EndsWork<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
-use sealpost_distributor::config::{Limits, Settings, Storage};
+use sealpost_distributor::config::{Limits, Settings, Storage, TestLoads};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
@@ -237,6 +237,7 @@ impl Site {
             storage: Storage::default(),
             syslog: None,
             folder: None,
+            test_loads: TestLoads::default(),
         };
         let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
         self.running = Some(Running { ledger, blobs, staging, upstream });

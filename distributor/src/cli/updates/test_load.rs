@@ -1,12 +1,20 @@
 //! Loading a release on the server again, or letting it through without that.
 
+use std::time::Duration;
+
+use anyhow::Context;
 use clap::Args;
-use sealpost_admin_api::updates::{TestLoadRequest, TestLoadView};
+use sealpost_admin_api::updates::{Review, TestLoadRequest, TestLoadView};
+use sealpost_site::rules::test_load::TestOutcome;
+use tokio::time::sleep;
 
 use super::find;
 use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{plain, print_json, print_line};
+
+/// Between two looks whether a load has ended.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Load a release on the server once more with the program that the configuration names, or let it through without that. Ends
 /// with 1 when it did not pass.
@@ -31,13 +39,21 @@ pub(crate) struct Test {
 }
 
 pub(super) async fn run(api: &AdminApi, options: &Test) -> anyhow::Result<Outcome> {
-    let manifest = find::one(api, &options.reference).await?.manifest;
+    let update = find::one(api, &options.reference).await?;
+    let (manifest, release) = (update.manifest, &update.release);
     let request = TestLoadRequest { manifest, override_why: options.why.clone() };
-    let view: TestLoadView = api.post("/updates/test-load", &request).await?;
+    let mut view: TestLoadView = api.post("/updates/test-load", &request).await?;
+    while view.under_way {
+        sleep(AGAIN).await;
+        let Review { update, .. } = api.get(&format!("/updates/{manifest}")).await?;
+        view = update
+            .test_load
+            .context("the release is loaded by no program any more; the configuration changed")?;
+    }
     if options.json {
         print_json(&view)?;
     } else {
-        print_line(format_args!("{}: {}", view.release, plain(&view.sentence)))?;
+        print_line(format_args!("{release}: {}", plain(&view.sentence)))?;
     }
-    Ok(if view.outcome.lets_through() { Outcome::Done } else { Outcome::Damage })
+    Ok(if view.outcome.is_some_and(TestOutcome::lets_through) { Outcome::Done } else { Outcome::Damage })
 }

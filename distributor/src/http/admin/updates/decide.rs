@@ -22,12 +22,12 @@ use sealpost_site::commands::approvals::DeferRelease;
 use sealpost_site::commands::releases::{ApproveRelease, RejectRelease};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::commands::undoing::{HaltRelease, MAX_NAMED, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::{ClientByName, KnownReleaseOf, ReleaseByManifest};
+use sealpost_site::queries::{ClientByName, ReleaseByManifest};
 use sealpost_site::rules::names::canonical;
-use sealpost_site::rules::test_load::Wanted;
 
 use super::show::unknown;
 use crate::http::Site;
+use crate::http::admin::test_load::{shown, wanted};
 use crate::http::body::JsonBody;
 use crate::http::leaving::leaving_of;
 use crate::http::payload::payload;
@@ -41,9 +41,7 @@ pub(crate) async fn approve(
 ) -> Result<Json<Update>, ApiError> {
     let ApproveRequest { manifest, channels, comment, strategy, emergency, now } = request;
     let trust = site.parts.upstream.trust();
-    let known = site.parts.ledger.query(KnownReleaseOf { manifest }).await?;
-    // One that is not known is refused as such.
-    let test_load = known.map_or(Wanted::TestLoad, |known| site.parts.tests.wanted(&known.release.package));
+    let test_load = wanted(&site, manifest).await?;
     let command = ApproveRelease {
         actor,
         manifest,
@@ -163,9 +161,11 @@ async fn held_name(site: &Site, name: ComputerName) -> Result<ComputerName, ApiE
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
     let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(unread)?;
-    let update = Update::from(row.ok_or_else(|| unknown(&manifest.to_string()))?);
+    let row = row.ok_or_else(|| unknown(&manifest.to_string()))?;
+    let test_load = shown(site, &row);
     let plan = site.parts.ledger.query(LoadPlan {}).await.map_err(unread)?;
-    Ok(Json(update.with_approvals(&plan.approvals, site.now())))
+    let update = Update::from(row).with_approvals(&plan.approvals, site.now());
+    Ok(Json(Update { test_load, ..update }))
 }
 
 fn unread(error: LedgerError) -> ApiError {

@@ -8,17 +8,14 @@ use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
 use sealpost_admin_api::approvals::Wanted;
 use sealpost_admin_api::rollouts::Preview;
-use sealpost_admin_api::updates::{
-    Downgrade, Leaving, Review, ReviewContent, ReviewQuery, TestLoadView, Update,
-};
+use sealpost_admin_api::updates::{Downgrade, Leaving, Review, ReviewContent, ReviewQuery, Update};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::releases::no_such_strategy;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{
-    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, TestLoadOf, Trying,
-    VoidedReleases,
+    ApprovedReleases, KnownReleaseOf, MAX_PAGE, Recipients, ReleaseByManifest, Trying, VoidedReleases,
 };
 use sealpost_site::rows::{RecipientRow, ReleaseRow, TryingRow};
 use sealpost_site::rules::approvals::rule::{About, demands};
@@ -30,6 +27,7 @@ use sealpost_site::rules::rollouts::links::load::travels;
 use sealpost_site::rules::rollouts::plan::Plan;
 
 use crate::http::Site;
+use crate::http::admin::test_load::shown;
 use crate::http::leaving::{known, leaving_of};
 use crate::http::problem::{ApiError, bad_query};
 use crate::http::would_be::would_be;
@@ -63,14 +61,13 @@ pub(crate) async fn show(
     });
     let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
     let found = computers(&site, &update, approved_at.map(|decided| decided.at)).await?;
-    let test = site.parts.ledger.query(TestLoadOf { manifest: digest }).await?;
-    let test_load = test.map(|test| TestLoadView::new(update.release.clone(), &test));
+    let test_load = shown(&site, &update);
     let preview = preview(&site, &update, query.strategy, found.bytes).await?;
     let plan = site.parts.ledger.query(LoadPlan {}).await?;
     let wanted = wanted(&update, &plan);
     Ok(Json(Review {
         wanted,
-        update: Update::from(update).with_approvals(&plan.approvals, site.now()),
+        update: Update { test_load, ..Update::from(update).with_approvals(&plan.approvals, site.now()) },
         content,
         recipients: found.recipients.names,
         recipient_count: found.recipients.count,
@@ -85,7 +82,6 @@ pub(crate) async fn show(
         leaving: found.leaving.map(Leaving::from),
         downgrade: found.downgrade.map(|down| Downgrade { from: down.from, computers: down.computers }),
         preview,
-        test_load,
     }))
 }
 
