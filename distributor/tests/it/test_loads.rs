@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use sealpost_manifests::digest::Sha256Digest;
@@ -139,7 +138,7 @@ async fn a_release_that_its_script_loads_is_approved_and_one_that_it_does_not_lo
             }
             for approve in [
                 &["updates", "approve", "acme-av:2.0", "--yes"][..],
-                &["updates", "push-now", "acme-av:2.0", "--yes"],
+                &["updates", "push-now", "acme-av:2.0", "--yes", "--why", "now"],
             ] {
                 let why = run(home, approve);
                 let why = String::from_utf8(why.stderr).unwrap();
@@ -165,7 +164,7 @@ async fn a_release_that_its_script_loads_is_approved_and_one_that_it_does_not_lo
             assert!(stdout(home, lets).contains("let it through"));
             stdout(home, &["updates", "approve", "acme-av:2.0", "--yes", "--strategy", "everyone-now"]);
             assert_eq!(state(home, bad), "approved");
-            let log = stdout(home, &["log", "show"]);
+            let log = stdout(home, &["log"]);
             assert!(log.contains("without a test-load") && log.contains("the script is too old"), "{log}");
             stop(server);
         })
@@ -221,7 +220,7 @@ async fn a_server_that_is_killed_in_the_middle_leaves_nothing_and_loads_the_rele
         let server = serve(home);
         wait::until("the script runs again", || running(&script) > 0);
         assert_eq!(rooms(home), 1, "what the killed server left is gone");
-        let log = stdout(home, &["log", "show"]);
+        let log = stdout(home, &["log"]);
         assert!(!log.contains("test-load"), "nothing is said of a load that was interrupted: {log}");
         fs::write(script.go(), "").unwrap();
         test_load(home, hangs, has("passed"));
