@@ -56,8 +56,8 @@ pub struct Keeper {
     rooms: Rooms,
     configured: watch::Receiver<TestLoads>,
     desk: TestDesk,
-    /// When releases were tried last under the present configuration.
-    tried: Mutex<BTreeMap<Sha256Digest, Instant>>,
+    /// When releases were tried last, each with the program as it was configured.
+    tried: Mutex<BTreeMap<(Sha256Digest, Sha256Digest), Instant>>,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -103,7 +103,6 @@ impl Keeper {
                     if changed.is_err() {
                         return;
                     }
-                    self.tried.lock().await.clear();
                 }
                 () = sleep(ROUND) => {}
             }
@@ -130,7 +129,7 @@ impl Keeper {
         for (package, program) in wanted {
             let query = Untested { package: package.clone(), program: program.digest(), limit: MAX_PAGE };
             for release in self.rooms.ledger.query(query).await? {
-                if self.is_due(release.manifest).await {
+                if self.is_due((release.manifest, program.digest())).await {
                     self.desk.begin(release.manifest);
                     self.test(&release, program).await?;
                     self.ordered(wanted).await?;
@@ -147,7 +146,7 @@ impl Keeper {
             let with = known.as_ref().and_then(|known| wanted.get(&known.release.package));
             // Without a program, or a release, there is nothing to do any more.
             if let Some((known, program)) = known.as_ref().zip(with) {
-                self.tried.lock().await.insert(manifest, Instant::now());
+                self.tried.lock().await.insert((manifest, program.digest()), Instant::now());
                 self.test(known, program).await?;
             }
             drop(ended);
@@ -155,11 +154,13 @@ impl Keeper {
         Ok(())
     }
 
-    async fn is_due(&self, manifest: Sha256Digest) -> bool {
+    async fn is_due(&self, load: (Sha256Digest, Sha256Digest)) -> bool {
         let mut tried = self.tried.lock().await;
-        let is_due = tried.get(&manifest).is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
+        // What is older is due, or gone.
+        tried.retain(|_, at| at.elapsed() < AGAIN_AFTER);
+        let is_due = !tried.contains_key(&load);
         if is_due {
-            tried.insert(manifest, Instant::now());
+            tried.insert(load, Instant::now());
         }
         is_due
     }
