@@ -21,12 +21,12 @@ use crate::rows::{
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
+use crate::rules::held::HeldRelease;
 use crate::rules::leaving::Named;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::progress::Rollout;
-use crate::rules::test_load::HeldRelease;
 use crate::rules::troubles::{Bounds, Trouble};
 
 /// Most rows of one page.

@@ -27,7 +27,7 @@ use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::approvals;
 use crate::authority::OnlineAuthority;
-use crate::config::{SyslogTarget, vendor_client};
+use crate::config::{SyslogTarget, test_load_digests, vendor_client};
 use crate::disks::FolderDisks;
 use crate::doors::{Serve, TlsDoors};
 use crate::folder::{self, Keeper};
@@ -110,7 +110,7 @@ impl Server {
         let supervision = Supervision::new();
         let (desk, behind) = FolderDesk::open();
         let (test_loads, configured) = watch::channel(opened.settings.test_loads.clone());
-        let tests = TestDesk::open(configured.clone());
+        let tests = TestDesk::open(test_load_digests(&opened.settings.test_loads));
         let desks = (desk, tests.clone());
         let site =
             Site::new(site_parts(&opened, &presence, &push, &supervision, desks, options.requests).await?);
@@ -166,6 +166,7 @@ impl Server {
             syslog,
             folders,
             test_loads,
+            tests: site.parts.tests.clone(),
         };
         Ok(Self { address, push, tasks, supervision, doors, reload, opened })
     }

@@ -88,10 +88,10 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # product can read what lies in {{slot}}. Nobody but root and the server's user may be able to change it. Where the\n\
          # server has root's rights, it runs as `user`; otherwise with the server's.\n\
          # [test_load.acme-av-signatures]\n\
-         # command = [\"/usr/local/bin/acme-scan\", \"--check\", \"{{slot}}\"]\n\
-         # time_limit = \"2m\"\n\
-         # memory_mib = 4096\n\
-         # user = \"nobody\"\n",
+         #   command = [\"/usr/local/bin/acme-scan\", \"--check\", \"{{slot}}\"]\n\
+         #   time_limit = \"2m\"\n\
+         #   memory_mib = 4096\n\
+         #   user = \"nobody\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::durations::within;
 use super::fragments::{fragment_files, read_fragment};
 use super::inputs::{Given, Merged};
 use super::syslog::{SyslogTarget, parse_syslog};
@@ -427,15 +428,4 @@ pub fn parse_addresses(addresses: Vec<String>) -> Result<Vec<String>, String> {
         named.push(address.to_owned());
     }
     Ok(named)
-}
-
-/// A duration as people write it (`90s`, `15m`, `1h 30m`, `7 days`), within bounds.
-pub(super) fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let parsed: SignedDuration = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a duration; write for example \"90s\", \"15m\" or \"1h\""))?;
-    match Duration::try_from(parsed) {
-        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
-        _ => Err(format!("{text:?} is not between {} and {} seconds", least.as_secs(), most.as_secs())),
-    }
 }

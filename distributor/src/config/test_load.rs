@@ -8,7 +8,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use serde::Deserialize;
 
-use super::settings::within;
+use super::durations::within;
 
 /// The user whose rights the program gets where the server has root's.
 const USER: &str = "nobody";
@@ -21,7 +21,7 @@ const LEAST_MEMORY_MIB: u32 = 16;
 /// Most words of one command.
 const MAX_WORDS: usize = 64;
 
-/// By package.
+/// The programs by package; none for most.
 pub type TestLoads = BTreeMap<PackageName, TestLoad>;
 
 /// The program that loads the releases of one package.
@@ -47,7 +47,13 @@ impl TestLoad {
     }
 }
 
-/// As it is written.
+/// What a program is named by in answers about releases, by package.
+#[must_use]
+pub fn test_load_digests(loads: &TestLoads) -> BTreeMap<PackageName, Sha256Digest> {
+    loads.iter().map(|(package, load)| (package.clone(), load.digest())).collect()
+}
+
+/// As it is written in a file, before it is checked.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestLoadFragment {

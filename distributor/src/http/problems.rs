@@ -20,10 +20,10 @@ use sealpost_site::rules::approvals::notices::notices;
 use sealpost_site::rules::approvals::rule::need_two;
 use sealpost_site::rules::attention::is_stopped;
 use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::held;
 use sealpost_site::rules::problems::{Facts, Newer, Room, Stored, problems};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::restore::RestoreState;
-use sealpost_site::rules::test_load;
 use sealpost_site::rules::troubles::Bounds;
 use sealpost_site::rules::warnings::Warning;
 
@@ -62,10 +62,10 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     found.extend(site.parts.presence.warnings(now).await);
     found.extend(syslog::warnings(site));
     found.extend(site.parts.admin_tokens.warnings().await);
-    let mut held = Vec::new();
+    let mut releases = Vec::new();
     let page = |after| HeldReleases { after, limit: MAX_PAGE };
-    ledger.each(page, |held| held.manifest, |one| held.push(one)).await?;
-    found.extend(test_load::warnings(&held));
+    ledger.each(page, |held| held.manifest, |one| releases.push(one)).await?;
+    found.extend(held::warnings(&releases));
     let plan = ledger.query(LoadPlan {}).await?;
     found.extend(notices(&plan.approvals, need_two(&plan.settings.approvals), now));
     let pull = ledger.query(LastPull {}).await?;

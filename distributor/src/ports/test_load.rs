@@ -1,6 +1,6 @@
 //! How the HTTP floor asks for a test-load, from whoever runs them: what is wanted, what is under way, and what waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,15 +10,14 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::rules::test_load::Wanted;
 use tokio::sync::watch;
 
-use crate::config::TestLoads;
-
 /// Most orders that wait.
 const MAX_WAITING: usize = 16;
 
 /// Where orders are given, and what is known of the work. All copies are one desk.
 #[derive(Debug, Clone)]
 pub struct TestDesk {
-    configured: watch::Receiver<TestLoads>,
+    /// The digests of the programs that are configured.
+    programs: Arc<watch::Sender<BTreeMap<PackageName, Sha256Digest>>>,
     work: Arc<watch::Sender<Work>>,
     order: Arc<Mutex<()>>,
 }
@@ -38,14 +37,20 @@ impl Work {
 
 impl TestDesk {
     #[must_use]
-    pub fn open(configured: watch::Receiver<TestLoads>) -> Self {
-        Self { configured, work: Arc::new(watch::Sender::default()), order: Arc::default() }
+    pub fn open(programs: BTreeMap<PackageName, Sha256Digest>) -> Self {
+        let programs = Arc::new(watch::Sender::new(programs));
+        Self { programs, work: Arc::new(watch::Sender::default()), order: Arc::default() }
+    }
+
+    /// Other programs are configured from now on.
+    pub fn configure(&self, programs: BTreeMap<PackageName, Sha256Digest>) {
+        self.programs.send_replace(programs);
     }
 
     /// Whether releases of a package are loaded before one is approved, by the configuration as it is now.
     #[must_use]
     pub fn wanted(&self, package: &PackageName) -> Wanted {
-        self.configured.borrow().get(package).map_or(Wanted::Nothing, |load| Wanted::By(load.digest()))
+        self.programs.borrow().get(package).map_or(Wanted::Nothing, |program| Wanted::By(*program))
     }
 
     /// Whether a release is being loaded, or waits for that.

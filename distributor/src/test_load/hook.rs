@@ -29,7 +29,7 @@ const MAX_DETAIL_BYTES: usize = 2 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tested {
     pub(super) outcome: TestOutcome,
-    /// For people.
+    /// What it said, or why it was not run, for people.
     pub(super) detail: String,
 }
 

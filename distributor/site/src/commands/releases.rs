@@ -26,7 +26,7 @@ use crate::rules::release::{
 };
 use crate::rules::review::{self, Reviewed};
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::test_load::{self, TestLoad, gate};
+use crate::rules::test_load::{self, TestLoad};
 use crate::rules::text;
 
 /// Most problems that one entry keeps: hostile input does not fill the log.
@@ -289,22 +289,19 @@ impl Command for ApproveRelease {
         match review::approve(reviewed, &channels, &facts.approved, self.trust.as_deref()) {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Some(after)) => {
-                if let Some(problem) = untested(&facts, self.test_load) {
-                    return Decision::refuse(problem);
-                }
                 let wanted = Wanted { strategy: self.strategy, emergency: self.emergency };
                 let begins = match begin_rollout(&facts, reviewed.found, &after, wanted) {
                     Ok(begins) => begins,
                     Err(problem) => return Decision::refuse(problem),
                 };
-                let wanted = &facts.plan.settings.approvals;
                 // What goes on with a rollout changes that for all its channels.
-                let demands = demands(wanted, About::release(&after, &begins.concerns(&channels)));
-                if let Some(problem) = begun_by_one(&facts, &after, &begins, demands.needs) {
-                    return Decision::refuse(problem);
-                }
+                let about = About::release(&after, &begins.concerns(&channels));
+                let demands = demands(&facts.plan.settings.approvals, about);
+                let untested = test_load::refusal(self.test_load, facts.known.as_ref(), facts.test.as_ref());
+                let by_one = || begun_by_one(&facts, &after, &begins, demands.needs);
                 let despite = self.despite_deferral || self.emergency;
-                if let Some(problem) = too_early(&facts, &after.release, demands, despite, context.now) {
+                let too_early = || too_early(&facts, &after.release, demands, despite, context.now);
+                if let Some(problem) = untested.or_else(by_one).or_else(too_early) {
                     return Decision::refuse(problem);
                 }
                 let what = Proposed::ApproveRelease {
@@ -341,12 +338,6 @@ impl Command for ApproveRelease {
             Ok(None) => Decision::answer(Outcome::Done(())),
         }
     }
-}
-
-/// Why a release cannot be approved before it has been loaded on the server.
-fn untested(facts: &ReleaseFacts, wanted: test_load::Wanted) -> Option<Problem> {
-    let known = facts.known.as_ref()?;
-    gate(wanted, known.state, facts.test.as_ref()).problem(&known.release)
 }
 
 /// Why a release cannot be approved yet: it lies here for too short a time, or somebody put the decision off.

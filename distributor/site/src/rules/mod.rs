@@ -17,6 +17,7 @@ pub mod enrollment;
 pub mod expiries;
 pub mod explain;
 pub mod grants;
+pub mod held;
 pub mod leaving;
 pub mod names;
 pub mod pending;

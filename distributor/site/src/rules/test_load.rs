@@ -14,9 +14,8 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::account::{Actor, named};
-use crate::rules::release::ReleaseState;
+use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::text::escape;
-use crate::rules::warnings::{Warning, WarningCode};
 
 /// Whether the site wants releases of a package to be loaded on the server first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +148,12 @@ pub fn gate(wanted: Wanted, state: ReleaseState, test: Option<&TestLoad>) -> Gat
     }
 }
 
+/// Why a release cannot be approved before it has been loaded on the server, if it cannot.
+#[must_use]
+pub fn refusal(wanted: Wanted, known: Option<&KnownRelease>, test: Option<&TestLoad>) -> Option<Problem> {
+    known.and_then(|known| gate(wanted, known.state, test).problem(&known.release))
+}
+
 impl Gate<'_> {
     /// Why a release cannot be approved, if it cannot.
     #[must_use]
@@ -188,29 +193,6 @@ pub fn held(release: &ReleaseId, test: &TestLoad) -> String {
         release.version,
         test.sentence()
     )
-}
-
-/// A staged release whose test did not pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldRelease {
-    /// Package, version and platform.
-    pub release: ReleaseId,
-    /// Its manifest's digest.
-    pub manifest: Sha256Digest,
-    /// The test.
-    pub test: TestLoad,
-}
-
-/// What a status says of releases that are held.
-#[must_use]
-pub fn warnings(held: &[HeldRelease]) -> Vec<Warning> {
-    let warning = |held: &HeldRelease| {
-        let HeldRelease { release, test, .. } = held;
-        let look = format!("distributor updates show {}:{}", release.package, release.version);
-        let said = format!("{release} cannot be approved: {}; look at it with `{look}`", test.sentence());
-        Warning::new(WarningCode::TestLoadFailed, said).since(Some(test.at)).next(look)
-    };
-    held.iter().map(warning).collect()
 }
 
 #[cfg(test)]
@@ -295,9 +277,5 @@ mod tests {
             )
         );
         assert!(said.contains("updates test-load sigs:7") && !said.chars().any(char::is_control), "{said}");
-        let held = HeldRelease { release: release(), manifest: Sha256Digest::of(b"7"), test };
-        let [said] = <[Warning; 1]>::try_from(warnings(&[held])).unwrap();
-        assert!(said.message.contains("sigs 7 (any) cannot be approved"), "{said:?}");
-        assert_eq!(said.next.as_deref(), Some("distributor updates show sigs:7"));
     }
 }

@@ -15,9 +15,10 @@ use sealpost_site::queries::{
     ReleaseCounts, Releases, Revisions, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
+use sealpost_site::rules::held::HeldRelease;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
-use sealpost_site::rules::test_load::{HeldRelease, TestLoad, Wanted};
+use sealpost_site::rules::test_load::{TestLoad, Wanted};
 
 use super::state::State;
 use super::store::{Handle, Holds};

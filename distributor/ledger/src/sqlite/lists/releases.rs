@@ -14,8 +14,9 @@ use sealpost_site::queries::{
     ReleaseCounts, Releases, Revisions, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
+use sealpost_site::rules::held::HeldRelease;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
-use sealpost_site::rules::test_load::{HeldRelease, TestLoad};
+use sealpost_site::rules::test_load::TestLoad;
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
