@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use super::durations::within;
 use super::fragments::{fragment_files, read_fragment};
 use super::inputs::{Given, Merged};

@@ -244,8 +244,7 @@ impl Command for WithdrawRelease {
     }
 }
 
-/// Approves the manifest that was shown, for the channels that were shown with it; or waits for a second person, where a rule
-/// needs two. Again: the same answer.
+/// Approves the manifest and the channels that were shown, or waits for a second person; again: the same answer.
 #[derive(Debug, Clone)]
 pub struct ApproveRelease {
     /// Who approves.
@@ -295,8 +294,8 @@ impl Command for ApproveRelease {
                     Err(problem) => return Decision::refuse(problem),
                 };
                 // What goes on with a rollout changes that for all its channels.
-                let about = About::release(&after, &begins.concerns(&channels));
-                let demands = demands(&facts.plan.settings.approvals, about);
+                let rules = &facts.plan.settings.approvals;
+                let demands = demands(rules, About::release(&after, &begins.concerns(&channels)));
                 let untested = test_load::refusal(self.test_load, facts.known.as_ref(), facts.test.as_ref());
                 let by_one = || begun_by_one(&facts, &after, &begins, demands.needs);
                 let despite = self.despite_deferral || self.emergency;
@@ -387,7 +386,6 @@ struct Begins {
 }
 
 impl Begins {
-    /// The channels whose computers do not get the release at once.
     /// The channels that are asked for, and those of the rollout that goes on with them.
     fn concerns(&self, asked: &[ChannelName]) -> Vec<ChannelName> {
         let mut channels: Vec<ChannelName> = asked.iter().chain(&self.staged.channels).cloned().collect();
@@ -396,6 +394,7 @@ impl Begins {
         channels
     }
 
+    /// The channels whose computers do not get the release at once.
     fn holds_back(&self) -> Vec<ChannelName> {
         if self.staged.complete { Vec::new() } else { self.staged.channels.clone() }
     }
