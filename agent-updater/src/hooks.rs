@@ -9,12 +9,14 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealpost_files::with_causes;
-use sealpost_hook_runner::{Ending, Finished, Leftovers, RunError, Runner, Task, UserIds};
+use sealpost_hook_runner::{
+    Ending, Finished, Leftovers, RunError, Runner, Task, UserIds, ensure_reachable_by_everybody,
+    ensure_runnable, with_output,
+};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::wire::report::{MAX_DETAIL_BYTES, ReasonCode};
 
@@ -22,11 +24,6 @@ use crate::config::PackageConfig;
 use crate::platform::ownership::ensure_not_writable_by_others;
 use crate::platform::users;
 
-use self::runnable::ensure_runnable;
-
-mod env_line;
-mod registered;
-mod runnable;
 #[cfg(test)]
 pub(crate) mod runner_of_tests;
 
@@ -223,6 +220,7 @@ fn run(
         folder: "/".into(),
         user,
         time_limit: Duration::from_secs(u64::from(config.timeout_secs)),
+        memory_bytes: None,
         leftovers: if hook == Hook::Start { Leftovers::Leave } else { Leftovers::Kill },
     };
     let finished = runner.run(&task).map_err(|error| {
@@ -283,7 +281,10 @@ fn judge(hook: Hook, program: &str, timeout_secs: u32, finished: &Finished) -> R
         }
     };
     let left = finished.problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
-    Err(HookFault { reason, detail: with_output(&format!("{what}{left}"), &finished.output) })
+    Err(HookFault {
+        reason,
+        detail: with_output(&format!("{what}{left}"), &finished.output, MAX_DETAIL_BYTES),
+    })
 }
 
 /// Checks that nobody else can change the program, or a file that it is given, such as a script for a shell.
@@ -299,53 +300,12 @@ fn ensure_safe(hook: Hook, program: &str, arguments: &[String]) -> Result<(), St
     Ok(())
 }
 
-/// Checks that a user can enter the slot: otherwise the hook would fail with an unexplained "permission denied".
-fn ensure_reachable_by_everybody(slot: &Path, user: &str) -> Result<(), String> {
-    for folder in slot.ancestors() {
-        let mode = folder.metadata().map(|found| found.permissions().mode()).unwrap_or(0);
-        if mode & 0o001 == 0 {
-            return Err(format!(
-                "the test_load hook runs as {user}, who cannot enter {} (mode {:04o}); chmod o+x it, or set \
-                 test_load_user",
-                folder.display(),
-                mode & 0o7777
-            ));
-        }
-    }
-    Ok(())
-}
-
 fn filled_in(argument: &str, context: &HookContext<'_>) -> OsString {
     argument
         .replace("{slot}", &context.slot.to_string_lossy())
         .replace("{current}", &context.current.to_string_lossy())
         .replace("{version}", context.release.version.as_str())
         .into()
-}
-
-/// A detail of at most [`MAX_DETAIL_BYTES`]: the sentence, and as much of the output's end as fits. Control characters
-/// other than line ends and tabs are replaced.
-fn with_output(what: &str, output: &[u8]) -> String {
-    let printed: String = String::from_utf8_lossy(output)
-        .chars()
-        .map(|character| {
-            if character.is_control() && character != '\n' && character != '\t' {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect();
-    let printed = printed.trim();
-    if printed.is_empty() {
-        return what.to_owned();
-    }
-    let room = MAX_DETAIL_BYTES.saturating_sub(what.len() + 32);
-    let mut from = printed.len().saturating_sub(room);
-    while !printed.is_char_boundary(from) {
-        from += 1;
-    }
-    format!("{what}; it printed: {}", &printed[from..])
 }
 
 #[cfg(test)]

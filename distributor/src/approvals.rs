@@ -17,6 +17,7 @@ use sealpost_site::rules::release::ReleaseState;
 use tokio::time::timeout;
 
 use crate::ports::clock::Clock;
+use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::Upstream;
 
 /// Releases are looked at this often when nothing happens: an age is reached by waiting.
@@ -25,12 +26,17 @@ const ROUND: Duration = Duration::from_secs(60);
 const APART: Duration = Duration::from_secs(2);
 
 /// Approves by rules until the ledger closes.
-pub(crate) async fn keep(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, upstream: Arc<dyn Upstream>) {
+pub(crate) async fn keep(
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    upstream: Arc<dyn Upstream>,
+    tests: TestDesk,
+) {
     let mut commits = ledger.subscribe();
     loop {
         // Everything up to here is seen by this round.
         let _ = *commits.borrow_and_update();
-        match round(&ledger, &*clock, &*upstream).await {
+        match round(&ledger, &*clock, &*upstream, &tests).await {
             Ok(()) => {}
             Err(LedgerError::Closed) => return,
             Err(error) => {
@@ -47,7 +53,12 @@ pub(crate) async fn keep(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, upstream: A
     }
 }
 
-async fn round(ledger: &Ledger, clock: &dyn Clock, upstream: &dyn Upstream) -> Result<(), LedgerError> {
+async fn round(
+    ledger: &Ledger,
+    clock: &dyn Clock,
+    upstream: &dyn Upstream,
+    tests: &TestDesk,
+) -> Result<(), LedgerError> {
     let plan = ledger.query(LoadPlan {}).await?;
     let rules = &plan.settings.approvals;
     if !rules.values().any(|rule| rule.by_itself) {
@@ -66,7 +77,8 @@ async fn round(ledger: &Ledger, clock: &dyn Clock, upstream: &dyn Upstream) -> R
         if is_deferred || by_itself(rules, &release, staged_at, now).is_none() {
             continue;
         }
-        match ledger.execute(now, ApproveByRule { manifest, trust: upstream.trust() }).await {
+        let test_load = tests.wanted(&release.release.package);
+        match ledger.execute(now, ApproveByRule { manifest, trust: upstream.trust(), test_load }).await {
             Ok(Some(rule)) => tracing::info!(%manifest, %rule, "a release was approved by a rule"),
             Ok(None) => {}
             Err(LedgerError::Refused(problem)) => {

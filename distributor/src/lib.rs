@@ -28,4 +28,5 @@ pub mod rollouts;
 pub mod staging;
 pub mod syslog;
 pub mod tasks;
+pub mod test_load;
 pub mod upstream;

@@ -9,6 +9,7 @@
 //! of a hook that is to leave something running ([`Leftovers::Leave`]) only the hook itself ends with the caller, and what it
 //! left may print for as long as it lives. Where a hook has a user of its own, the runner does not have it: with the hook's
 //! rights nothing of the runner can be reached, not even by a signal.
+//! Whether a program may be trusted and can be executed is found out before by [`ownership`] and [`ensure_runnable`].
 //! Left out on purpose: who may configure a hook (the caller checks that); control groups, which not every computer has; a
 //! hook with root's rights that is out to escape.
 
@@ -16,16 +17,22 @@
 
 mod contents;
 mod descendants;
+mod env_line;
 mod outlasting;
 mod output;
+pub mod ownership;
+mod registered;
 mod rights;
 mod run;
+mod runnable;
 mod serve;
 mod task;
+pub mod users;
 mod wire;
 
 pub use contents::{Contents, HEAD_BYTES};
-pub use output::OUTPUT_TAIL_BYTES;
+pub use output::{OUTPUT_TAIL_BYTES, with_output};
 pub use run::{Ending, Finished, RunError, Runner};
+pub use runnable::{NotRunnable, ensure_reachable_by_everybody, ensure_runnable};
 pub use serve::{ServeError, serve};
 pub use task::{Leftovers, Task, UserIds};

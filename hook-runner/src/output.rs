@@ -39,3 +39,29 @@ impl Tail {
         self.0.into()
     }
 }
+
+/// A text of at most `most` bytes: the sentence, and as much of the output's end as fits. Control characters
+/// other than line ends and tabs are replaced.
+#[must_use]
+pub fn with_output(what: &str, output: &[u8], most: usize) -> String {
+    let printed: String = String::from_utf8_lossy(output)
+        .chars()
+        .map(|character| {
+            if character.is_control() && character != '\n' && character != '\t' {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect();
+    let printed = printed.trim();
+    if printed.is_empty() {
+        return what.to_owned();
+    }
+    let room = most.saturating_sub(what.len() + 32);
+    let mut from = printed.len().saturating_sub(room);
+    while !printed.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("{what}; it printed: {}", &printed[from..])
+}

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{set_no_new_privs, set_thread_groups};
 
 /// The signal by which the system tells of the caller's end. The runner has a handler for it.
@@ -17,6 +17,11 @@ const DEATH_SIGNAL: Signal = Signal::TERM;
 pub(crate) fn give_up_further_rights() -> io::Result<()> {
     set_no_new_privs(true)?;
     Ok(set_thread_groups(&[])?)
+}
+
+/// Bounds the address space of this process, which needs little, and of each of its children.
+pub(crate) fn bound_memory(bytes: u64) -> io::Result<()> {
+    Ok(setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) })?)
 }
 
 /// The process whose end is this one's end.

@@ -337,6 +337,7 @@ mod tests {
                 folder: "/".into(),
                 user: None,
                 time_limit: Duration::from_secs(60),
+                memory_bytes: None,
                 leftovers,
             };
             assert!(matches!(runner.run(&task), Err(RunError::Died(_))));

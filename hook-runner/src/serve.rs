@@ -27,7 +27,7 @@ use tokio::time::sleep_until;
 use crate::contents::{Contents, HEAD_BYTES};
 use crate::descendants::{Process, Survivors, kill_all_of_mine, kill_attached, reap_killed};
 use crate::outlasting::{Output, discard, is_reader};
-use crate::rights::{Parent, give_up_further_rights};
+use crate::rights::{Parent, bound_memory, give_up_further_rights};
 use crate::task::{Leftovers, Task};
 use crate::wire::{Message, Order, read_line, write_line};
 
@@ -92,6 +92,12 @@ async fn run(socket: UnixStream, order: Order) -> Result<(), ServeError> {
         && let Err(error) = give_up_further_rights()
     {
         let error = io::Error::other(format!("cannot give up root's rights ({error})"));
+        return answer(&not_started(&error));
+    }
+    if let Some(bytes) = task.memory_bytes
+        && let Err(error) = bound_memory(bytes)
+    {
+        let error = io::Error::other(format!("cannot bound the memory ({error})"));
         return answer(&not_started(&error));
     }
     let parent = Parent::watch(parent).map_err(failed("watch the parent"))?;

@@ -40,6 +40,9 @@ pub struct Task {
     pub user: Option<UserIds>,
     /// From the start of the program on.
     pub time_limit: Duration,
+    /// Most address space of each of its processes, in bytes; as much as the caller may have when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// What happens to what it leaves running.
     pub leftovers: Leftovers,
 }

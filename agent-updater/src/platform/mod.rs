@@ -8,9 +8,9 @@ pub mod disk;
 pub mod locks;
 pub mod machine;
 pub mod network;
-pub mod ownership;
 pub mod process;
 pub mod program;
 pub mod store;
-pub mod users;
 pub mod watch;
+
+pub use sealpost_hook_runner::{ownership, users};

@@ -37,6 +37,8 @@ pub enum Endpoint {
     ReconsiderUpdate,
     /// Let computers try a release again.
     RetryUpdate,
+    /// Load a release on the server again, or let it through without that.
+    TestUpdate,
     /// A page of reservations.
     ListClients,
     /// Take a seat for a name.
@@ -139,7 +141,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 57] = [
+const TABLE: [Line; 58] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -149,6 +151,7 @@ const TABLE: [Line; 57] = [
     Line(Endpoint::HaltUpdate, Method::Post, "/api/v1/updates/halt", Permission::DecideUpdates),
     Line(Endpoint::ReconsiderUpdate, Method::Post, "/api/v1/updates/reconsider", Permission::DecideUpdates),
     Line(Endpoint::RetryUpdate, Method::Post, "/api/v1/updates/retry", Permission::DecideUpdates),
+    Line(Endpoint::TestUpdate, Method::Post, "/api/v1/updates/test-load", Permission::DecideUpdates),
     Line(Endpoint::ListClients, Method::Get, "/api/v1/clients", Permission::ViewClients),
     Line(Endpoint::ReserveClient, Method::Post, "/api/v1/clients", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),

@@ -12,9 +12,10 @@ use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::approvals::Approvals;
 use sealpost_site::rules::leaving::{Named, Runners};
 use sealpost_site::rules::release::{ReleaseState, unapproved};
+use sealpost_site::rules::test_load::{Gate, TestLoad, TestOutcome, Wanted, gate};
 use serde::{Deserialize, Serialize};
 
-use crate::approvals::{Deferred, Waiting, Wanted};
+use crate::approvals::{self, Deferred, Waiting};
 use crate::rollouts::Preview;
 
 /// Releases in one page, at the most.
@@ -111,6 +112,9 @@ pub struct Update {
     /// The decision about it is put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred: Option<Deferred>,
+    /// Its newest test-load on the server, or that it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_load: Option<TestLoadView>,
 }
 
 /// What becomes of a payload that was removed, or lost, before its release was approved.
@@ -186,6 +190,7 @@ impl From<ReleaseRow> for Update {
             assigned,
             installed,
             failed,
+            test_load: _,
             deltas,
         } = row;
         Self {
@@ -219,6 +224,7 @@ impl From<ReleaseRow> for Update {
             payload_missing: None,
             waiting: None,
             deferred: None,
+            test_load: None,
         }
     }
 }
@@ -229,6 +235,52 @@ pub struct ReviewQuery {
     /// The strategy whose rings are looked at; the one that the settings name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Word>,
+}
+
+/// `POST /api/v1/updates/test-load`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestLoadRequest {
+    /// The release's manifest.
+    pub manifest: Sha256Digest,
+    /// Why it is let through without a test that passed; it is tested again when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_why: Option<String>,
+}
+
+/// The newest test-load of a release on the server, or that there is none yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestLoadView {
+    /// `passed`, `failed`, `timed_out`, `not_run` or `overridden`; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<TestOutcome>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Whether the release cannot be approved because of it.
+    pub holds: bool,
+    /// Whether it is being loaded, or waits for that.
+    pub under_way: bool,
+    /// The sentence for people. Text from outside: escape control characters before you print it.
+    pub sentence: String,
+}
+
+impl TestLoadView {
+    /// What is shown of it; nothing where there was none and none is wanted.
+    #[must_use]
+    pub fn of(wanted: Wanted, state: ReleaseState, test: Option<&TestLoad>, under_way: bool) -> Option<Self> {
+        let gate = gate(wanted, state, test);
+        let holds = gate != Gate::Open;
+        let newest = test.map_or_else(|| "it was not loaded yet".to_owned(), TestLoad::sentence);
+        let sentence = match (under_way, gate) {
+            (true, _) => format!("it is being loaded on the server; {newest}"),
+            (false, Gate::Pending) if test.is_some() => {
+                format!("it will be loaded by the program that is configured now; {newest}")
+            }
+            (false, _) => newest,
+        };
+        let (outcome, at) = (test.map(|test| test.outcome), test.map(|test| test.at));
+        (test.is_some() || holds || under_way).then_some(Self { outcome, at, holds, under_way, sentence })
+    }
 }
 
 /// `GET /api/v1/updates/{manifest}`: what a reviewer sees.
@@ -277,7 +329,7 @@ pub struct Review {
     pub preview: Option<Preview>,
     /// What the rules want before it is approved for all its channels; only of a release that waits for its first approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<approvals::Wanted>,
 }
 
 /// Some computers.

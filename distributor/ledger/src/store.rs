@@ -22,11 +22,11 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
-    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks,
-    LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts,
-    Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Trying,
-    VoidedReleases,
+    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
+    LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
+    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
+    Trying, Untested, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -131,6 +131,8 @@ pub trait ReadStore:
     + Read<ReleaseByManifest>
     + Read<KnownReleases>
     + Read<Revisions>
+    + Read<HeldReleases>
+    + Read<Untested>
     + Read<KnownReleaseOf>
     + Read<DeltaReleases>
     + Read<ApprovedReleases>

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
@@ -21,6 +21,7 @@ use crate::rows::{
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
 use crate::rules::explain::ExplainFacts;
+use crate::rules::held::HeldRelease;
 use crate::rules::leaving::Named;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
@@ -290,6 +291,29 @@ query! {
         /// At most so many; see [`page_limit`].
         pub limit: u32,
     } -> Vec<RevisionRow>, "list revisions"
+}
+
+query! {
+    /// Staged releases whose newest test-load did not pass, in the order of their manifests.
+    HeldReleases {
+        /// Only after the release with this manifest.
+        pub after: Option<Sha256Digest>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<HeldRelease>, "list releases that did not load"
+}
+
+query! {
+    /// Staged releases of a package that its program, as it is configured, has not loaded, and that no admin let through, in the
+    /// order of their counters.
+    Untested {
+        /// The package.
+        pub package: PackageName,
+        /// The digest of the program's settings.
+        pub program: Sha256Digest,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<KnownRelease>, "list releases that were not loaded yet"
 }
 
 query! {

@@ -29,6 +29,7 @@ use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Delivery, Plan};
+use crate::rules::test_load::TestLoad;
 
 /// Whose ledger it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +134,8 @@ pub struct ReleaseRow {
     pub installed: u64,
     /// Clients that rolled back from it or refused it.
     pub failed: u64,
+    /// Its newest test-load on the server.
+    pub test_load: Option<TestLoad>,
     /// Deltas that lead to it.
     pub deltas: Vec<DeltaRow>,
 }

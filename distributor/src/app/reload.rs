@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::activity_file::RotationLimits;
-use crate::config::{Folder, Settings, SyslogTarget};
+use crate::config::{Folder, Settings, SyslogTarget, TestLoads, test_load_digests};
 use crate::home::Home;
+use crate::ports::test_load::TestDesk;
 use crate::presence::ServerPresence;
 use crate::upstream::VendorUpstream;
 
@@ -20,6 +21,8 @@ pub(super) struct Reload {
     pub(super) logs: watch::Sender<RotationLimits>,
     pub(super) syslog: watch::Sender<Option<SyslogTarget>>,
     pub(super) folders: watch::Sender<Option<Folder>>,
+    pub(super) test_loads: watch::Sender<TestLoads>,
+    pub(super) tests: TestDesk,
 }
 
 impl Reload {
@@ -35,6 +38,8 @@ impl Reload {
                 is_new
             });
             self.folders.send_replace(settings.folder.clone());
+            self.tests.configure(test_load_digests(&settings.test_loads));
+            self.test_loads.send_replace(settings.test_loads.clone());
         };
         self.presence.reload(&self.home, &self.started, others).await;
     }

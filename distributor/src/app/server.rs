@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use jiff::Timestamp;
+use sealpost_hook_runner::Runner;
 use sealpost_keys::SigningKey;
 use sealpost_keys::note::LogKey;
 use sealpost_ledger::Ledger;
@@ -26,7 +27,7 @@ use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::approvals;
 use crate::authority::OnlineAuthority;
-use crate::config::{SyslogTarget, vendor_client};
+use crate::config::{SyslogTarget, test_load_digests, vendor_client};
 use crate::disks::FolderDisks;
 use crate::doors::{Serve, TlsDoors};
 use crate::folder::{self, Keeper};
@@ -44,11 +45,13 @@ use crate::ports::doors::Doors;
 use crate::ports::folder::FolderDesk;
 use crate::ports::presence::Presence;
 use crate::ports::syslog::SyslogProgress;
+use crate::ports::test_load::TestDesk;
 use crate::presence::{self, ServerPresence, StartedOn};
 use crate::push::{self, Push};
 use crate::rollouts;
 use crate::syslog;
 use crate::tasks::Tasks;
+use crate::test_load;
 use crate::upstream::root_problem;
 
 /// What a caller may set otherwise than the configuration says.
@@ -106,8 +109,11 @@ impl Server {
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();
         let (desk, behind) = FolderDesk::open();
+        let (test_loads, configured) = watch::channel(opened.settings.test_loads.clone());
+        let tests = TestDesk::open(test_load_digests(&opened.settings.test_loads));
+        let desks = (desk, tests.clone());
         let site =
-            Site::new(site_parts(&opened, &presence, &push, &supervision, desk, options.requests).await?);
+            Site::new(site_parts(&opened, &presence, &push, &supervision, desks, options.requests).await?);
 
         let limits =
             options.connections.unwrap_or_else(|| open_files::connection_limits(&opened.settings.limits));
@@ -134,6 +140,8 @@ impl Server {
         let folder = Keeper::new(rooms(&opened, &site), folder, behind);
         tasks
             .schedule("the folder for computers without a network", Some(move || Arc::clone(&folder).keep()));
+        let keeper = test_load::Keeper::new(test_rooms(&opened), configured, tests.clone());
+        tasks.schedule("the test-loads of releases", Some(move || Arc::clone(&keeper).keep()));
         let kept = Arc::clone(&presence);
         let pulling = Arc::clone(&opened.upstream);
         let pulls = (options.pulls == Pulls::Scheduled).then_some(move || Arc::clone(&pulling).keep());
@@ -146,7 +154,7 @@ impl Server {
         let (ledger, clock, upstream) =
             (Arc::clone(&opened.ledger), Arc::clone(&opened.clock), Arc::clone(&opened.upstream));
         tasks.follow("the rules of approvals", move || {
-            approvals::keep(Arc::clone(&ledger), Arc::clone(&clock), upstream.clone())
+            approvals::keep(Arc::clone(&ledger), Arc::clone(&clock), upstream.clone(), tests.clone())
         });
         let upstream = Arc::clone(&opened.upstream);
         let reload = Reload {
@@ -157,6 +165,8 @@ impl Server {
             logs,
             syslog,
             folders,
+            test_loads,
+            tests: site.parts.tests.clone(),
         };
         Ok(Self { address, push, tasks, supervision, doors, reload, opened })
     }
@@ -204,6 +214,20 @@ impl Server {
         let closed = opened.ledger.close().await.map_err(AppError::ledger);
         tasks.end().await;
         closed
+    }
+}
+
+fn test_rooms(opened: &Opened) -> test_load::Rooms {
+    test_load::Rooms {
+        ledger: Arc::clone(&opened.ledger),
+        staging: Arc::clone(&opened.staging),
+        clock: Arc::clone(&opened.clock),
+        room: test_load::Room::of(
+            opened.home.path(),
+            &opened.home.staging(),
+            opened.settings.limits.keep_free_bytes,
+        ),
+        runner: Runner::this_program(test_load::RUN_HOOK),
     }
 }
 
@@ -309,7 +333,7 @@ async fn site_parts(
     presence: &Arc<ServerPresence>,
     push: &Push,
     supervision: &Supervision,
-    folders: FolderDesk,
+    (folders, tests): (FolderDesk, TestDesk),
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
     let secret = ServerSecret::new(opened.home.read_secret()?);
@@ -337,6 +361,7 @@ async fn site_parts(
         disks: Arc::new(FolderDisks::of(&opened.home)),
         syslog: Arc::default(),
         folders,
+        tests,
         limits,
     })
 }

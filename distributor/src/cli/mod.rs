@@ -30,6 +30,7 @@ mod reach;
 mod reference;
 mod register;
 mod rollouts;
+mod run_hook;
 mod serve;
 mod service;
 mod status;
@@ -227,6 +228,9 @@ Examples:
     Service(service::Command),
     #[command(hide = true)]
     MakeDelta(make_delta::Options),
+    /// Run a program that loads a release, for a server that started this process.
+    #[command(hide = true)]
+    RunHook,
 }
 
 impl Command {
@@ -244,16 +248,20 @@ impl Command {
                 | Self::Restore(_)
                 | Self::Ledger(ledger::Command::Rebuild(_))
                 | Self::MakeDelta(_)
+                | Self::RunHook
         )
     }
 }
 
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = match parse() {
+    let arguments: Arguments = match parse() {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
+    if matches!(arguments.command, Command::RunHook) {
+        return run_hook::execute();
+    }
     // Every command that answers with JSON has this flag, and then fails with JSON too.
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     logging::start(tracing::Level::INFO, Modules::Named);
@@ -324,6 +332,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
         Command::Ledger(command) => block_on(ledger::run(&reach, &command)),
         Command::MakeDelta(options) => make_delta::run(options),
+        // It was done before a second thread.
+        Command::RunHook => Ok(Outcome::Done),
         Command::Register(options) => block_on(register::run(AdminApi::open(&reach)?, options)),
         Command::Unlock(options) => block_on(unlock::run(AdminApi::open(&reach)?, options)),
         Command::Pull(options) => block_on(pull::run(AdminApi::open(&reach)?, options)),

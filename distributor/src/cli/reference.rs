@@ -96,6 +96,7 @@ mod tests {
             payload_missing: None,
             waiting: None,
             deferred: None,
+            test_load: None,
         }
     }
 

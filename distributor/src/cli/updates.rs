@@ -1,9 +1,10 @@
-//! `distributor updates list|show|approve|reject|defer|halt|reconsider|retry|watch|why|push-now|revert-now`.
+//! `distributor updates list|show|approve|reject|defer|halt|reconsider|retry|test-load|watch|why|push-now|revert-now`.
 
 mod defer;
 mod emergency;
 mod find;
 mod review;
+mod test_load;
 mod undo;
 mod watch;
 mod why;
@@ -31,6 +32,7 @@ pub(super) enum Command {
     Halt(undo::Halt),
     Reconsider(undo::Reconsider),
     Retry(undo::Retry),
+    TestLoad(test_load::Test),
     Watch(watch::Watch),
     Why(why::Why),
     PushNow(emergency::PushNow),
@@ -154,6 +156,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Halt(options) => undo::halt(&api, &options).await,
         Command::Reconsider(options) => undo::reconsider(&api, &options).await,
         Command::Retry(options) => undo::retry(&api, &options).await,
+        Command::TestLoad(options) => test_load::run(&api, &options).await,
         Command::Watch(options) => watch::run(&api, &options).await,
         Command::Why(options) => why::run(&api, &options).await,
         Command::PushNow(options) => emergency::push_now(&api, &options).await,

@@ -3,6 +3,7 @@
 //! Invariant: an unknown key is a mistake and never ignored. Left out on purpose: whether values make sense, which
 //! `settings` checks after all files were merged.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use sealpost_files::read_bounded;
 use serde::Deserialize;
+
+use super::test_load::TestLoadFragment;
 
 /// Largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -35,6 +38,8 @@ pub(super) struct Fragment {
     pub(super) log: LogFragment,
     #[serde(default)]
     pub(super) folder: FolderFragment,
+    #[serde(default)]
+    pub(super) test_load: BTreeMap<String, TestLoadFragment>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,10 @@
 //! The fragments merged: for each key the last value that was given, and the file that gave it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::fragments::Fragment;
+use super::test_load::TestLoadFragment;
 
 /// A value, and the file that gave it.
 pub(super) struct Given<T> {
@@ -37,6 +39,7 @@ pub(super) struct Merged {
     pub(super) folder_path: Option<Given<PathBuf>>,
     pub(super) folder_every: Option<Given<String>>,
     pub(super) folder_max_mib: Option<Given<u32>>,
+    pub(super) test_loads: BTreeMap<String, Given<TestLoadFragment>>,
 }
 
 impl Merged {
@@ -67,6 +70,9 @@ impl Merged {
         put(&mut self.folder_path, fragment.folder.path, file);
         put(&mut self.folder_every, fragment.folder.every, file);
         put(&mut self.folder_max_mib, fragment.folder.max_mib, file);
+        for (package, value) in fragment.test_load {
+            self.test_loads.insert(package, Given { value, file: file.to_owned() });
+        }
     }
 }
 

@@ -6,12 +6,14 @@
 //! Left out on purpose: secrets. They have files of their own, so that this one may be shown to a colleague.
 
 mod changed;
+mod durations;
 mod fragments;
 mod inputs;
 mod port_hint;
 mod sample;
 mod settings;
 mod syslog;
+mod test_load;
 mod vendor;
 
 pub use self::changed::needs_a_restart;
@@ -21,6 +23,7 @@ pub use self::settings::{
     ConfigError, DEFAULT_PORT, Folder, Limits, OwnTls, Settings, Storage, parse_addresses, parse_vendor_url,
 };
 pub use self::syslog::{SyslogTarget, parse_syslog};
+pub use self::test_load::{TestLoad, TestLoads, test_load_digests};
 pub use self::vendor::{VendorCaError, may_carry_a_serial, vendor_ca_ends, vendor_client};
 
 #[cfg(test)]

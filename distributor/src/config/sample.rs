@@ -82,7 +82,16 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # path = \"/srv/share/sealpost\"\n\
          # every = \"1m\"\n\
          # Most MiB of payloads and deltas in it; what computers were told goes first. Without it the disk is the bound.\n\
-         # max_mib = 4096\n",
+         # max_mib = 4096\n\
+         \n\
+         # A program that loads each release of a package on this server before it can be approved: it ends with 0 if the\n\
+         # product can read what lies in {{slot}}. Nobody but root and the server's user may be able to change it. Where the\n\
+         # server has root's rights, it runs as `user`; otherwise with the server's.\n\
+         # [test_load.acme-av-signatures]\n\
+         #   command = [\"/usr/local/bin/acme-scan\", \"--check\", \"{{slot}}\"]\n\
+         #   time_limit = \"2m\"\n\
+         #   memory_mib = 4096\n\
+         #   user = \"nobody\"\n",
         limits.min_bytes_per_second / 1024,
         mebibytes(limits.max_payload_bytes),
         mebibytes(limits.keep_free_bytes),

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
+use super::durations::within;
 use super::fragments::{fragment_files, read_fragment};
 use super::inputs::{Given, Merged};
 use super::syslog::{SyslogTarget, parse_syslog};
+use super::test_load::{self, TestLoads};
 
 /// Port that agents and admins use, unless the configuration says otherwise.
 pub const DEFAULT_PORT: u16 = 16770;
@@ -46,6 +46,8 @@ pub struct Settings {
     pub syslog: Option<SyslogTarget>,
     /// The folder by which computers without a network are served.
     pub folder: Option<Folder>,
+    /// The programs that load releases before one is approved.
+    pub test_loads: TestLoads,
 }
 
 /// A folder for computers without a network.
@@ -283,6 +285,12 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         })
     });
     let folder = path.map(|path| Folder { path, every, max_bytes });
+    let mut test_loads = TestLoads::new();
+    for (package, given) in merged.test_loads {
+        let key = format!("test_load.{package}");
+        let one = checked(given, &key, problems, |given| test_load::checked(&package, given));
+        test_loads.extend(one);
+    }
     Some(Settings {
         vendor_url: vendor_url?,
         listen,
@@ -303,6 +311,7 @@ fn validate(merged: Merged, problems: &mut Vec<String>) -> Option<Settings> {
         storage,
         syslog,
         folder,
+        test_loads,
     })
 }
 
@@ -417,15 +426,4 @@ pub fn parse_addresses(addresses: Vec<String>) -> Result<Vec<String>, String> {
         named.push(address.to_owned());
     }
     Ok(named)
-}
-
-/// A duration as people write it (`90s`, `15m`, `1h 30m`, `7 days`), within bounds.
-fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let parsed: SignedDuration = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a duration; write for example \"90s\", \"15m\" or \"1h\""))?;
-    match Duration::try_from(parsed) {
-        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
-        _ => Err(format!("{text:?} is not between {} and {} seconds", least.as_secs(), most.as_secs())),
-    }
 }

@@ -12,14 +12,15 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{
-    Drifted, Failing, Fleet, Followers, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals, RefusedGrants,
-    ReleaseCounts, Releases, Restores, Rollouts,
+    Drifted, Failing, Fleet, Followers, HeldReleases, LastPull, LogForks, MAX_PAGE, NotStarted, Refusals,
+    RefusedGrants, ReleaseCounts, Releases, Restores, Rollouts,
 };
 use sealpost_site::rows::{LicenseRow, PullRow, ReleaseRow};
 use sealpost_site::rules::approvals::notices::notices;
 use sealpost_site::rules::approvals::rule::need_two;
 use sealpost_site::rules::attention::is_stopped;
 use sealpost_site::rules::expiries::Expiry;
+use sealpost_site::rules::held;
 use sealpost_site::rules::problems::{Facts, Newer, Room, Stored, problems};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::restore::RestoreState;
@@ -61,6 +62,10 @@ pub(crate) async fn gather(site: &Arc<Site>) -> Result<Found, ApiError> {
     found.extend(site.parts.presence.warnings(now).await);
     found.extend(syslog::warnings(site));
     found.extend(site.parts.admin_tokens.warnings().await);
+    let mut releases = Vec::new();
+    let page = |after| HeldReleases { after, limit: MAX_PAGE };
+    ledger.each(page, |held| held.manifest, |one| releases.push(one)).await?;
+    found.extend(held::warnings(&releases));
     let plan = ledger.query(LoadPlan {}).await?;
     found.extend(notices(&plan.approvals, need_two(&plan.settings.approvals), now));
     let pull = ledger.query(LastPull {}).await?;

@@ -61,6 +61,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::HaltUpdate => bind(endpoint, admin::updates::decide::halt),
         Endpoint::ReconsiderUpdate => bind(endpoint, admin::updates::decide::reconsider),
         Endpoint::RetryUpdate => bind(endpoint, admin::updates::decide::retry),
+        Endpoint::TestUpdate => bind(endpoint, admin::test_load::test),
         Endpoint::ListClients => bind(endpoint, admin::clients::list),
         Endpoint::ReserveClient => bind(endpoint, admin::clients::reserve),
         Endpoint::ShowClient => bind(endpoint, admin::clients::show),

@@ -32,6 +32,7 @@ use crate::ports::folder::FolderDesk;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
 use crate::ports::syslog::SyslogProgress;
+use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::Upstream;
 use crate::ports::wakes::Wakes;
 
@@ -69,6 +70,8 @@ pub struct SiteParts {
     pub syslog: Arc<SyslogProgress>,
     /// Has folders for computers without a network brought up to date.
     pub folders: FolderDesk,
+    /// Has releases loaded on the server.
+    pub tests: TestDesk,
     pub limits: RequestLimits,
 }
 

@@ -1,5 +1,6 @@
 //! The admission layer by itself, with routes that only a test has.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -51,6 +52,7 @@ use crate::ports::disks::Disks;
 use crate::ports::folder::FolderDesk;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
+use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
 
@@ -189,6 +191,10 @@ impl Staging for Nothing {
         Ok(None)
     }
 
+    fn lay_out(&self, _: &Sha256Digest, _: &Path) -> Result<bool, StagingError> {
+        Ok(false)
+    }
+
     fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         Ok(None)
     }
@@ -268,6 +274,7 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         disks: Arc::new(Nothing),
         syslog: Arc::default(),
         folders: FolderDesk::open().0,
+        tests: TestDesk::open(std::collections::BTreeMap::new()),
         limits,
     });
     (site, folder)

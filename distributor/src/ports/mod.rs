@@ -10,5 +10,6 @@ pub mod folder;
 pub mod presence;
 pub mod staging;
 pub mod syslog;
+pub mod test_load;
 pub mod upstream;
 pub mod wakes;

@@ -105,6 +105,13 @@ pub trait Staging: Send + Sync {
     /// [`StagingError`] if it is there and cannot be read, or was changed.
     fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError>;
 
+    /// Lays the files of a release out in a folder that is made for that, as they were signed, and readable for everybody; answers
+    /// `false` if its manifest or payload is not here. Reads and writes the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if it is here and cannot be laid out as it was signed.
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError>;
+
     /// The delta between two releases, named by their manifests; `None` if there is none. Reads the disk.
     ///
     /// # Errors

@@ -248,6 +248,10 @@ impl Staging for FolderStaging {
         self.trees.manifest(digest)
     }
 
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
+        self.trees.lay_out(digest, folder)
+    }
+
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         let Some(delta) = deltas::find(&self.root.join(DELTAS), base, target)? else { return Ok(None) };
         Ok(self.parts.blobs.open(&delta.sha256)?)

@@ -26,6 +26,8 @@ const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 const TREES: &str = "trees";
 /// How the name of an unfinished folder begins; what a killed process left is removed at the start.
 const UNFINISHED: &str = ".unfinished-";
+/// Permissions of folders that a test-load reads.
+const OPEN_FOLDER: u32 = 0o755;
 /// The files of a release within its folder.
 pub(super) const TREE: &str = "tree";
 /// The manifest within its folder.
@@ -131,6 +133,24 @@ impl Trees {
         }
     }
 
+    /// Lays a release out in a new folder, straight from its payload: its digest is verified, and each byte is compared with the
+    /// manifest on the way, so that no more is written than was signed.
+    pub(super) fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
+        let Some(manifest) = self.manifest(digest)? else { return Ok(false) };
+        let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else { return Ok(false) };
+        // The stored bytes are the signed ones before anything reads them as an archive.
+        if !self.blobs.verify(&blob.sha256)? {
+            return Ok(false);
+        }
+        let Some(payload) = self.blobs.open(&blob.sha256)? else { return Ok(false) };
+        open_folders(folder).map_err(|source| StagingError::io("make", folder, source))?;
+        let mut sink = OpenSink { root: folder.to_owned() };
+        match read_gzip(payload.file, &manifest, &mut sink) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(StagingError::io("unpack a payload into", folder, io::Error::other(error))),
+        }
+    }
+
     /// Removes trees that no delta needs.
     pub(super) fn clear(&self, keep: &BTreeSet<Sha256Digest>) -> Result<(), StagingError> {
         let folder = self.root.join(TREES);
@@ -192,6 +212,54 @@ impl PayloadSink for TreeSink {
     fn create_symlink(&mut self, path: &RelativePath, target: &str) -> io::Result<()> {
         symlink(target, self.place(path)?)
     }
+}
+
+/// Writes a tree that everybody may read, with the permissions that were signed.
+struct OpenSink {
+    root: PathBuf,
+}
+
+impl OpenSink {
+    fn place(&self, path: &RelativePath) -> io::Result<PathBuf> {
+        let place = self.root.join(path.as_str());
+        if let Some(parent) = place.parent() {
+            open_folders(parent)?;
+        }
+        Ok(place)
+    }
+}
+
+impl PayloadSink for OpenSink {
+    fn create_file(
+        &mut self,
+        path: &RelativePath,
+        mode: u32,
+        _length: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(self.place(path)?)?;
+        io::copy(content, &mut file)?;
+        file.flush()?;
+        // Whatever mask the server has; nobody writes it.
+        file.set_permissions(Permissions::from_mode(if mode & 0o111 == 0 { 0o444 } else { 0o555 }))
+    }
+
+    fn create_symlink(&mut self, path: &RelativePath, target: &str) -> io::Result<()> {
+        symlink(target, self.place(path)?)
+    }
+}
+
+/// Makes a folder that everybody may enter, whatever mask the server has.
+fn open_folders(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        open_folders(parent)?;
+    }
+    fs::create_dir(path)?;
+    fs::set_permissions(path, Permissions::from_mode(OPEN_FOLDER))
 }
 
 fn make_folders(root: &Path) -> Result<(), StagingError> {

@@ -32,6 +32,7 @@ mod settings;
 mod site;
 mod strangers;
 mod switching;
+mod test_loads;
 mod two_hundred;
 mod undoing;
 mod vendor;

@@ -1,5 +1,6 @@
 //! A site: a home with ledger, blobs, staging and upstream, wired as the server wires them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
-use sealpost_distributor::config::{Limits, Settings, Storage};
+use sealpost_distributor::config::{Limits, Settings, Storage, TestLoads};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
@@ -119,6 +120,10 @@ impl Staging for FragileStaging {
 
     fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError> {
         self.inner.manifest(digest)
+    }
+
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
+        self.inner.lay_out(digest, folder)
     }
 
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
@@ -232,6 +237,7 @@ impl Site {
             storage: Storage::default(),
             syslog: None,
             folder: None,
+            test_loads: TestLoads::default(),
         };
         let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
         self.running = Some(Running { ledger, blobs, staging, upstream });
@@ -300,6 +306,7 @@ impl Site {
         let trust = self.parts().upstream.trust();
         let (actor, comment) = (Actor::socket("ada"), String::new());
         let (strategy, emergency) = (Some(everyone_now()), false);
+        let test_load = sealpost_site::rules::test_load::Wanted::Nothing;
         let command = ApproveRelease {
             actor,
             manifest,
@@ -309,6 +316,7 @@ impl Site {
             strategy,
             emergency,
             despite_deferral: false,
+            test_load,
             confirms: None,
         };
         self.parts().ledger.execute(self.clock.now(), command).await.map(|_| ())

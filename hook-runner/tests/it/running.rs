@@ -156,3 +156,17 @@ fn a_program_that_is_no_runner_is_told_at_once() {
     other.program = "/bin/false".into();
     assert!(matches!(other.run(&task("", LONG, Leftovers::Kill)), Err(RunError::Died(_))));
 }
+
+#[test]
+fn a_process_with_more_memory_than_it_may_have_ends_and_its_runner_does_not() {
+    // The whole input is one line, which the shell's `read` keeps.
+    let takes = "head -c 300000000 /dev/zero | tr '\\0' x | { read -r line; echo ${#line}; }";
+    let bounded = Task { memory_bytes: Some(64 * 1024 * 1024), ..task(takes, LONG, Leftovers::Kill) };
+    let finished = runner().run(&bounded).unwrap();
+    let printed = String::from_utf8_lossy(&finished.output).into_owned();
+    assert!(!printed.contains("300000000"), "{printed}");
+    assert!(matches!(finished.ending, Ending::Exited(_)) && finished.problem.is_none(), "{finished:?}");
+    // What needs little runs.
+    let small = Task { memory_bytes: Some(64 * 1024 * 1024), ..task("echo small", LONG, Leftovers::Kill) };
+    assert_eq!(runner().run(&small).unwrap().output, b"small\n");
+}

@@ -33,6 +33,7 @@ pub(crate) fn task(script: &str, time_limit: Duration, leftovers: Leftovers) -> 
         folder: "/".into(),
         user: None,
         time_limit,
+        memory_bytes: None,
         leftovers,
     }
 }

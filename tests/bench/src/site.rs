@@ -36,6 +36,7 @@ use sealpost_site::commands::settings::ChangeSettings;
 use sealpost_site::rules::names::MixedScripts;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::strategy::everyone_now;
+use sealpost_site::rules::test_load::Wanted;
 
 use crate::kept_trust;
 
@@ -170,6 +171,7 @@ async fn publish(
             comment: String::new(),
             strategy: Some(if in_rings { Word::new(STRATEGY)? } else { everyone_now() }),
             emergency: false,
+            test_load: Wanted::Nothing,
             despite_deferral: false,
             confirms: None,
         };

@@ -30,6 +30,7 @@ use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::rules::restore::NamedHead;
 use sealpost_site::rules::rollouts::strategy::everyone_now;
+use sealpost_site::rules::test_load::Wanted;
 
 pub use self::computer::{Computer, SETUP_DAYS};
 pub use self::values::{
@@ -40,6 +41,8 @@ use crate::license::{registration, terms};
 
 /// Packages whose releases the vendor's key signs.
 pub const PACKAGES: [&str; 3] = ["acme-av", "acme-cad", "acme-sigs"];
+/// The settings of the program that loads releases on the server, where a test has one.
+pub const TEST_PROGRAM: &str = "scan";
 
 /// The keys and the beginning of time of one test.
 #[derive(Debug)]
@@ -279,6 +282,7 @@ impl World {
             comment: String::new(),
             strategy: Some(everyone_now()),
             emergency: false,
+            test_load: Wanted::Nothing,
             despite_deferral: false,
             confirms: None,
         }

@@ -79,3 +79,55 @@ fn clamscan_finds_what_a_new_revision_knows_and_a_broken_revision_is_refused_by_
     ensure!(shown.to_lowercase().contains("malformed") || shown.contains("hook_failed"), "{shown}");
     site.verify_log()
 }
+
+#[test]
+fn a_revision_that_clamscan_cannot_load_on_the_server_is_held_there_and_no_computer_hears_of_it() -> Result<()>
+{
+    if !Tool::Clamscan.is_here("ClamAV")? {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let (vendor, site, computer) = lab.vendor_site_and_computer()?;
+    let clean = lab.path("clean");
+    write_file(&clean, "nothing to see here\n")?;
+    let program = lab.path("load-signatures");
+    write_executable(
+        &program,
+        format!("#!/bin/sh\nexec clamscan --database=\"$1\" --infected --no-summary {}\n", clean.display()),
+    )?;
+    site.configure(&format!(
+        "[test_load.{PACKAGE}]\ncommand = [\"{}\", \"{{slot}}\"]\ntime_limit = \"2m\"\n",
+        program.display()
+    ))?;
+    let release = lab.path("signatures");
+    let other = signature("Test.Other", b"a pattern that stands in no file of this test");
+    write_file(&release.join("acme.ndb"), &other)?;
+    vendor.release_signatures(&release, PACKAGE, "1")?;
+    site.pull()?;
+    // It waits for the end of the load, whoever began it.
+    site.distributor(&["updates", "test-load", &format!("{PACKAGE}:1")])?.ok()?;
+    site.approve(&format!("{PACKAGE}:1"))?;
+    computer.check()?.ok()?;
+
+    write_file(&release.join("acme.ndb"), "Broken:0:*:zz not hexadecimal\n")?;
+    vendor.release_signatures(&release, PACKAGE, "2")?;
+    site.pull()?;
+    let said = site.distributor(&["updates", "test-load", &format!("{PACKAGE}:2")])?;
+    ensure!(said.status.code() == Some(1) && said.text().contains("failed"), "{}", said.text());
+    let refused = site.distributor(&["updates", "approve", &format!("{PACKAGE}:2"), "--yes"])?;
+    ensure!(!refused.status.success() && refused.text().contains("--override"), "{}", refused.text());
+    computer.check()?.ok()?;
+    ensure!(computer.installed(PACKAGE, "acme.ndb").as_deref() == Some(other.trim()), "it has revision 1");
+    let why = site.distributor(&["updates", "why", computer.name()])?.ok()?;
+    ensure!(why.contains("2 is held, failed test-load"), "{why}");
+
+    // An admin who knows better has the last word, and the log says so.
+    let lets = ["updates", "test-load", &format!("{PACKAGE}:2"), "--override", "--why", "it is known"];
+    site.distributor(&lets)?.ok()?;
+    site.approve(&format!("{PACKAGE}:2"))?;
+    let tests = site.activity_of("release_test_loaded")?;
+    let outcomes = tests.iter().map(|entry| entry["entry"]["change"]["outcome"].as_str().unwrap_or("?"));
+    let outcomes: Vec<&str> = outcomes.collect();
+    ensure!(outcomes.contains(&"passed") && outcomes.contains(&"overridden"), "{outcomes:?}");
+    site.verify_log()
+}

@@ -28,6 +28,7 @@ pub(super) fn starts(runner: &Runner, program: &OpenProgram) -> Result<(), Strin
         folder: "/".into(),
         user: None,
         time_limit: TIMEOUT,
+        memory_bytes: None,
         leftovers: Leftovers::Kill,
     };
     match runner

@@ -88,6 +88,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ReleaseChannelsChanged { .. }
         | Change::CounterReset { .. }
         | Change::DeltaMade { .. }
+        | Change::ReleaseTestLoaded(_)
         | Change::ReleaseApproved { .. }
         | Change::ReleaseRejected { .. }
         | Change::ReleaseWithdrawn { .. }

@@ -26,6 +26,7 @@ use super::granted::{self, claimed_epoch, epoch_of, granted};
 use super::lists::licenses::{highest_epoch, restore_state, restored, used};
 use super::lists::releases::{
     accepted_of, approved_of, highest_attempt, known_channels, known_release, manifest_of, next_rollout,
+    test_load_of,
 };
 use super::lists::servers::known_list;
 use super::plan::plan_now;
@@ -261,6 +262,7 @@ impl<C: Connected> Read<LoadRelease> for C {
         };
         Ok(ReleaseFacts {
             known,
+            test: test_load_of(connection, &query.manifest)?,
             manifest_of_claimed,
             approved,
             next_rollout: next_rollout(connection)?,

@@ -4,13 +4,15 @@
 //! between. What a step fills from the log is what a replay of the log makes: `ledger rebuild` gives the same rows.
 //! Left out on purpose: any way back. An older program refuses the file; a backup of before is what it can open.
 
+mod from_6;
+
 use rusqlite::Connection;
 
 use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5];
+const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (

@@ -101,6 +101,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ReleaseHalted { .. }
         | Change::ReleaseReconsidered { .. }
         | Change::ReleaseMandatoryChanged { .. }
+        | Change::ReleaseTestLoaded(_)
         | Change::ReleaseRetried { .. } => releases::apply(connection, entry),
         Change::RolloutCompleted { .. } | Change::RolloutResumed { .. } => {
             rollouts::apply(connection, entry)?;

@@ -5,7 +5,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_site::changes::summary::reason_of;
-use sealpost_site::changes::{ActivityEntry, Change};
+use sealpost_site::changes::{ActivityEntry, Change, ReleaseTest};
 use sealpost_site::rules::release::{ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
 
@@ -34,6 +34,19 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             connection,
             "INSERT OR REPLACE INTO deltas (target, base, bytes) VALUES (?1, ?2, ?3)",
             params![target.to_string(), base.to_string(), integer(*bytes)],
+        ),
+        Change::ReleaseTestLoaded(ReleaseTest { manifest, program, outcome, detail, .. }) => execute(
+            connection,
+            "INSERT OR REPLACE INTO test_loads (manifest, program, outcome, detail, at, by) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                manifest.to_string(),
+                program.map(|program| program.to_string()),
+                outcome.as_str(),
+                detail,
+                micros(entry.at),
+                json(&entry.actor)?
+            ],
         ),
         Change::ReleaseApproved { manifest, approval, rollout, staged, supersession, .. } => {
             decided(connection, entry, manifest, ReleaseState::Approved, None)?;

@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 6;
+pub(super) const VERSION: u32 = 7;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
@@ -36,6 +36,7 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "attempts",
     "drifts",
     "releases",
+    "test_loads",
     "deltas",
     "counter_resets",
     "pulls",
@@ -239,6 +240,15 @@ CREATE INDEX releases_in_order ON releases (package, counter DESC, platform, man
 CREATE INDEX releases_approved ON releases (package, counter, manifest) WHERE state = 'approved';
 CREATE INDEX releases_by_state ON releases (state, manifest);
 CREATE INDEX releases_by_rollout ON releases (rollout) WHERE rollout IS NOT NULL;
+CREATE TABLE test_loads (
+    manifest TEXT PRIMARY KEY,
+    -- Of the program as it is configured; NULL for an admin's word in its place.
+    program TEXT,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE deltas (
     target TEXT NOT NULL,
     base TEXT NOT NULL,

@@ -1,10 +1,8 @@
 //! What happened: every change of state as a typed, serializable [`Change`], and the [`ActivityEntry`] that chains it.
 //!
-//! Invariant: the ledger's tables are projections of the changes, in order. Whoever replays the changes gets the
-//! tables. Names are in the past tense, because an entry is only written together with its effect.
-//! Entries last: from format version 2 on every program reads them for ever, fields are only added, and optional.
-//! A change carries its consequences (superseded releases, names that leave a list): a projection calls no rule.
-//! Left out on purpose: ordinary contacts (they are notes, see [`note`](super::note)).
+//! Invariant: the ledger's tables are projections of the changes, in order: a replay gives the tables. A change carries its
+//! consequences (superseded releases, names that leave a list): a projection calls no rule. Entries last: from format version 2
+//! on every program reads them for ever, fields are only added, and optional. Left out on purpose: ordinary contacts ([`note`](super::note)).
 
 use jiff::Timestamp;
 use sealpost_keys::{PublicKey, SealingPublicKey, TokenDigest};
@@ -30,8 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{
     AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
-    ProposalMade, Recreated, ReleaseDeferred, ServerOperation, StagedRollout, TokenConfirmed, TokenOwner,
-    is_false,
+    ProposalMade, Recreated, ReleaseDeferred, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
+    TokenOwner, is_false,
 };
 pub use super::parts::{ENTRY_VERSION, NewerEntry};
 use crate::rules::account::{Actor, TokenId};
@@ -561,6 +559,8 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,
     },
+    /// A release was loaded on the server by the site's own program, or an admin let it through without that.
+    ReleaseTestLoaded(ReleaseTest),
     /// What became of a rollout on computers that were silent for too long, or run it without having reported it.
     DeliveriesChanged {
         /// The rollout.

@@ -15,6 +15,7 @@ use crate::rules::approvals::people::{AccountName, Standing};
 use crate::rules::approvals::proposal::{Ending, Proposed};
 use crate::rules::rollouts::progress::DeliveryState;
 use crate::rules::rollouts::strategy::Strategy;
+use crate::rules::test_load::TestOutcome;
 
 /// The format version of the entries that this program writes, and the highest that it reads. Version 1 was never used
 /// by a site.
@@ -137,6 +138,23 @@ pub struct DisplacedComputer {
     /// Its machine and boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Sha256Digest>,
+}
+
+/// A test-load of a release on the server, or an admin's word in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseTest {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// The digest of the settings of the program that loaded it; absent for an admin's word in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Sha256Digest>,
+    /// What came of it.
+    pub outcome: TestOutcome,
+    /// What the program said, why it was not run, or the admin's reason.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// How an approved release goes out ring by ring.

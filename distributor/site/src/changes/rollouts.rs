@@ -1,7 +1,9 @@
 //! Entries about rollouts and settings, in one line for people.
 
 use super::activity::Change;
+use super::parts::ReleaseTest;
 use crate::rules::rollouts::progress::{DeliveryState, OpenReason};
+use crate::rules::test_load::TestOutcome;
 use crate::rules::text::{counted, escape};
 
 /// Most settings that a line names.
@@ -16,6 +18,15 @@ pub(super) fn of_rollouts(change: &Change) -> String {
         Change::ReleaseMandatoryChanged { release, .. } => {
             format!("the vendor made {release} an ordinary release again")
         }
+        Change::ReleaseTestLoaded(ReleaseTest { release, outcome, detail, .. }) => match outcome {
+            TestOutcome::Passed => format!("{release} passed its test-load on this server"),
+            TestOutcome::Failed => format!("{release} failed its test-load on this server{}", said(detail)),
+            TestOutcome::TimedOut => {
+                format!("the test-load of {release} on this server did not end in time{}", said(detail))
+            }
+            TestOutcome::NotRun => format!("the test-load of {release} could not be run{}", said(detail)),
+            TestOutcome::Overridden => format!("let {release} through without a test-load{}", said(detail)),
+        },
         Change::SettingsChanged { changes, comment } => {
             let named: Vec<String> = changes
                 .iter()

@@ -22,7 +22,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 52] = [
+pub const KINDS: [&str; 53] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -75,6 +75,7 @@ pub const KINDS: [&str; 52] = [
     "proposal_made",
     "proposal_ended",
     "release_deferred",
+    "release_test_loaded",
 ];
 
 /// The stable word for a change: its `type` in JSON.
@@ -133,6 +134,7 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::ProposalMade(_) => "proposal_made",
         Change::ProposalEnded(_) => "proposal_ended",
         Change::ReleaseDeferred(_) => "release_deferred",
+        Change::ReleaseTestLoaded(_) => "release_test_loaded",
     }
 }
 
@@ -423,7 +425,8 @@ fn what(change: &Change) -> String {
         | Change::RolloutPaused { .. }
         | Change::RolloutResumed { .. }
         | Change::RolloutEdited { .. }
-        | Change::DeliveriesChanged { .. } => of_rollouts(change),
+        | Change::DeliveriesChanged { .. }
+        | Change::ReleaseTestLoaded(_) => of_rollouts(change),
         Change::AccountAdded(_)
         | Change::AccountDisabled(_)
         | Change::AccountEnabled(_)

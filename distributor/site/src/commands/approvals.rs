@@ -16,6 +16,7 @@ use crate::rules::approvals::proposal::Ending;
 use crate::rules::approvals::rule::by_itself;
 use crate::rules::release::ReleaseState;
 use crate::rules::rollouts::plan::Plan;
+use crate::rules::test_load::{self, Gate, gate};
 use crate::rules::text;
 
 /// Longest comment, in bytes.
@@ -135,6 +136,8 @@ pub struct ApproveByRule {
     pub manifest: Sha256Digest,
     /// The vendor's trust document as of the last good pull.
     pub trust: Option<Arc<TrustDocument>>,
+    /// Whether the site wants it to be loaded on the server first.
+    pub test_load: test_load::Wanted,
 }
 
 impl Command for ApproveByRule {
@@ -147,7 +150,7 @@ impl Command for ApproveByRule {
     }
 
     fn decide(self, facts: ReleaseFacts, context: &Context<'_>) -> Decision<Option<Word>> {
-        let Self { manifest, trust } = self;
+        let Self { manifest, trust, test_load } = self;
         let plan = Arc::clone(&facts.plan);
         let is_deferred = plan.approvals.deferred(manifest, context.now).is_some();
         let open = facts.known.as_ref().filter(|known| {
@@ -157,6 +160,9 @@ impl Command for ApproveByRule {
         let Some(by) = by_itself(&plan.settings.approvals, known, staged_at, context.now) else {
             return Decision::answer(None);
         };
+        if gate(test_load, known.state, facts.test.as_ref()) != Gate::Open {
+            return Decision::answer(None);
+        }
         let approve = ApproveRelease {
             actor: Actor::Server,
             manifest,
@@ -165,6 +171,7 @@ impl Command for ApproveByRule {
             comment: format!("by the rule {}", by.rule),
             strategy: None,
             emergency: false,
+            test_load,
             despite_deferral: false,
             confirms: None,
         };

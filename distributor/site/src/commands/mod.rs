@@ -19,6 +19,7 @@ pub mod second_eyes;
 pub mod servers;
 pub mod settings;
 mod steering;
+pub mod test_loads;
 pub mod tokens;
 pub mod undoing;
 

@@ -26,6 +26,7 @@ use crate::rules::release::{
 };
 use crate::rules::review::{self, Reviewed};
 use crate::rules::rollouts::plan::Plan;
+use crate::rules::test_load::{self, TestLoad};
 use crate::rules::text;
 
 /// Most problems that one entry keeps: hostile input does not fill the log.
@@ -55,6 +56,8 @@ pub struct ReleaseFacts {
     pub next_rollout: u64,
     /// The highest attempt of the known release that a computer was told by a retry; 0 where there was none.
     pub highest_attempt: u32,
+    /// The newest test-load of the known release, if there was one.
+    pub test: Option<TestLoad>,
     /// Since when the known release lies here.
     pub staged_at: Option<Timestamp>,
     /// Settings and rollouts.
@@ -241,8 +244,7 @@ impl Command for WithdrawRelease {
     }
 }
 
-/// Approves the manifest that was shown, for the channels that were shown with it; or waits for a second person, where a rule
-/// needs two. Again: the same answer.
+/// Approves the manifest and the channels that were shown, or waits for a second person; again: the same answer.
 #[derive(Debug, Clone)]
 pub struct ApproveRelease {
     /// Who approves.
@@ -259,6 +261,8 @@ pub struct ApproveRelease {
     pub strategy: Option<Word>,
     /// Computers wait for no window, no person and no product.
     pub emergency: bool,
+    /// Whether the site wants it to be loaded on the server first.
+    pub test_load: test_load::Wanted,
     /// Also while the decision is put off; an emergency does not ask.
     pub despite_deferral: bool,
     /// The proposal that is confirmed by it.
@@ -289,14 +293,14 @@ impl Command for ApproveRelease {
                     Ok(begins) => begins,
                     Err(problem) => return Decision::refuse(problem),
                 };
-                let wanted = &facts.plan.settings.approvals;
                 // What goes on with a rollout changes that for all its channels.
-                let demands = demands(wanted, About::release(&after, &begins.concerns(&channels)));
-                if let Some(problem) = begun_by_one(&facts, &after, &begins, demands.needs) {
-                    return Decision::refuse(problem);
-                }
+                let rules = &facts.plan.settings.approvals;
+                let demands = demands(rules, About::release(&after, &begins.concerns(&channels)));
+                let untested = test_load::refusal(self.test_load, facts.known.as_ref(), facts.test.as_ref());
+                let by_one = || begun_by_one(&facts, &after, &begins, demands.needs);
                 let despite = self.despite_deferral || self.emergency;
-                if let Some(problem) = too_early(&facts, &after.release, demands, despite, context.now) {
+                let too_early = || too_early(&facts, &after.release, demands, despite, context.now);
+                if let Some(problem) = untested.or_else(by_one).or_else(too_early) {
                     return Decision::refuse(problem);
                 }
                 let what = Proposed::ApproveRelease {
@@ -382,7 +386,6 @@ struct Begins {
 }
 
 impl Begins {
-    /// The channels whose computers do not get the release at once.
     /// The channels that are asked for, and those of the rollout that goes on with them.
     fn concerns(&self, asked: &[ChannelName]) -> Vec<ChannelName> {
         let mut channels: Vec<ChannelName> = asked.iter().chain(&self.staged.channels).cloned().collect();
@@ -391,6 +394,7 @@ impl Begins {
         channels
     }
 
+    /// The channels whose computers do not get the release at once.
     fn holds_back(&self) -> Vec<ChannelName> {
         if self.staged.complete { Vec::new() } else { self.staged.channels.clone() }
     }

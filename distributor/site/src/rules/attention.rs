@@ -201,6 +201,7 @@ mod tests {
             assigned: 0,
             installed: 0,
             failed: 0,
+            test_load: None,
             deltas: Vec::new(),
         }
     }

@@ -38,6 +38,7 @@ use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::rollouts::share::{self, Salt};
+use crate::rules::test_load::{self, TestLoad};
 use crate::rules::text::escape;
 
 /// What the sentences about one computer are made of.
@@ -63,6 +64,8 @@ pub struct ExplainFacts {
     pub counts: LiveCounts,
     /// Live rollouts, as far as they are.
     pub rollouts: Vec<Rollout>,
+    /// Test-loads of staged releases that did not pass.
+    pub tests: BTreeMap<Sha256Digest, TestLoad>,
     /// What makes the order of computers the site's own.
     pub salt: Salt,
 }
@@ -212,6 +215,7 @@ fn view<'a>(
         is_licensed: !facts.grants.is_empty(),
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
+        test: could.and_then(|release| facts.tests.get(&release.manifest)),
         review: None,
         last_report,
         held: None,
@@ -262,6 +266,8 @@ pub struct PackageView<'a> {
     pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
     pub waits_for_review: Option<&'a ReleaseId>,
+    /// The test-load of that release, if it did not pass.
+    pub test: Option<&'a TestLoad>,
     /// That one person has approved that, or put the decision off.
     pub review: Option<Reviewing<'a>>,
     /// Its last report about this package.
@@ -308,7 +314,8 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let runs = runs + view.drift.map_or("", changed);
     let (rest, mut changes) = reason(view, now);
     let tries = view.tries.map(tries).unwrap_or_default();
-    let mut sentence = format!("{runs}{rest}{tries}");
+    let test = view.test.zip(view.waits_for_review).map(|(test, waits)| test_load::held(waits, test));
+    let mut sentence = format!("{runs}{rest}{tries}{}", test.unwrap_or_default());
     let at_link = view.at_link.as_ref().filter(|_| view.wanted.is_some());
     let at_link = at_link.map(|at_link| at_link.done_at(now));
     let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now)).or(at_link);

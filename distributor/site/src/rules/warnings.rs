@@ -72,6 +72,8 @@ codes! {
     ProductsStopped = "products_stopped", Urgent;
     /// A release was stopped and still runs, or waits for another approval.
     ReleaseAttention = "release_attention", Warning;
+    /// A release was not loaded on the server.
+    TestLoadFailed = "test_load_failed", Warning;
     /// A rollout halted by itself, and nobody has decided since.
     RolloutHalted = "rollout_halted", Urgent;
     /// Computers follow a channel that the vendor does not have.

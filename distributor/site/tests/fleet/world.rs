@@ -228,6 +228,7 @@ impl World {
             emergency: false,
             despite_deferral: false,
             confirms: None,
+            test_load: sealpost_site::rules::test_load::Wanted::Nothing,
         };
         let facts = ReleaseFacts {
             known: self.site.releases.get(&manifest).cloned(),
@@ -236,6 +237,7 @@ impl World {
             next_rollout: self.site.rollouts.len() as u64 + 1,
             highest_attempt: 0,
             staged_at: Some(self.site.now),
+            test: None,
             plan: Arc::clone(&self.site.plan),
         };
         let decision = command.decide(facts, &self.site.context());

@@ -27,9 +27,11 @@ pub(super) fn channels(row: &Update) -> String {
     }
 }
 
-/// Where a release stands: what waits for a second person, or is put off, is said.
+/// Where a release stands: what waits for a second person or a test-load, or is put off, is said.
 pub(super) fn state(row: &Update) -> String {
+    let holds = row.test_load.as_ref().is_some_and(|test| test.holds);
     match (row.state, &row.waiting, &row.deferred) {
+        (ReleaseState::Staged, _, _) if holds => "untested".to_owned(),
         (ReleaseState::Staged, Some(_), _) => "second".to_owned(),
         (ReleaseState::Staged, None, Some(_)) => "deferred".to_owned(),
         _ => name_of(row.state),
@@ -82,6 +84,9 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     if let Some(reason) = &row.reason {
         let whose = if row.state == ReleaseState::Withdrawn { " (the vendor's)" } else { "" };
         print_line(format_args!("  reason     {}{whose}", plain(reason)))?;
+    }
+    if let Some(test) = &row.test_load {
+        print_line(format_args!("  test-load  {}", plain(&test.sentence)))?;
     }
     print_line(format_args!("  payload    {}", size(row.payload_bytes)))?;
     let compared_with = view.content.as_ref().and_then(|content| content.compared_with.as_ref());

@@ -18,6 +18,7 @@ use sealpost_site::queries::RolloutByNumber;
 use sealpost_site::rules::approvals::proposal::{Proposal, Proposed, Steering};
 
 use super::rollouts::looked_at;
+use super::test_load::wanted;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
@@ -58,6 +59,7 @@ async fn carry_out(
     Ok(match proposal.what {
         Proposed::ApproveRelease { manifest, channels, strategy, emergency, .. } => {
             let (channels, strategy, trust) = (Some(channels), Some(strategy), site.parts.upstream.trust());
+            let test_load = wanted(site, manifest).await?;
             let approve = ApproveRelease {
                 actor,
                 manifest,
@@ -66,6 +68,7 @@ async fn carry_out(
                 comment,
                 strategy,
                 emergency,
+                test_load,
                 despite_deferral,
                 confirms,
             };

@@ -19,6 +19,7 @@ pub(crate) mod settings;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod storage;
+pub(crate) mod test_load;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 mod while_good;

@@ -208,6 +208,7 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
             plan: state.plan(),
             counts: state.live_counts(),
             rollouts: state.live_rollouts(),
+            tests: state.held().map(|held| (held.manifest, held.test)).collect(),
             salt: Salt::of(&server.server_id),
         }))
     }

@@ -99,6 +99,7 @@ impl State {
             | Change::ReleaseChannelsChanged { .. }
             | Change::CounterReset { .. }
             | Change::DeltaMade { .. }
+            | Change::ReleaseTestLoaded(_)
             | Change::ReleaseApproved { .. }
             | Change::ReleaseRejected { .. }
             | Change::ReleaseMandatoryChanged { .. }

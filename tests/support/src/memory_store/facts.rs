@@ -203,6 +203,7 @@ impl<H: Holds> Read<LoadRelease> for Handle<H> {
         let begun = state.rolling.rollouts.keys().copied();
         let numbers = state.releases.values().filter_map(|row| row.rollout).chain(begun);
         Ok(ReleaseFacts {
+            test: state.tests.get(&query.manifest).cloned(),
             known: found,
             manifest_of_claimed: claimed.map(|row| row.manifest),
             approved,

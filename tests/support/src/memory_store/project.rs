@@ -127,6 +127,7 @@ impl State {
             | Change::ReleaseHalted { .. }
             | Change::ReleaseReconsidered { .. }
             | Change::ReleaseMandatoryChanged { .. }
+            | Change::ReleaseTestLoaded(_)
             | Change::ReleaseRetried { .. } => self.project_release(entry),
             Change::RolloutCompleted { .. } | Change::RolloutResumed { .. } => {
                 self.project_rollout(entry);

@@ -9,14 +9,16 @@ use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
 use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::summary::reason_of;
-use sealpost_site::changes::{ActivityEntry, Change};
+use sealpost_site::changes::{ActivityEntry, Change, ReleaseTest};
 use sealpost_site::queries::{
-    ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, Revisions, VoidedReleases, page_limit,
+    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest,
+    ReleaseCounts, Releases, Revisions, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
+use sealpost_site::rules::held::HeldRelease;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
+use sealpost_site::rules::test_load::{TestLoad, Wanted};
 
 use super::state::State;
 use super::store::{Handle, Holds};
@@ -51,6 +53,11 @@ impl State {
                 for manifest in voided {
                     self.with_release(manifest, |row| row.voided = true);
                 }
+            }
+            Change::ReleaseTestLoaded(ReleaseTest { manifest, program, outcome, detail, .. }) => {
+                let (outcome, program, detail) = (*outcome, *program, detail.clone());
+                let test = TestLoad { outcome, program, detail, at: entry.at, by: entry.actor.clone() };
+                self.tests.insert(*manifest, test);
             }
             Change::DeltaMade { base, target, bytes } => {
                 self.deltas.insert((*target, *base), *bytes);
@@ -252,6 +259,7 @@ fn new_row(entry: &ActivityEntry) -> Option<ReleaseRow> {
         assigned: 0,
         installed: 0,
         failed: 0,
+        test_load: None,
         deltas: Vec::new(),
     };
     match entry.change.clone() {
@@ -299,6 +307,7 @@ impl State {
                 last.filter(|last| last.failed && last.report.manifest == manifest).count()
             }),
             installed: self.installs_of(&manifest),
+            test_load: self.tests.get(&manifest).cloned(),
             deltas: self.deltas_to(manifest),
             ..row.clone()
         }
@@ -454,6 +463,40 @@ impl<H: Holds> Read<Revisions> for Handle<H> {
             staged_at: row.staged_at,
         };
         Ok(rows.map(revision).collect())
+    }
+}
+
+impl State {
+    /// Staged releases whose newest test-load did not pass, by manifest.
+    pub(super) fn held(&self) -> impl Iterator<Item = HeldRelease> + '_ {
+        let tests = self.tests.iter().filter(|(_, test)| !test.outcome.lets_through());
+        tests.filter_map(|(manifest, test)| {
+            let row = self.releases.get(manifest).filter(|row| row.state == ReleaseState::Staged)?;
+            Some(HeldRelease { release: row.release.clone(), manifest: *manifest, test: test.clone() })
+        })
+    }
+}
+
+impl<H: Holds> Read<HeldReleases> for Handle<H> {
+    fn read(&mut self, query: &HeldReleases) -> Result<Vec<HeldRelease>, StoreError> {
+        let state = self.state();
+        let held = state.held().filter(|held| query.after.is_none_or(|after| held.manifest > after));
+        Ok(held.take(page(query.limit)).collect())
+    }
+}
+
+impl<H: Holds> Read<Untested> for Handle<H> {
+    fn read(&mut self, query: &Untested) -> Result<Vec<KnownRelease>, StoreError> {
+        let state = self.state();
+        let wanted = Wanted::By(query.program);
+        let answered =
+            |row: &ReleaseRow| state.tests.get(&row.manifest).is_some_and(|test| test.answers(wanted));
+        let staged = state.releases.values().filter(|row| row.state == ReleaseState::Staged);
+        let of_package = staged.filter(|row| row.release.package == query.package);
+        let mut rows: Vec<_> = of_package.filter(|row| !answered(row)).map(|row| state.known(row)).collect();
+        rows.sort_by_key(|known| (known.counter, known.manifest));
+        rows.truncate(page(query.limit));
+        Ok(rows)
     }
 }
 

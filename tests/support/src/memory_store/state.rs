@@ -27,6 +27,7 @@ use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
+use sealpost_site::rules::test_load::TestLoad;
 
 use super::rolling::Rolling;
 
@@ -57,6 +58,8 @@ pub(super) struct State {
     pub(super) releases: BTreeMap<Sha256Digest, ReleaseRow>,
     /// Bytes by (target, base).
     pub(super) deltas: BTreeMap<(Sha256Digest, Sha256Digest), u64>,
+    /// The newest test-load of each release.
+    pub(super) tests: BTreeMap<Sha256Digest, TestLoad>,
     /// The number of the reset of a package's counter that was applied last.
     pub(super) counter_resets: BTreeMap<PackageName, u64>,
     pub(super) pull: PullFacts,

@@ -25,7 +25,7 @@ use sealpost_site::rules::rollouts::share::Salt;
 use sealpost_site::rules::troubles::Trouble;
 
 use super::fleet::{BEHIND_SINCE, HEARD_SINCE};
-use super::releases::{approved, known_release, staged, voided};
+use super::releases::{approved, held_tests, known_release, staged, voided};
 use crate::grants::TrustedGrant;
 use crate::sqlite::connection::Connected;
 use crate::sqlite::granted::granted;
@@ -253,6 +253,7 @@ impl<C: Connected> Read<ExplainClient> for C {
             plan: plan_now(self.plans(), connection)?,
             counts: counts_now(connection)?,
             rollouts: rollouts(connection, "WHERE o.state IN ('running', 'paused') ORDER BY o.number", [])?,
+            tests: held_tests(connection)?,
             salt: salt(connection)?,
         }))
     }

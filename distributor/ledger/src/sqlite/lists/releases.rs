@@ -1,7 +1,8 @@
 //! Releases: with their counts for people, without them for rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, PackageName};
@@ -9,11 +10,13 @@ use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::Approval;
 use sealpost_site::queries::{
-    ApprovedReleases, DeltaReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest, ReleaseCounts,
-    Releases, Revisions, VoidedReleases, page_limit,
+    ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest,
+    ReleaseCounts, Releases, Revisions, Untested, VoidedReleases, page_limit,
 };
 use sealpost_site::rows::{DecidedBy, DeltaReleaseRow, DeltaRow, ReleaseRow, RevisionRow};
+use sealpost_site::rules::held::HeldRelease;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
+use sealpost_site::rules::test_load::TestLoad;
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{
@@ -27,8 +30,9 @@ const RELEASE_COLUMNS: &str = "SELECT package, version, platform, manifest, kind
      signer, payload_bytes, staged_at, decided_at, decided_by, reason, rollout, voided, approval, \
      (SELECT count(*) FROM assigned a WHERE a.manifest = r.manifest), \
      (SELECT count(*) FROM installed i WHERE i.manifest = r.manifest), \
-     (SELECT count(*) FROM last_reports l WHERE l.manifest = r.manifest AND l.failed = 1), rollback, attempt \
-     FROM releases r";
+     (SELECT count(*) FROM last_reports l WHERE l.manifest = r.manifest AND l.failed = 1), rollback, attempt, \
+     t.outcome, t.program, t.detail, t.at, t.by \
+     FROM releases r LEFT JOIN test_loads t USING (manifest)";
 
 impl<C: Connected> Read<Releases> for C {
     fn read(&mut self, query: &Releases) -> Result<Vec<ReleaseRow>, StoreError> {
@@ -117,6 +121,7 @@ fn bare_release(row: &Row<'_>) -> rusqlite::Result<ReleaseRow> {
         assigned: count(row, 18)?,
         installed: count(row, 19)?,
         failed: count(row, 20)?,
+        test_load: optional_test_load(row, 23)?,
         deltas: Vec::new(),
     })
 }
@@ -215,6 +220,86 @@ impl<C: Connected> Read<Revisions> for C {
             Ok(RevisionRow { manifest: text(row, 0)?, package: text(row, 1)?, staged_at: time(row, 2)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<HeldReleases> for C {
+    fn read(&mut self, query: &HeldReleases) -> Result<Vec<HeldRelease>, StoreError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT r.package, r.version, r.platform, r.manifest, t.outcome, t.program, t.detail, t.at, t.by \
+             FROM test_loads t JOIN releases r ON r.manifest = t.manifest \
+             WHERE t.manifest > ?1 AND r.state = 'staged' AND t.outcome IN ('failed', 'timed_out', 'not_run') \
+             ORDER BY t.manifest LIMIT ?2",
+        )?;
+        let after = query.after.map(|manifest| manifest.to_string()).unwrap_or_default();
+        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], |row| {
+            let (package, version, platform) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+            Ok(HeldRelease {
+                release: ReleaseId { package, version, platform },
+                manifest: text(row, 3)?,
+                test: test_load(row, 4)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<Untested> for C {
+    fn read(&mut self, query: &Untested) -> Result<Vec<KnownRelease>, StoreError> {
+        let rows = self
+            .connection()
+            .prepare_cached(known_releases!(
+                "WHERE package = ?1 AND state = 'staged' AND manifest NOT IN (SELECT manifest FROM test_loads \
+                 WHERE outcome = 'overridden' OR (program = ?2 AND outcome <> 'not_run')) \
+                 ORDER BY counter, manifest LIMIT ?3"
+            ))?
+            .query_map(
+                params![query.package.as_str(), query.program.to_string(), page_limit(Some(query.limit))],
+                known,
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    }
+}
+
+/// The newest test-load of a release.
+pub(in crate::sqlite) fn test_load_of(
+    connection: &Connection,
+    manifest: &Sha256Digest,
+) -> rusqlite::Result<Option<TestLoad>> {
+    connection
+        .prepare_cached("SELECT outcome, program, detail, at, by FROM test_loads WHERE manifest = ?1")?
+        .query_row([manifest.to_string()], |row| test_load(row, 0))
+        .optional()
+}
+
+/// Test-loads of staged releases that did not pass, by manifest.
+pub(in crate::sqlite) fn held_tests(
+    connection: &Connection,
+) -> rusqlite::Result<BTreeMap<Sha256Digest, TestLoad>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT t.outcome, t.program, t.detail, t.at, t.by, t.manifest FROM test_loads t JOIN releases r ON r.manifest = t.manifest \
+         WHERE r.state = 'staged' AND t.outcome IN ('failed', 'timed_out', 'not_run')",
+    )?;
+    statement.query_map([], |row| Ok((text(row, 5)?, test_load(row, 0)?)))?.collect()
+}
+
+/// The columns `outcome, program, detail, at, by` from one on.
+fn test_load(row: &Row<'_>, column: usize) -> rusqlite::Result<TestLoad> {
+    Ok(TestLoad {
+        outcome: from_word(row, column)?,
+        program: optional_text(row, column + 1)?,
+        detail: row.get(column + 2)?,
+        at: time(row, column + 3)?,
+        by: from_json(row, column + 4)?,
+    })
+}
+
+/// The same of a row that may have none.
+fn optional_test_load(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TestLoad>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => test_load(row, column).map(Some),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::sqlite::schema::{self, CHAINED_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 6 left it.
+const VERSION_6: &str = include_str!("../../../tests/golden/ledger.v6.sql");
 /// A file as version 5 left it.
 const VERSION_5: &str = include_str!("../../../tests/golden/ledger.v5.sql");
 /// A file as version 4 left it.
@@ -146,6 +148,16 @@ fn a_file_of_version_4_gets_the_tables_of_this_version_and_the_rows_that_its_log
 #[test]
 fn a_file_of_version_5_gets_the_tables_of_this_version_and_the_rows_that_its_log_makes() {
     is_brought_up(&Old::of(VERSION_5), 5);
+}
+
+#[test]
+fn a_file_of_version_6_gets_the_tables_of_this_version_and_the_rows_that_its_log_makes() {
+    let old = Old::of(VERSION_6);
+    is_brought_up(&old, 6);
+    let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
+    let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
+    let plan = Read::<LoadPlan>::read(&mut *writer, &LoadPlan {}).unwrap();
+    assert_eq!(plan.approvals.people.accounts.len(), 1, "what version 6 wrote is read");
 }
 
 /// Before, during and after: the audit finds nothing, and the tables are those of a new file.

@@ -28,6 +28,7 @@ use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
+use sealpost_site::commands::test_loads::NoteTestLoad;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::{NamedHead, Receipt, RestoreCause};
@@ -35,6 +36,7 @@ use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
+use sealpost_site::rules::test_load::TestOutcome;
 use sealpost_test_support::world::{
     Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial,
     token_commands, withdraw,
@@ -103,6 +105,10 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     let refuse = RefuseRelease { release: refused.release, manifest: refused.manifest, problems };
     ledger.execute(world.at(6), refuse).await.unwrap();
     let rejected = staged(world, ledger, 3, &["beta"]).await;
+    let (program, outcome) = (Sha256Digest::of(b"a program"), TestOutcome::Failed);
+    let detail = "bad set".to_owned();
+    let tested = NoteTestLoad { manifest: rejected, program, outcome, detail };
+    ledger.execute(world.at(6), tested).await.unwrap();
     ledger.execute(world.at(6), reject(rejected, "too big")).await.unwrap();
     staged(world, ledger, 4, &["beta"]).await;
     staged(world, ledger, 4, &["beta", "stable"]).await;

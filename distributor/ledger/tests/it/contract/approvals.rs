@@ -20,6 +20,7 @@ use sealpost_site::rules::approvals::people::{AccountName, Standing};
 use sealpost_site::rules::approvals::rule::Needs;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_site::rules::test_load::Wanted;
 use sealpost_test_support::world::{DAY, World, reject};
 
 use super::rolling::word;
@@ -374,7 +375,11 @@ pub(super) async fn a_rule_approves_by_itself_what_it_may_and_nothing_that_needs
     let itself = rule(r#"{"channel":"stable","by_itself":true,"min_age_hours":2}"#);
     ledger.execute(world.at(1), set(root(), itself)).await.unwrap();
     let manifest = staged(world, &ledger, 1).await;
-    let by_rule = || ApproveByRule { manifest, trust: Some(std::sync::Arc::new(world.trust())) };
+    let by_rule = || ApproveByRule {
+        manifest,
+        trust: Some(std::sync::Arc::new(world.trust())),
+        test_load: Wanted::Nothing,
+    };
     let now = |seconds| world.at(seconds);
     assert_eq!(ledger.execute(now(4 + 7200), by_rule()).await.unwrap(), None, "it is too young");
     let until = now(DAY);

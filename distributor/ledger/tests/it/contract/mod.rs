@@ -22,6 +22,7 @@ mod rollouts;
 mod servers;
 mod settings;
 mod steps;
+mod test_loads;
 mod undoing;
 
 use sealpost_test_support::world::World;
@@ -101,6 +102,10 @@ contracts! {
         approving_twice_answers_the_same_and_decides_once,
         a_rejected_or_unknown_release_cannot_be_approved,
         a_signer_that_the_trust_document_does_not_list_cannot_be_approved,
+    }
+    test_loads {
+        only_a_release_that_its_program_loaded_is_approved,
+        an_admin_lets_a_release_through_with_a_reason_and_rules_wait_for_that,
     }
     releases {
         a_newer_approval_supersedes_and_a_withdrawal_brings_the_older_back,

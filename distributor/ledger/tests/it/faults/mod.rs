@@ -30,7 +30,7 @@ use crate::same::{Pair, Site, asks_everything};
 const MOST_CALLS: u32 = 200;
 
 /// What is attempted by each command that there is.
-const ATTEMPTED: [&str; 30] = [
+const ATTEMPTED: [&str; 32] = [
     "accept a grant",
     "announce the ways to this server",
     "approve a release",
@@ -39,6 +39,7 @@ const ATTEMPTED: [&str; 30] = [
     "commit a contact",
     "enroll a computer",
     "halt a release",
+    "let a release through without a test-load",
     "let computers try a release again",
     "let rollouts go on",
     "log a new admin token",
@@ -54,6 +55,7 @@ const ATTEMPTED: [&str; 30] = [
     "note a reset counter",
     "note a restore",
     "note a setup file",
+    "note a test-load",
     "note an acknowledgement",
     "reject a release",
     "reserve a seat",

@@ -64,6 +64,9 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
             let (ends, owned) = (("ends_at", ends_at.is_none()), ("owner", owner.is_none()));
             vec![ends, ("found", !found), owned, ("renews", renews)]
         }
+        Change::ReleaseTestLoaded(test) => {
+            vec![("detail", test.detail.is_empty()), ("program", test.program.is_none())]
+        }
         Change::AccountAdded(of) | Change::AccountDisabled(of) | Change::AccountEnabled(of) => {
             vec![("comment", of.comment.is_empty())]
         }

@@ -32,7 +32,7 @@ use crate::same::{Known, Pair, asks_everything};
 
 /// The lines of the log, and the head that they make: the size, and the root of the tree. Kinds that came later stand in
 /// a file of their own, which goes on where the one before ends.
-const LOGS: [(&str, &str); 7] = [
+const LOGS: [(&str, &str); 8] = [
     ("log.v2.jsonl", "log.v2.head.json"),
     ("log.v2.later.jsonl", "log.v2.later.head.json"),
     ("log.v2.tokens.jsonl", "log.v2.tokens.head.json"),
@@ -40,9 +40,10 @@ const LOGS: [(&str, &str); 7] = [
     ("log.v2.rollout.jsonl", "log.v2.rollout.head.json"),
     ("log.v2.resumed.jsonl", "log.v2.resumed.head.json"),
     ("log.v2.approvals.jsonl", "log.v2.approvals.head.json"),
+    ("log.v2.tested.jsonl", "log.v2.tested.head.json"),
 ];
 /// The tables of a ledger file, as they stand in it.
-const SCHEMA: &str = "schema.v6.sql";
+const SCHEMA: &str = "schema.v7.sql";
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -88,6 +89,7 @@ fn the_golden_log_is_written_once_and_on_request() {
         rollouts::rollout_changes(&world),
         rollouts::resumed_changes(),
         approvals::approval_changes(&world),
+        rollouts::tested_changes(),
     ];
     for ((lines, head), changes) in LOGS.into_iter().zip(parts) {
         let mut text = Vec::new();

@@ -1,8 +1,9 @@
 //! The changes of the golden log that came with rollouts.
 
 use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::ReleaseId;
-use sealpost_site::changes::{Actor, Change, DeliveryOf, DeliveryStep, StagedRollout};
+use sealpost_site::changes::{Actor, Change, DeliveryOf, DeliveryStep, ReleaseTest, StagedRollout};
 use sealpost_site::rules::release::Supersession;
 use sealpost_site::rules::reports::ReportEffect;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -11,6 +12,7 @@ use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settin
 use sealpost_site::rules::rollouts::strategy::{
     ErrorThreshold, OnFailure, Ring, Strategy, Takes, everyone_now,
 };
+use sealpost_site::rules::test_load::TestOutcome;
 use sealpost_test_support::world::{World, admin, channel, computer_name};
 
 use super::values::{approved, client, manifest, of, order, release, rollout_fields, staged, word};
@@ -285,4 +287,20 @@ pub(super) fn resumed_changes() -> Vec<(Actor, Change)> {
         supersession: Supersession { superseded: vec![manifest(70)], restored: Vec::new() },
     };
     vec![(admin(), resumed), (Actor::Server, completed)]
+}
+
+/// A test-load that failed, and an admin's word in its place.
+pub(super) fn tested_changes() -> Vec<(Actor, Change)> {
+    let test = |outcome, detail: &str| {
+        let (release, manifest, detail) = (release(73), manifest(73), detail.to_owned());
+        let program = (outcome != TestOutcome::Overridden).then(|| Sha256Digest::of(b"a program"));
+        Change::ReleaseTestLoaded(ReleaseTest { release, manifest, program, outcome, detail })
+    };
+    vec![
+        (Actor::Server, test(TestOutcome::NotRun, "the program can be changed by others")),
+        (Actor::Server, test(TestOutcome::Failed, "ended with exit status: 1; it printed: bad set")),
+        (Actor::Server, test(TestOutcome::TimedOut, "was killed after 120 s")),
+        (admin(), test(TestOutcome::Overridden, "the scanner there is too old")),
+        (Actor::Server, test(TestOutcome::Passed, "")),
+    ]
 }

@@ -21,15 +21,17 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
-    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HolderById,
-    KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry,
-    LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
+    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
+    LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    StoredTime, Trying, VoidedReleases,
+    StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
+
+use sealpost_test_support::world::{PACKAGES, TEST_PROGRAM};
 
 use super::pair::Pair;
 
@@ -92,6 +94,13 @@ async fn of_releases(pair: &Pair, known: &Known) {
     pair.query(ApprovedReleases {}).await;
     pair.query(VoidedReleases {}).await;
     pair.query(ReleaseCounts {}).await;
+    for package in PACKAGES {
+        for program in [TEST_PROGRAM, "another"] {
+            let (package, program) =
+                (PackageName::new(package).unwrap(), Sha256Digest::of(program.as_bytes()));
+            pair.query(Untested { package, program, limit: 100 }).await;
+        }
+    }
     for limit in [1, 5, 1_000] {
         for after in [None, known.releases.first().map(|(_, manifest)| *manifest)] {
             for state in ReleaseState::ALL.map(Some).into_iter().chain([None]) {
@@ -99,6 +108,7 @@ async fn of_releases(pair: &Pair, known: &Known) {
             }
             pair.query(KnownReleases { after, limit }).await;
             pair.query(Revisions { after, limit }).await;
+            pair.query(HeldReleases { after, limit }).await;
             pair.query(DeltaReleases { after, limit }).await;
         }
     }

@@ -26,15 +26,17 @@ use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
+use sealpost_site::commands::test_loads::{NoteTestLoad, OverrideTestLoad};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{ReleaseByManifest, Rollouts};
 use sealpost_site::rules::restore::{NamedHead, RestoreCause};
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_site::rules::test_load::{TestOutcome, Wanted};
 use sealpost_test_support::world::{
-    Computer, PACKAGES, World, admin, channel, computer_name, era, installed, reject, report, reserve_for,
-    serial, token_commands, withdraw,
+    Computer, PACKAGES, TEST_PROGRAM, World, admin, channel, computer_name, era, installed, reject, report,
+    reserve_for, serial, token_commands, withdraw,
 };
 
 use super::pair::Pair;
@@ -336,7 +338,7 @@ impl<'a> Site<'a> {
         let now = self.now();
         let known = (!self.staged.is_empty()).then(|| self.pick(self.staged.len()));
         let known = known.map(|at| self.staged[at].clone());
-        match (self.random.below(16), known) {
+        match (self.random.below(20), known) {
             (0..=3, _) | (_, None) => {
                 let package = PACKAGES[self.pick(PACKAGES.len())];
                 let channels: &[&str] = [&["stable"][..], &["beta"], &["beta", "stable"], &[]][self.pick(4)];
@@ -390,6 +392,23 @@ impl<'a> Site<'a> {
             (14, Some(known)) => {
                 let channels = Some(vec![channel(["stable", "beta"][self.pick(2)])]);
                 let approve = ApproveRelease { channels, ..self.world.approve(known.manifest) };
+                let _ = self.pair.execute(now, approve).await;
+            }
+            (15 | 16, Some(known)) => {
+                let outcome = TestOutcome::ALL[self.pick(4)];
+                let program = Sha256Digest::of([TEST_PROGRAM, "another"][self.pick(2)].as_bytes());
+                let detail = ["", "bad set"][self.pick(2)].to_owned();
+                let note = NoteTestLoad { manifest: known.manifest, program, outcome, detail };
+                self.pair.execute(now, note).await.unwrap();
+            }
+            (17, Some(known)) => {
+                let comment = "it is known".to_owned();
+                let lets = OverrideTestLoad { actor: admin(), manifest: known.manifest, comment };
+                let _ = self.pair.execute(now, lets).await;
+            }
+            (18, Some(known)) => {
+                let test_load = Wanted::By(Sha256Digest::of(TEST_PROGRAM.as_bytes()));
+                let approve = ApproveRelease { test_load, ..self.world.approve(known.manifest) };
                 let _ = self.pair.execute(now, approve).await;
             }
             (_, Some(known)) => {

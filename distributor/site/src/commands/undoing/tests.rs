@@ -49,6 +49,7 @@ fn facts(known: &KnownRelease, others: &[KnownRelease]) -> ReleaseFacts {
         manifest_of_claimed: None,
         approved,
         next_rollout: 9,
+        test: None,
         highest_attempt: 0,
         staged_at: Some(Timestamp::UNIX_EPOCH),
         plan: std::sync::Arc::default(),

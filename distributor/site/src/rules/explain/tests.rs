@@ -82,6 +82,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         last_report: Some(&report),
         held: None,
         then: None,
+        test: None,
         comes: Comes::default(),
         at_link: None,
         postponed: None,
@@ -110,6 +111,18 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     say(&PackageView { state: ClientState::Forked, ..good.clone() }, "two computers");
     let unreviewed = PackageView { wanted: None, waits_for_review: Some(&release), ..good.clone() };
     say(&unreviewed, "2.0 waits for a review");
+    let test = TestLoad {
+        outcome: test_load::TestOutcome::Failed,
+        program: None,
+        detail: "bad\u{1b}[31m".into(),
+        at: at(80),
+        by: crate::changes::Actor::Server,
+    };
+    let held = PackageView { test: Some(&test), ..unreviewed };
+    say(
+        &held,
+        "waits for a review: see `distributor updates show`; 2.0 is held, failed test-load: its test-load on the server failed",
+    );
     let silent = explain(&good, at(90 + 10 * 3600));
     assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));
     let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };

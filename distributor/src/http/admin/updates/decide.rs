@@ -27,6 +27,7 @@ use sealpost_site::rules::names::canonical;
 
 use super::show::unknown;
 use crate::http::Site;
+use crate::http::admin::test_load::{shown, wanted};
 use crate::http::body::JsonBody;
 use crate::http::leaving::leaving_of;
 use crate::http::payload::payload;
@@ -40,6 +41,7 @@ pub(crate) async fn approve(
 ) -> Result<Json<Update>, ApiError> {
     let ApproveRequest { manifest, channels, comment, strategy, emergency, now } = request;
     let trust = site.parts.upstream.trust();
+    let test_load = wanted(&site, manifest).await?;
     let command = ApproveRelease {
         actor,
         manifest,
@@ -49,6 +51,7 @@ pub(crate) async fn approve(
         strategy,
         emergency,
         despite_deferral: now,
+        test_load,
         confirms: None,
     };
     site.parts.ledger.execute(site.now(), command).await?;
@@ -158,9 +161,11 @@ async fn held_name(site: &Site, name: ComputerName) -> Result<ComputerName, ApiE
 
 async fn decided(site: &Site, manifest: Sha256Digest) -> Result<Json<Update>, ApiError> {
     let row = site.parts.ledger.query(ReleaseByManifest { manifest }).await.map_err(unread)?;
-    let update = Update::from(row.ok_or_else(|| unknown(&manifest.to_string()))?);
+    let row = row.ok_or_else(|| unknown(&manifest.to_string()))?;
+    let test_load = shown(site, &row);
     let plan = site.parts.ledger.query(LoadPlan {}).await.map_err(unread)?;
-    Ok(Json(update.with_approvals(&plan.approvals, site.now())))
+    let update = Update::from(row).with_approvals(&plan.approvals, site.now());
+    Ok(Json(Update { test_load, ..update }))
 }
 
 fn unread(error: LedgerError) -> ApiError {

@@ -19,6 +19,7 @@ use sealpost_site::rules::recipients::{Reach, UnderReview};
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 use crate::http::Site;
+use crate::http::admin::test_load::shown;
 use crate::http::leaving::known;
 use crate::http::offered::offered;
 use crate::http::problem::{ApiError, bad_query};
@@ -36,7 +37,10 @@ pub(crate) async fn list(
     let offered = offered(&site).await?;
     let to_come = if query.to_come.unwrap_or(false) { to_come(&site, &rows).await? } else { BTreeMap::new() };
     let (plan, now) = (site.parts.ledger.query(LoadPlan {}).await?, site.now());
-    let updates = rows.into_iter().map(|row| Update::from(row).with_approvals(&plan.approvals, now));
+    let updates = rows.into_iter().map(|row| {
+        let test_load = shown(&site, &row);
+        Update { test_load, ..Update::from(row).with_approvals(&plan.approvals, now) }
+    });
     let updates = updates.map(|update| Update {
         offered: offered_as(&update.release, offered.as_deref()),
         to_come: to_come.get(&update.manifest).copied(),

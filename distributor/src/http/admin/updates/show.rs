@@ -27,6 +27,7 @@ use sealpost_site::rules::rollouts::links::load::travels;
 use sealpost_site::rules::rollouts::plan::Plan;
 
 use crate::http::Site;
+use crate::http::admin::test_load::shown;
 use crate::http::leaving::{known, leaving_of};
 use crate::http::problem::{ApiError, bad_query};
 use crate::http::would_be::would_be;
@@ -60,12 +61,13 @@ pub(crate) async fn show(
     });
     let approved_at = update.decided.as_ref().filter(|_| update.state == ReleaseState::Approved);
     let found = computers(&site, &update, approved_at.map(|decided| decided.at)).await?;
+    let test_load = shown(&site, &update);
     let preview = preview(&site, &update, query.strategy, found.bytes).await?;
     let plan = site.parts.ledger.query(LoadPlan {}).await?;
     let wanted = wanted(&update, &plan);
     Ok(Json(Review {
         wanted,
-        update: Update::from(update).with_approvals(&plan.approvals, site.now()),
+        update: Update { test_load, ..Update::from(update).with_approvals(&plan.approvals, site.now()) },
         content,
         recipients: found.recipients.names,
         recipient_count: found.recipients.count,

@@ -7,13 +7,16 @@
 use std::fs;
 use std::io;
 
-use sealpost_hook_runner::UserIds;
+use crate::task::UserIds;
 
+/// Why a user is not found.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
+    /// The list of local users.
     #[error("cannot read /etc/passwd")]
     Unreadable(#[source] io::Error),
-    #[error("there is no local user {0:?}; name another one as test_load_user, or write uid:gid")]
+    /// Nobody has this name.
+    #[error("there is no local user {0:?}; name another one in the configuration, or write uid:gid")]
     Unknown(String),
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 const FORMATS: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Whether the system has an interpreter for a program with these first bytes.
-pub(super) fn has_interpreter(program: &Path, head: &[u8]) -> bool {
+pub(crate) fn has_interpreter(program: &Path, head: &[u8]) -> bool {
     let Ok(entries) = fs::read_dir(FORMATS) else { return false };
     // The files that are no formats, `register` and `status`, name none.
     let formats = entries.flatten().filter_map(|entry| fs::read(entry.path()).ok());

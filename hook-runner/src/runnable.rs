@@ -11,13 +11,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::contents::{Contents, HEAD_BYTES};
+use crate::env_line::{CannotTell, program_of};
+use crate::ownership::{OwnershipError, ensure_not_writable_by_others};
+use crate::registered::has_interpreter;
+use crate::task::UserIds;
 use rustix::fs::{Access, access};
-use sealpost_hook_runner::{Contents, HEAD_BYTES, UserIds};
-
-use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
-
-use super::env_line::{CannotTell, program_of};
-use super::registered::has_interpreter;
 
 /// Upper bound on interpreters that are scripts with an interpreter themselves, as the system has it.
 const MAX_INTERPRETERS: usize = 5;
@@ -26,7 +25,8 @@ const TAKES_A_SCRIPT: [&str; 9] = ["sh", "bash", "dash", "ash", "ksh", "zsh", "p
 
 /// Why a program cannot be executed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotRunnable {
+#[expect(missing_docs, reason = "each says in its message what it is")]
+pub enum NotRunnable {
     #[error("{0} is no file")]
     NoFile(PathBuf),
     #[error("{path} cannot be used")]
@@ -77,7 +77,10 @@ pub(super) enum NotRunnable {
 
 /// Checks that a program with these arguments can be executed, by this process's user or by another; `search` is where a
 /// hook finds programs by name.
-pub(super) fn ensure_runnable(
+///
+/// # Errors
+/// [`NotRunnable`], for the first thing that does not hold.
+pub fn ensure_runnable(
     program: &Path,
     arguments: &[String],
     user: Option<UserIds>,
@@ -218,7 +221,26 @@ impl RunBy {
         match self.0 {
             Some(ids) => format!("the user {}", ids.user),
             None if rustix::process::geteuid().is_root() => "root".to_owned(),
-            None => "the agent's user".to_owned(),
+            None => "the user of this program".to_owned(),
         }
     }
+}
+
+/// Checks that a user can enter the slot: otherwise the hook would fail with an unexplained "permission denied".
+///
+/// # Errors
+/// What keeps them out, for people.
+pub fn ensure_reachable_by_everybody(slot: &Path, user: &str) -> Result<(), String> {
+    for folder in slot.ancestors() {
+        let mode = folder.metadata().map(|found| found.mode()).unwrap_or(0);
+        if mode & 0o001 == 0 {
+            return Err(format!(
+                "the test_load hook runs as {user}, who cannot enter {} (mode {:04o}); chmod o+x it, or \
+                 have it run as another user",
+                folder.display(),
+                mode & 0o7777
+            ));
+        }
+    }
+    Ok(())
 }

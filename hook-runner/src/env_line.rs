@@ -9,16 +9,16 @@ const SEARCH_WITHOUT_ENVIRONMENT: &str = "/bin:/usr/bin";
 
 /// The program of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(crate) struct Named {
     /// A path, or a name to search for.
-    pub(super) program: String,
+    pub(crate) program: String,
     /// Where to search, if not where hooks do.
-    pub(super) search: Option<String>,
+    pub(crate) search: Option<String>,
 }
 
 /// Why it cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CannotTell {
+pub enum CannotTell {
     #[error("it names no program")]
     NoProgram,
     #[error("options of env other than -S, -i, -u and -v are not understood here")]
@@ -28,7 +28,7 @@ pub(super) enum CannotTell {
 }
 
 /// What `env` runs with this argument, which is one for the system: all that follows it in the line.
-pub(super) fn program_of(argument: &str) -> Result<Named, CannotTell> {
+pub(crate) fn program_of(argument: &str) -> Result<Named, CannotTell> {
     let Some(line) = split_line(argument) else {
         return match argument {
             "" => Err(CannotTell::NoProgram),

@@ -12,16 +12,28 @@ const MAX_LINKS: usize = 40;
 /// Why a file or a folder cannot be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
+    /// It means something else in another folder.
     #[error("{0} is not an absolute path; write it out from /")]
     Relative(PathBuf),
     /// It, or a folder above it, can be changed by others.
     #[error(
-        "{path} can be changed by others than root and the agent (owner {owner}, mode {mode:04o}); chown it to root and chmod go-w"
+        "{path} can be changed by others than root and the user of this program (owner {owner}, mode {mode:04o}); chown it to root and \
+         chmod go-w"
     )]
-    WritableByOthers { path: PathBuf, owner: u32, mode: u32 },
+    WritableByOthers {
+        /// The first part that can be changed.
+        path: PathBuf,
+        /// Number of its owner.
+        owner: u32,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// It cannot be looked at.
     #[error("cannot look at {path}; check that it exists and its permissions")]
     Io {
+        /// The part of the way.
         path: PathBuf,
+        /// The system's answer.
         #[source]
         source: io::Error,
     },
