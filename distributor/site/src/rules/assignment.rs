@@ -176,16 +176,16 @@ fn let_through<'r>(
     computer: &Computer<'_>,
     rolling: &Rolling<'r>,
 ) -> Result<(&'r KnownRelease, Admitted<'r>), Held> {
-    let admit = |release: &'r KnownRelease| {
-        let runs = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
-        gate::admit(release, runs, &rolling.asker, rolling.plan, rolling.counts, rolling.now)
-            .map(|admitted| (release, admitted))
+    let runs = |release: &KnownRelease| {
+        computer.installed.iter().any(|installed| installed.manifest == release.manifest)
     };
-    let admitted = admit(release)?;
-    match waypoint(release, computer, rolling.plan) {
-        None => Ok(admitted),
+    let Rolling { plan, counts, asker, now } = rolling;
+    let admitted = gate::admit(release, runs(release), asker, plan, counts, *now)?;
+    match waypoint(release, computer, plan) {
+        None => Ok((release, admitted)),
         Some(first) if first.state.is_or_was_approved() && first.goes_to().contains(computer.channel) => {
-            admit(first)
+            gate::admit_on_the_way(first, runs(first), asker, plan, counts, *now)
+                .map(|admitted| (first, admitted))
         }
         Some(first) => Err(Held::Mandatory { version: first.release.version.clone() }),
     }

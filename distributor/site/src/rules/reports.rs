@@ -33,6 +33,15 @@ pub fn gives_up(report: &Report) -> bool {
     report.step == InstallStep::RollBack || GIVEN_UP_FOR.contains(&report.reason)
 }
 
+/// Whether a report says nothing about the release: before the product was touched, the agent was stopped, made way for something
+/// else, or had no network. It goes on by itself.
+#[must_use]
+pub fn says_nothing_of_the_release(report: &Report) -> bool {
+    report.outcome == Outcome::Refused
+        && report.step != InstallStep::RollBack
+        && matches!(report.reason, ReasonCode::Interrupted | ReasonCode::NetworkFailed | ReasonCode::LinkBusy)
+}
+
 /// Reports above what was acknowledged, by id: each once, oldest first.
 #[must_use]
 pub fn fresh(reports: &[Report], acknowledged: u64) -> BTreeMap<u64, &Report> {
@@ -105,6 +114,25 @@ mod tests {
         assert_eq!(of(InstallStep::TestLoad, Outcome::Refused), ReportEffect::Failure);
         assert_eq!(of(InstallStep::Download, Outcome::Failed), ReportEffect::Failure);
         assert_eq!(of(InstallStep::RollBack, Outcome::Ok), ReportEffect::Failure);
+    }
+
+    #[test]
+    fn what_stopped_a_computer_before_its_product_was_touched_says_nothing_of_the_release() {
+        let of = |step, outcome, reason| {
+            says_nothing_of_the_release(&Report { reason, ..report(1, "a", step, outcome) })
+        };
+        for reason in [ReasonCode::Interrupted, ReasonCode::NetworkFailed, ReasonCode::LinkBusy] {
+            for step in [InstallStep::Download, InstallStep::Build, InstallStep::Stop] {
+                assert!(of(step, Outcome::Refused, reason), "{step} {reason}");
+            }
+            // Power that went off in the midst of an install may be the release itself.
+            assert!(!of(InstallStep::RollBack, Outcome::Ok, reason), "{reason}");
+            assert!(!of(InstallStep::RollBack, Outcome::Refused, reason), "{reason}");
+            assert!(!of(InstallStep::Switch, Outcome::Failed, reason), "{reason}");
+        }
+        for reason in [ReasonCode::HookFailed, ReasonCode::PayloadInvalid, ReasonCode::DiskFull] {
+            assert!(!of(InstallStep::Download, Outcome::Refused, reason), "{reason}");
+        }
     }
 
     #[test]

@@ -101,6 +101,15 @@ pub(super) async fn push_now(api: &AdminApi, options: &PushNow) -> anyhow::Resul
             one(api, number).await?
         }
     };
+    // What is complete stays as it is: nothing would be done, and that is no success.
+    if asked_of_a_complete_one(&update.state, &rollout) {
+        bail!(
+            "{release} goes to every computer of its channels already, and its rollout {} is complete: computers that do not \
+             run it wait for a window, for a person, or for their next contact; `distributor updates why COMPUTER` says for \
+             which, and `distributor properties set` changes the method",
+            rollout.number
+        );
+    }
     if rollout.state.is_live() {
         rollout = open_all(api, rollout, &options.why).await?;
     }
@@ -120,6 +129,11 @@ pub(super) async fn push_now(api: &AdminApi, options: &PushNow) -> anyhow::Resul
         ))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Whether a release was approved before, and its rollout is complete without having been an emergency.
+fn asked_of_a_complete_one(state: &ReleaseState, rollout: &Rollout) -> bool {
+    *state == ReleaseState::Approved && rollout.state == RolloutState::Completed && !rollout.emergency
 }
 
 /// Lets a live rollout go on as an emergency, and opens every ring that waits. Each step can be repeated.

@@ -89,7 +89,7 @@ fn overdue_of(
         "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.client_id, d.name, \
          d.silence_secs FROM deliveries d INDEXED BY deliveries_under_way LEFT JOIN contacts k \
          ON k.client_id = d.client_id WHERE d.rollout = ?1 AND d.state IN ('offered', 'told', 'begun') \
-         AND max(d.since, coalesce(k.at, 0)) + d.silence_secs * 1000000 < ?3 \
+         AND d.state <> 'offered' AND max(d.since, coalesce(k.at, 0)) + d.silence_secs * 1000000 < ?3 \
          ORDER BY d.told_at, d.client_id LIMIT ?2",
     )?;
     let found = statement.query_map(params![integer(rollout.number), MAX_SILENT, micros(now)], |row| {

@@ -181,6 +181,7 @@ contracts! {
         a_cap_is_exact_when_many_contacts_come_at_once,
         so_many_are_told_in_one_hour_of_the_clock,
         what_a_person_does_with_a_rollout_is_done_once,
+        a_computer_that_is_stopped_in_a_download_halts_no_rollout,
         past_its_threshold_a_rollout_halts_and_is_in_no_assignment,
         who_is_silent_counts_as_failed_until_it_installs_after_all,
         a_newer_rollout_that_passes_a_ring_takes_over_and_replaces_when_complete,

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use jiff::SignedDuration;
 use sealpost_ledger::Ledger;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced};
@@ -243,13 +243,36 @@ impl<'a> Rolling<'a> {
         self.reports(ledger, at, seconds, (InstallStep::TestLoad, Outcome::Refused)).await;
     }
 
+    /// A computer says what stopped it before its product was touched.
+    pub(super) async fn is_stopped(
+        &mut self,
+        ledger: &Ledger,
+        at: usize,
+        seconds: i64,
+        (step, reason): (InstallStep, ReasonCode),
+    ) {
+        self.says(ledger, at, seconds, (step, Outcome::Refused, Some(reason))).await;
+    }
+
     async fn reports(&mut self, ledger: &Ledger, at: usize, seconds: i64, what: (InstallStep, Outcome)) {
+        self.says(ledger, at, seconds, (what.0, what.1, None)).await;
+    }
+
+    async fn says(
+        &mut self,
+        ledger: &Ledger,
+        at: usize,
+        seconds: i64,
+        what: (InstallStep, Outcome, Option<ReasonCode>),
+    ) {
         let computer = &mut self.computers[at];
         let id = u64::from(computer.contacts) + 1;
         let told = computer.assignment.iter().flat_map(|assignment| &assignment.packages);
         let mut told = told.filter(|told| told.manifest == self.row.manifest);
         let attempt = told.next().map_or(1, |told| told.attempt);
-        computer.reports = vec![Report { attempt, ..report(id, &self.row, what.0, what.1) }];
+        let said = report(id, &self.row, what.0, what.1);
+        let reason = what.2.unwrap_or(said.reason);
+        computer.reports = vec![Report { attempt, reason, ..said }];
         self.world.contacts(ledger, computer, seconds).await;
         computer.reports.clear();
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::commands::releases::StageRelease;
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
@@ -189,6 +190,37 @@ pub(super) async fn what_a_person_does_with_a_rollout_is_done_once(world: &World
     );
     let silent = SteerRollout { comment: " ".to_owned(), ..steer(number, Steer::Pause) };
     assert_eq!(refused(ledger.execute(world.at(40), silent).await), ProblemCode::BadRequest);
+    counted(&ledger).await;
+    sound(&ledger).await;
+}
+
+pub(super) async fn a_computer_that_is_stopped_in_a_download_halts_no_rollout(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 21).await);
+    let stops = [
+        (InstallStep::Download, ReasonCode::Interrupted),
+        (InstallStep::Download, ReasonCode::NetworkFailed),
+        (InstallStep::Build, ReasonCode::Interrupted),
+    ];
+    for (seconds, stop) in (22..).zip(stops) {
+        fleet.is_stopped(&ledger, 0, seconds, stop).await;
+        assert!(fleet.advance(&ledger, seconds, 0).await.halted.is_empty(), "{stop:?}");
+        let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+        assert_eq!((counts.begun, counts.failed, counts.told), (1, 0, 0), "{stop:?}");
+        assert!(fleet.holds(0), "it goes on with it");
+    }
+    fleet.succeeds(&ledger, 0, 30).await;
+    // What arrives after the end says nothing new, and a real failure still is one.
+    fleet.is_stopped(&ledger, 0, 31, stops[0]).await;
+    assert_eq!(rollout(&ledger, fleet.number).await.rings[0].counts.succeeded, 1);
+    fleet.fails(&ledger, 0, 32).await;
+    assert_eq!(fleet.advance(&ledger, 33, 0).await.halted, [fleet.number]);
     counted(&ledger).await;
     sound(&ledger).await;
 }

@@ -9,7 +9,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 
 use crate::changes::DeliveryStep;
 use crate::rules::assignment::{TellTo, Told};
-use crate::rules::reports::ReportEffect;
+use crate::rules::reports::{ReportEffect, says_nothing_of_the_release};
 use crate::rules::rollouts::plan::Delivery;
 use crate::rules::rollouts::progress::{DeliveryState, USUAL_CADENCE};
 
@@ -30,6 +30,11 @@ pub(super) fn reported(
     let kept = report.step == InstallStep::Keep && report.outcome == Outcome::Ok;
     let after = match effect {
         ReportEffect::Unlisted => return None,
+        // A computer that was shut down in the midst of a download halts no rollout: it goes on with its next contact.
+        ReportEffect::Failure if says_nothing_of_the_release(report) => match told.state {
+            DeliveryState::Succeeded | DeliveryState::Failed | DeliveryState::Dropped => return None,
+            _ => DeliveryState::Begun,
+        },
         ReportEffect::Failure => DeliveryState::Failed,
         ReportEffect::Progress if kept => DeliveryState::Succeeded,
         // What it reports after the end says nothing new.

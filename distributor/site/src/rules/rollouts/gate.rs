@@ -178,6 +178,34 @@ pub fn admit<'p>(
     now: Timestamp,
 ) -> Result<Admitted<'p>, Held> {
     kept_away(&release.release, computer, plan)?;
+    unless_kept_away(release, runs, computer, plan, counts, now)
+}
+
+/// The same for a release through which a computer passes on its way to another one: a pin to that other one lets it through.
+///
+/// # Errors
+/// [`Held`]: it does not get it.
+pub fn admit_on_the_way<'p>(
+    release: &KnownRelease,
+    runs: bool,
+    computer: &Asker<'_>,
+    plan: &'p Plan,
+    counts: &LiveCounts,
+    now: Timestamp,
+) -> Result<Admitted<'p>, Held> {
+    blocked(&release.release, computer, plan)?;
+    unless_kept_away(release, runs, computer, plan, counts, now)
+}
+
+/// What rings, caps and times say of a release that nothing keeps away.
+fn unless_kept_away<'p>(
+    release: &KnownRelease,
+    runs: bool,
+    computer: &Asker<'_>,
+    plan: &'p Plan,
+    counts: &LiveCounts,
+    now: Timestamp,
+) -> Result<Admitted<'p>, Held> {
     let Some(rollout) = plan.rollout_of(release.manifest, computer.channel) else {
         return Ok(Admitted::Free);
     };
@@ -190,7 +218,7 @@ pub fn admit<'p>(
         let begins_anew = computer.attempt_of(release) > told.attempt && !told.state.is_under_way();
         // What a person there was to start goes by itself from now on.
         let by_itself = told.state == DeliveryState::Offered && !by_person;
-        if (begins_anew || by_itself) && !runs && !rollout.emergency {
+        if (begins_anew || by_itself) && !runs {
             room(rollout, told.ring, by_person, counts, now)?;
         }
         return Ok(Admitted::Told { rollout, ring: told.ring, told_at: told.told_at });
@@ -237,7 +265,9 @@ fn room(
     now: Timestamp,
 ) -> Result<(), Held> {
     let plan = rollout.strategy.rings().get(usize::try_from(ring).unwrap_or(usize::MAX));
-    let Some(plan) = plan.filter(|_| rollout.state != RolloutState::Completed) else { return Ok(()) };
+    // An emergency waits behind nobody.
+    let capped = rollout.state != RolloutState::Completed && !rollout.emergency;
+    let Some(plan) = plan.filter(|_| capped) else { return Ok(()) };
     let counts = counts.get(&(rollout.number, ring)).copied().unwrap_or_default();
     if let Some(cap) = plan.concurrent.filter(|cap| !by_person && counts.at_work() >= u64::from(*cap)) {
         return Err(Held::Concurrent { rollout: rollout.number, cap });
@@ -279,19 +309,24 @@ fn told_before<'a>(computer: &Asker<'a>, rollout: &Rollout) -> Option<&'a Delive
 
 /// Whether a block or a pin keeps a release away from a computer.
 pub(super) fn kept_away(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
-    let of = |block: &Block| {
-        block.of.is(computer.name, computer.groups)
-            && block.package.as_ref().is_none_or(|package| *package == id.package)
-            && block.version.as_ref().is_none_or(|version| *version == id.version)
-    };
-    if let Some((name, block)) = plan.settings.blocks.iter().find(|(_, block)| of(block)) {
-        return Err(Held::Blocked { name: *name, why: block.why.clone() });
-    }
+    blocked(id, computer, plan)?;
     match pin_of(plan, computer, id) {
         Some((name, pin)) if pin.version != id.version => {
             Err(Held::Pinned { name, version: pin.version.clone(), why: pin.why.clone() })
         }
         _ => Ok(()),
+    }
+}
+
+fn blocked(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
+    let of = |block: &Block| {
+        block.of.is(computer.name, computer.groups)
+            && block.package.as_ref().is_none_or(|package| *package == id.package)
+            && block.version.as_ref().is_none_or(|version| *version == id.version)
+    };
+    match plan.settings.blocks.iter().find(|(_, block)| of(block)) {
+        Some((name, block)) => Err(Held::Blocked { name: *name, why: block.why.clone() }),
+        None => Ok(()),
     }
 }
 
