@@ -33,6 +33,7 @@ use crate::rules::assignment::{
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::reports::gives_up;
 use crate::rules::rollouts::delivery::Delivery;
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
@@ -311,7 +312,10 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let mut sentence = format!("{runs}{rest}{tries}");
     let at_link = view.at_link.as_ref().filter(|_| view.wanted.is_some());
     let at_link = at_link.map(|at_link| at_link.done_at(now));
-    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now)).or(at_link);
+    let lacks = |told: &&Told<'_>| view.runs.is_none_or(|(_, runs)| runs != told.release.manifest);
+    let there = view.wanted.as_ref().filter(lacks);
+    let there = there.and_then(|told| waits_until(told, view.last_report, view.postponed, now));
+    let mut changes_at = there.or(at_link);
     let shown = view.held.as_ref().filter(|_| view.state == ClientState::Active && view.is_licensed);
     if let Some(waits) = shown {
         sentence.push_str(&waits.sentence());
@@ -523,7 +527,11 @@ fn reported(should: &str, report: &Report, view: &PackageView<'_>) -> (String, C
             (format!("{should}; it is on its way: {} is done since {at}", report.step), ChangesWhen::Contact)
         }
         Outcome::Refused | Outcome::Failed | Outcome::Other(_) => {
-            (format!("{should}; {} {} at {at} ({why})", report.step, report.outcome), ChangesWhen::Admin)
+            let text = format!("{should}; {} {} at {at} ({why})", report.step, report.outcome);
+            if gives_up(report) {
+                return (text, ChangesWhen::Admin);
+            }
+            (format!("{text}; it tries again by itself"), ChangesWhen::Contact)
         }
     }
 }
