@@ -96,6 +96,11 @@ fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
         !tried.is_empty() && tried.iter().all(|name| *name == tried[0]),
         "nobody else touched it: {tried:?}"
     );
+    for computer in scene.computers.iter().filter(|computer| *computer.name() != *tried[0]) {
+        let said = scene.sentence(computer)?;
+        let why = ["1.1 was halted by the server since", "1 of 1"];
+        ensure!(why.iter().all(|why| said.contains(why)), "an untouched computer says why: {said}");
+    }
     replays(&lab, &scene)?;
     scene.site.verify_log()
 }

@@ -25,6 +25,7 @@ mod held;
 pub use self::contact::{AtLink, Comes};
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
+use crate::rules::account::named;
 use crate::rules::approvals::Deferral;
 use crate::rules::approvals::proposal::Proposal;
 use crate::rules::assignment::{
@@ -33,10 +34,11 @@ use crate::rules::assignment::{
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::reports::gives_up;
 use crate::rules::rollouts::delivery::Delivery;
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
-use crate::rules::rollouts::progress::Rollout;
+use crate::rules::rollouts::progress::{Rollout, RolloutState};
 use crate::rules::rollouts::share::{self, Salt};
 use crate::rules::test_load::{self, TestLoad};
 use crate::rules::text::escape;
@@ -62,7 +64,7 @@ pub struct ExplainFacts {
     pub plan: Arc<Plan>,
     /// What became of the computers of live rollouts.
     pub counts: LiveCounts,
-    /// Live rollouts, as far as they are.
+    /// Live rollouts, as far as they are, and those whose release is halted.
     pub rollouts: Vec<Rollout>,
     /// Test-loads of staged releases that did not pass.
     pub tests: BTreeMap<Sha256Digest, TestLoad>,
@@ -164,6 +166,14 @@ pub fn explain_client(facts: &ExplainFacts, at_link: Option<&AtLink>, now: Times
         // What is approved for others is what it would get with a license.
         packages.extend(facts.approved.iter().map(|release| &release.release.package));
     }
+    // What was halted before anybody else had it.
+    packages.extend(
+        facts
+            .rollouts
+            .iter()
+            .map(|rollout| &rollout.release.package)
+            .filter(|package| licensed.covers(package) && halted(facts, package, &should).is_some()),
+    );
     packages.extend(choices.iter().map(|choice| &choice.newest.release.package));
     packages
         .into_iter()
@@ -213,6 +223,8 @@ fn view<'a>(
         tries: tries.and_then(|report| stopped(&facts.had, report.manifest)),
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
         is_licensed: !facts.grants.is_empty(),
+        covers: Licensed::by(&facts.grants).covers(package),
+        halted: halted(facts, package, should),
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
         test: could.and_then(|release| facts.tests.get(&release.manifest)),
@@ -223,6 +235,39 @@ fn view<'a>(
         comes: Comes::default(),
         at_link: None,
         postponed: client.postponed.iter().find(|postponed| postponed.package == *package),
+    }
+}
+
+/// The newest rollout that was halted before the computer had its release, and that nothing newer has followed there.
+fn halted<'a>(facts: &'a ExplainFacts, package: &PackageName, should: &[Told<'_>]) -> Option<&'a Rollout> {
+    let client = &facts.client;
+    let had = client.installed.iter().filter(|installed| installed.package() == package);
+    let wanted = should.iter().filter(|told| told.release.release.package == *package);
+    let has = had.map(|installed| installed.counter).chain(wanted.map(|told| told.release.counter)).max();
+    let met_it = |rollout: &Rollout| client.last_reports.iter().any(|last| last.manifest == rollout.manifest);
+    let of_package = facts.rollouts.iter().filter(|rollout| {
+        rollout.release.package == *package
+            && matches!(rollout.state, RolloutState::Halted | RolloutState::Aborted)
+            && rollout.channels.contains(&client.channel)
+            && client.platform.as_ref().is_none_or(|platform| rollout.release.platform.fits(platform))
+            && has.is_none_or(|has| has < rollout.counter)
+            && !met_it(rollout)
+    });
+    of_package.max_by_key(|rollout| rollout.number)
+}
+
+/// That a newer release was stopped before it came, by whom, since when and why.
+fn halted_before(rollout: &Rollout) -> String {
+    let version = &rollout.release.version;
+    match &rollout.changed {
+        Some(changed) => format!(
+            "; {version} was halted by {} since {} ({}): `distributor rollouts show {}`",
+            named(&changed.by),
+            changed.at,
+            escape(&changed.why),
+            rollout.number
+        ),
+        None => format!("; {version} was halted: `distributor rollouts show {}`", rollout.number),
     }
 }
 
@@ -258,10 +303,14 @@ pub struct PackageView<'a> {
     pub tries: Option<&'a KnownRelease>,
     /// What it reported last about, if that was halted or withdrawn since.
     pub gone: Option<&'a KnownRelease>,
+    /// The rollout of a newer release that was halted before the computer had it.
+    pub halted: Option<&'a Rollout>,
     /// The manifest that it should run, by its newest assignment, and the attempt.
     pub assigned: Option<(Sha256Digest, u32)>,
     /// Whether any license covers the computer, as far as is known here.
     pub is_licensed: bool,
+    /// Whether its licenses cover the package.
+    pub covers: bool,
     /// What it should run, by what is approved now.
     pub wanted: Option<Told<'a>>,
     /// The newest release of its channel that waits for a person.
@@ -318,8 +367,15 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let mut sentence = format!("{runs}{rest}{tries}{}", test.unwrap_or_default());
     let at_link = view.at_link.as_ref().filter(|_| view.wanted.is_some());
     let at_link = at_link.map(|at_link| at_link.done_at(now));
-    let mut changes_at = view.wanted.as_ref().and_then(|told| waits_until(told, now)).or(at_link);
-    let shown = view.held.as_ref().filter(|_| view.state == ClientState::Active && view.is_licensed);
+    let lacks = |told: &&Told<'_>| view.runs.is_none_or(|(_, runs)| runs != told.release.manifest);
+    let there = view.wanted.as_ref().filter(lacks);
+    let there = there.and_then(|told| waits_until(told, view.last_report, view.postponed, now));
+    let mut changes_at = there.or(at_link);
+    let takes_part = view.state == ClientState::Active && view.is_licensed;
+    if let Some(halted) = view.halted.filter(|_| takes_part && view.held.is_none()) {
+        sentence.push_str(&halted_before(halted));
+    }
+    let shown = view.held.as_ref().filter(|_| takes_part);
     if let Some(waits) = shown {
         sentence.push_str(&waits.sentence());
         changes_at = waits.until(now).or(changes_at);
@@ -493,10 +549,10 @@ fn nothing_wanted(view: &PackageView<'_>) -> (String, ChangesWhen) {
         Some(release) => {
             (format!("; {}: see `distributor updates show`", waits(release, view.review)), ChangesWhen::Admin)
         }
-        None if view.runs.is_some() => (
-            "; no approved release is newer, or its license does not cover the package".into(),
-            ChangesWhen::NewRelease,
-        ),
+        None if !view.covers => {
+            ("; its license does not cover the package, so it gets nothing of it".into(), ChangesWhen::Vendor)
+        }
+        None if view.runs.is_some() => ("; no approved release is newer".into(), ChangesWhen::NewRelease),
         None => match view.gone {
             Some(gone) => {
                 let why = escape(gone.reason.as_deref().unwrap_or_default());
@@ -530,7 +586,11 @@ fn reported(should: &str, report: &Report, view: &PackageView<'_>) -> (String, C
             (format!("{should}; it is on its way: {} is done since {at}", report.step), ChangesWhen::Contact)
         }
         Outcome::Refused | Outcome::Failed | Outcome::Other(_) => {
-            (format!("{should}; {} {} at {at} ({why})", report.step, report.outcome), ChangesWhen::Admin)
+            let text = format!("{should}; {} {} at {at} ({why})", report.step, report.outcome);
+            if gives_up(report) {
+                return (text, ChangesWhen::Admin);
+            }
+            (format!("{text}; it tries again by itself"), ChangesWhen::Contact)
         }
     }
 }

@@ -39,9 +39,11 @@ pub(super) async fn run(api: &AdminApi, options: &Why) -> anyhow::Result<Outcome
         explanations.retain(|explanation| explanation.package == *package);
         if explanations.is_empty() {
             bail!(
-                "{} does not run {package}, and nothing of it is approved or waits for a review here; see `distributor \
-                 updates list`",
-                client.name
+                "{} does not run {package} and gets nothing of it: either nothing of it is approved or waits for a review \
+                 for its channel {} and its platform, as `distributor updates list` shows, or its licenses do not cover it, \
+                 as `distributor status` says",
+                client.name,
+                client.channel
             );
         }
     }

@@ -207,7 +207,7 @@ impl<H: Holds> Read<ExplainClient> for Handle<H> {
             voided: state.voided(),
             plan: state.plan(),
             counts: state.live_counts(),
-            rollouts: state.live_rollouts(),
+            rollouts: state.explaining_rollouts(),
             tests: state.held().map(|held| (held.manifest, held.test)).collect(),
             salt: Salt::of(&server.server_id),
         }))

@@ -16,7 +16,7 @@ use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollou
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::rollouts::plan::Plan;
-use sealpost_site::rules::rollouts::progress::{Rollout, RolloutState};
+use sealpost_site::rules::rollouts::progress::{DeliveryState, Rollout, RolloutState};
 
 use super::releases::page;
 use super::rollouts::packages_kept_back;
@@ -97,10 +97,23 @@ impl State {
         live.filter_map(|(number, _)| self.rollout(*number)).collect()
     }
 
+    /// Live rollouts and those whose release is halted, with everything that became of them.
+    pub(super) fn explaining_rollouts(&self) -> Vec<Rollout> {
+        let kept = self.rolling.rollouts.keys().filter_map(|number| self.rollout(*number));
+        let stopped = |rollout: &Rollout| {
+            let known = self.known_release(&rollout.manifest);
+            matches!(rollout.state, RolloutState::Halted | RolloutState::Aborted)
+                && known.is_some_and(|known| known.state == ReleaseState::Halted)
+        };
+        kept.filter(|rollout| rollout.state.is_live() || stopped(rollout)).collect()
+    }
+
     /// Computers that were told, and neither came nor reported within the time in which they may be silent.
     fn overdue_of(&self, number: u64, now: Timestamp) -> Vec<Overdue> {
         let of_rollout = self.rolling.told.iter().filter(|((other, _), _)| *other == number);
-        let under_way = of_rollout.filter(|(_, told)| told.delivery.state.is_under_way());
+        let under_way = of_rollout.filter(|(_, told)| {
+            told.delivery.state.is_under_way() && told.delivery.state != DeliveryState::Offered
+        });
         let overdue = under_way.filter(|((_, client_id), told)| {
             let heard = self.answered(client_id).map(|answered| answered.at);
             let last = heard.map_or(told.since, |heard| heard.max(told.since));

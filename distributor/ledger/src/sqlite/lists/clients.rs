@@ -252,7 +252,12 @@ impl<C: Connected> Read<ExplainClient> for C {
             voided: voided(connection)?,
             plan: plan_now(self.plans(), connection)?,
             counts: counts_now(connection)?,
-            rollouts: rollouts(connection, "WHERE o.state IN ('running', 'paused') ORDER BY o.number", [])?,
+            rollouts: rollouts(
+                connection,
+                "WHERE o.state IN ('running', 'paused') OR (o.state IN ('halted', 'aborted') AND r.state = 'halted') \
+                 ORDER BY o.number",
+                [],
+            )?,
             tests: held_tests(connection)?,
             salt: salt(connection)?,
         }))

@@ -10,8 +10,9 @@ use sealpost_site::commands::releases::StageRelease;
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
-use sealpost_site::queries::DeliveriesOf;
+use sealpost_site::queries::{DeliveriesOf, ExplainClient};
 use sealpost_site::rows::DeliveryRow;
+use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::{RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::SettingKind;
@@ -248,6 +249,15 @@ pub(super) async fn past_its_threshold_a_rollout_halts_and_is_in_no_assignment(
     for at in 0..5 {
         assert!(!fleet.is_told(&ledger, at, 31).await);
         assert_eq!(fleet.computers[at].assignment.as_ref().unwrap().packages[0].manifest, old.manifest);
+    }
+    // Also those who were never told it hear why they do not get it.
+    for (at, told) in [(0, false), (4, true)] {
+        let name = fleet.computers[at].name.clone();
+        let facts = ledger.query(ExplainClient { name }).await.unwrap().unwrap();
+        let said = explain_client(&facts, None, world.at(32));
+        let sentence = &said.iter().find(|one| one.package.as_str() == "acme-av").unwrap().sentence;
+        assert_eq!(sentence.contains("2.0 was halted by the server since"), told, "{sentence}");
+        assert!(!told || sentence.contains("1 of 1 computers failed in the ring canary"), "{sentence}");
     }
     let stopped = rollout(&ledger, fleet.number).await;
     assert_eq!((stopped.state, stopped.rings[0].counts.failed), (RolloutState::Halted, 1));

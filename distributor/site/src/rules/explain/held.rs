@@ -183,17 +183,44 @@ pub(super) fn waits_there(
     if begun {
         return None;
     }
-    if let Some(opens) = schedule.install_from.filter(|opens| *opens > now) {
-        return Some((format!("it is told, and its window opens at {opens}"), ChangesWhen::Rollout));
+    let opens = schedule.install_from.filter(|opens| *opens > now);
+    let deadline = schedule.deadline.filter(|deadline| *deadline > now);
+    // What is overdue waits neither for a window nor for a person.
+    if schedule.deadline.is_some() && deadline.is_none() {
+        return None;
+    }
+    if let Some(opens) = opens {
+        let text = match deadline.filter(|deadline| *deadline < opens) {
+            Some(deadline) => format!(
+                "it is told, and installs at its deadline, {deadline}, before its window opens at {opens}"
+            ),
+            None => format!("it is told, and its window opens at {opens}"),
+        };
+        return Some((text, ChangesWhen::Rollout));
     }
     schedule.by_person.then(|| {
         let package = &told.release.release.package;
-        let text = format!("it is told, and a person there starts it with `agent-updater install {package}`");
+        let by_itself = deadline.map(|at| format!(", or it installs by itself at its deadline, {at}"));
+        let text = format!(
+            "it is told, and a person there starts it with `agent-updater install {package}`{}",
+            by_itself.unwrap_or_default()
+        );
         (text, ChangesWhen::Contact)
     })
 }
 
-/// Until when a computer that was told waits.
-pub(super) fn waits_until(told: &Told<'_>, now: Timestamp) -> Option<Timestamp> {
-    told.schedule.install_from.filter(|opens| *opens > now)
+/// Until when a computer that was told waits: for what is put off there, else for its window or its deadline, whichever is first.
+pub(super) fn waits_until(
+    told: &Told<'_>,
+    last_report: Option<&Report>,
+    postponed: Option<&Postponed>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    waits_there(told, last_report, postponed, now)?;
+    let put_off = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
+    if let Some(put_off) = put_off.filter(|put_off| put_off.until > now) {
+        return Some(put_off.until);
+    }
+    let schedule = &told.schedule;
+    [schedule.install_from, schedule.deadline].into_iter().flatten().filter(|at| *at > now).min()
 }

@@ -3,6 +3,7 @@ use crate::rules::rollouts::delivery::Schedule;
 use sealpost_manifests::ids::Platform;
 use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::contact::PostponedBy;
 use sealpost_manifests::wire::report::ReasonCode;
 
 fn at(second: i64) -> Timestamp {
@@ -76,6 +77,8 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         gone: None,
         assigned: Some((new, 1)),
         is_licensed: true,
+        covers: true,
+        halted: None,
         wanted: Some(told(1)),
         waits_for_review: None,
         review: None,
@@ -123,8 +126,52 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         &held,
         "waits for a review: see `distributor updates show`; 2.0 is held, failed test-load: its test-load on the server failed",
     );
-    let silent = explain(&good, at(90 + 10 * 3600));
-    assert!(silent.sentence.contains("lease ended") || silent.sentence.contains("last heard of"));
+    let leased = PackageView { lease_until: Some(at(1_000_000)), ..good.clone() };
+    let silent = explain(&leased, at(90 + 10 * 3600));
+    assert!(silent.sentence.contains("it was last heard of at "), "{:?}", silent.sentence);
+    let ended = explain(&good, at(90 + 10 * 3600));
+    assert!(ended.sentence.contains("lease ended"), "{:?}", ended.sentence);
+    for reason in [ReasonCode::NetworkFailed, ReasonCode::DiskFull] {
+        let again = Report { reason, outcome: Outcome::Failed, ..report.clone() };
+        let again = PackageView { last_report: Some(&again), ..good.clone() };
+        say(&again, "it tries again by itself");
+        assert_eq!(explain(&again, at(100)).changes, ChangesWhen::Contact);
+    }
+    assert_eq!(explain(&good, at(100)).changes, ChangesWhen::Admin);
+    // Which of window and deadline is first, and whether a person starts it: its time goes with its words.
+    let table = [
+        (Some(500), None, false, "its window opens at ", Some(at(500))),
+        (Some(500), Some(300), false, "installs at its deadline, 1970-01-01T00:05:00Z", Some(at(300))),
+        (Some(300), Some(500), false, "its window opens at ", Some(at(300))),
+        (None, None, true, "`agent-updater install acme-av`", None),
+        (Some(500), None, true, "its window opens at ", Some(at(500))),
+        (Some(99), Some(300), true, "by itself at its deadline, 1970-01-01T00:05:00Z", Some(at(300))),
+        (Some(500), Some(99), false, "was told so", None),
+    ];
+    for (opens, deadline, by_person, expected, until) in table {
+        let schedule = Schedule {
+            install_from: opens.map(at),
+            deadline: deadline.map(at),
+            by_person,
+            ..Schedule::default()
+        };
+        let wanted = Some(Told { schedule, ..told(1) });
+        let waits = PackageView { wanted, last_report: None, ..good.clone() };
+        say(&waits, expected);
+        assert_eq!(explain(&waits, at(100)).changes_at, until, "{expected}");
+        let has = PackageView { runs: Some((&release.version, new)), ..waits };
+        assert_eq!(explain(&has, at(100)).changes_at, None, "what runs already waits for nothing");
+    }
+    for (by, expected) in [
+        (PostponedBy::Person, "a person there put it off until "),
+        (PostponedBy::Product, "the product there was not ready for it"),
+    ] {
+        let put_off = Postponed { package: package.clone(), manifest: new, by, until: at(700), times: 1 };
+        let waits = PackageView { postponed: Some(&put_off), ..good.clone() };
+        say(&waits, expected);
+        assert_eq!(explain(&waits, at(100)).changes_at, Some(at(700)));
+        assert_eq!(explain(&waits, at(701)).changes_at, None);
+    }
     let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };
     let failed = PackageView { last_report: Some(&rolled), ..good.clone() };
     say(&failed, "rolled back");
