@@ -16,7 +16,7 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_site::changes::chain::ReadEntry;
-use sealpost_site::changes::{Change, Recreated};
+use sealpost_site::changes::{Change, Recreated, ReleaseRetry};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{Activity, ClientByName, KnownReleaseOf, MAX_PAGE, Recipients, RolloutByNumber};
 use sealpost_site::rows::RecipientRow;
@@ -236,7 +236,7 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
         Change::ReleaseApproved { manifest, .. }
         | Change::ReleaseChannelsChanged { manifest, .. }
         | Change::ReleaseHalted { manifest, .. }
-        | Change::ReleaseRetried { manifest, .. }
+        | Change::ReleaseRetried(ReleaseRetry { manifest, .. })
         | Change::ReleaseWithdrawn { manifest, .. } => {
             if let Some(call) = call {
                 call_for(ledger, push, (call, manifest), clock).await;

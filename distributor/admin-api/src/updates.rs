@@ -535,6 +535,9 @@ pub struct RetryRequest {
     /// Which computers; all that failed when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<ComputerName>,
+    /// Why, in words; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
 }
 
 /// Which computers try again.

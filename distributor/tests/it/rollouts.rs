@@ -362,6 +362,19 @@ async fn a_clock_that_jumps_by_a_day_in_a_soak_opens_no_ring_and_makes_no_failur
     assert!(after.waits_for.contains("the ring `canary` is watched for"), "{}", after.waits_for);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn push_now_of_a_release_that_goes_to_everybody_already_does_nothing_and_says_so() {
+    let vendor = start_vendor(10).await;
+    let (site, _agents, _, rollout) = rolling_out(&vendor, "everyone-now").await;
+    until(&site, rollout.number, |rollout| rollout.state == RolloutState::Completed).await;
+    let reference = format!("{}:{}", rollout.release.package, rollout.release.version);
+    let output = cli(&site, &["updates", "push-now", &reference, "--yes", "--why", "it is urgent"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("its rollout 1 is complete") && said.contains("updates why COMPUTER"), "{said}");
+    assert_eq!(count(&site, "rollout_edited").await, 0);
+}
+
 fn is_told(agent: &Agent, manifest: Sha256Digest) -> bool {
     let held = agent.holds.assignment.as_ref();
     held.is_some_and(|held| held.document.packages.iter().any(|one| one.manifest == manifest))

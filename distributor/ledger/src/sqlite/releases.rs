@@ -5,7 +5,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_site::changes::summary::reason_of;
-use sealpost_site::changes::{ActivityEntry, Change, ReleaseTest};
+use sealpost_site::changes::{ActivityEntry, Change, ReleaseRetry, ReleaseTest};
 use sealpost_site::rules::release::{ReleaseState, Supersession};
 use sealpost_site::rules::rollouts::progress::RolloutState;
 
@@ -147,14 +147,16 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             )?;
             rollouts::replan_if_shown(connection, entry, manifest)
         }
-        Change::ReleaseRetried { manifest, computers, .. } => computers.iter().try_for_each(|next| {
-            execute(
-                connection,
-                "INSERT INTO attempts (client_id, manifest, attempt) VALUES (?1, ?2, ?3) \
+        Change::ReleaseRetried(ReleaseRetry { manifest, computers, .. }) => {
+            computers.iter().try_for_each(|next| {
+                execute(
+                    connection,
+                    "INSERT INTO attempts (client_id, manifest, attempt) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (client_id, manifest) DO UPDATE SET attempt = ?3",
-                params![next.client_id.as_str(), manifest.to_string(), next.attempt],
-            )
-        }),
+                    params![next.client_id.as_str(), manifest.to_string(), next.attempt],
+                )
+            })
+        }
         Change::CounterReset { package, counter, number, voided } => {
             execute(
                 connection,

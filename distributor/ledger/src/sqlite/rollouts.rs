@@ -281,7 +281,7 @@ pub(super) fn delivery(
     client_id: &ClientId,
     step: &DeliveryStep,
 ) -> Result<(), StoreError> {
-    let DeliveryStep { rollout, package, ring, after, attempt, silence_secs, .. } = step;
+    let DeliveryStep { rollout, package, ring, after, attempt, silence_secs, waits_since, .. } = step;
     // What stands there and not what the step says: a computer that was told something else meanwhile counts once too.
     let known: Option<(u32, DeliveryState, u32)> = connection
         .prepare_cached("SELECT ring, state, attempt FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
@@ -300,9 +300,9 @@ pub(super) fn delivery(
         execute(
             connection,
             "INSERT INTO deliveries (client_id, rollout, name, package, manifest, ring, state, attempt, told_at, \
-             since, silence_secs, current) SELECT ?1, ?2, c.name, ?3, r.manifest, ?4, ?5, ?6, ?7, ?7, ?8, 1 \
+             since, silence_secs, current) SELECT ?1, ?2, c.name, ?3, r.manifest, ?4, ?5, ?6, ?9, ?7, ?8, 1 \
              FROM clients c, rollouts r WHERE c.client_id = ?1 AND r.number = ?2 \
-             ON CONFLICT (client_id, rollout) DO UPDATE SET ring = ?4, state = ?5, attempt = ?6, told_at = ?7, \
+             ON CONFLICT (client_id, rollout) DO UPDATE SET ring = ?4, state = ?5, attempt = ?6, told_at = ?9, \
              since = ?7, silence_secs = ?8, current = 1",
             params![
                 client_id.as_str(),
@@ -313,6 +313,7 @@ pub(super) fn delivery(
                 attempt,
                 micros(entry.at),
                 silence_secs.unwrap_or(0),
+                micros(waits_since.unwrap_or(entry.at)),
             ],
         )?;
     } else {

@@ -27,8 +27,8 @@ use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
-    ProposalMade, Recreated, ReleaseDeferred, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
+    AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, ProposalEnded, ProposalMade,
+    Recreated, ReleaseDeferred, ReleaseRetry, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
     TokenOwner, is_false,
 };
 pub use super::parts::{ENTRY_VERSION, NewerEntry};
@@ -390,14 +390,7 @@ pub enum Change {
         comment: String,
     },
     /// A person lets computers try a release again that they refused or went back from.
-    ReleaseRetried {
-        /// Package, version and platform.
-        release: ReleaseId,
-        /// Its manifest's digest.
-        manifest: Sha256Digest,
-        /// Which computers, each with its next attempt.
-        computers: Vec<NextAttempt>,
-    },
+    ReleaseRetried(ReleaseRetry),
     /// A person moved a computer to another channel.
     ChannelChanged {
         /// The name.

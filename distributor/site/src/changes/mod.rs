@@ -17,8 +17,8 @@ pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
     AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
-    ProposalMade, Recreated, ReleaseDeferred, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
-    TokenOwner,
+    ProposalMade, Recreated, ReleaseDeferred, ReleaseRetry, ReleaseTest, ServerOperation, StagedRollout,
+    TokenConfirmed, TokenOwner,
 };
 
 pub use crate::rules::account::Actor;

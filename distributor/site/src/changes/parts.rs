@@ -87,6 +87,20 @@ impl From<ServerOperation> for String {
     }
 }
 
+/// Computers that try a release again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRetry {
+    /// Package, version and platform.
+    pub release: ReleaseId,
+    /// Its manifest's digest.
+    pub manifest: Sha256Digest,
+    /// Which computers, each with its next attempt.
+    pub computers: Vec<NextAttempt>,
+    /// Why, in words; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
 /// A computer that is to try a release again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextAttempt {
@@ -194,6 +208,9 @@ pub struct DeliveryStep {
     /// When it is told: so many seconds without a word from it are no failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence_secs: Option<u32>,
+    /// When it is told: since when it waits for a newer release of the package, if that was another one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
 }
 
 /// What became of a rollout on another computer than the one that says so.

@@ -13,7 +13,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report}
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
 use super::approvals::of_approvals;
-use super::parts::{ServerOperation, TokenOwner};
+use super::parts::{ReleaseRetry, ServerOperation, TokenOwner};
 use super::rollouts::of_rollouts;
 use crate::rules::account::Actor;
 pub use crate::rules::account::named as actor;
@@ -368,11 +368,12 @@ fn what(change: &Change) -> String {
         Change::ReleaseReconsidered { release, .. } => {
             format!("took back the decision against {release}; it waits for a review again")
         }
-        Change::ReleaseRetried { release, computers, .. } => {
+        Change::ReleaseRetried(ReleaseRetry { release, computers, comment, .. }) => {
             let names: Vec<&str> = computers.iter().map(|computer| computer.name.as_str()).collect();
             let shown = escape(&names.join(" "));
             let count = counted(names.len() as u64, "computer", "computers");
-            format!("lets {count} try {release} again: {shown}")
+            let why = if comment.is_empty() { String::new() } else { format!(" ({})", escape(comment)) };
+            format!("lets {count} try {release} again: {shown}{why}")
         }
         Change::ChannelChanged { name, channel } => format!("moved {name} to the channel {channel}"),
         Change::DriftReported { drift, .. } if drift.is_empty() => {

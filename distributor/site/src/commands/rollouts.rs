@@ -161,6 +161,7 @@ impl Round {
                     after: DeliveryState::Silent,
                     attempt: overdue.delivery.attempt,
                     silence_secs: None,
+                    waits_since: None,
                 },
             })
             .collect();

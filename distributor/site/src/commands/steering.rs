@@ -20,7 +20,7 @@ use crate::rules::rollouts::progress::{
     AdvanceFacts, Population, RingCounts, Rollout, RolloutState, Step, open_next,
 };
 use crate::rules::rollouts::settings::Settings;
-use crate::rules::rollouts::strategy::{Strategy, Takes};
+use crate::rules::rollouts::strategy::{Ring, Strategy, Takes};
 use crate::rules::text;
 
 /// Longest comment, in bytes.
@@ -353,11 +353,15 @@ impl Steering {
     }
 }
 
-/// A strategy for a rollout that is under way: its open rings stay as they are, and behind them come those of the new strategy
+/// A strategy for a rollout that is under way: its open rings keep whom they take, go by the new numbers of a ring of their name, and behind them come those of the new strategy
 /// that take more than they did.
 fn goes_on(rollout: &Rollout, wanted: &Strategy) -> Result<Strategy, Problem> {
     let open = rollout.current_ring().map_or(0, |current| current + 1);
-    let before: Vec<_> = rollout.strategy.rings().iter().take(open).cloned().collect();
+    let goes_by = |ring: &Ring| match wanted.rings().iter().find(|new| new.name == ring.name) {
+        Some(new) => Ring { takes: ring.takes.clone(), ..new.clone() },
+        None => ring.clone(),
+    };
+    let before: Vec<_> = rollout.strategy.rings().iter().take(open).map(goes_by).collect();
     let takes_everyone = |takes: &Takes| *takes == Takes::Everyone;
     // Once everybody's ring is open, a new strategy changes its caps, soak and thresholds.
     let (before, after) = if before.last().is_some_and(|ring| takes_everyone(&ring.takes)) {
@@ -374,7 +378,7 @@ fn goes_on(rollout: &Rollout, wanted: &Strategy) -> Result<Strategy, Problem> {
         Problem::new(
             ProblemCode::BadRequest,
             format!("rollout {} cannot go on by this strategy: {error}", rollout.number),
-            "its open rings stay as they are; name the other rings differently",
+            "its open rings keep whom they take; name the other rings differently",
         )
     })
 }

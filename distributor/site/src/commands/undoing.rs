@@ -9,10 +9,11 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
 use super::releases::{LoadRelease, ReleaseFacts};
-use crate::changes::{Actor, Change, NextAttempt};
+use crate::changes::{Actor, Change, NextAttempt, ReleaseRetry};
 use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Transition};
 use crate::rules::review::{self, Reviewed};
+use crate::rules::text;
 
 /// Computers in one entry of the log: an entry stays small.
 const COMPUTERS_PER_ENTRY: usize = 500;
@@ -156,6 +157,8 @@ pub struct RetryRelease {
     pub manifest: Sha256Digest,
     /// Which computers; those that failed when empty.
     pub names: Vec<ComputerName>,
+    /// Why, in words; may be empty.
+    pub comment: String,
 }
 
 impl Command for RetryRelease {
@@ -168,7 +171,7 @@ impl Command for RetryRelease {
     }
 
     fn decide(self, facts: RetryFacts, _: &Context<'_>) -> Decision<Vec<ComputerName>> {
-        let Self { actor, manifest, names } = self;
+        let Self { actor, manifest, names, comment } = self;
         if let Err(refusal) = review::retry(Reviewed { manifest, found: facts.known.as_ref() }) {
             return Decision::refuse(refusal.problem());
         }
@@ -195,8 +198,10 @@ impl Command for RetryRelease {
             .collect();
         let told = attempts.iter().map(|next| next.name.clone()).collect();
         attempts.chunks(COMPUTERS_PER_ENTRY).fold(Decision::answer(told), |decision, chunk| {
-            let (release, computers) = (known.release.clone(), chunk.to_vec());
-            decision.change(actor.clone(), Change::ReleaseRetried { release, manifest, computers })
+            let (release, computers, comment) =
+                (known.release.clone(), chunk.to_vec(), text::stored(comment.trim()));
+            let retry = ReleaseRetry { release, manifest, computers, comment };
+            decision.change(actor.clone(), Change::ReleaseRetried(retry))
         })
     }
 }

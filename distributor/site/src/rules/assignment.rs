@@ -21,7 +21,7 @@ use sealpost_manifests::word::Word;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::delivery::{Schedule, ScheduleFacts};
 use crate::rules::rollouts::gate::{self, Admitted, Held};
-use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of};
+use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of, waits_since};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::text;
 
@@ -352,7 +352,10 @@ fn install<'r>(
     let place = match admitted {
         Admitted::Free => None,
         Admitted::Told { rollout, ring, told_at } => Some(Place { rollout, ring, told_at }),
-        Admitted::Now { rollout, ring } => Some(Place { rollout, ring, told_at: rolling.now }),
+        Admitted::Now { rollout, ring } => {
+            let since = waits_since(rolling.asker.deliveries, &release.release.package, rollout.number);
+            Some(Place { rollout, ring, told_at: since.unwrap_or(rolling.now) })
+        }
     };
     let settled = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
     let settings = &rolling.plan.settings;

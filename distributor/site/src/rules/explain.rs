@@ -21,11 +21,12 @@ use serde::{Deserialize, Serialize};
 use crate::rows::ClientRow;
 mod contact;
 mod held;
+mod stopped;
 
 pub use self::contact::{AtLink, Comes};
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
-use crate::rules::account::named;
+use self::stopped::{halted, halted_before, stopped, tries, who_stopped};
 use crate::rules::approvals::Deferral;
 use crate::rules::approvals::proposal::Proposal;
 use crate::rules::assignment::{
@@ -33,12 +34,12 @@ use crate::rules::assignment::{
 };
 use crate::rules::contact::ClientState;
 use crate::rules::leaving::is_under_way;
-use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::release::KnownRelease;
 use crate::rules::reports::gives_up;
 use crate::rules::rollouts::delivery::Delivery;
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan};
-use crate::rules::rollouts::progress::{Rollout, RolloutState};
+use crate::rules::rollouts::progress::Rollout;
 use crate::rules::rollouts::share::{self, Salt};
 use crate::rules::test_load::{self, TestLoad};
 use crate::rules::text::escape;
@@ -238,48 +239,6 @@ fn view<'a>(
     }
 }
 
-/// The newest rollout that was halted before the computer had its release, and that nothing newer has followed there.
-fn halted<'a>(facts: &'a ExplainFacts, package: &PackageName, should: &[Told<'_>]) -> Option<&'a Rollout> {
-    let client = &facts.client;
-    let had = client.installed.iter().filter(|installed| installed.package() == package);
-    let wanted = should.iter().filter(|told| told.release.release.package == *package);
-    let has = had.map(|installed| installed.counter).chain(wanted.map(|told| told.release.counter)).max();
-    let met_it = |rollout: &Rollout| client.last_reports.iter().any(|last| last.manifest == rollout.manifest);
-    let of_package = facts.rollouts.iter().filter(|rollout| {
-        rollout.release.package == *package
-            && matches!(rollout.state, RolloutState::Halted | RolloutState::Aborted)
-            && rollout.channels.contains(&client.channel)
-            && client.platform.as_ref().is_none_or(|platform| rollout.release.platform.fits(platform))
-            && has.is_none_or(|has| has < rollout.counter)
-            && !met_it(rollout)
-    });
-    of_package.max_by_key(|rollout| rollout.number)
-}
-
-/// That a newer release was stopped before it came, by whom, since when and why.
-fn halted_before(rollout: &Rollout) -> String {
-    let version = &rollout.release.version;
-    match &rollout.changed {
-        Some(changed) => format!(
-            "; {version} was halted by {} since {} ({}): `distributor rollouts show {}`",
-            named(&changed.by),
-            changed.at,
-            escape(&changed.why),
-            rollout.number
-        ),
-        None => format!("; {version} was halted: `distributor rollouts show {}`", rollout.number),
-    }
-}
-
-/// A release that runs although it goes to nobody any more.
-fn stopped(had: &[KnownRelease], manifest: Sha256Digest) -> Option<&KnownRelease> {
-    let stopped = |release: &&KnownRelease| {
-        matches!(release.state, ReleaseState::Halted | ReleaseState::Withdrawn)
-            && release.manifest == manifest
-    };
-    had.iter().find(stopped)
-}
-
 /// What is known of one package on one computer.
 #[derive(Debug, Clone)]
 pub struct PackageView<'a> {
@@ -383,22 +342,6 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     }
     let held = shown.map(|waits| waits.held.code().to_owned());
     Explanation { package: view.package.clone(), sentence, changes, changes_at, held }
-}
-
-fn tries(stopped: &KnownRelease) -> String {
-    let why = escape(stopped.reason.as_deref().unwrap_or_default());
-    format!(
-        "; it was told to install {}, which {} ({why}), and did not say how that ended",
-        stopped.release.version,
-        who_stopped(stopped)
-    )
-}
-
-const fn who_stopped(stopped: &KnownRelease) -> &'static str {
-    match stopped.state {
-        ReleaseState::Withdrawn => "the vendor withdrew",
-        _ => "was halted here",
-    }
 }
 
 fn reason(view: &PackageView<'_>, now: Timestamp) -> (String, ChangesWhen) {

@@ -21,7 +21,7 @@ use sealpost_site::rules::assignment::{self, Licensed, Rolling, TellTo, Told, Un
 use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, RestoreState};
-use sealpost_site::rules::rollouts::plan::Asker;
+use sealpost_site::rules::rollouts::plan::{Asker, waits_since};
 use sealpost_site::rules::rollouts::progress::DeliveryState;
 
 use crate::computer::Computer;
@@ -60,6 +60,7 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, pause: SignedDu
             after,
             attempt: told.attempt,
             silence_secs: None,
+            waits_since: None,
         };
         site.deliver(computer, &step);
     }
@@ -116,6 +117,7 @@ fn assigned(wanted: &[Told<'_>], computer: &Computer, pause: SignedDuration) -> 
         after,
         attempt: told.attempt,
         silence_secs: None,
+        waits_since: None,
     };
     let dropped = computer.deliveries.iter().filter(|told| told.state.is_under_way() && !names(told.rollout));
     let mut steps: Vec<DeliveryStep> = dropped.map(|told| step(told, DeliveryState::Dropped)).collect();
@@ -135,6 +137,11 @@ fn assigned(wanted: &[Told<'_>], computer: &Computer, pause: SignedDuration) -> 
             after: DeliveryState::Told,
             attempt: told.attempt,
             silence_secs: Some(silence.as_secs() as u32),
+            waits_since: waits_since(
+                &computer.deliveries,
+                &told.release.release.package,
+                place.rollout.number,
+            ),
         });
     }
     steps

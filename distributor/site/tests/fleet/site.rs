@@ -300,7 +300,7 @@ impl Site {
                 ring: step.ring,
                 state: step.after,
                 attempt: step.attempt,
-                told_at: now,
+                told_at: step.waits_since.unwrap_or(now),
             });
             let silence = jiff::SignedDuration::from_secs(step.silence_secs.unwrap().into());
             computer.silences.insert(step.rollout, silence);

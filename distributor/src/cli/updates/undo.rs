@@ -57,7 +57,7 @@ pub(crate) struct Reconsider {
 #[command(after_help = "\
 Examples:
   distributor updates retry acme-av:1.0.1
-  distributor updates retry acme-av:1.0.1 --client reception-1 --client lab-7")]
+  distributor updates retry acme-av:1.0.1 --client reception-1 --client lab-7 --why \"the disk was full\"")]
 pub(crate) struct Retry {
     /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
     #[arg(value_name = "REF")]
@@ -65,6 +65,9 @@ pub(crate) struct Retry {
     /// Only these computers [default: all that failed]. May be given more than once.
     #[arg(long = "client", value_name = "NAME", num_args = 1..)]
     clients: Vec<String>,
+    /// Why, for whoever reads the log later.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    why: String,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -183,7 +186,8 @@ pub(super) async fn retry(api: &AdminApi, options: &Retry) -> anyhow::Result<Out
     let manifest = find::one(api, &options.reference).await?.manifest;
     let clients = options.clients.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>();
     let clients = clients.context("cannot use --client")?;
-    let retried: Retried = api.post("/updates/retry", &RetryRequest { manifest, clients }).await?;
+    let request = RetryRequest { manifest, clients, comment: options.why.clone() };
+    let retried: Retried = api.post("/updates/retry", &request).await?;
     let outcome = if retried.clients.is_empty() && !retried.running.is_empty() {
         Outcome::Damage
     } else {

@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
 use sealpost_manifests::release::{PackageKind, Severity};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::changes::summary::reason_of;
-use sealpost_site::changes::{ActivityEntry, Change, ReleaseTest};
+use sealpost_site::changes::{ActivityEntry, Change, ReleaseRetry, ReleaseTest};
 use sealpost_site::queries::{
     ApprovedReleases, DeltaReleases, HeldReleases, KnownReleaseOf, KnownReleases, ReleaseByManifest,
     ReleaseCounts, Releases, Revisions, Untested, VoidedReleases, page_limit,
@@ -154,7 +154,7 @@ impl State {
                     self.replan_again(entry);
                 }
             }
-            Change::ReleaseRetried { manifest, computers, .. } => {
+            Change::ReleaseRetried(ReleaseRetry { manifest, computers, .. }) => {
                 for next in computers {
                     if let Some(client) = self.clients.get_mut(&next.client_id) {
                         client.attempts.insert(*manifest, next.attempt);

@@ -215,7 +215,7 @@ impl State {
                 ring: step.ring,
                 state: step.after,
                 attempt: step.attempt,
-                told_at: entry.at,
+                told_at: step.waits_since.unwrap_or(entry.at),
             },
             since: entry.at,
             silence: SignedDuration::from_secs(step.silence_secs.unwrap_or(0).into()),

@@ -125,7 +125,12 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
         computer.packages = vec![installed(&row)];
     }
     // What the last contact reported is tried again; and the computer says that its files were changed.
-    let retry = RetryRelease { actor: admin(), manifest: second, names: vec![computer.name.clone()] };
+    let retry = RetryRelease {
+        actor: admin(),
+        manifest: second,
+        names: vec![computer.name.clone()],
+        comment: String::new(),
+    };
     ledger.execute(world.at(400_001), retry).await.unwrap();
     computer.drift = vec![Drift { package: row.release.package.clone(), kind: DriftKind::Changed }];
     contacts(world, ledger, &mut computer, 400_002).await;

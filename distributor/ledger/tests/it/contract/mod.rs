@@ -196,6 +196,7 @@ contracts! {
         who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets,
         settings_that_do_not_fit_are_refused_whole,
         a_window_and_a_method_stand_in_the_assignment,
+        releases_that_come_faster_than_windows_and_deadlines_begin_neither_anew,
         a_plan_is_another_one_after_each_change_of_what_it_is_made_of,
     }
     model {

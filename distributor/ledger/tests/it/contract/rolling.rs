@@ -29,7 +29,7 @@ const STRATEGIES: [(&str, &str); 4] = [
     ),
     (
         "slow-rings",
-        r#"{"rings":[{"name":"half","takes":{"first":4},"soak_minutes":600},
+        r#"{"rings":[{"name":"canary","takes":{"first":9},"soak_minutes":600},{"name":"half","takes":{"first":4},"soak_minutes":600},
             {"name":"everyone","takes":"everyone","soak_minutes":600}]}"#,
     ),
     ("three", r#"{"rings":[{"name":"everyone","takes":"everyone","concurrent":3}]}"#),

@@ -16,6 +16,7 @@ use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::{RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::SettingKind;
+use sealpost_site::rules::rollouts::strategy::Takes;
 use sealpost_test_support::world::{World, admin, withdraw};
 
 use super::rolling::{Rolling, changes, counted, rollout, setting, word};
@@ -176,6 +177,9 @@ pub(super) async fn what_a_person_does_with_a_rollout_is_done_once(world: &World
     let edit = Steer::Edit { strategy: word("slow-rings"), emergency: true };
     twice(edit, "rollout_edited").await;
     let edited = rollout(&ledger, number).await;
+    // An open ring keeps whom it takes, and goes by the new numbers of the ring of its name.
+    let canary = &edited.strategy.rings()[0];
+    assert_eq!((canary.soak_minutes, &canary.takes), (600, &Takes::First(1)));
     assert_eq!((edited.current_ring(), edited.emergency, edited.rings[0].counts.told), (Some(1), true, 1));
     let unknown = Steer::Edit { strategy: word("nobody-made-it"), emergency: false };
     assert_eq!(refused(does(unknown).await), ProblemCode::NotFound);
@@ -410,7 +414,12 @@ pub(super) async fn many_who_try_again_wait_behind_the_cap_of_their_ring(world: 
         assert!(fleet.is_told(&ledger, at, 30).await, "{at}");
         fleet.fails(&ledger, at, 31).await;
     }
-    let retry = RetryRelease { actor: admin(), manifest: fleet.row.manifest, names: Vec::new() };
+    let retry = RetryRelease {
+        actor: admin(),
+        manifest: fleet.row.manifest,
+        names: Vec::new(),
+        comment: String::new(),
+    };
     assert_eq!(ledger.execute(world.at(40), retry).await.unwrap().len(), 6);
     for at in 0..6 {
         fleet.is_told(&ledger, at, 41).await;

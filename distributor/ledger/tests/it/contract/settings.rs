@@ -156,6 +156,41 @@ pub(super) async fn a_window_and_a_method_stand_in_the_assignment(world: &World,
     counted(&ledger).await;
 }
 
+pub(super) async fn releases_that_come_faster_than_windows_and_deadlines_begin_neither_anew(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    const DAY: i64 = 24 * 3600;
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 1).await;
+    let window = r#"{"days":["monday","tuesday","wednesday","thursday","friday","saturday","sunday"],"from":"22:30","length_minutes":120,"zone":"UTC","missed":{"at_once_after":1}}"#;
+    let strategy = r#"{"deadline_hours":240,"rings":[{"name":"everyone","takes":"everyone"}]}"#;
+    let set = vec![
+        setting(SettingKind::Window, "night", window),
+        setting(SettingKind::Property, "delivery", r#""window:night""#),
+        setting(SettingKind::Strategy, "daily", strategy),
+    ];
+    ledger.execute(world.at(7), changes(set)).await.unwrap();
+    // It comes once a day, is off through each window, and there is a newer release each time.
+    let mut told = Vec::new();
+    for day in 0..3 {
+        fleet.approve(&ledger, day as u64 + 1, "daily").await;
+        fleet.advance_blindly(&ledger, day * DAY + 20).await;
+        assert!(fleet.is_told(&ledger, 0, day * DAY + 30).await, "day {day}");
+        told.push(fleet.computers[0].assignment.as_ref().unwrap().packages[0].clone());
+    }
+    assert!(told[0].install_from.is_some() && told[0].deadline.is_some(), "{told:?}");
+    assert_eq!((told[2].install_from, told[2].deadline), (None, told[0].deadline), "{told:?}");
+    // Once it has one of them, the next one has all of its time.
+    fleet.succeeds(&ledger, 0, 2 * DAY + 60).await;
+    fleet.approve(&ledger, 4, "daily").await;
+    fleet.advance_blindly(&ledger, 3 * DAY).await;
+    assert!(fleet.is_told(&ledger, 0, 3 * DAY + 30).await);
+    let next = &fleet.computers[0].assignment.as_ref().unwrap().packages[0];
+    assert!(next.install_from.is_some() && next.deadline > told[0].deadline, "{next:?}");
+    counted(&ledger).await;
+}
+
 pub(super) async fn a_plan_is_another_one_after_each_change_of_what_it_is_made_of(
     world: &World,
     bench: &dyn Bench,

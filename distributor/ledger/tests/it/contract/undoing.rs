@@ -44,7 +44,8 @@ pub(super) async fn the_reason_of_a_halt_is_stored_whole(world: &World, bench: &
 }
 
 fn retry(manifest: Sha256Digest, names: &[&str]) -> RetryRelease {
-    RetryRelease { actor: admin(), manifest, names: names.iter().map(|name| computer_name(name)).collect() }
+    let names = names.iter().map(|name| computer_name(name)).collect();
+    RetryRelease { actor: admin(), manifest, names, comment: "the disk was changed".to_owned() }
 }
 
 /// What a contact brings of the only package; `None` when there is no new assignment.

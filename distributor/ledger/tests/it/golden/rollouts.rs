@@ -82,6 +82,7 @@ fn step(before: Option<DeliveryState>, after: DeliveryState) -> DeliveryStep {
         after,
         attempt: 2,
         silence_secs: (after == DeliveryState::Told).then_some(28_800),
+        waits_since: None,
     }
 }
 

@@ -17,7 +17,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::{
-    Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ServerOperation,
+    Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ReleaseRetry, ServerOperation,
 };
 use sealpost_site::rules::account::{Account, AccountKind, TokenId};
 use sealpost_site::rules::release::Supersession;
@@ -114,11 +114,12 @@ pub(super) fn later_changes(world: &World) -> Vec<(Actor, Change)> {
         (admin(), Change::ReleaseReconsidered { release: release(3), manifest: manifest(3), attempt: 2 }),
         (
             admin(),
-            Change::ReleaseRetried {
+            Change::ReleaseRetried(ReleaseRetry {
                 release: release(1),
                 manifest: manifest(1),
                 computers: vec![NextAttempt { client_id: client(3), name: name.clone(), attempt: 4 }],
-            },
+                comment: String::new(),
+            }),
         ),
         (admin(), Change::ChannelChanged { name: name.clone(), channel: channel("beta") }),
         (of(&name, 3), Change::DriftReported { client_id: client(3), drift }),

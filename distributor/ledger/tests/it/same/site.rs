@@ -386,7 +386,8 @@ impl<'a> Site<'a> {
             (13, Some(known)) => {
                 let names =
                     if self.random.below(2) == 0 { Vec::new() } else { vec![computer_name(&self.name())] };
-                let retry = RetryRelease { actor: admin(), manifest: known.manifest, names };
+                let retry =
+                    RetryRelease { actor: admin(), manifest: known.manifest, names, comment: String::new() };
                 let _ = self.pair.execute(now, retry).await;
             }
             (14, Some(known)) => {
@@ -447,7 +448,12 @@ impl<'a> Site<'a> {
             (9, Some(known)) => {
                 // Of those that failed, and of one that is named.
                 for names in [Vec::new(), vec![computer_name(&self.name())]] {
-                    let retry = RetryRelease { actor: admin(), manifest: known.manifest, names };
+                    let retry = RetryRelease {
+                        actor: admin(),
+                        manifest: known.manifest,
+                        names,
+                        comment: String::new(),
+                    };
                     let _ = self.pair.execute(now, retry).await;
                 }
             }

@@ -10,7 +10,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use crate::changes::DeliveryStep;
 use crate::rules::assignment::{TellTo, Told};
 use crate::rules::reports::{ReportEffect, says_nothing_of_the_release};
-use crate::rules::rollouts::plan::Delivery;
+use crate::rules::rollouts::plan::{Delivery, waits_since};
 use crate::rules::rollouts::progress::{DeliveryState, USUAL_CADENCE};
 
 /// The longest cadence that is believed: a computer that comes once a fortnight is not waited for longer.
@@ -69,6 +69,7 @@ fn step(told: &mut Delivery, after: DeliveryState) -> Option<DeliveryStep> {
         after,
         attempt: told.attempt,
         silence_secs: None,
+        waits_since: None,
     })
 }
 
@@ -91,6 +92,7 @@ pub(super) fn assigned(
                 after: DeliveryState::Dropped,
                 attempt: told.attempt,
                 silence_secs: None,
+                waits_since: None,
             }
         });
     let told = wanted.iter().filter(|told| told.action == TellTo::Install && !told.settled);
@@ -116,6 +118,7 @@ pub(super) fn assigned(
             after,
             attempt: told.attempt,
             silence_secs: Some(seconds(silence(pause).saturating_add(latest))),
+            waits_since: waits_since(deliveries, &told.release.release.package, place.rollout.number),
         })
     });
     dropped.chain(told).collect()

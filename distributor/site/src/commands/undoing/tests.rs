@@ -114,12 +114,17 @@ fn a_retry_raises_the_attempt_of_those_that_failed_once_and_of_those_that_are_na
     };
     let retry = |names: &[&str], computers: Vec<AttemptOf>| {
         let names = names.iter().map(|text| name(text)).collect();
-        let command = RetryRelease { actor: Actor::Server, manifest: known.manifest, names };
+        let command = RetryRelease {
+            actor: Actor::Server,
+            manifest: known.manifest,
+            names,
+            comment: "mended".to_owned(),
+        };
         decide(command, RetryFacts { known: Some(known.clone()), computers })
     };
     let attempts = |decision: &Decision<Vec<ComputerName>>| -> Vec<u32> {
         let changes = decision.changes.iter().flat_map(|(_, change)| match change {
-            Change::ReleaseRetried { computers, .. } => computers.as_slice(),
+            Change::ReleaseRetried(ReleaseRetry { computers, .. }) => computers.as_slice(),
             _ => &[],
         });
         changes.map(|next| next.attempt).collect()
@@ -140,7 +145,12 @@ fn a_retry_raises_the_attempt_of_those_that_failed_once_and_of_those_that_are_na
     let many = retry(&[], many);
     assert_eq!((many.changes.len(), attempts(&many).len()), (3, 1_200), "no entry grows without bound");
     let stopped = release(2, ReleaseState::Halted);
-    let command = RetryRelease { actor: Actor::Server, manifest: stopped.manifest, names: Vec::new() };
+    let command = RetryRelease {
+        actor: Actor::Server,
+        manifest: stopped.manifest,
+        names: Vec::new(),
+        comment: String::new(),
+    };
     let refused = decide(command, RetryFacts { known: Some(stopped), computers: Vec::new() });
     assert!(refused.answer.unwrap_err().hint.contains("updates reconsider"));
 }

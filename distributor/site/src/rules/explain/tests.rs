@@ -1,4 +1,5 @@
 use super::*;
+use crate::rules::release::ReleaseState;
 use crate::rules::rollouts::delivery::Schedule;
 use sealpost_manifests::ids::Platform;
 use sealpost_manifests::release::{PackageKind, Severity};

@@ -52,7 +52,7 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// The attempt that it was told.
     pub attempt: u32,
-    /// When it was told.
+    /// Since when it waits: when it was told, or told an older release of the package that it has not finished.
     pub told_at: Timestamp,
 }
 
@@ -75,6 +75,16 @@ pub struct Asker<'a> {
 
 /// Of a computer that no admin lets try again.
 pub static NO_ATTEMPTS: BTreeMap<Sha256Digest, u32> = BTreeMap::new();
+
+/// Since when a computer waits for a newer release of a package, if it was told another one than that of `rollout` and has not
+/// finished it: releases that come faster than windows and deadlines do not begin these anew.
+#[must_use]
+pub fn waits_since(deliveries: &[Delivery], package: &PackageName, rollout: u64) -> Option<Timestamp> {
+    let waits = deliveries
+        .iter()
+        .filter(|told| told.package == *package && told.rollout != rollout && told.state.is_under_way());
+    waits.map(|told| told.told_at).min()
+}
 
 impl Asker<'_> {
     /// The attempt in which it is to install a release.

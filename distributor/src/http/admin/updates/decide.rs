@@ -128,7 +128,7 @@ pub(crate) async fn retry(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<RetryRequest>,
 ) -> Result<Json<Retried>, ApiError> {
-    let RetryRequest { manifest, clients } = request;
+    let RetryRequest { manifest, clients, comment } = request;
     if clients.len() > MAX_NAMED {
         // Refused before each is looked up.
         return Err(bad_query(&format!("at most {MAX_NAMED} computers can be named at once")));
@@ -144,7 +144,7 @@ pub(crate) async fn retry(
     let clients = if names.is_empty() && !running.is_empty() {
         Vec::new()
     } else {
-        site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names }).await?
+        site.parts.ledger.execute(site.now(), RetryRelease { actor, manifest, names, comment }).await?
     };
     let Json(update) = decided(&site, manifest).await?;
     Ok(Json(Retried { update, clients, running }))
