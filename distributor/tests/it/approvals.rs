@@ -256,6 +256,8 @@ async fn nobody_changes_the_rules_alone_by_any_door() {
 async fn what_two_approved_is_pushed_at_once_only_by_two_and_stopped_by_one() {
     let vendor = start_vendor(10).await;
     let (site, manifest, anna, ben) = four_eyes(&vendor).await;
+    // Without a computer nothing would have to be watched, and the rollout would be complete at once.
+    let _canary = Agent::licensed(&site, "pc-1").await;
     let approval = json!({ "manifest": manifest, "strategy": "careful" });
     let _: Update = anna.post(&site, "/updates/approve", approval.clone()).await;
     let approved: Update = ben.post(&site, "/updates/approve", approval).await;

@@ -123,6 +123,7 @@ fn step(rollout: u64, package: &str, before: Option<DeliveryState>, after: Deliv
         after,
         attempt: 1,
         silence_secs: (after == DeliveryState::Told).then_some(8 * 3600),
+        waits_since: None,
     }
 }
 
