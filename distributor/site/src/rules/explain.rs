@@ -168,13 +168,9 @@ pub fn explain_client(facts: &ExplainFacts, at_link: Option<&AtLink>, now: Times
         packages.extend(facts.approved.iter().map(|release| &release.release.package));
     }
     // What was halted before anybody else had it.
-    packages.extend(
-        facts
-            .rollouts
-            .iter()
-            .map(|rollout| &rollout.release.package)
-            .filter(|package| licensed.covers(package) && halted(facts, package, &should).is_some()),
-    );
+    packages.extend(facts.rollouts.iter().map(|rollout| &rollout.release.package).filter(|package| {
+        licensed.covers(package) && halted(client, &facts.rollouts, package, &should).is_some()
+    }));
     packages.extend(choices.iter().map(|choice| &choice.newest.release.package));
     packages
         .into_iter()
@@ -225,7 +221,7 @@ fn view<'a>(
         assigned: assigned.map(|told| (told.manifest, told.attempt)),
         is_licensed: !facts.grants.is_empty(),
         covers: Licensed::by(&facts.grants).covers(package),
-        halted: halted(facts, package, should),
+        halted: halted(client, &facts.rollouts, package, should),
         wanted: should.iter().find(|told| told.release.release.package == *package).cloned(),
         waits_for_review: could.map(|release| &release.release),
         test: could.and_then(|release| facts.tests.get(&release.manifest)),

@@ -173,8 +173,8 @@ pub(super) async fn releases_that_come_faster_than_windows_and_deadlines_begin_n
     ledger.execute(world.at(7), changes(set)).await.unwrap();
     // It comes once a day, is off through each window, and there is a newer release each time.
     let mut told = Vec::new();
-    for day in 0..3 {
-        fleet.approve(&ledger, day as u64 + 1, "daily").await;
+    for (day, counter) in [(0, 1), (1, 2), (2, 3)] {
+        fleet.approve(&ledger, counter, "daily").await;
         fleet.advance_blindly(&ledger, day * DAY + 20).await;
         assert!(fleet.is_told(&ledger, 0, day * DAY + 30).await, "day {day}");
         told.push(fleet.computers[0].assignment.as_ref().unwrap().packages[0].clone());

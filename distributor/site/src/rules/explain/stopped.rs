@@ -3,7 +3,7 @@
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 
-use super::ExplainFacts;
+use crate::rows::ClientRow;
 use crate::rules::account::named;
 use crate::rules::assignment::Told;
 use crate::rules::release::{KnownRelease, ReleaseState};
@@ -12,16 +12,16 @@ use crate::rules::text::escape;
 
 /// The newest rollout that was halted before the computer had its release, and that nothing newer has followed there.
 pub(super) fn halted<'a>(
-    facts: &'a ExplainFacts,
+    client: &ClientRow,
+    rollouts: &'a [Rollout],
     package: &PackageName,
     should: &[Told<'_>],
 ) -> Option<&'a Rollout> {
-    let client = &facts.client;
     let had = client.installed.iter().filter(|installed| installed.package() == package);
     let wanted = should.iter().filter(|told| told.release.release.package == *package);
     let has = had.map(|installed| installed.counter).chain(wanted.map(|told| told.release.counter)).max();
     let met_it = |rollout: &Rollout| client.last_reports.iter().any(|last| last.manifest == rollout.manifest);
-    let of_package = facts.rollouts.iter().filter(|rollout| {
+    let of_package = rollouts.iter().filter(|rollout| {
         rollout.release.package == *package
             && matches!(rollout.state, RolloutState::Halted | RolloutState::Aborted)
             && rollout.channels.contains(&client.channel)
