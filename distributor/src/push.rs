@@ -40,6 +40,8 @@ struct Registry {
     streams: HashMap<ClientId, Slot>,
     /// When there was something for each channel last: a client without a stream at that time heard nothing.
     called_at: BTreeMap<ChannelName, CalledAt>,
+    /// When there was something for computers of every channel.
+    all_called_at: CalledAt,
     /// Which wakes an earlier process did not send is not known.
     started_at: Timestamp,
     next: u64,
@@ -51,6 +53,22 @@ struct Registry {
 struct CalledAt {
     news: Option<Timestamp>,
     urgent: Option<Timestamp>,
+}
+
+impl CalledAt {
+    const fn note(&mut self, call: Call, now: Timestamp) {
+        match call {
+            Call::News => self.news = Some(now),
+            Call::Urgent => self.urgent = Some(now),
+        }
+    }
+
+    const fn at(self, call: Call) -> Option<Timestamp> {
+        match call {
+            Call::News => self.news,
+            Call::Urgent => self.urgent,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -75,6 +93,7 @@ impl Push {
         let registry = Registry {
             streams: HashMap::new(),
             called_at: BTreeMap::new(),
+            all_called_at: CalledAt::default(),
             started_at: now,
             next: 0,
             closed: false,
@@ -86,20 +105,29 @@ impl Push {
     pub fn note(&self, call: Call, channels: &[ChannelName], now: Timestamp) {
         let mut registry = self.lock();
         for channel in channels {
-            let called = registry.called_at.entry(channel.clone()).or_default();
-            match call {
-                Call::News => called.news = Some(now),
-                Call::Urgent => called.urgent = Some(now),
-            }
+            registry.called_at.entry(channel.clone()).or_default().note(call, now);
         }
+    }
+
+    /// Notes a call for computers of every channel, for streams that open later.
+    pub fn note_all(&self, call: Call, now: Timestamp) {
+        self.lock().all_called_at.note(call, now);
     }
 
     /// Wakes the connected clients of these channels that are meant; returns how many.
     pub fn wake(&self, channels: &[ChannelName], is_meant: impl Fn(&ComputerName) -> bool) -> usize {
+        self.wake_where(|slot| channels.contains(&slot.channel) && is_meant(&slot.name))
+    }
+
+    /// Wakes the connected clients of every channel that are meant; returns how many.
+    pub fn wake_all(&self, is_meant: impl Fn(&ComputerName) -> bool) -> usize {
+        self.wake_where(|slot| is_meant(&slot.name))
+    }
+
+    fn wake_where(&self, is_meant: impl Fn(&Slot) -> bool) -> usize {
         let registry = self.lock();
         let mut woken = 0;
-        let of_channel = registry.streams.values().filter(|slot| channels.contains(&slot.channel));
-        for slot in of_channel.filter(|slot| is_meant(&slot.name)) {
+        for slot in registry.streams.values().filter(|slot| is_meant(slot)) {
             slot.wakes.send_modify(|count| *count = count.wrapping_add(1));
             woken += 1;
         }
@@ -155,11 +183,8 @@ impl Registry {
     /// Whether a client may have been called since its last contact without hearing it. In doubt it was: a contact too
     /// many costs little, and a missing one delays an update by a polling interval.
     fn has_missed(&self, call: Call, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool {
-        let called = self.called_at.get(channel).copied().unwrap_or_default();
-        let called = match call {
-            Call::News => called.news,
-            Call::Urgent => called.urgent,
-        };
+        let of_channel = self.called_at.get(channel).copied().unwrap_or_default();
+        let called = of_channel.at(call).max(self.all_called_at.at(call));
         // Which calls an earlier process did not make is not known.
         last_contact
             .is_none_or(|contact| contact < self.started_at || called.is_some_and(|called| contact <= called))
@@ -253,6 +278,18 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
                 call_for(ledger, push, (call, rollout.manifest), clock).await;
             }
         }
+        Change::SettingsChanged { changes, .. } => {
+            if let Some(call) = Call::of_settings(&changes) {
+                push.note_all(call, clock.now());
+                let quiet = quiet_or_nobody(ledger, push, call).await;
+                let woken = push.wake_all(|name| !quiet.contains(name));
+                tracing::info!(woken, "woke the connected clients: settings were changed");
+            }
+        }
+        Change::GroupMembersChanged { added, removed, .. } => {
+            let quiet = quiet_or_nobody(ledger, push, Call::News).await;
+            push.wake_all(|name| (added.contains(name) || removed.contains(name)) && !quiet.contains(name));
+        }
         // It hears of its new channel, and its next stream is one of that.
         Change::ChannelChanged { name, .. } => {
             if let Ok(Some(row)) = ledger.query(ClientByName { name }).await
@@ -297,17 +334,22 @@ const fn call_of(change: &Change) -> Option<Call> {
 async fn call_for(ledger: &Ledger, push: &Push, (call, manifest): (Call, Sha256Digest), clock: &dyn Clock) {
     let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await else { return };
     // First, so that a stream that opens meanwhile hears of it.
-    push.note(call, &release.channels, clock.now());
-    let quiet = match quiet(ledger, push, call).await {
-        Ok(quiet) => quiet,
-        Err(error) => {
-            // A contact too many costs little.
-            tracing::warn!(error = with_causes(&error), "cannot read whom not to wake; everybody is woken");
-            BTreeSet::new()
-        }
+    let call = match ledger.query(LoadPlan {}).await {
+        Ok(plan) => call.for_severity(release.severity, &plan.settings),
+        Err(_) => call,
     };
+    push.note(call, &release.channels, clock.now());
+    let quiet = quiet_or_nobody(ledger, push, call).await;
     let woken = push.wake(&release.channels, |name| !quiet.contains(name));
     tracing::info!(release = %release.release, woken, ?call, "woke the connected clients");
+}
+
+/// The same, and nobody where that cannot be read: a contact too many costs little.
+async fn quiet_or_nobody(ledger: &Ledger, push: &Push, call: Call) -> BTreeSet<ComputerName> {
+    quiet(ledger, push, call).await.unwrap_or_else(|error| {
+        tracing::warn!(error = with_causes(&error), "cannot read whom not to wake; everybody is woken");
+        BTreeSet::new()
+    })
 }
 
 /// The computers that a call does not reach. All are looked at only where a setting says that some are not to be woken, and

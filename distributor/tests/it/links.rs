@@ -311,8 +311,6 @@ async fn news_wakes_only_whom_the_method_wants_woken_and_what_cannot_wait_wakes_
     // The method is changed while the server runs.
     let request = serde_json::json!({ "changes": [group("push")], "comment": "x" });
     let _: Changed = site.post("/settings", &request).await;
-    let retry = serde_json::json!({ "manifest": manifest, "clients": ["polls-1"] });
-    let _: serde_json::Value = site.post("/updates/retry", &retry).await;
     read_until(&mut late, "event: contact\n").await;
     let request = serde_json::json!({ "changes": [group("folder")], "comment": "x" });
     let _: Changed = site.post("/settings", &request).await;

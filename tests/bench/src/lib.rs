@@ -63,6 +63,8 @@ struct Figure {
     contact_ms: f64,
     nginx_ms: f64,
     contacts: usize,
+    /// The longest contact without news, there and back, in bytes.
+    bytes: (usize, usize),
 }
 
 /// Measures every wanted size and prints its figures.
@@ -108,6 +110,7 @@ async fn measure(options: &Options, reservations: u32, releases: u32) -> anyhow:
     let mut clients = load::Clients::new(&server, site, options.connections)?;
     // The first contacts bring leases and assignments; only what comes after is a contact without news.
     clients.warm_up().await?;
+    let _ = clients.longest();
     let (mut contact_rounds, mut nginx_rounds) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let before = cpu::seconds(nginx.worker())?;
@@ -119,12 +122,12 @@ async fn measure(options: &Options, reservations: u32, releases: u32) -> anyhow:
     }
     let contacts = options.rounds * options.contacts;
     let (contact_ms, nginx_ms) = (median(&mut contact_rounds), median(&mut nginx_rounds));
-    Ok(Figure { reservations, releases, contact_ms, nginx_ms, contacts })
+    Ok(Figure { reservations, releases, contact_ms, nginx_ms, contacts, bytes: clients.longest() })
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are this program's output")]
 fn print(figure: &Figure, json: bool) {
-    let Figure { reservations, releases, contact_ms, nginx_ms, contacts } = figure;
+    let Figure { reservations, releases, contact_ms, nginx_ms, contacts, bytes: (request, answer) } = figure;
     if json {
         let line = serde_json::json!({
             "reservations": reservations,
@@ -132,12 +135,15 @@ fn print(figure: &Figure, json: bool) {
             "contacts": contacts,
             "contact_cpu_ms": contact_ms,
             "nginx_cpu_ms": nginx_ms,
+            "request_bytes": request,
+            "answer_bytes": answer,
         });
         println!("{line}");
     } else {
         println!(
             "{reservations:>7} reservations, {releases:>5} releases: {contact_ms:.3} ms CPU per durable contact, \
-             nginx {nginx_ms:.3} ms per request (medians, {contacts} contacts)"
+             nginx {nginx_ms:.3} ms per request (medians, {contacts} contacts); at most {request} bytes there and {answer} \
+             back"
         );
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::future::{join_all, try_join_all};
+use reqwest::header::CONTENT_TYPE;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
@@ -63,6 +64,14 @@ pub(crate) struct Clients {
     computers: Vec<Mutex<Computer>>,
     connections: usize,
     next: AtomicUsize,
+    longest: Longest,
+}
+
+/// The longest bodies of contacts, in bytes.
+#[derive(Debug, Default)]
+struct Longest {
+    request: AtomicUsize,
+    answer: AtomicUsize,
 }
 
 impl Clients {
@@ -88,7 +97,13 @@ impl Clients {
             computers,
             connections,
             next: AtomicUsize::new(0),
+            longest: Longest::default(),
         })
+    }
+
+    /// The longest request and the longest answer since this was asked the last time, in bytes, without their heads.
+    pub(crate) fn longest(&self) -> (usize, usize) {
+        (self.longest.request.swap(0, Ordering::Relaxed), self.longest.answer.swap(0, Ordering::Relaxed))
     }
 
     /// From now on each contact has a connection of its own, as after the pauses of real computers.
@@ -179,12 +194,17 @@ impl Clients {
         };
         let contact = SignedDocument::sign(&contact, &computer.key)?;
         let request = ContactRequest { client_id: computer.client_id.clone(), contact, evidence: None };
-        let response = self.http.post(&self.url).json(&request).send().await?;
+        let request = serde_json::to_vec(&request)?;
+        self.longest.request.fetch_max(request.len(), Ordering::Relaxed);
+        let request = self.http.post(&self.url).header(CONTENT_TYPE, "application/json").body(request);
+        let response = request.send().await?;
         let status = response.status();
         if !status.is_success() {
             bail!("a contact was answered {status}: {}", response.text().await.unwrap_or_default());
         }
-        let answer: ContactAnswer = response.json().await?;
+        let answer = response.bytes().await?;
+        self.longest.answer.fetch_max(answer.len(), Ordering::Relaxed);
+        let answer: ContactAnswer = serde_json::from_slice(&answer)?;
         let news = answer.lease.is_some() || answer.assignment.is_some() || !answer.grants.is_empty();
         computer.holds.previous = Some(next);
         computer.holds.take(answer)?;

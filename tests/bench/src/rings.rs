@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::id;
 
+use anyhow::bail;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::sqlite::SqliteStore;
@@ -111,11 +112,19 @@ async fn contacts(options: &Options, programs: &Path, all: &Rounds) -> anyhow::R
 /// A round of the rollouts, in this process.
 async fn rounds(options: &Options, programs: &Path, all: &Rounds) -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
-    site::make(programs, home.path(), options.computers, RELEASES, Rollouts::Rings).await?;
+    let site = site::make(programs, home.path(), options.computers, RELEASES, Rollouts::Rings).await?;
     let store = SqliteStore::open(&home.path().join("server/ledger.db"))?;
     let ledger = Ledger::start(Box::new(store), LedgerSettings::default())?;
+    // Without it no license counts, and no ring has a computer.
+    ledger.adopt_trust(site.trust);
     let (mut looks, mut alone) = (Vec::new(), Vec::new());
-    let mut live = 0;
+    // The first one opens rings.
+    let populations = look(&ledger).await?;
+    let members: u64 = populations.values().flatten().map(|found| found.members).sum();
+    let mut live = advance(&ledger, populations).await?;
+    if live == 0 || members < u64::from(options.computers) {
+        bail!("{live} rollouts of {members} computers are no rollouts of {} computers", options.computers);
+    }
     for _ in 0..all.rounds {
         let before = cpu::seconds(id())?;
         let populations = look(&ledger).await?;

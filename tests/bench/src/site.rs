@@ -52,6 +52,7 @@ pub(crate) struct Site {
     pub(crate) server_id: ServerId,
     pub(crate) platform: Platform,
     pub(crate) computers: Vec<(ClientId, SigningKey)>,
+    pub(crate) trust: Arc<TrustDocument>,
 }
 
 /// How releases go out there.
@@ -90,7 +91,7 @@ pub(crate) async fn make(
     publish(&ledger, &trust, &vendor.public(), releases, &platform, rollouts).await?;
     let computers = enroll(&ledger, reservations, &platform).await?;
     ledger.close().await?;
-    Ok(Site { server_id: ledger.server_id(), platform, computers })
+    Ok(Site { server_id: ledger.server_id(), platform, computers, trust })
 }
 
 fn init(programs: &Path, folder: &Path, home: &Path) -> anyhow::Result<()> {

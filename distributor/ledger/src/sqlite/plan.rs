@@ -213,11 +213,13 @@ pub(super) fn rollout(connection: &Connection, number: u64) -> Result<Option<Rol
     Ok(rollouts(connection, "WHERE o.number = ?1", values)?.pop())
 }
 
-/// Rows of live rings as one JSON text: part of the statement of a contact.
+/// Rows of the open rings of live rollouts as one JSON text: part of the statement of a contact. Nobody has room in a ring that
+/// has not opened.
 macro_rules! live_counts_sql {
     () => {
         "(SELECT json_group_array(json_array(rollout, ring, offered, told, begun, succeeded, failed, \
-     silent, dropped, forgiven, hour, told_in_hour)) FROM rings INDEXED BY rings_live WHERE live = 1)"
+     silent, dropped, forgiven, hour, told_in_hour)) FROM rings INDEXED BY rings_live \
+     WHERE live = 1 AND opened_at IS NOT NULL)"
     };
 }
 pub(super) use live_counts_sql;

@@ -19,10 +19,11 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::word::Word;
 
 use crate::rules::release::{KnownRelease, ReleaseState};
-use crate::rules::rollouts::delivery::{Schedule, ScheduleFacts};
+use crate::rules::rollouts::delivery::{Delivery, Schedule, ScheduleFacts};
 use crate::rules::rollouts::gate::{self, Admitted, Held};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of, waits_since};
 use crate::rules::rollouts::progress::Rollout;
+use crate::rules::rollouts::window::WindowNow;
 use crate::rules::text;
 
 /// An assignment is reissued for fresher metadata at most this often: more often would only add log entries.
@@ -137,8 +138,12 @@ pub fn admitted<'r>(
 ) -> Vec<Choice<'r>> {
     let mut by_package: BTreeMap<&PackageName, Vec<&KnownRelease>> = BTreeMap::new();
     let plan = rolling.plan;
+    let comes_back = |release: &&KnownRelease| {
+        gate::may_come_back(release, &rolling.asker, plan) || runs(computer, release)
+    };
+    let replaced = plan.replaced.iter().filter(comes_back);
     let passed = plan.waypoints.iter().filter(|release| release.state.is_or_was_approved());
-    for release in approved.iter().chain(&plan.replaced).chain(passed) {
+    for release in approved.iter().chain(replaced).chain(passed) {
         let known = by_package.entry(&release.release.package).or_default();
         if is_for(release, computer) && known.iter().all(|other| other.manifest != release.manifest) {
             known.push(release);
@@ -176,15 +181,12 @@ fn let_through<'r>(
     computer: &Computer<'_>,
     rolling: &Rolling<'r>,
 ) -> Result<(&'r KnownRelease, Admitted<'r>), Held> {
-    let runs = |release: &KnownRelease| {
-        computer.installed.iter().any(|installed| installed.manifest == release.manifest)
-    };
     let Rolling { plan, counts, asker, now } = rolling;
-    let admitted = gate::admit(release, runs(release), asker, plan, counts, *now)?;
+    let admitted = gate::admit(release, runs(computer, release), asker, plan, counts, *now)?;
     match waypoint(release, computer, plan) {
         None => Ok((release, admitted)),
         Some(first) if first.state.is_or_was_approved() && first.goes_to().contains(computer.channel) => {
-            gate::admit_on_the_way(first, runs(first), asker, plan, counts, *now)
+            gate::admit_on_the_way(first, runs(computer, first), asker, plan, counts, *now)
                 .map(|admitted| (first, admitted))
         }
         Some(first) => Err(Held::Mandatory { version: first.release.version.clone() }),
@@ -213,10 +215,14 @@ pub fn gets(release: &KnownRelease, releases: &[KnownRelease], computer: &Comput
     wanted(releases, computer).iter().any(|wanted| wanted.manifest == release.manifest)
 }
 
+fn runs(computer: &Computer<'_>, release: &KnownRelease) -> bool {
+    computer.installed.iter().any(|installed| installed.manifest == release.manifest)
+}
+
 fn is_for(release: &KnownRelease, computer: &Computer<'_>) -> bool {
     let package = &release.release.package;
     // What runs may be offered again, however it came to run; below what ran before, agents install nothing new.
-    let runs = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
+    let runs = runs(computer, release);
     let runs_newer = had_newer(computer.installed, release, computer)
         || (!runs && had_newer(computer.before, release, computer));
     release.goes_to().contains(computer.channel)
@@ -293,10 +299,25 @@ pub fn told<'r>(
     rolling: &Rolling<'r>,
 ) -> Vec<Told<'r>> {
     let installs = admitted(approved, computer, rolling).into_iter().filter_map(|choice| choice.gets);
+    let times = Times::of(rolling);
     let installs = installs.map(|(release, admitted)| {
-        install(release, attempt_of(release, undoing.attempts), admitted, computer, rolling)
+        install(release, attempt_of(release, undoing.attempts), admitted, computer, (rolling, &times))
     });
     with_ways_back(installs, undoing, computer)
+}
+
+/// How the computer gets what is approved, whatever the release: found once.
+struct Times<'r> {
+    delivery: &'r Delivery,
+    window: Option<WindowNow<'r>>,
+}
+
+impl<'r> Times<'r> {
+    fn of(rolling: &Rolling<'r>) -> Self {
+        let settings = &rolling.plan.settings;
+        let delivery = settings.delivery_of(rolling.asker.groups);
+        Self { delivery, window: settings.window_of(delivery).map(|window| window.at(rolling.now)) }
+    }
 }
 
 /// What the computer is told once every rollout is complete, whatever holds it back now.
@@ -347,7 +368,7 @@ fn install<'r>(
     attempt: u32,
     admitted: Admitted<'r>,
     computer: &Computer<'_>,
-    rolling: &Rolling<'r>,
+    (rolling, times): (&Rolling<'r>, &Times<'r>),
 ) -> Told<'r> {
     let place = match admitted {
         Admitted::Free => None,
@@ -357,14 +378,13 @@ fn install<'r>(
             Some(Place { rollout, ring, told_at: since.unwrap_or(rolling.now) })
         }
     };
-    let settled = computer.installed.iter().any(|installed| installed.manifest == release.manifest);
+    let settled = runs(computer, release);
     let settings = &rolling.plan.settings;
-    let delivery = settings.delivery_of(rolling.asker.groups);
     let schedule = Schedule::of(&ScheduleFacts {
         now: rolling.now,
         told_at: place.map(|place| place.told_at),
-        delivery,
-        window: settings.window_of(delivery),
+        delivery: times.delivery,
+        window: times.window,
         severity: release.severity,
         critical: settings.properties.critical,
         emergency: place.is_some_and(|place| place.rollout.emergency),

@@ -198,6 +198,7 @@ contracts! {
         a_window_and_a_method_stand_in_the_assignment,
         releases_that_come_faster_than_windows_and_deadlines_begin_neither_anew,
         a_plan_is_another_one_after_each_change_of_what_it_is_made_of,
+        what_was_replaced_at_its_canary_comes_back_to_nobody_but_by_a_pin,
     }
     model {
         seats_hold_under_any_interleaving,

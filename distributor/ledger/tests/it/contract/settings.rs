@@ -249,3 +249,34 @@ pub(super) async fn a_plan_is_another_one_after_each_change_of_what_it_is_made_o
     world.contacts(&ledger, &mut fleet.computers[0], 30).await;
     assert_eq!(plan(&ledger).await.version, before);
 }
+
+/// A block of the newest release brings back what went to everybody before it, and nothing that only a canary ever had.
+pub(super) async fn what_was_replaced_at_its_canary_comes_back_to_nobody_but_by_a_pin(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    fleet.run(&ledger, &old, 10).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    fleet.succeeds(&ledger, 0, 21).await;
+    let newer = world.staged("acme-av", 3, &["stable"]);
+    let (manifest, version) = (newer.manifest, newer.release.version.clone());
+    ledger.execute(world.at(22), newer).await.unwrap();
+    let at_once = ApproveRelease { strategy: Some(word("everyone-now")), ..world.approve(manifest) };
+    ledger.execute(world.at(23), at_once).await.unwrap();
+    let block = format!(r#"{{"of":"everyone","package":"acme-av","version":"{version}"}}"#);
+    ledger.execute(world.at(24), changes(vec![setting(SettingKind::Block, "b", &block)])).await.unwrap();
+    let replaced = plan(&ledger).await.replaced.iter().map(|known| known.manifest).collect::<Vec<_>>();
+    assert_eq!(replaced, [fleet.row.manifest, old.manifest], "the newest first");
+
+    for other in [1, 2] {
+        assert!(!fleet.is_told(&ledger, other, 30).await, "computer {other} is in no ring that got it");
+    }
+    assert!(fleet.holds(0), "the canary runs it, and goes on to run it");
+    let pin = format!(r#"{{"of":"everyone","package":"acme-av","version":"{}"}}"#, fleet.row.release.version);
+    ledger.execute(world.at(31), changes(vec![setting(SettingKind::Pin, "p", &pin)])).await.unwrap();
+    assert!(fleet.is_told(&ledger, 2, 32).await, "somebody wants it there by its version");
+}

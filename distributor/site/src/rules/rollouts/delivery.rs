@@ -12,7 +12,7 @@ use sealpost_manifests::release::Severity;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
-use super::window::{Opening, Window};
+use super::window::{Opening, WindowNow};
 
 /// How computers get what is approved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,8 +251,8 @@ pub struct ScheduleFacts<'a> {
     pub told_at: Option<Timestamp>,
     /// How it gets what is approved.
     pub delivery: &'a Delivery,
-    /// The window that the method names.
-    pub window: Option<&'a Window>,
+    /// The window that the method names, as it is now.
+    pub window: Option<WindowNow<'a>>,
     /// How urgent the vendor holds it.
     pub severity: Severity,
     /// What becomes of critical ones.
@@ -287,12 +287,12 @@ impl Schedule {
         let Some(window) = facts.window.filter(|_| matches!(facts.delivery, Delivery::Window(_))) else {
             return at_once;
         };
-        if let Opening::CaughtUp { .. } = window.opening(facts.told_at.unwrap_or(facts.now), facts.now) {
+        if let Opening::CaughtUp { .. } = window.opening(facts.told_at.unwrap_or(facts.now)) {
             return at_once;
         }
-        let occurrence = window.occurrence(facts.now);
+        let occurrence = window.occurrence();
         Self {
-            download_from: window.download_from(occurrence),
+            download_from: window.download_from(),
             install_from: Some(occurrence.from),
             install_until: Some(occurrence.until),
             ..at_once

@@ -330,6 +330,15 @@ fn blocked(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held
     }
 }
 
+/// Whether a release that was replaced may come back to a computer: one that went to everybody before, and one that its pin
+/// names. What was replaced at its first rings has shown nothing.
+#[must_use]
+pub fn may_come_back(release: &KnownRelease, computer: &Asker<'_>, plan: &Plan) -> bool {
+    let pinned = || pin_of(plan, computer, &release.release);
+    !release.rolling_out.contains(computer.channel)
+        || pinned().is_some_and(|(_, pin)| pin.version == release.release.version)
+}
+
 /// The pin that counts for a computer and a package: of the computer itself before one of a group before one of everybody.
 fn pin_of<'p>(plan: &'p Plan, computer: &Asker<'_>, id: &ReleaseId) -> Option<(Word, &'p Pin)> {
     let pins = plan.settings.pins.iter();

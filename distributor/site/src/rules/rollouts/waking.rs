@@ -1,10 +1,12 @@
 //! Whom the server tells to come at once, by how computers get what is approved.
 //!
 //! Invariant: what cannot wait reaches every computer that is connected, whatever its method says: a halt, a withdrawal, a way
-//! back, an emergency.
+//! back, an emergency, and what the vendor calls critical where the site wants that at once.
 
-use super::delivery::Delivery;
-use super::settings::Settings;
+use sealpost_manifests::release::Severity;
+
+use super::delivery::{Delivery, WhenCritical};
+use super::settings::{SettingChange, SettingKind, Settings};
 
 /// Why computers are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,31 @@ impl Call {
         }
     }
 
+    /// The call that changed settings are, once they count: what computers get and when may have changed. `None` when it has not.
+    #[must_use]
+    pub fn of_settings(changes: &[SettingChange]) -> Option<Self> {
+        let moves_computers = |change: &SettingChange| match change.key.kind {
+            SettingKind::Property
+            | SettingKind::Group
+            | SettingKind::Window
+            | SettingKind::Package
+            | SettingKind::Block
+            | SettingKind::Pin => true,
+            // A rollout keeps its strategy; links and approvals hold no computer back from its contact.
+            SettingKind::Strategy | SettingKind::Link | SettingKind::Approval => false,
+        };
+        changes.iter().any(moves_computers).then_some(Self::News)
+    }
+
+    /// The call for a release of this severity, as the site treats it.
+    #[must_use]
+    pub fn for_severity(self, severity: Severity, settings: &Settings) -> Self {
+        match (severity, settings.properties.critical) {
+            (Severity::Critical, WhenCritical::AtOnce) => Self::Urgent,
+            _ => self,
+        }
+    }
+
     /// Whether it reaches every computer, whatever its groups: then nobody has to be looked up.
     #[must_use]
     pub fn reaches_all(self, settings: &Settings) -> bool {
@@ -37,7 +64,7 @@ impl Call {
 mod tests {
     use serde_json::json;
 
-    use super::super::settings::{SettingChange, SettingKey, SettingKind};
+    use super::super::settings::SettingKey;
     use super::*;
 
     fn settings(changes: &[(SettingKind, &str, serde_json::Value)]) -> Settings {
@@ -58,6 +85,26 @@ mod tests {
             assert_eq!(Call::News.reaches(&delivery), called, "{text}");
             assert!(Call::Urgent.reaches(&delivery), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_critical_is_called_for_at_once_where_the_site_wants_that_alone() {
+        let at_once = settings(&[(SettingKind::Property, "critical", json!("at_once"))]);
+        let called = |severity, settings: &Settings| Call::News.for_severity(severity, settings);
+        assert_eq!(called(Severity::Critical, &at_once), Call::Urgent);
+        assert_eq!(called(Severity::High, &at_once), Call::News);
+        assert_eq!(called(Severity::Critical, &Settings::default()), Call::News);
+    }
+
+    #[test]
+    fn settings_that_change_what_computers_get_call_them() {
+        let change = |kind| SettingChange { key: SettingKey { kind, name: "x".to_owned() }, value: None };
+        let calls: Vec<&str> = SettingKind::ALL
+            .into_iter()
+            .filter(|kind| Call::of_settings(&[change(SettingKind::Strategy), change(*kind)]).is_some())
+            .map(SettingKind::as_str)
+            .collect();
+        assert_eq!(calls, ["property", "group", "window", "package", "block", "pin"]);
     }
 
     #[test]

@@ -58,6 +58,14 @@ pub struct Occurrence {
     pub until: Timestamp,
 }
 
+/// A window at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowNow<'a> {
+    window: &'a Window,
+    now: Timestamp,
+    occurrence: Occurrence,
+}
+
 /// Whether a computer that waits for its window may install, and when that changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
@@ -100,10 +108,20 @@ impl Window {
         Some(occurrence.from.checked_sub(ahead).unwrap_or(Timestamp::MIN))
     }
 
+    /// The window at a time: a computer asks it for each package that it is told.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> WindowNow<'_> {
+        WindowNow { window: self, now, occurrence: self.occurrence(now) }
+    }
+
     /// Whether a computer that waits since `waiting_since` may install now.
     #[must_use]
     pub fn opening(&self, waiting_since: Timestamp, now: Timestamp) -> Opening {
-        let Occurrence { from, until } = self.occurrence(now);
+        self.at(now).opening(waiting_since)
+    }
+
+    fn opening_at(&self, waiting_since: Timestamp, now: Timestamp, occurrence: Occurrence) -> Opening {
+        let Occurrence { from, until } = occurrence;
         if from <= now {
             return Opening::Open { until };
         }
@@ -117,6 +135,10 @@ impl Window {
 
     /// Whether so many windows opened and closed since. One that was open already does not count: it was not whole.
     fn has_missed(&self, bound: MissedWindows, since: Timestamp, now: Timestamp) -> bool {
+        // No whole one fits in between: it needs no look at the calendar.
+        if now.duration_since(since) < self.length() {
+            return false;
+        }
         let whole = self.around(since).filter(|occurrence| since <= occurrence.from);
         // The last of them decides; `bound` is at least one, so there are no more than 51 before it.
         whole.into_iter().nth(usize::from(bound.0) - 1).is_some_and(|last| last.until <= now)
@@ -140,6 +162,26 @@ impl Window {
 
     fn length(&self) -> SignedDuration {
         SignedDuration::from_mins(self.length_minutes.0.into())
+    }
+}
+
+impl WindowNow<'_> {
+    /// The occurrence that is open, or else the next one.
+    #[must_use]
+    pub const fn occurrence(&self) -> Occurrence {
+        self.occurrence
+    }
+
+    /// When the download for it may begin; `None` when nothing holds it back.
+    #[must_use]
+    pub fn download_from(&self) -> Option<Timestamp> {
+        self.window.download_from(self.occurrence)
+    }
+
+    /// Whether a computer that waits since `waiting_since` may install now.
+    #[must_use]
+    pub fn opening(&self, waiting_since: Timestamp) -> Opening {
+        self.window.opening_at(waiting_since, self.now, self.occurrence)
     }
 }
 

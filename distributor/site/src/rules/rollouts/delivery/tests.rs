@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rules::rollouts::window::{
-    Day, Days, DownloadAhead, Missed, MissedWindows, TimeOfDay, WindowLength, Zone,
+    Day, Days, DownloadAhead, Missed, MissedWindows, TimeOfDay, Window, WindowLength, Zone,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -29,7 +29,7 @@ fn facts<'a>(delivery: &'a Delivery, window: Option<&'a Window>, now: &str) -> S
         now: at(now),
         told_at: Some(at(TOLD)),
         delivery,
-        window,
+        window: window.map(|window| window.at(at(now))),
         severity: Severity::Normal,
         critical: WhenCritical::InWindow,
         emergency: false,
