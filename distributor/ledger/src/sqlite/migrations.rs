@@ -5,6 +5,7 @@
 //! Left out on purpose: any way back. An older program refuses the file; a backup of before is what it can open.
 
 mod from_6;
+mod from_7;
 
 use rusqlite::Connection;
 
@@ -12,7 +13,7 @@ use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP];
+const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (
@@ -202,6 +203,9 @@ fn steps(connection: &Connection) -> Result<(), OpenError> {
         if version >= found {
             connection.execute_batch(step)?;
         }
+    }
+    if found <= from_7::VERSION {
+        from_7::fill(connection)?;
     }
     Ok(connection.pragma_update(None, "user_version", VERSION)?)
 }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::word::Word;
+use sealpost_site::changes::tries::Tries;
 use sealpost_site::rules::approvals::Approvals;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Delivery;
@@ -65,6 +66,8 @@ pub(super) struct ToldComputer {
     pub(super) delivery: Delivery,
     pub(super) since: Timestamp,
     pub(super) silence: SignedDuration,
+    /// What its reports left.
+    pub(super) tries: Tries,
     /// Whether it is the newest of its package on its computer.
     pub(super) is_newest: bool,
 }
