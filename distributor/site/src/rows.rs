@@ -22,7 +22,6 @@ use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
-use crate::changes::tries::Tries;
 use crate::rules::account::Actor;
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::ClientState;
@@ -30,6 +29,7 @@ use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Delivery, Plan};
+use crate::rules::rollouts::tries::Tries;
 use crate::rules::test_load::TestLoad;
 
 /// Whose ledger it is.

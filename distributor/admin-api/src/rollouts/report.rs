@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::report::{ReasonCode, Way};
-use sealpost_site::changes::tries::Tries;
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::explain::Explanation;
 use sealpost_site::rules::rollouts::progress::DeliveryState;
+use sealpost_site::rules::rollouts::tries::Tries;
 use serde::{Deserialize, Serialize};
 
 /// Computers in one page of a report, at the most.

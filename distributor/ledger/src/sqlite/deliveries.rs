@@ -13,7 +13,7 @@ use super::connection::execute;
 use super::values::{count, from_word, integer, micros};
 use crate::store::StoreError;
 
-/// What a report leaves in the row of its delivery. `Tries::take` of the site says the same in Rust.
+/// What a report leaves in the row of its delivery. `Reported::add_to` of the site says the same in Rust.
 macro_rules! leaves_sql {
     () => {
         "way = coalesce(:way, way), \

@@ -11,36 +11,13 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report,
 
 use crate::rules::reports::ReportEffect;
 use crate::rules::rollouts::progress::DeliveryState;
+use crate::rules::rollouts::tries::{FailedStep, Tries};
 use crate::rules::text::at_most;
 
 /// Longest detail that is kept of a failed step, in bytes: some lines of a hook. The log has all of it.
 pub const MAX_KEPT_BYTES: usize = 1_024;
 /// What a stored count holds at the most.
 const MOST_BYTES: u64 = i64::MAX.unsigned_abs();
-
-/// What is known of the tries of a release on one computer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tries {
-    /// How many there were, as far as they were reported.
-    pub count: u32,
-    /// How the release came last.
-    pub way: Option<Way>,
-    /// Bytes that traveled for it, in all tries together.
-    pub bytes: Option<u64>,
-    /// The step that failed last, also when a later try went well.
-    pub failed: Option<FailedStep>,
-}
-
-/// A step that failed, or was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedStep {
-    /// Which.
-    pub step: InstallStep,
-    /// Why, as a stable code.
-    pub reason: ReasonCode,
-    /// Why, for people; at most [`MAX_KEPT_BYTES`]. Text from outside.
-    pub detail: String,
-}
 
 /// What one report adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,20 +77,18 @@ impl Reported {
             || reported.failed.is_some();
         is_kept.then_some(reported)
     }
-}
 
-impl Tries {
-    /// Takes what a report adds; `state` is what had become of the delivery before it.
-    pub fn take(&mut self, reported: &Reported, state: DeliveryState) {
+    /// Adds it to what is known; `state` is what had become of the delivery before.
+    pub fn add_to(&self, tries: &mut Tries, state: DeliveryState) {
         // Of one whose check was lost on the way something came all the same.
-        self.count = self.count.saturating_add(u32::from(reported.begins)).max(1);
-        self.way = reported.way.or(self.way);
-        if let Some(bytes) = reported.bytes {
-            self.bytes = Some(self.bytes.unwrap_or(0).saturating_add(bytes).min(MOST_BYTES));
+        tries.count = tries.count.saturating_add(u32::from(self.begins)).max(1);
+        tries.way = self.way.or(tries.way);
+        if let Some(bytes) = self.bytes {
+            tries.bytes = Some(tries.bytes.unwrap_or(0).saturating_add(bytes).min(MOST_BYTES));
         }
-        let stays = reported.beside && state == DeliveryState::Failed;
-        if let Some(failed) = reported.failed.as_ref().filter(|_| !stays) {
-            self.failed = Some(failed.clone());
+        let stays = self.beside && state == DeliveryState::Failed;
+        if let Some(failed) = self.failed.as_ref().filter(|_| !stays) {
+            tries.failed = Some(failed.clone());
         }
     }
 }
@@ -162,7 +137,7 @@ mod tests {
             _ => ReportEffect::Failure,
         };
         if let Some(reported) = Reported::of(report, effect) {
-            tries.take(&reported, state);
+            reported.add_to(tries, state);
         }
     }
 

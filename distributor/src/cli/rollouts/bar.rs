@@ -20,7 +20,7 @@ pub(super) fn print_bars<'a>(rings: impl Iterator<Item = &'a Ring> + Clone) -> a
     for ring in rings {
         print_line(format_args!("  {:<longest$}  {}", ring.name.as_str(), bar(ring)))?;
     }
-    Ok(print_line(format_args!("  {:longest$}   {LEGEND}", ""))?)
+    print_line(format_args!("  {:longest$}   {LEGEND}", ""))
 }
 
 /// The bar; with colors where colors are shown.

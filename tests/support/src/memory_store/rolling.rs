@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
 use sealpost_manifests::word::Word;
-use sealpost_site::changes::tries::Tries;
 use sealpost_site::rules::approvals::Approvals;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Delivery;
@@ -14,6 +13,7 @@ use sealpost_site::rules::rollouts::progress::{RolloutState, StateChange};
 use sealpost_site::rules::rollouts::settings::Settings;
 use sealpost_site::rules::rollouts::share::Threshold;
 use sealpost_site::rules::rollouts::strategy::Strategy;
+use sealpost_site::rules::rollouts::tries::Tries;
 
 /// What a plan is made of, and what became of it.
 #[derive(Debug, Clone, Default)]

@@ -198,7 +198,7 @@ impl State {
         };
         for ((number, _), told) in of_client {
             if is_meant(*number, told) {
-                told.tries.take(reported, told.delivery.state);
+                reported.add_to(&mut told.tries, told.delivery.state);
             }
         }
     }

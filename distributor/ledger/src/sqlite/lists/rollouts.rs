@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::wire::report::InstallStep;
-use sealpost_site::changes::tries::{FailedStep, Tries};
 use sealpost_site::commands::rollouts::{
     AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
 };
@@ -13,6 +12,7 @@ use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollou
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
 use sealpost_site::rules::rollouts::progress::Rollout;
+use sealpost_site::rules::rollouts::tries::{FailedStep, Tries};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -2,11 +2,11 @@
 
 use sealpost_ledger::Ledger;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Way};
-use sealpost_site::changes::tries::{FailedStep, Tries};
 use sealpost_site::commands::undoing::RetryRelease;
 use sealpost_site::queries::DeliveriesOf;
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::rollouts::progress::DeliveryState;
+use sealpost_site::rules::rollouts::tries::{FailedStep, Tries};
 use sealpost_test_support::world::{World, admin};
 
 use super::rolling::{Rolling, counted};
