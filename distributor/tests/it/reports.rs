@@ -174,6 +174,7 @@ async fn a_report_says_how_a_release_came_and_why_it_failed_also_after_the_next_
     assert_eq!([&of(&after, "pc-1")["way"], &of(&after, "pc-1")["bytes"]], [&json!("delta"), &json!(4_023)]);
     assert_eq!([&of(&after, "pc-3")["state"], &after["rings"][0]["dropped"]], [&json!("dropped"), &json!(1)]);
     let text = said(&site, &["rollouts", "report", &number]).await;
+    assert!(text.contains("hook_failed (health)"), "{text}");
     assert!(text.contains("~~~~") && text.contains("~ moved on to another release"), "{text}");
     let shown = said(&site, &["rollouts", "show", &number]).await;
     let bar = shown.lines().find(|line| line.contains("[#")).unwrap();

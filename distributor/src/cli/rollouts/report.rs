@@ -30,7 +30,7 @@ NOT TOLD  computers of a ring that were told nothing of it yet; - once every com
 MOVED ON  computers that were told another release before they finished
 TRIES     how often a computer tried to install it
 BYTES     what traveled for it, in all tries together
-REASON    why a step failed last, also when a later try went well")]
+REASON    why which step failed last, also when a later try went well")]
 pub(crate) struct Report {
     /// The rollout's number, as `distributor rollouts list` shows it.
     #[arg(value_name = "N")]
@@ -164,7 +164,7 @@ fn print(
             dash(one.step.clone()),
             dash(one.way.map(|way| way.to_string())),
             dash(one.bytes.map(size)),
-            dash(one.reason.map(|reason| reason.to_string())),
+            dash(failed(one)),
             plain(&one.detail),
         ]);
     }
@@ -228,6 +228,12 @@ impl<'a> RingCounts<'a> {
     fn of(ring: &'a Ring) -> Self {
         Self { name: &ring.name, members: ring.members, not_told: ring.not_told(), counts: &ring.counts }
     }
+}
+
+/// Why which step failed.
+fn failed(one: &Delivered) -> Option<String> {
+    let at = one.failed_step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
+    one.reason.map(|reason| format!("{reason}{at}"))
 }
 
 fn ring_name(rollout: &Rollout, ring: u32) -> String {
