@@ -125,6 +125,7 @@ impl Ledger {
             terms: settings.terms,
             log,
             log_lost: false,
+            attempted: None,
             time: LicenseFloor::from_stored(stored_floor, statement),
             stored_floor,
             observed: Instant::now(),

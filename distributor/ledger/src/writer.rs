@@ -23,6 +23,7 @@ use crate::grants::TrustedGrants;
 use crate::job::{Job, Transaction, WriteError};
 use crate::refusals::{Counted, Refusals};
 use crate::store::{Read, StoreError, WriteStore};
+use crate::trusted_log::Told;
 
 /// Commands that wait for the writer; more wait in their callers.
 pub(crate) const QUEUE: usize = 1_024;
@@ -81,6 +82,13 @@ impl Job for FlushRefusals {
     }
 }
 
+/// What a batch leads to: what stands beside the log in memory once the log has its entries.
+pub(crate) struct Attempted {
+    head: LogHead,
+    told: Arc<Told>,
+    clock: (LicenseFloor, Timestamp, Instant),
+}
+
 /// The writer's state.
 pub(crate) struct Writer {
     pub(crate) store: Box<dyn WriteStore>,
@@ -89,6 +97,8 @@ pub(crate) struct Writer {
     pub(crate) log: Frontier,
     /// The log could not be read after a failed batch: it is read before the next one.
     pub(crate) log_lost: bool,
+    /// What holds if the last batch, which failed, was committed all the same.
+    pub(crate) attempted: Option<Attempted>,
     pub(crate) time: LicenseFloor,
     pub(crate) stored_floor: Timestamp,
     pub(crate) observed: Instant,
@@ -160,21 +170,25 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
+        // A batch that failed before it may have been committed all the same: that is known before this one.
+        let readable = self.find_log();
         let before = (self.time, self.stored_floor, self.observed);
-        let told = self.grants.log().told();
-        let written = self.transact(&mut batch);
+        let (told, head) = (self.grants.log().told(), self.log.head());
+        let written = readable.and_then(|()| self.transact(&mut batch));
         self.unwritten.store(written.is_err() || self.one_failed, Ordering::Relaxed);
         match written {
             Ok(()) => {
-                if self.committed.borrow().size != self.log.size() {
-                    self.committed.send_replace(self.log.head());
-                    self.sequence.send_replace(self.log.size());
-                }
+                self.announce();
                 for job in batch {
                     job.answer(Ok(()));
                 }
             }
             Err(error) => {
+                if self.log.head() != head {
+                    let (head, told) = (self.log.head(), self.grants.log().told());
+                    let clock = (self.time, self.stored_floor, self.observed);
+                    self.attempted = Some(Attempted { head, told, clock });
+                }
                 // What a statement of the vendor said that is not on disk, the next start would not know either.
                 (self.time, self.stored_floor, self.observed) = before;
                 self.grants.log().go_back_to(told);
@@ -189,10 +203,6 @@ impl Writer {
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        if self.log_lost {
-            self.log = Read::<Log>::read(&mut *self.store, &Log {})?;
-            self.log_lost = false;
-        }
         self.one_failed = false;
         self.store.begin()?;
         for job in batch {
@@ -224,12 +234,36 @@ impl Writer {
         if let Err(error) = self.store.roll_back() {
             tracing::error!(error = %with_causes(&error), "a failed batch could not be rolled back");
         }
-        match Read::<Log>::read(&mut *self.store, &Log {}) {
-            Ok(log) => self.log = log,
-            Err(error) => {
-                tracing::error!(error = %with_causes(&error), "the head of the log cannot be read; nothing is written until it can");
-                self.log_lost = true;
-            }
+        self.log_lost = true;
+        if let Err(error) = self.find_log() {
+            tracing::error!(error = %with_causes(&error), "the head of the log cannot be read; nothing is written until it can");
+        }
+    }
+
+    /// Reads the head of the log, if it is not known. A store may say that a commit failed and have made it: then what the
+    /// batch told holds, as the next start would find it, and so does its time.
+    fn find_log(&mut self) -> Result<(), StoreError> {
+        if !self.log_lost {
+            return Ok(());
+        }
+        self.log = Read::<Log>::read(&mut *self.store, &Log {})?;
+        self.log_lost = false;
+        if let Some(Attempted { head, told, clock }) = self.attempted.take()
+            && head == self.log.head()
+        {
+            tracing::warn!("the store said that a batch of changes was not written, and it was");
+            self.grants.log().go_back_to(told);
+            (self.time, self.stored_floor, self.observed) = clock;
+            self.announce();
+        }
+        Ok(())
+    }
+
+    /// Tells whoever waits for it how far the log goes.
+    fn announce(&self) {
+        if self.committed.borrow().size != self.log.size() {
+            self.committed.send_replace(self.log.head());
+            self.sequence.send_replace(self.log.size());
         }
     }
 

@@ -68,6 +68,28 @@ pub(crate) async fn until(site: &Site, number: u64, is_so: impl Fn(&Rollout) -> 
     tokio::time::timeout(PATIENCE, look).await.unwrap()
 }
 
+/// A computer says that it keeps what was rolled out.
+async fn keeps(site: &Site, agent: &mut Agent, rollout: &Rollout) {
+    let mut contact = agent.next_contact();
+    contact.reports = vec![Report {
+        id: 1,
+        at: site.clock.now(),
+        release: rollout.release.clone(),
+        manifest: rollout.manifest,
+        rollout: rollout.number,
+        attempt: 1,
+        step: InstallStep::Keep,
+        outcome: report::Outcome::Ok,
+        reason: ReasonCode::Done,
+        detail: String::new(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
+    }];
+    agent.send_contact(site, &contact).await;
+}
+
 async fn steered(site: &Site, number: u64, what: serde_json::Value) -> Rollout {
     site.post(&format!("/rollouts/{number}/steer"), &what).await
 }
@@ -101,8 +123,9 @@ async fn the_first_ring_opens_by_itself_and_two_who_open_the_next_at_once_open_o
     let vendor = start_vendor(10).await;
     let (site, _agents, _, rollout) = rolling_out(&vendor, "one-by-one").await;
     assert_eq!((rollout.state, rollout.next_ring), (RolloutState::Running, Some(1)));
-    assert!(rollout.waits_for.contains("the ring `canary` is watched for"), "{}", rollout.waits_for);
-    assert!(rollout.changes_at.is_some());
+    let waits = "in the ring `canary` 0 of 1 computer that has to have finished";
+    assert!(rollout.waits_for.contains(waits), "{}", rollout.waits_for);
+    assert!(rollout.changes_at.is_none(), "nobody knows when a computer comes");
     let members: Vec<Option<u64>> = rollout.rings.iter().map(|ring| ring.members).collect();
     assert_eq!((members[0], members.iter().flatten().sum::<u64>()), (Some(1), 3), "{members:?}");
     assert_eq!(count(&site, "ring_opened").await, 1);
@@ -317,24 +340,7 @@ async fn a_ring_without_a_computer_is_passed_over_at_once_however_long_it_would_
     until(&site, number, |rollout| rollout.current_ring() == Some(0)).await;
     agent.contact(&site).await;
     assert!(is_told(&agent, manifest), "it is the canary");
-    let mut contact = agent.next_contact();
-    contact.reports = vec![Report {
-        id: 1,
-        at: site.clock.now(),
-        release: approved.release.clone(),
-        manifest,
-        rollout: number,
-        attempt: 1,
-        step: InstallStep::Keep,
-        outcome: report::Outcome::Ok,
-        reason: ReasonCode::Done,
-        detail: String::new(),
-        ring: Some("canary".to_owned()),
-        way: None,
-        bytes: None,
-        duration_ms: None,
-    }];
-    agent.send_contact(&site, &contact).await;
+    keeps(&site, &mut agent, &until(&site, number, |_| true).await).await;
     // Nobody is left for the last ring either: the whole rollout is complete.
     until(&site, number, |rollout| rollout.state == RolloutState::Completed).await;
     let rings = Activity { kind: Some("ring_opened".to_owned()), ..Activity::default() };
@@ -349,16 +355,25 @@ async fn a_ring_without_a_computer_is_passed_over_at_once_however_long_it_would_
 #[tokio::test]
 async fn a_clock_that_jumps_by_a_day_in_a_soak_opens_no_ring_and_makes_no_failure() {
     let vendor = start_vendor(10).await;
-    let (site, mut agents, _, rollout) = rolling_out(&vendor, "careful").await;
+    let (site, mut agents, manifest, rollout) = rolling_out(&vendor, "one-by-one").await;
     let number = rollout.number;
     for agent in &mut agents {
         agent.contact(&site).await;
     }
     let told: DeliveredPage = site.get(&format!("/rollouts/{number}/computers")).await;
     assert_eq!(told.computers.len(), 1, "the canary");
-    let left = rollout.rings[0].soak_left_secs;
-    // A day: as long as the canary is watched, and longer than it may be silent.
-    site.clock.forward(sealpost_test_support::clock::days(1));
+    // The second ring is watched, and the canary has not finished.
+    let canary = agents.iter().position(|agent| is_told(agent, manifest)).unwrap();
+    let _canary = agents.remove(canary);
+    let opened = steered(&site, number, next(1)).await;
+    for agent in &mut agents {
+        agent.contact(&site).await;
+    }
+    let second = agents.iter().position(|agent| is_told(agent, manifest)).unwrap();
+    keeps(&site, &mut agents[second], &opened).await;
+    let left = opened.rings[1].soak_left_secs;
+    // Longer than the second ring is watched, and than the canary may be silent.
+    site.clock.forward(sealpost_test_support::clock::days(2));
     // Each entry is a round of the rollouts; one that counted a second of this server's own time was after the jump.
     let rounds = async {
         for round in 0.. {
@@ -368,18 +383,59 @@ async fn a_clock_that_jumps_by_a_day_in_a_soak_opens_no_ring_and_makes_no_failur
             let _: serde_json::Value = site.post("/settings", &change).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
             let rollout: Rollout = site.get(&format!("/rollouts/{number}")).await;
-            if rollout.current_ring() != Some(0) || rollout.rings[0].soak_left_secs < left - 1 {
+            if rollout.current_ring() != Some(1) || rollout.rings[1].soak_left_secs < left - 1 {
                 return rollout;
             }
         }
         unreachable!()
     };
     let after = tokio::time::timeout(PATIENCE, rounds).await.unwrap();
-    assert_eq!((after.state, after.current_ring()), (RolloutState::Running, Some(0)), "{after:?}");
-    assert!(left - after.rings[0].soak_left_secs < 3600, "only time in which the server ran: {after:?}");
+    assert_eq!((after.state, after.current_ring()), (RolloutState::Running, Some(1)), "{after:?}");
+    assert!(left - after.rings[1].soak_left_secs < 3600, "only time in which the server ran: {after:?}");
     let counts = after.rings[0].counts;
     assert_eq!((counts.told, counts.silent, counts.failed), (1, 0, 0), "{counts:?}");
-    assert!(after.waits_for.contains("the ring `canary` is watched for"), "{}", after.waits_for);
+    assert!(after.waits_for.contains("the ring `second` is watched for"), "{}", after.waits_for);
+}
+
+/// Nobody asks for anything in between: the server's own rounds count the minute, and open the ring.
+#[tokio::test]
+async fn a_ring_that_was_watched_for_its_minute_lets_the_next_one_open_by_itself() {
+    let vendor = start_vendor(10).await;
+    let manifest = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    let mut agents = [Agent::licensed(&site, "pc-1").await, Agent::licensed(&site, "pc-2").await];
+    site.pull().await;
+    let rings = serde_json::json!([
+        { "name": "canary", "takes": { "first": 1 }, "soak_minutes": 1, "minimum_sample": 1 },
+        { "name": "everyone", "takes": "everyone", "soak_minutes": 600 },
+    ]);
+    let strategy = serde_json::json!({ "kind": "strategy", "name": "a-minute", "value": { "rings": rings } });
+    let _: serde_json::Value =
+        site.post("/settings", &serde_json::json!({ "changes": [strategy], "comment": "a test" })).await;
+    let approval = serde_json::json!({ "manifest": manifest, "strategy": "a-minute" });
+    let approved: Update = site.post("/updates/approve", &approval).await;
+    let number = approved.rollout.unwrap();
+    let rollout = until(&site, number, |rollout| rollout.current_ring() == Some(0)).await;
+    for agent in &mut agents {
+        agent.contact(&site).await;
+    }
+    let canary = agents.iter_mut().find(|agent| is_told(agent, manifest)).unwrap();
+    keeps(&site, canary, &rollout).await;
+    let begun = std::time::Instant::now();
+    let opened = async {
+        while count(&site, "ring_opened").await < 2 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(3 * PATIENCE, opened).await.unwrap();
+    // Up to a round of it may have passed before the report came.
+    assert!(begun.elapsed() > Duration::from_secs(30), "{:?}", begun.elapsed());
+    let rings = Activity { kind: Some("ring_opened".to_owned()), ..Activity::default() };
+    let rings = site.server.ledger().query(rings).await.unwrap();
+    let passed = |change: Option<&Change>| {
+        matches!(change, Some(Change::RingOpened { ring: 1, reason: OpenReason::Passed, .. }))
+    };
+    assert!(rings.iter().any(|logged| passed(logged.entry.change())), "{rings:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

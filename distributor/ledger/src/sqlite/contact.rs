@@ -53,7 +53,7 @@ const CONTACT: &str = concat!(
     deliveries_sql!(),
     ", (SELECT version FROM plan), ",
     live_counts_sql!(),
-    ", s.tags, s.postponed, s.came_by FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+    ", s.tags, s.postponed, s.came_by, k.cadence FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
 );
@@ -243,6 +243,7 @@ fn last_contact(row: &Row<'_>) -> rusqlite::Result<Option<LastContact>> {
         nonces,
         answer: from_json(row, CLIENT + 12)?,
         progress: from_json(row, CLIENT + 13)?,
+        cadence: optional_from_json(row, CLIENT + 36)?,
     }))
 }
 

@@ -11,22 +11,26 @@ use crate::store::StoreError;
 /// Keeps a note.
 pub(super) fn keep(connection: &Connection, note: &Note) -> Result<(), StoreError> {
     match note {
-        Note::ContactAnswered { client_id, previous, next, at, answer, progress, server_list } => execute(
-            connection,
-            "INSERT INTO contacts (client_id, previous, next, at, answer, progress, list_epoch, list_sequence) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (client_id) DO UPDATE SET \
-             previous = ?2, next = ?3, at = ?4, answer = ?5, progress = ?6, list_epoch = ?7, list_sequence = ?8",
-            params![
-                client_id.as_str(),
-                previous.as_ref().map(Nonce::as_str),
-                next.as_str(),
-                micros(*at),
-                json(answer)?,
-                json(progress)?,
-                server_list.map(|order| integer(order.epoch.0)),
-                server_list.map(|order| integer(order.sequence)),
-            ],
-        ),
+        Note::ContactAnswered { client_id, previous, next, at, answer, progress, server_list, cadence } => {
+            execute(
+                connection,
+                "INSERT INTO contacts (client_id, previous, next, at, answer, progress, list_epoch, list_sequence, \
+             cadence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (client_id) DO UPDATE SET \
+             previous = ?2, next = ?3, at = ?4, answer = ?5, progress = ?6, list_epoch = ?7, list_sequence = ?8, \
+             cadence = ?9",
+                params![
+                    client_id.as_str(),
+                    previous.as_ref().map(Nonce::as_str),
+                    next.as_str(),
+                    micros(*at),
+                    json(answer)?,
+                    json(progress)?,
+                    server_list.map(|order| integer(order.epoch.0)),
+                    server_list.map(|order| integer(order.sequence)),
+                    cadence.as_ref().map(json).transpose()?,
+                ],
+            )
+        }
         Note::ClientSeen {
             client_id,
             platform,

@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 8;
+pub(super) const VERSION: u32 = 9;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
@@ -387,7 +387,8 @@ CREATE TABLE contacts (
     answer TEXT NOT NULL,
     progress TEXT NOT NULL,
     list_epoch INTEGER,
-    list_sequence INTEGER
+    list_sequence INTEGER,
+    cadence TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE seen (
     client_id TEXT PRIMARY KEY,

@@ -268,14 +268,6 @@ CREATE TABLE deliveries (
     silence_secs INTEGER NOT NULL,
     -- The newest of its package on its computer.
     current INTEGER NOT NULL,
-    -- How the release came last, and the bytes that traveled in all tries together.
-    way TEXT,
-    bytes INTEGER,
-    tries INTEGER NOT NULL DEFAULT 0,
-    -- The step that failed last.
-    failed_step TEXT,
-    failed_reason TEXT,
-    failed_detail TEXT,
     PRIMARY KEY (client_id, rollout)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;
@@ -321,7 +313,8 @@ CREATE TABLE contacts (
     answer TEXT NOT NULL,
     progress TEXT NOT NULL,
     list_epoch INTEGER,
-    list_sequence INTEGER
+    list_sequence INTEGER,
+    cadence TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE seen (
     client_id TEXT PRIMARY KEY,

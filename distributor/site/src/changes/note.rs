@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::came_by::CameBy;
 use crate::rules::restore::Progress;
+use crate::rules::rollouts::cadence::Cadence;
 
 /// One note.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub enum Note {
         /// The order of the server list that it says it holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         server_list: Option<Order>,
+        /// How long it pauses between contacts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cadence: Option<Cadence>,
     },
     /// A client said something new about itself.
     ClientSeen {

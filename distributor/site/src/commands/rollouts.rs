@@ -17,7 +17,7 @@ use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Supersession, is_mandatory, supersession};
 use crate::rules::rollouts::plan::Delivery;
 use crate::rules::rollouts::progress::{
-    AdvanceFacts, DeliveryState, Population, Rollout, Step, Waiting, advance,
+    AdvanceFacts, DeliveryState, Population, Rollout, Step, Waiting, advance, is_watched,
 };
 use crate::rules::rollouts::strategy::{OnFailure, Ring};
 
@@ -106,11 +106,12 @@ impl Command for AdvanceRollouts {
             let Some(rollout) = rollouts.get_mut(index) else { continue };
             let number = rollout.number;
             round.silence(rollout, &overdue, self.watched.get(&number).copied());
-            round.soak(rollout, self.elapsed);
+            let populations = self.populations.get(&number).map(Vec::as_slice);
+            round.soak(rollout, populations, self.elapsed);
             // Who has to pass through it cannot get a newer one instead.
             let passed_through = is_mandatory(&rollout.manifest, &releases);
             let facts = AdvanceFacts {
-                populations: self.populations.get(&number).map(Vec::as_slice),
+                populations,
                 overtaken_by: rollout.overtaken_by(&others).filter(|_| !passed_through),
             };
             for _ in 0..MAX_STEPS {
@@ -175,13 +176,15 @@ impl Round {
         }
     }
 
-    /// The ring that is watched has been watched for longer.
-    fn soak(&mut self, rollout: &mut Rollout, elapsed: SignedDuration) {
+    /// The ring that is watched has been watched for longer. Somebody may have finished in the midst of `elapsed`, which is a
+    /// minute at the most: all of it counts.
+    fn soak(&mut self, rollout: &mut Rollout, populations: Option<&[Population]>, elapsed: SignedDuration) {
         let Some(current) = rollout.current_ring() else { return };
         let soak = rollout.strategy.rings().get(current).map(Ring::soak);
         let number = rollout.number;
         let (Some(soak), Some(ring)) = (soak, rollout.rings.get_mut(current)) else { return };
-        if elapsed <= SignedDuration::ZERO || ring.soaked >= soak {
+        let population = populations.and_then(|found| found.get(current));
+        if elapsed <= SignedDuration::ZERO || ring.soaked >= soak || !is_watched(ring, population) {
             return;
         }
         ring.soaked = ring.soaked.saturating_add(elapsed).min(soak);

@@ -126,6 +126,7 @@ pub fn problems(facts: Facts, now: Timestamp) -> Vec<Warning> {
     said.extend(attention::left_channels(&facts.channels, &facts.followers));
     said.extend(troubles::failing(releases, &facts.failing, now));
     said.extend(troubles::halted(&facts.rollouts, releases));
+    said.extend(troubles::waiting(&facts.rollouts, now));
     said.extend(troubles::refused(&facts.refusals, now));
     said.extend(troubles::nobody(fleet, facts.connected, facts.started, now));
     said.extend(troubles::of_the_fleet(fleet));

@@ -12,8 +12,9 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use crate::rows::{ComputersRow, FailingRow, FleetRow, RefusalRow, ReleaseRow};
 use crate::rules::account::Actor;
 use crate::rules::expiries::Level;
+use crate::rules::explain::waits_for;
 use crate::rules::release::ReleaseState;
-use crate::rules::rollouts::progress::{Rollout, RolloutState};
+use crate::rules::rollouts::progress::{AdvanceFacts, RingState, Rollout, RolloutState, Waiting, advance};
 use crate::rules::text::{counted, escape, first_names};
 use crate::rules::warnings::{Unit, Warning, WarningCode};
 
@@ -33,6 +34,10 @@ const FEW_REFUSALS: u64 = 100;
 const RISE: u64 = 4;
 /// Hours with which the last one is compared.
 const COMPARED_HOURS: i64 = 24;
+/// A ring of signature files waits for its computers for so long, beside the time in which it is watched.
+const USUAL_OF_SIGNATURES: SignedDuration = SignedDuration::from_hours(24);
+/// The same for a program: its computers have a window once a week.
+const USUAL_OF_PROGRAMS: SignedDuration = SignedDuration::from_hours(8 * 24);
 const HOUR_SECS: i64 = 60 * 60;
 
 /// What is wrong with a computer: what `clients list` can be narrowed to.
@@ -110,6 +115,37 @@ pub fn halted(open: &[Rollout], releases: &[ReleaseRow]) -> Vec<Warning> {
         );
         let failed = rollout.rings.iter().map(|ring| ring.counts.failures()).sum();
         Warning::new(WarningCode::RolloutHalted, said).of(failed, Unit::Computers, &[""; 0]).since(Some(change.at))
+    });
+    said.collect()
+}
+
+/// Rollouts that wait in one ring for longer than is usual, or in which too few succeed: nothing happens there by itself, and no
+/// error threshold says so.
+#[must_use]
+pub fn waiting(open: &[Rollout], now: Timestamp) -> Vec<Warning> {
+    let said = open.iter().filter(|rollout| rollout.state == RolloutState::Running).filter_map(|rollout| {
+        let ring = rollout.current_ring()?;
+        let (plan, progress) = (rollout.strategy.rings().get(ring)?, rollout.rings.get(ring)?);
+        let RingState::Open { at } = progress.state else { return None };
+        let waiting = advance(rollout, &AdvanceFacts { populations: None, overtaken_by: None }).err()?;
+        let usual = if rollout.is_signatures() { USUAL_OF_SIGNATURES } else { USUAL_OF_PROGRAMS };
+        let is_late = now.duration_since(at) > plan.soak().saturating_add(usual);
+        let counts = &progress.counts;
+        let stays = match waiting {
+            Waiting::Gate { .. } => is_late || counts.under_way() == 0,
+            Waiting::Survey | Waiting::Sample { .. } => {
+                is_late && counts.succeeded < plan.minimum_sample.into()
+            }
+            _ => false,
+        };
+        let Rollout { number, release, .. } = rollout;
+        let name = rollout.ring_name(ring);
+        let look = format!("distributor rollouts show {number}");
+        let said = format!(
+            "rollout {number} of {release} waits in its ring `{name}` since {at}: {}; `{look}` says more",
+            waits_for(rollout, Some(waiting))
+        );
+        stays.then(|| Warning::new(WarningCode::RolloutWaits, said).since(Some(at)).next(look))
     });
     said.collect()
 }

@@ -76,6 +76,8 @@ codes! {
     TestLoadFailed = "test_load_failed", Warning;
     /// A rollout halted by itself, and nobody has decided since.
     RolloutHalted = "rollout_halted", Urgent;
+    /// A rollout waits in one ring for longer than is usual.
+    RolloutWaits = "rollout_waits", Warning;
     /// Computers follow a channel that the vendor does not have.
     ChannelLeft = "channel_left", Warning;
     /// The pinned root of the vendor is damaged, or another one.

@@ -22,6 +22,10 @@ pub(crate) struct Checks {
     pub(crate) halts: BTreeMap<Sha256Digest, (Timestamp, usize)>,
     /// Rollouts that halted although nothing was wrong with their release.
     pub(crate) false_alarms: u32,
+    /// Computers that counted as silent although they were on at their hours.
+    pub(crate) false_silences: u32,
+    /// Time between two rounds.
+    pub(crate) round: SignedDuration,
     /// Computers that began to install each release.
     pub(crate) installs: BTreeMap<Sha256Digest, BTreeSet<String>>,
     /// Rings that opened, by reason.
@@ -91,7 +95,13 @@ impl Checks {
         let rollout = site.counted(number);
         let (plan, progress) = (&rollout.strategy.rings()[ring], &rollout.rings[ring]);
         let RingState::Open { at } = progress.state else { panic!("ring {ring} of {number} was not open") };
-        assert!(site.now.duration_since(at) >= plan.soak(), "the soak of ring {ring} of {number}");
+        let running = self.populations.get(&number).map_or(0, |found| found[ring].running);
+        let place = (number, u32::try_from(ring).unwrap());
+        let watched = match site.first_finished.get(&place) {
+            Some(first) if running == 0 => site.now.duration_since(*first).saturating_add(self.round),
+            _ => site.now.duration_since(at),
+        };
+        assert!(watched >= plan.soak(), "the soak of ring {ring} of {number}: {watched}");
         let counts = progress.counts;
         let failed = counts.failures() - counts.forgiven.min(counts.failures());
         let finished = counts.succeeded + failed;
@@ -102,8 +112,11 @@ impl Checks {
             .get(&number)
             .is_some_and(|found| found[ring].waiting == 0 && counts.under_way() == 0);
         let members = self.populations.get(&number).map_or(u64::MAX, |found| found[ring].members);
-        assert!(finished >= 1, "nobody of ring {ring} of {number} finished: {counts:?}");
-        assert!(finished >= sample.min(members) || all, "the sample of ring {ring} of {number}: {counts:?}");
+        assert!(finished + running >= 1, "nobody of ring {ring} of {number} finished: {counts:?}");
+        assert!(
+            finished + running >= sample.min(members) || all,
+            "the sample of ring {ring} of {number}: {counts:?}"
+        );
         let good = counts.succeeded * 100 >= finished * u64::from(plan.success_percent);
         assert!(good, "the gate of ring {ring} of {number}: {counts:?}");
         assert!(!plan.errors.is_reached(failed, finished), "{counts:?}");

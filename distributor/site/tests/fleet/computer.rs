@@ -9,6 +9,7 @@ use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::commands::contact::ContactClient;
+use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Delivery;
 
@@ -50,6 +51,8 @@ pub(crate) struct Computer {
     /// How long it may be silent, by rollout.
     pub(crate) silences: BTreeMap<u64, SignedDuration>,
     pub(crate) last: Option<i64>,
+    /// How long it pauses between contacts.
+    pub(crate) pauses: Option<Cadence>,
     pub(crate) work: Vec<Work>,
     pub(crate) reports: Vec<Report>,
     pub(crate) next_report: u64,

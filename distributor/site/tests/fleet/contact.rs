@@ -21,6 +21,7 @@ use sealpost_site::rules::assignment::{self, Licensed, Rolling, TellTo, Told, Un
 use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, RestoreState};
+use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::rollouts::plan::{Asker, waits_since};
 use sealpost_site::rules::rollouts::progress::DeliveryState;
 
@@ -46,7 +47,7 @@ fn undoing(site: &Site, computer: &Computer) -> (Vec<KnownRelease>, Vec<KnownRel
 }
 
 /// The rules alone, as they are asked by the command.
-pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, pause: SignedDuration) -> Answer {
+pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, cadence: Cadence) -> Answer {
     for report in std::mem::take(&mut computer.reports) {
         let told = computer.deliveries.iter().find(|told| told.manifest == report.manifest);
         let Some(told) = told.filter(|_| report.reason != ReasonCode::AskedBySite).cloned() else { continue };
@@ -97,7 +98,7 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, pause: SignedDu
     let rolling = Rolling { plan: &plan, counts: &site.counts, asker, now: site.now };
     let undoing = Undoing { left: &left, kept: &kept, attempts: &none, back: &none };
     let wanted = assignment::told(&site.approved, &undoing, &asked, &rolling);
-    let steps = assigned(&wanted, computer, pause);
+    let steps = assigned(&wanted, computer, cadence);
     let packages = wanted.iter().map(Told::assignment).collect();
     for step in steps {
         site.deliver(computer, &step);
@@ -106,7 +107,7 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, pause: SignedDu
 }
 
 /// What the answer does to rollouts: as the command decides it.
-fn assigned(wanted: &[Told<'_>], computer: &Computer, pause: SignedDuration) -> Vec<DeliveryStep> {
+fn assigned(wanted: &[Told<'_>], computer: &Computer, cadence: Cadence) -> Vec<DeliveryStep> {
     let names =
         |rollout| wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout));
     let step = |told: &sealpost_site::rules::rollouts::plan::Delivery, after| DeliveryStep {
@@ -127,8 +128,7 @@ fn assigned(wanted: &[Told<'_>], computer: &Computer, pause: SignedDuration) -> 
         if known.is_some_and(|known| known.state != DeliveryState::Dropped) {
             continue;
         }
-        let silence = pause.clamp(SignedDuration::from_hours(4), SignedDuration::from_hours(14 * 24)) * 2
-            + told.schedule.latest_start(place.told_at);
+        let silence = cadence.silence() + told.schedule.latest_start(place.told_at);
         steps.push(DeliveryStep {
             rollout: place.rollout.number,
             package: told.release.release.package.clone(),
@@ -251,10 +251,10 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
     }
     for note in decision.notes {
         match note {
-            Note::ContactAnswered { previous, next, at, answer, progress, .. } => {
+            Note::ContactAnswered { previous, next, at, answer, progress, cadence, .. } => {
                 let nonces = NoncePair { previous, next };
                 client.acknowledged_report = answer.acknowledged_report;
-                client.last = Some(LastContact { at, nonces, answer, progress });
+                client.last = Some(LastContact { at, nonces, answer, progress, cadence });
             }
             Note::LeaseSent { lease } => client.lease = Some(lease),
             Note::AssignmentSent { assignment } => client.assignment = Some(assignment),

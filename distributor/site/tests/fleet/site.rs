@@ -36,6 +36,8 @@ pub(crate) struct Site {
     pub(crate) rollouts: Vec<Rollout>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) counts: LiveCounts,
+    /// When the first computer of a ring finished, well or not.
+    pub(crate) first_finished: BTreeMap<(u64, u32), Timestamp>,
     /// Approved releases.
     pub(crate) approved: Vec<KnownRelease>,
     /// What a log would tell of rollouts, where somebody wants it.
@@ -76,6 +78,7 @@ impl Site {
             rollouts: Vec::new(),
             plan: Arc::new(Plan { settings, ..Plan::default() }),
             counts: LiveCounts::new(),
+            first_finished: BTreeMap::new(),
             approved: Vec::new(),
             recorded: None,
         }
@@ -307,6 +310,9 @@ impl Site {
         } else if let Some(told) = told {
             assert_eq!(step.before, Some(computer.deliveries[told].state), "a step follows the last one");
             computer.deliveries[told].state = step.after;
+        }
+        if matches!(step.after, DeliveryState::Succeeded | DeliveryState::Failed | DeliveryState::Silent) {
+            self.first_finished.entry((step.rollout, step.ring)).or_insert(now);
         }
         let counts = self.counts.entry((step.rollout, step.ring)).or_default();
         counts.moves(step.before, step.after);

@@ -14,6 +14,7 @@ use sealpost_site::commands::releases::{ApproveRelease, ReleaseFacts};
 use sealpost_site::commands::rollouts::{
     AdvanceRollouts, AdvancingFacts, Overdue, RolloutFacts, Steer, SteerRollout,
 };
+use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::rollouts::progress::{Population, Rollout, RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::Settings;
 use sealpost_site::rules::rollouts::share::{Salt, position};
@@ -140,6 +141,7 @@ impl World {
             deliveries: Vec::new(),
             silences: BTreeMap::new(),
             last: None,
+            pauses: None,
             work: Vec::new(),
             reports: Vec::new(),
             next_report: 0,
@@ -296,11 +298,14 @@ impl World {
         for told in &began {
             self.checks.began(told, computer, &self.site, &self.bad);
         }
-        let pause = SignedDuration::from_mins(computer.last.map_or(0, |last| now - last));
+        let begun = self.begun;
+        let minute = |minute: i64| begun.saturating_add(SignedDuration::from_mins(minute)).unwrap();
+        let cadence = Cadence::at(computer.last.map(|last| (minute(last), computer.pauses)), at);
+        computer.pauses = Some(cadence);
         let answer = if computer.client.is_some() {
             by_command(&mut self.site, computer)
         } else {
-            by_rules(&mut self.site, computer, pause)
+            by_rules(&mut self.site, computer, cadence)
         };
         computer.last = Some(now);
         let begun = self.begun;
@@ -363,6 +368,7 @@ impl World {
             .map(|number| (*number, self.site.now.duration_since(self.site.rollout(*number).started_at)));
         let command =
             AdvanceRollouts { now: self.site.now, elapsed, populations, watched: watched.collect() };
+        self.checks.round = SignedDuration::from_mins(ROUND);
         let facts = AdvancingFacts {
             rollouts: numbers.iter().map(|number| self.site.counted(*number)).collect(),
             releases: packages.iter().flat_map(|package| self.site.approved_or_superseded(package)).collect(),
@@ -375,6 +381,10 @@ impl World {
             if let Change::DeliveriesChanged { computers, .. } = change {
                 for of in computers {
                     let number = self.numbers[&of.name];
+                    let (from, until) = self.computers[number as usize].away;
+                    let is_away = (from..until + 3 * crate::computer::DAY).contains(&self.now);
+                    // Who comes for less than a fortnight may be off for longer than is known of it.
+                    self.checks.false_silences += u32::from(!is_away && self.now > 15 * crate::computer::DAY);
                     self.site.deliver(&mut self.computers[number as usize], &of.step);
                     self.under_way.remove(&number);
                 }

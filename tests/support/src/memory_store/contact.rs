@@ -67,6 +67,7 @@ impl State {
             nonces: NoncePair { previous: answered.previous.cloned(), next: answered.next.clone() },
             answer: answered.answer.clone(),
             progress: answered.progress.clone(),
+            cadence: answered.cadence,
         });
         let seen = self.seen(client_id).map(|seen| SeenClient {
             platform: seen.platform.clone(),

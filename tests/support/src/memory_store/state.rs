@@ -27,6 +27,7 @@ use sealpost_site::commands::pulls::PullFacts;
 use sealpost_site::rows::{DriftRow, KnownServerList, ReleaseRow, ResumedRow, ServerIdentity};
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::restore::{Acknowledged, Progress, RestoreState};
+use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::test_load::TestLoad;
 
 use super::rolling::Rolling;
@@ -181,6 +182,7 @@ pub(super) struct Answered<'a> {
     pub(super) answer: &'a ContactAnswer,
     pub(super) progress: &'a Progress,
     pub(super) server_list: Option<Order>,
+    pub(super) cadence: Option<Cadence>,
 }
 
 impl State {
@@ -243,9 +245,18 @@ impl State {
 
     pub(super) fn answered(&self, client_id: &ClientId) -> Option<Answered<'_>> {
         match self.notes.get(&NoteKey::ContactAnswered(client_id.clone())) {
-            Some(Note::ContactAnswered { previous, next, at, answer, progress, server_list, .. }) => {
+            Some(Note::ContactAnswered {
+                previous,
+                next,
+                at,
+                answer,
+                progress,
+                server_list,
+                cadence,
+                ..
+            }) => {
                 let (previous, server_list) = (previous.as_ref(), *server_list);
-                Some(Answered { previous, next, at: *at, answer, progress, server_list })
+                Some(Answered { previous, next, at: *at, answer, progress, server_list, cadence: *cadence })
             }
             _ => None,
         }

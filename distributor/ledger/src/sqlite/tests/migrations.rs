@@ -19,6 +19,8 @@ use crate::sqlite::schema::{self, CHAINED_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 8 left it, with the rollouts of the one of version 7.
+const VERSION_8: &str = include_str!("../../../tests/golden/ledger.v8.sql");
 /// A file as version 7 left it, with rollouts.
 const VERSION_7: &str = include_str!("../../../tests/golden/ledger.v7.sql");
 /// A file as version 6 left it.
@@ -165,8 +167,17 @@ fn a_file_of_version_6_gets_the_tables_of_this_version_and_the_rows_that_its_log
 
 #[test]
 fn a_file_of_version_7_says_how_computers_tried_what_was_rolled_out_before() {
-    let old = Old::of(VERSION_7);
-    is_brought_up(&old, 7);
+    says_how_computers_tried(VERSION_7, 7);
+}
+
+#[test]
+fn a_file_of_version_8_says_how_computers_tried_what_was_rolled_out_before() {
+    says_how_computers_tried(VERSION_8, 8);
+}
+
+fn says_how_computers_tried(file: &str, from: u32) {
+    let old = Old::of(file);
+    is_brought_up(&old, from);
     let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
     let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
     let query = DeliveriesOf { rollout: 2, after: None, limit: 9 };
@@ -182,15 +193,15 @@ fn a_file_of_version_7_says_how_computers_tried_what_was_rolled_out_before() {
 }
 
 #[test]
-fn a_log_that_cannot_be_replayed_leaves_the_file_of_version_7_as_it_was() {
-    let old = Old::of(VERSION_7);
+fn a_log_that_cannot_be_replayed_leaves_the_file_of_version_8_as_it_was() {
+    let old = Old::of(VERSION_8);
     let connection = Connection::open(old.path()).unwrap();
     let damage = "UPDATE activity SET entry = CAST('{}' AS BLOB) WHERE sequence = 20";
     connection.execute(damage, []).unwrap();
     let before = structure(&connection);
     drop(connection);
     SqliteStore::open(&old.path()).unwrap_err();
-    assert_eq!(version(&old.path()), 7);
+    assert_eq!(version(&old.path()), 8);
     assert_eq!(structure(&Connection::open(old.path()).unwrap()), before);
 }
 

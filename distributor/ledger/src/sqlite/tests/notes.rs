@@ -42,6 +42,7 @@ fn an_answer_and_the_progress_have_their_frozen_form() {
             answer,
             progress: progress(),
             server_list: None,
+            cadence: None,
         };
         keep(&connection, &note).unwrap();
         let columns = connection.query_row("SELECT answer, progress FROM contacts", [], |row| {

@@ -15,6 +15,7 @@ use sealpost_site::commands::contact::{ContactClient, LoadContact};
 use sealpost_site::queries::{ClientByName, LastPull, LicenseTime, Log, ReleaseByManifest, StoredTime};
 use sealpost_site::rows::{PullRow, ReleaseRow};
 use sealpost_site::rules::restore::{Progress, Receipt};
+use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_test_support::world::{World, admin, channel, computer_name, era, installed, serial};
 
 use crate::bench::Bench;
@@ -72,6 +73,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 answer: ContactAnswer { acknowledged_report: u64::from(number), ..ContactAnswer::default() },
                 progress: progress(number),
                 server_list: None,
+                cadence: Some(Cadence::at(None, at)),
             },
             Note::ClientSeen {
                 client_id: id.clone(),

@@ -143,11 +143,11 @@ impl<'a> Rolling<'a> {
             let together = first.min(places.len());
             let members = (together - before) as u64;
             let below = Threshold::first(NonZeroUsize::new(first).unwrap(), places.clone());
-            found.push(Population { members, waiting: 0, heard_of: members, below });
+            found.push(Population { members, heard_of: members, below, ..Population::default() });
             before = together;
         }
         let members = (places.len() - before) as u64;
-        found.push(Population { members, waiting, heard_of: members, below: None });
+        found.push(Population { members, waiting, heard_of: members, ..Population::default() });
         found
     }
 
@@ -160,7 +160,7 @@ impl<'a> Rolling<'a> {
         let told = rollout.rings[0].counts;
         let told = told.under_way() + told.finished() + told.dropped;
         let members = self.computers.len() as u64;
-        vec![Population { members, waiting: members - told, heard_of: members, below: None }]
+        vec![Population { members, waiting: members - told, heard_of: members, ..Population::default() }]
     }
 
     /// The rollout was watched for so many minutes more.

@@ -19,7 +19,7 @@ use sealpost_manifests::log::LogHead;
 use sealpost_site::commands::Command;
 use sealpost_site::commands::pulls::PullSucceeded;
 use sealpost_site::queries::{Activity, Log, LogEnd};
-use sealpost_test_support::world::{DAY, World, reject, reserve};
+use sealpost_test_support::world::{DAY, World, reject, reserve, token_commands};
 
 pub(crate) use self::store::{Call, Fault, Faults, FaultyStore};
 use crate::bench::{Bench, MemoryBench, SqliteBench, settings};
@@ -178,6 +178,34 @@ async fn every_command_survives_every_failure_of_every_call_to_its_store() {
     for call in [Call::Undo, Call::RollBack] {
         assert!(tried.contains(&(call, Fault::Before)), "{call:?} never fails");
     }
+}
+
+/// A store that lost the answer of its commit: what stands in the log counts at once, and not only after the next start.
+#[tokio::test]
+async fn a_token_that_was_revoked_by_a_commit_whose_answer_was_lost_is_revoked() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let (ledger, faults) = faulty(&bench);
+    let mut told = ledger.subscribe();
+    let (made, used, revoked, _) = token_commands("bob");
+    ledger.execute(world.at(1), made).await.unwrap();
+    ledger.execute(world.at(2), used).await.unwrap();
+    let (before, mut lost) = (ledger.head(), false);
+    for nth in 1..MOST_CALLS {
+        faults.arm(nth, Fault::After);
+        let answer = ledger.execute(world.at(3), revoked.clone()).await;
+        let Some(call) = faults.disarm() else { break };
+        assert!(answer.is_err(), "{call:?}");
+        let is_written = stored_head(&ledger).await != before;
+        assert_eq!(is_written, call == Call::Commit, "{call:?}");
+        assert_eq!(ledger.token_changes().unwrap().len(), if is_written { 3 } else { 2 }, "{call:?}");
+        if is_written {
+            assert_eq!(*told.borrow_and_update(), ledger.head().size, "whoever follows the log hears of it");
+            lost = true;
+            break;
+        }
+    }
+    assert!(lost, "the answer of no commit was lost");
 }
 
 #[tokio::test]

@@ -546,6 +546,7 @@ impl<'a> Site<'a> {
         let one = |random: &mut Random| Population {
             members: random.below(3),
             waiting: random.below(2),
+            running: random.below(3),
             heard_of: 1,
             below: Some(
                 ["3fffffffffffffff", "ffffffffffffffff"][usize::from(random.below(2) == 0)].parse().unwrap(),

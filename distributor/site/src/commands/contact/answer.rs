@@ -25,6 +25,7 @@ use crate::rules::contact::{
 };
 use crate::rules::reports;
 use crate::rules::restore::Progress;
+use crate::rules::rollouts::cadence::Cadence;
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Asker, Delivery};
 use crate::rules::rollouts::share::{self, Salt};
@@ -181,6 +182,7 @@ impl<'a> Answering<'a> {
                 came_by,
             });
         }
+        let cadence = self.cadence();
         decision.note(Note::ContactAnswered {
             client_id: contact.client_id.clone(),
             previous: contact.previous.clone(),
@@ -189,7 +191,14 @@ impl<'a> Answering<'a> {
             answer,
             progress: self.progress,
             server_list: held(&contact.highest, Claim::ServerList),
+            cadence: Some(cadence),
         })
+    }
+
+    /// How long the computer pauses between contacts, with this one.
+    fn cadence(&self) -> Cadence {
+        let last = self.client.last.as_ref().map(|last| (last.at, last.cadence));
+        Cadence::at(last, self.context.now)
     }
 
     /// Reports that are not in the log yet, oldest first, and the highest id that is then.
@@ -360,8 +369,7 @@ impl<'a> Answering<'a> {
         let issue = matches!(decision, AssignmentDecision::Issue(_)) || shown.is_some();
         match (issue, decision, facts.metadata_as_of, &client.assignment) {
             (true, _, Some(as_of), _) => {
-                let last = client.last.as_ref().map(|last| self.context.now.duration_since(last.at));
-                let steps = deliveries::assigned(&wanted, deliveries, last);
+                let steps = deliveries::assigned(&wanted, deliveries, self.cadence().silence());
                 self.new_assignment(&wanted, as_of, order_of(shown), steps)
             }
             (_, AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),

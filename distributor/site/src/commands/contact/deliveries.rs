@@ -11,12 +11,7 @@ use crate::changes::DeliveryStep;
 use crate::rules::assignment::{TellTo, Told};
 use crate::rules::reports::{ReportEffect, says_nothing_of_the_release};
 use crate::rules::rollouts::plan::{Delivery, waits_since};
-use crate::rules::rollouts::progress::{DeliveryState, USUAL_CADENCE};
-
-/// The longest cadence that is believed: a computer that comes once a fortnight is not waited for longer.
-const MAX_CADENCE: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// How many of its usual pauses a computer may be silent.
-const PAUSES: i32 = 2;
+use crate::rules::rollouts::progress::DeliveryState;
 
 /// What a report does to the rollout of its release, if the computer was told that.
 pub(super) fn reported(
@@ -73,11 +68,12 @@ fn step(told: &mut Delivery, after: DeliveryState) -> Option<DeliveryStep> {
     })
 }
 
-/// What a new assignment does: rollouts that it names are told, and those that it names no more are dropped.
+/// What a new assignment does: rollouts that it names are told, and those that it names no more are dropped. `silence` is how
+/// long the computer may be silent after it could have begun.
 pub(super) fn assigned(
     wanted: &[Told<'_>],
     deliveries: &[Delivery],
-    pause: Option<SignedDuration>,
+    silence: SignedDuration,
 ) -> Vec<DeliveryStep> {
     let names = |rollout: u64| {
         wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout))
@@ -117,17 +113,11 @@ pub(super) fn assigned(
             before: known.map(|known| known.state),
             after,
             attempt: told.attempt,
-            silence_secs: Some(seconds(silence(pause).saturating_add(latest))),
+            silence_secs: Some(seconds(silence.saturating_add(latest))),
             waits_since: waits_since(deliveries, &told.release.release.package, place.rollout.number),
         })
     });
     dropped.chain(told).collect()
-}
-
-/// How long a computer may be silent: by how long it paused between its last contacts, and at least by the usual cadence.
-fn silence(pause: Option<SignedDuration>) -> SignedDuration {
-    let cadence = pause.unwrap_or_default().clamp(USUAL_CADENCE, MAX_CADENCE);
-    cadence.checked_mul(PAUSES).unwrap_or(MAX_CADENCE)
 }
 
 fn seconds(duration: SignedDuration) -> u32 {

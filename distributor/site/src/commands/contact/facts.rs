@@ -27,6 +27,7 @@ use crate::rules::came_by::CameBy;
 use crate::rules::contact::{Claim, NoncePair, held};
 use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
+use crate::rules::rollouts::cadence::Cadence;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use crate::rules::text;
@@ -194,6 +195,8 @@ pub struct LastContact {
     pub answer: ContactAnswer,
     /// How far the client had come with it.
     pub progress: Progress,
+    /// How long it paused before.
+    pub cadence: Option<Cadence>,
 }
 
 /// What a client says of itself at each contact.

@@ -9,6 +9,7 @@ use crate::rules::assignment::{Choice, Told};
 use crate::rules::release::KnownRelease;
 use crate::rules::rollouts::gate::Held;
 use crate::rules::rollouts::progress::{AdvanceFacts, Rollout, Waiting, advance};
+use crate::rules::rollouts::strategy::Ring;
 use crate::rules::text::{counted, escape, span};
 
 /// When the sentence will be another one.
@@ -145,9 +146,16 @@ fn sample(rollout: &Rollout, ring: usize, needed: Option<u64>) -> String {
     let (name, number) = (rollout.ring_name(ring), rollout.number);
     let counts = rollout.rings.get(ring).map(|ring| ring.counts).unwrap_or_default();
     let plan = rollout.strategy.rings().get(ring).map_or(1, |ring| u64::from(ring.minimum_sample));
+    let soak = rollout.strategy.rings().get(ring).map(Ring::soak).unwrap_or_default();
+    let begins = rollout.rings.get(ring).is_some_and(|ring| ring.soaked.is_zero()) && !soak.is_zero();
+    let then = if begins {
+        format!("; it is watched for {} from the first one on", span(soak))
+    } else {
+        String::new()
+    };
     format!(
-        "in the ring `{name}` {} of {} have finished, and {} on it: `distributor rollouts next {number}` goes on without \
-         them",
+        "in the ring `{name}` {} of {} have finished, and {} on it{then}: `distributor rollouts next {number}` goes on \
+         without them",
         counts.finished(),
         counted(needed.unwrap_or(plan), "computer that has to", "computers that have to"),
         counted(counts.under_way(), "computer works", "computers work")

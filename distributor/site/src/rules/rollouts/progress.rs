@@ -2,7 +2,8 @@
 //!
 //! Invariant: a ring opens only after the one before it has passed (or a person opened it), and [`advance`] gives the same
 //! steps for the same facts, so that it can be asked at any time and again. Soaks are counted in time in which the server ran
-//! and could hear of failures ([`RingProgress::soaked`]), never in differences of clocks: a clock that jumps passes no ring.
+//! and could hear of failures ([`RingProgress::soaked`]), never in differences of clocks: a clock that jumps passes no ring. And
+//! only while some computer of the ring runs the release: there is nothing to watch before.
 //! Left out on purpose: who is in which ring, which a computer's contact finds out.
 
 use std::fmt;
@@ -20,7 +21,7 @@ use super::share::Threshold;
 use super::strategy::{OnFailure, Ring, Strategy, Takes};
 use crate::rules::account::Actor;
 
-/// Longest silence of a computer that no failure is made of, if nothing is known of how often it comes.
+/// How often a computer comes at least, if it comes often.
 pub const USUAL_CADENCE: SignedDuration = SignedDuration::from_hours(4);
 
 /// A rollout: one release on its way to the computers of some channels.
@@ -138,7 +139,7 @@ pub struct RingProgress {
     pub state: RingState,
     /// Up to which place it takes computers; only of a ring that takes a number of them, once it is open.
     pub below: Option<Threshold>,
-    /// How long it has been watched: time in which the server ran.
+    /// How long it has been watched: time in which the server ran, and some computer of the ring the release.
     pub soaked: SignedDuration,
     /// What became of its computers.
     pub counts: RingCounts,
@@ -163,6 +164,8 @@ pub struct Population {
     pub members: u64,
     /// Those of them that run something older, were not told yet, and were heard of within a fortnight.
     pub waiting: u64,
+    /// Those that run the release and were not told it by this rollout: it says something of the release, too.
+    pub running: u64,
     /// Members that were heard of lately.
     pub heard_of: u64,
     /// The place up to which the ring takes computers, if it takes a number of them.
@@ -341,26 +344,22 @@ fn passed(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<Op
         return Ok(OpenReason::Empty);
     }
     let left = plan.soak().saturating_sub(progress.soaked);
-    // A ring that nobody was told in may be one that has no computer: it is not watched, it is passed over.
-    if left > SignedDuration::ZERO
-        && population.is_none()
-        && counts.finished() == 0
-        && counts.under_way() == 0
-    {
-        return Err(Waiting::Survey);
-    }
-    if left > SignedDuration::ZERO {
+    let finished = known_of(progress, population);
+    if left > SignedDuration::ZERO && finished > 0 {
         return Err(Waiting::Soak { ring, left });
     }
-    // What a person forgave says nothing of the release: only somebody who finished since does.
-    let finished = counts.succeeded + counts.counting_failures();
+    // A ring that nobody was told in may be one that has no computer: it is passed over.
+    if population.is_none() && finished == 0 && counts.under_way() == 0 {
+        return Err(Waiting::Survey);
+    }
     let wanted = u64::from(plan.minimum_sample);
     let needed = members.map_or(wanted, |members| wanted.min(members.max(1)));
     // No larger sample comes when nobody of the ring works on it or waits for it: the others went on to a newer release.
     let to_come = population.map(|found| finished + counts.under_way() + found.waiting);
     let needed = to_come.map_or(needed, |to_come| needed.min(to_come.max(1)));
     if finished < needed {
-        if population.is_none() {
+        // Whether fewer are enough is asked when the soak has passed.
+        if population.is_none() && left <= SignedDuration::ZERO {
             return Err(Waiting::Survey);
         }
         let heard_of = population.map(|found| found.heard_of);
@@ -370,6 +369,19 @@ fn passed(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<Op
         return Err(Waiting::Gate { ring, succeeded: counts.succeeded, finished });
     }
     Ok(OpenReason::Passed)
+}
+
+/// Of how many computers of a ring something is known of the release. What a person forgave says nothing: only somebody who
+/// finished since does.
+fn known_of(progress: &RingProgress, population: Option<&Population>) -> u64 {
+    let counts = &progress.counts;
+    counts.succeeded + counts.counting_failures() + population.map_or(0, |found| found.running)
+}
+
+/// Whether the soak of a ring goes on: some computer of it has come to run the release, or has failed to.
+#[must_use]
+pub fn is_watched(progress: &RingProgress, population: Option<&Population>) -> bool {
+    known_of(progress, population) > 0
 }
 
 fn meets_gate(plan: &Ring, counts: &RingCounts) -> bool {

@@ -70,6 +70,7 @@ struct Seen {
     position: u64,
     heard: bool,
     waiting: bool,
+    running: bool,
     /// The ring in which it was told.
     told_in: Option<u32>,
     /// A bit for each ring that takes it by something else than its place among the first.
@@ -138,6 +139,7 @@ impl<'a> Survey<'a> {
                 .installed
                 .iter()
                 .any(|installed| installed.package() == package && installed.counter >= rollout.counter);
+            let runs_it = || known.installed.iter().any(|installed| installed.manifest == rollout.manifest);
             if let Some(weighed) = self.weighed.as_mut().filter(|weighed| weighed.rollout == rollout.number)
                 && !runs_it_or_newer
             {
@@ -148,6 +150,7 @@ impl<'a> Survey<'a> {
                 position: asker.position,
                 heard,
                 waiting: !runs_it_or_newer && told.is_none() && waited_for,
+                running: told.is_none() && runs_it_or_newer && runs_it(),
                 told_in: told.map(|told| told.ring),
                 takes: takes(rollout, asker, self.content_by_group.then_some(self.plan)),
             });
@@ -203,6 +206,7 @@ fn populations(rollout: &Rollout, seen: &[Seen]) -> Vec<Population> {
         if let Some(population) = ring.and_then(|ring| found.get_mut(ring)) {
             population.members += 1;
             population.waiting += u64::from(one.waiting);
+            population.running += u64::from(one.running);
             population.heard_of += u64::from(one.heard);
         }
     }

@@ -5,7 +5,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use sealpost_manifests::word::Word;
 
 use super::*;
-use crate::rules::rollouts::progress::StateChange;
+use crate::rules::rollouts::progress::{RingProgress, StateChange};
 use crate::rules::rollouts::strategy::Strategy;
 
 const HOUR: i64 = HOUR_SECS;
@@ -48,33 +48,95 @@ fn who_is_silent_outdated_or_knocks_is_counted_named_and_said_since_when() {
     assert!(said[0].message.starts_with("2 computers were not heard for more than 10 days (pc-1, pc-2)"));
 }
 
-#[test]
-fn a_rollout_that_halted_by_itself_is_urgent_until_somebody_decides() {
-    let strategy = Strategy::normal();
-    let mut rings = Rollout::waiting_rings(&strategy);
-    rings[0].counts.failed = 2;
-    let release = ReleaseId {
-        package: PackageName::new("av").unwrap(),
-        version: Version::new("1.1").unwrap(),
-        platform: Platform::any(),
-    };
-    let change =
-        |by| StateChange { at: at(50), by, why: "2 of 3 computers failed in the ring canary".to_owned() };
-    let rollout = |state, by| Rollout {
+fn normal(rings: Vec<RingProgress>) -> Rollout {
+    let version = Version::new("1.1").unwrap();
+    Rollout {
         number: 7,
-        release: release.clone(),
+        release: ReleaseId { package: PackageName::new("av").unwrap(), version, platform: Platform::any() },
         manifest: Sha256Digest::of(b"1.1"),
         counter: ReleaseCounter(2),
         kind: PackageKind::Program,
         channels: Vec::new(),
         strategy_name: Word::known("normal"),
-        strategy: strategy.clone(),
+        strategy: Strategy::normal(),
         emergency: false,
-        state,
+        state: RolloutState::Running,
         started_at: at(0),
-        changed: Some(change(by)),
-        rings: rings.clone(),
+        changed: None,
+        rings,
+    }
+}
+
+#[test]
+fn a_rollout_whose_ring_does_not_pass_is_said_with_what_it_waits_for() {
+    let begins = Rollout::waiting_rings(&Strategy::normal());
+    assert!(waiting(&[normal(begins.clone())], at(90 * DAY)).is_empty(), "no ring is open");
+    let opened = |change: &dyn Fn(&mut RingProgress)| {
+        let mut rings = begins.clone();
+        rings[0].state = RingState::Open { at: at(0) };
+        change(&mut rings[0]);
+        normal(rings)
     };
+    let nobody = opened(&|_| {});
+    let told = opened(&|ring| ring.counts.told = 1);
+    let soaked = |ring: &mut RingProgress| ring.soaked = Strategy::normal().rings()[0].soak();
+    let mut gate = opened(&|ring| {
+        soaked(ring);
+        ring.counts.succeeded = 1;
+        ring.counts.failed = 1;
+    });
+    let mut rings = gate.strategy.rings().to_vec();
+    rings[0].errors.count = 2;
+    rings[0].success_percent = 90;
+    gate.strategy = Strategy::new(rings, gate.strategy.on_failure(), None).unwrap();
+    let mut goes_on = gate.clone();
+    goes_on.rings[0].counts.begun = 1;
+    let mut signatures = told.clone();
+    signatures.kind = PackageKind::Signatures;
+    let mut paused = nobody.clone();
+    paused.state = RolloutState::Paused;
+    let passed = opened(&|ring| {
+        soaked(ring);
+        ring.counts.succeeded = 1;
+    });
+    let cases = [
+        ("nobody came", &nobody, 7 * DAY, None),
+        (
+            "nobody came",
+            &nobody,
+            9 * DAY,
+            Some("0 of 1 computer that has to have finished, and 0 computers work on it"),
+        ),
+        ("who was told has not finished", &told, 7 * DAY, None),
+        ("who was told has not finished", &told, 9 * DAY, Some("and 1 computer works on it")),
+        ("the same of signature files", &signatures, 2 * DAY, Some("and 1 computer works on it")),
+        ("too few succeed, and nobody works on it", &gate, 2 * HOUR, Some("only 1 of 2 succeeded")),
+        ("too few succeed, and one works on it", &goes_on, 2 * HOUR, None),
+        ("a person paused it", &paused, 90 * DAY, None),
+        ("it has passed", &passed, 90 * DAY, None),
+    ];
+    for (case, rollout, after, wanted) in cases {
+        let said = waiting(std::slice::from_ref(rollout), at(after));
+        assert_eq!(said.len(), usize::from(wanted.is_some()), "{case} after {after} s: {said:?}");
+        let (Some(said), Some(wanted)) = (said.first(), wanted) else { continue };
+        assert!(
+            said.message.contains(wanted) && said.message.contains("ring `canary`"),
+            "{case}: {}",
+            said.message
+        );
+        assert_eq!((said.code.as_str(), said.since), ("rollout_waits", Some(at(0))), "{case}");
+        assert_eq!(said.next.as_deref(), Some("distributor rollouts show 7"), "{case}");
+    }
+}
+
+#[test]
+fn a_rollout_that_halted_by_itself_is_urgent_until_somebody_decides() {
+    let strategy = Strategy::normal();
+    let mut rings = Rollout::waiting_rings(&strategy);
+    rings[0].counts.failed = 2;
+    let change =
+        |by| StateChange { at: at(50), by, why: "2 of 3 computers failed in the ring canary".to_owned() };
+    let rollout = |state, by| Rollout { state, changed: Some(change(by)), ..normal(rings.clone()) };
     let by_itself = rollout(RolloutState::Halted, Actor::Server);
     let said = halted(std::slice::from_ref(&by_itself), &[]);
     let [said] = said.as_slice() else { panic!("{said:?}") };

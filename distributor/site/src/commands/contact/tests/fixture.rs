@@ -163,6 +163,7 @@ pub(super) fn client() -> ContactClient {
             nonces: NoncePair { previous: Some(nonce(1)), next: nonce(2) },
             answer: ContactAnswer::default(),
             progress: Progress { last: receipt(0, ANSWERED), base: 0 },
+            cadence: None,
         }),
         lease: Some(lease(5, 40, &[1])),
         assignment: Some(assignment(2)),

@@ -67,7 +67,7 @@ fn rollout(rings: [RingProgress; 3]) -> Rollout {
 const NOBODY_LOOKED: AdvanceFacts<'_> = AdvanceFacts { populations: None, overtaken_by: None };
 
 fn of(members: u64, heard_of: u64) -> Population {
-    Population { members, waiting: 0, heard_of, below: Some(Threshold::share(Share::ALL)) }
+    Population { members, heard_of, below: Some(Threshold::share(Share::ALL)), ..Population::default() }
 }
 
 fn next(rings: [RingProgress; 3], populations: [Population; 3]) -> Result<Step, Waiting> {
@@ -92,7 +92,10 @@ fn the_next_ring_waits_for_soak_then_sample_then_gate() {
     let left = SignedDuration::from_mins(1);
     assert_eq!(at(open(14, 1, 0)), Err(Waiting::Soak { ring: 0, left }));
     let sample = Waiting::Sample { ring: 0, finished: 0, needed: 1, heard_of: Some(1) };
-    assert_eq!(at(open(15, 0, 0)), Err(sample));
+    // Before anybody finished there is nothing to watch.
+    for minutes in [0, 15] {
+        assert_eq!(at(open(minutes, 0, 0)), Err(sample));
+    }
     let passed = Step::OpenRing { ring: 1, below: None, why: OpenReason::Passed };
     assert_eq!(at(open(15, 1, 0)), Ok(passed));
     // 8 of 9 are below 90 %, and one failure of nine is above a tenth: it halts. One of eleven does not, and passes.
@@ -134,9 +137,28 @@ fn whether_a_ring_that_nobody_was_told_in_has_any_computer_is_asked_before_it_is
     assert_eq!(advance(&early(open(0, 0, 0)), &NOBODY_LOOKED), Err(Waiting::Survey));
     let (mut told, left) = (open(0, 0, 0), SignedDuration::from_mins(15));
     told.counts.told = 1;
-    assert_eq!(advance(&early(told), &NOBODY_LOOKED), Err(Waiting::Soak { ring: 1, left }));
-    let looked = next([open(15, 1, 0), open(0, 0, 0), waiting()], [of(1, 1), of(2, 2), of(9, 9)]);
-    assert_eq!(looked, Err(Waiting::Soak { ring: 1, left }));
+    let nobody_yet = |needed, heard_of| Err(Waiting::Sample { ring: 1, finished: 0, needed, heard_of });
+    assert_eq!(advance(&early(told), &NOBODY_LOOKED), nobody_yet(3, None));
+    let looked = |ring| next([open(15, 1, 0), ring, waiting()], [of(1, 1), of(2, 2), of(9, 9)]);
+    assert_eq!(looked(open(0, 0, 0)), nobody_yet(1, Some(2)));
+    assert_eq!(looked(open(0, 1, 0)), Err(Waiting::Soak { ring: 1, left }));
+}
+
+/// As after a halt that was thought over: the computers of the ring run the release already, and nobody tells them again.
+#[test]
+fn computers_that_run_the_release_without_being_told_are_its_sample() {
+    let runs = |running, waiting| Population { running, waiting, ..of(5, 5) };
+    let early =
+        |minutes, found| next([open(15, 1, 0), open(minutes, 0, 0), waiting()], [of(1, 1), found, of(9, 9)]);
+    let passed = Step::OpenRing { ring: 2, below: None, why: OpenReason::Passed };
+    let left = SignedDuration::from_mins(12);
+    assert_eq!(early(3, runs(3, 2)), Err(Waiting::Soak { ring: 1, left }));
+    assert_eq!(early(15, runs(3, 2)), Ok(passed.clone()));
+    assert!(matches!(early(15, runs(2, 2)), Err(Waiting::Sample { finished: 2, needed: 3, .. })));
+    // No larger sample is to come.
+    assert_eq!(early(15, runs(2, 0)), Ok(passed));
+    assert!(is_watched(&open(0, 0, 0), Some(&runs(1, 0))));
+    assert!(!is_watched(&open(0, 0, 0), Some(&runs(0, 5))) && !is_watched(&open(0, 0, 0), None));
 }
 
 #[test]
@@ -150,7 +172,7 @@ fn silence_is_a_failure_and_what_was_forgiven_halts_no_more() {
     ));
     canary.counts.forgiven = 1;
     let resumed = next([canary, waiting(), waiting()], [of(1, 1); 3]);
-    assert!(matches!(resumed, Err(Waiting::Soak { ring: 0, .. })), "{resumed:?}");
+    assert!(matches!(resumed, Err(Waiting::Sample { ring: 0, finished: 0, .. })), "{resumed:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::rules::rollouts::gate::{self, Admitted, Held};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, NO_ATTEMPTS, Plan};
 use crate::rules::rollouts::progress::{
     AdvanceFacts, DeliveryState, Population, RingCounts, RingState, Rollout, RolloutState, Step,
-    USUAL_CADENCE, Waiting, advance, hour_of,
+    USUAL_CADENCE, Waiting, advance, hour_of, is_watched,
 };
 use crate::rules::rollouts::settings::Settings;
 use crate::rules::rollouts::share::Threshold;
@@ -209,14 +209,14 @@ impl<'a> Run<'a> {
         self.advance();
     }
 
-    /// The server runs until then: the ring that is open is watched for longer.
+    /// The server runs until then: the ring that is open is watched for longer, if some computer of it runs the release.
     fn pass(&mut self, at: Timestamp) {
         let elapsed = at.duration_since(self.now).max(SignedDuration::ZERO);
         self.now = self.now.max(at);
         let Some(rollout) = self.plan.rollouts.first_mut() else { return };
         let Some(current) = rollout.current_ring() else { return };
         let soak = rollout.strategy.rings().get(current).map(Ring::soak).unwrap_or_default();
-        if let Some(ring) = rollout.rings.get_mut(current) {
+        if let Some(ring) = rollout.rings.get_mut(current).filter(|ring| is_watched(ring, None)) {
             ring.soaked = ring.soaked.saturating_add(elapsed).min(soak);
         }
     }

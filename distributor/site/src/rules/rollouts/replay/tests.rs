@@ -143,12 +143,12 @@ fn what_happened_is_measured_from_the_approval() {
 #[test]
 fn the_same_strategy_gives_what_happened_when_the_server_ran_all_the_time() {
     let simulated = under(&past(100), &Strategy::normal(), &fleet(100));
-    // The canary soaks for an hour, the second ring for four: nobody waits for a computer.
-    assert_eq!(opened(&simulated), [Some(0), Some(HOUR), Some(5 * HOUR)]);
+    // The canary soaks for an hour, the second ring for four, each from its first install on.
+    assert_eq!(opened(&simulated), [Some(0), Some(HOUR + 15), Some(5 * HOUR + 30)]);
     let told: Vec<u64> = simulated.course.rings.iter().map(|ring| ring.told).collect();
     assert_eq!(told, [1, 9, 90]);
-    assert_eq!(simulated.course.ended, Ended::Completed { at: at(29 * HOUR) });
-    assert_eq!(minutes(simulated.course.last), 5 * HOUR + 15);
+    assert_eq!(simulated.course.ended, Ended::Completed { at: at(29 * HOUR + 45) });
+    assert_eq!(minutes(simulated.course.last), 5 * HOUR + 45);
     assert_eq!(simulated.unreached, 0);
 }
 
@@ -156,8 +156,8 @@ fn the_same_strategy_gives_what_happened_when_the_server_ran_all_the_time() {
 fn a_careful_strategy_is_slower_and_one_for_everybody_at_once_is_faster() {
     let (past, members) = (past(100), fleet(100));
     let careful = under(&past, &Strategy::careful(), &members);
-    assert_eq!(opened(&careful), [Some(0), Some(24 * HOUR), Some(48 * HOUR), Some(96 * HOUR)]);
-    assert_eq!(minutes(careful.course.last), 96 * HOUR + 15);
+    assert_eq!(opened(&careful), [Some(0), Some(24 * HOUR + 15), Some(48 * HOUR + 30), Some(96 * HOUR + 45)]);
+    assert_eq!(minutes(careful.course.last), 97 * HOUR);
     let at_once = under(&past, &Strategy::everyone_now(), &members);
     assert_eq!((opened(&at_once), minutes(at_once.course.last)), (vec![Some(0)], 15));
     assert_eq!(at_once.course.ended, Ended::Completed { at: at(0) });
@@ -267,7 +267,7 @@ fn what_has_not_ended_at_the_end_of_the_history_says_what_it_waits_for() {
         simulate(&past, &Under { name, strategy: &strategy, settings: &settings, members: &members, until });
     assert_eq!(simulated.course.ended, Ended::Open);
     assert!(simulated.waits_for.is_some(), "{simulated:?}");
-    assert_eq!(opened(&simulated), [Some(0), Some(24 * HOUR), None, None]);
+    assert_eq!(opened(&simulated), [Some(0), Some(24 * HOUR + 15), None, None]);
 }
 
 #[test]
