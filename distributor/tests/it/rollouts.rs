@@ -232,6 +232,9 @@ async fn a_report_names_what_failed_at_its_top_and_is_a_table_for_spreadsheets()
     assert!(shown.contains(&format!("rollouts resume {number} --why")), "{shown}");
     let watched = cli(&site, &["rollouts", "watch", &number.to_string()]).await;
     assert_eq!(watched.status.code(), Some(1), "it is not complete");
+    let progress = String::from_utf8_lossy(&watched.stderr).into_owned();
+    assert!(progress.contains(": halted, ring canary (1 of 4)"), "{progress}");
+    assert!(progress.contains("1 failed or silent"), "{progress}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
