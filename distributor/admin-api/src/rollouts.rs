@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::approvals;
 
 pub use self::preview::{Preview, PreviewRing};
-pub use self::report::{Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, failures};
+pub use self::report::{
+    Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, MAX_EXPLAINED, failures,
+};
 pub use self::simulate::{
     Course, MAX_HISTORY_DAYS, Replayed, RingCourse, SimulateRequest, Simulation, SimulationLine, Totals,
     Wanted,
@@ -161,6 +163,30 @@ pub struct Counts {
     /// Failures of before a person resumed it, which halt it no more.
     #[serde(default)]
     pub forgiven: u64,
+}
+
+impl Ring {
+    /// Computers of the ring that were told nothing of the rollout yet, as far as somebody looked at all of them.
+    #[must_use]
+    pub fn not_told(&self) -> Option<u64> {
+        self.members.map(|members| members.saturating_sub(self.counts.all()))
+    }
+}
+
+impl Counts {
+    /// Computers that were told, whatever became of it.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        let Self { offered, told, installing, succeeded, failed, silent, dropped, forgiven: _ } = *self;
+        // Who failed and was forgiven failed all the same.
+        offered + told + installing + succeeded + failed + silent + dropped
+    }
+
+    /// Computers that were told and have not begun: of some a person there starts it.
+    #[must_use]
+    pub const fn not_begun(&self) -> u64 {
+        self.offered + self.told
+    }
 }
 
 impl Rollout {

@@ -20,7 +20,7 @@ use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, ReleaseCounter, Revision};
 use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::wire::report::{InstallStep, Report};
 
 use crate::rules::account::Actor;
 use crate::rules::came_by::CameBy;
@@ -29,6 +29,7 @@ use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::plan::{Delivery, Plan};
+use crate::rules::rollouts::tries::Tries;
 use crate::rules::test_load::TestLoad;
 
 /// Whose ledger it is.
@@ -429,8 +430,10 @@ pub struct DeliveryRow {
     pub delivery: Delivery,
     /// Since when that is so.
     pub since: Timestamp,
-    /// Its last report about the release.
-    pub report: Option<Report>,
+    /// The step that it reported last, as far as its last report of the package is about the release.
+    pub step: Option<InstallStep>,
+    /// How it tried.
+    pub tries: Tries,
 }
 
 /// A computer that may try releases that it does not say it runs.

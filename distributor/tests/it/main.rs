@@ -24,6 +24,7 @@ mod problems;
 mod program;
 mod refusals;
 mod replays;
+mod reports;
 mod restored;
 mod rollout;
 mod rollouts;

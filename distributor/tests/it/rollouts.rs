@@ -55,7 +55,7 @@ async fn rolling_out(vendor: &ServedVendor, strategy: &str) -> (Site, Vec<Agent>
     (site, agents, manifest, rollout)
 }
 
-async fn until(site: &Site, number: u64, is_so: impl Fn(&Rollout) -> bool) -> Rollout {
+pub(crate) async fn until(site: &Site, number: u64, is_so: impl Fn(&Rollout) -> bool) -> Rollout {
     let look = async {
         loop {
             let rollout: Rollout = site.get(&format!("/rollouts/{number}")).await;
@@ -99,14 +99,14 @@ fn next(ring: u32) -> serde_json::Value {
 }
 
 /// What the command line does against the site of a test.
-async fn cli(site: &Site, arguments: &[&str]) -> Output {
+pub(crate) async fn cli(site: &Site, arguments: &[&str]) -> Output {
     let home = site.home();
     let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
     let work = move || run(&home, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-async fn said(site: &Site, arguments: &[&str]) -> String {
+pub(crate) async fn said(site: &Site, arguments: &[&str]) -> String {
     let output = cli(site, arguments).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
@@ -219,9 +219,12 @@ async fn a_report_names_what_failed_at_its_top_and_is_a_table_for_spreadsheets()
     assert!(second.contains("1 failure with hook_failed, for example") && second.contains(&name), "{text}");
     let csv = said(&site, &["rollouts", "report", &number.to_string(), "--csv"]).await;
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "computer,ring,state,since,told_at,attempt,step,way,bytes,reason,detail");
+    assert_eq!(
+        lines[0],
+        "computer,ring,state,since,told_at,attempt,step,way,bytes,reason,detail,tries,failed_step"
+    );
     assert!(lines[1].starts_with(&format!("{name},canary,failed,")), "{csv}");
-    assert!(lines[1].ends_with(r#",hook_failed,"'=SUM(A1), ""it"" crashed""#.to_owned().as_str()), "{csv}");
+    assert!(lines[1].ends_with(r#",hook_failed,"'=SUM(A1), ""it"" crashed",1,roll_back"#), "{csv}");
     let other = cli(&site, &["rollouts", "report", &number.to_string(), "--ring", "nowhere"]).await;
     assert!(String::from_utf8_lossy(&other.stderr).contains("it has canary, early, half, everyone"));
     let shown = said(&site, &["rollouts", "show", &number.to_string()]).await;
@@ -229,6 +232,9 @@ async fn a_report_names_what_failed_at_its_top_and_is_a_table_for_spreadsheets()
     assert!(shown.contains(&format!("rollouts resume {number} --why")), "{shown}");
     let watched = cli(&site, &["rollouts", "watch", &number.to_string()]).await;
     assert_eq!(watched.status.code(), Some(1), "it is not complete");
+    let progress = String::from_utf8_lossy(&watched.stderr).into_owned();
+    assert!(progress.contains(": halted, ring canary (1 of 4)"), "{progress}");
+    assert!(progress.contains("1 failed or silent"), "{progress}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -448,7 +454,7 @@ async fn push_now_of_a_release_that_goes_to_everybody_already_does_nothing_and_s
     assert_eq!(count(&site, "rollout_edited").await, 0);
 }
 
-fn is_told(agent: &Agent, manifest: Sha256Digest) -> bool {
+pub(crate) fn is_told(agent: &Agent, manifest: Sha256Digest) -> bool {
     let held = agent.holds.assignment.as_ref();
     held.is_some_and(|held| held.document.packages.iter().any(|one| one.manifest == manifest))
 }

@@ -96,6 +96,16 @@ fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
         !tried.is_empty() && tried.iter().all(|name| *name == tried[0]),
         "nobody else touched it: {tried:?}"
     );
+    let report = scene.site.json(&["rollouts", "report", "2"])?;
+    let (failures, computers) = (&report["failures"], &report["computers"]);
+    ensure!(failures[0]["reason"] == "hook_failed" && failures[0]["count"] == 1, "{report:#}");
+    ensure!(
+        failures[0]["example"]["computer"] == tried[0] && failures[0]["example"] == computers[0],
+        "{report:#}"
+    );
+    ensure!(computers[0]["failed_step"] == "roll_back" && computers[0]["tries"] == 1, "{report:#}");
+    came(&computers[0])?;
+    ensure!(report["rings"][0]["failed"] == 1 && report["rings"][0]["not_told"] == 0, "{report:#}");
     for computer in scene.computers.iter().filter(|computer| *computer.name() != *tried[0]) {
         let said = scene.sentence(computer)?;
         let why = ["1.1 was halted by the server since", "1 of 1"];
@@ -103,6 +113,14 @@ fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
     }
     replays(&lab, &scene)?;
     scene.site.verify_log()
+}
+
+/// A report says how a release came to a computer, and what traveled for it.
+fn came(told: &serde_json::Value) -> Result<()> {
+    let way = told["way"].as_str().context("a way")?;
+    ensure!(["delta", "chain", "gzip", "zstd"].contains(&way), "{told:#}");
+    ensure!(told["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{told:#}");
+    Ok(())
 }
 
 /// What happened, under two other strategies.
@@ -163,6 +181,13 @@ fn a_good_release_goes_through_its_rings_and_a_power_cut_between_them_loses_noth
         computer.check()?.ok()?;
     }
     ensure!(scene.who_run("1.1").len() == 3, "everybody has it");
+    let report = scene.site.json(&["rollouts", "report", "2"])?;
+    let computers = report["computers"].as_array().context("computers")?;
+    ensure!(computers.len() == 3, "{report:#}");
+    for told in computers {
+        ensure!(told["state"] == "succeeded" && told["tries"] == 1, "{told:#}");
+        came(told)?;
+    }
     scene.site.verify_log()
 }
 

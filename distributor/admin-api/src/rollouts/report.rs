@@ -6,11 +6,15 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::report::{ReasonCode, Way};
 use sealpost_site::rows::DeliveryRow;
+use sealpost_site::rules::explain::Explanation;
 use sealpost_site::rules::rollouts::progress::DeliveryState;
+use sealpost_site::rules::rollouts::tries::Tries;
 use serde::{Deserialize, Serialize};
 
 /// Computers in one page of a report, at the most.
 pub const MAX_DELIVERED: u32 = 1_000;
+/// Computers that have not finished and are explained in the first page of a report, at the most: each costs some look-ups.
+pub const MAX_EXPLAINED: usize = 20;
 
 /// `GET /api/v1/rollouts/{number}/computers`: which page.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -51,24 +55,33 @@ pub struct Delivered {
     /// The step that it reported last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// How the release came.
+    /// How often it tried to install it, as far as it reported that.
+    #[serde(default)]
+    pub tries: u32,
+    /// How the release came last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub way: Option<Way>,
-    /// Bytes that traveled.
+    /// Bytes that traveled, in all tries together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// The reason of its last report, as a stable code.
+    /// The step that failed last, also when a later try went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_step: Option<String>,
+    /// Why that failed, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReasonCode>,
     /// The same for people. Text from outside: escape control characters before you print it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Of some that have not finished: what the computer waits for, as `updates why` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Explanation>,
 }
 
 impl From<DeliveryRow> for Delivered {
     fn from(row: DeliveryRow) -> Self {
-        let DeliveryRow { name, delivery, since, report } = row;
-        let bytes = report.as_ref().and_then(|report| report.bytes);
+        let DeliveryRow { name, delivery, since, step, tries } = row;
+        let Tries { count, way, bytes, failed } = tries;
         Self {
             computer: name,
             ring: delivery.ring,
@@ -76,11 +89,14 @@ impl From<DeliveryRow> for Delivered {
             since,
             told_at: delivery.told_at,
             attempt: delivery.attempt,
-            step: report.as_ref().map(|report| report.step.to_string()),
-            way: report.as_ref().and_then(|report| report.way),
-            bytes: bytes.map(|bytes| bytes.metadata + bytes.manifest + bytes.payload),
-            reason: report.as_ref().map(|report| report.reason),
-            detail: report.map(|report| report.detail).unwrap_or_default(),
+            step: step.map(|step| step.to_string()),
+            tries: count,
+            way,
+            bytes,
+            failed_step: failed.as_ref().map(|failed| failed.step.to_string()),
+            reason: failed.as_ref().map(|failed| failed.reason),
+            detail: failed.map(|failed| failed.detail).unwrap_or_default(),
+            why: None,
         }
     }
 }
@@ -129,10 +145,13 @@ mod tests {
             told_at: Timestamp::UNIX_EPOCH,
             attempt: 1,
             step: None,
+            tries: 0,
             way: None,
             bytes: None,
+            failed_step: None,
             reason,
             detail: String::new(),
+            why: None,
         };
         let computers = [
             one("pc-1", DeliveryState::Silent, None),

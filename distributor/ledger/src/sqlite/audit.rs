@@ -65,7 +65,7 @@ fn of_one_moment(
 }
 
 /// A database without a name is a temporary file, which SQLite removes from its folder as soon as it is open.
-fn private_tables() -> rusqlite::Result<Connection> {
+pub(super) fn private_tables() -> rusqlite::Result<Connection> {
     let replayed = Connection::open("")?;
     // Before it is made defensive, which keeps the mode of the journal as it is.
     replayed.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;

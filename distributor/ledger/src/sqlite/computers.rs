@@ -8,11 +8,12 @@ use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::report::Report;
+use sealpost_site::changes::tries::Reported;
 use sealpost_site::changes::{ActivityEntry, Change, Recreated};
 use sealpost_site::rules::reports::ReportEffect;
 
 use super::connection::execute;
-use super::rollouts;
+use super::deliveries;
 use super::values::{integer, json, micros, optional_from_json};
 use crate::store::StoreError;
 
@@ -45,13 +46,14 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             lease_issued(connection, client_id, *order, entitlements)?;
             seats_leased(connection, client_id, entitlements)
         }
-        Change::AssignmentChanged { client_id, order, packages, deliveries, .. } => {
+        Change::AssignmentChanged { client_id, order, packages, deliveries: steps, .. } => {
             assignment_changed(connection, client_id, *order, packages)?;
-            deliveries.iter().try_for_each(|step| rollouts::delivery(connection, entry, client_id, step))
+            steps.iter().try_for_each(|step| deliveries::moved_on(connection, entry, client_id, step))
         }
         Change::StepReported { client_id, report, effect, delivery } => {
             step_reported(connection, client_id, report, *effect)?;
-            delivery.iter().try_for_each(|step| rollouts::delivery(connection, entry, client_id, step))
+            let reported = Reported::of(report, *effect);
+            deliveries::reported(connection, entry, client_id, reported.as_ref(), delivery.as_ref())
         }
         Change::ForkDetected { client_id } => {
             execute(connection, "UPDATE clients SET forked = 1 WHERE client_id = ?1", [client_id.as_str()])
@@ -215,7 +217,7 @@ fn forget_client(
     client_id: &ClientId,
     name: &ComputerName,
 ) -> Result<(), StoreError> {
-    rollouts::forget(connection, entry, client_id)?;
+    deliveries::forget(connection, entry, client_id)?;
     for sql in [
         "DELETE FROM clients WHERE client_id = ?1",
         "DELETE FROM assigned WHERE client_id = ?1",

@@ -6,6 +6,7 @@
 
 mod from_6;
 mod from_7;
+mod from_8;
 
 use rusqlite::Connection;
 
@@ -13,7 +14,7 @@ use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP];
+const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP, from_8::STEP];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (
@@ -203,6 +204,9 @@ fn steps(connection: &Connection) -> Result<(), OpenError> {
         if version >= found {
             connection.execute_batch(step)?;
         }
+    }
+    if found <= from_8::VERSION {
+        from_8::fill(connection)?;
     }
     Ok(connection.pragma_update(None, "user_version", VERSION)?)
 }

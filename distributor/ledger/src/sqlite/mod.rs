@@ -10,6 +10,7 @@ mod computers;
 mod connection;
 mod contact;
 mod definitions;
+mod deliveries;
 mod entries;
 mod facts;
 mod granted;

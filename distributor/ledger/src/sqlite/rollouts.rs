@@ -1,20 +1,20 @@
-//! What changes of settings, rollouts and deliveries do to their rows.
+//! What changes of settings and rollouts do to their rows; of what becomes of them on computers: [`super::deliveries`].
 //!
-//! Invariant: the counts of a ring are the number of its deliveries in each state, because both move together. `plan.version`
-//! rises with whatever a [`Plan`](sealpost_site::rules::rollouts::plan::Plan) is made of.
+//! Invariant: `plan.version` rises with whatever a [`Plan`](sealpost_site::rules::rollouts::plan::Plan) is made of.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ClientId, ComputerName};
-use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, StagedRollout};
+use sealpost_manifests::ids::ComputerName;
+use sealpost_site::changes::{ActivityEntry, Change, StagedRollout};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
-use sealpost_site::rules::rollouts::progress::{DeliveryState, RolloutState, StateChange};
+use sealpost_site::rules::rollouts::progress::{RolloutState, StateChange};
 use sealpost_site::rules::rollouts::settings::SettingChange;
 use sealpost_site::rules::rollouts::strategy::Strategy;
 
 use super::connection::execute;
-use super::values::{count, from_word, integer, json, micros};
+use super::deliveries;
+use super::values::{integer, json, micros};
 use crate::store::StoreError;
 
 /// Applies a change of settings or of a rollout.
@@ -66,9 +66,9 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             )?;
             replan(connection, entry)
         }
-        Change::DeliveriesChanged { computers, .. } => {
-            computers.iter().try_for_each(|of| delivery(connection, entry, &of.client_id, &of.step))
-        }
+        Change::DeliveriesChanged { computers, .. } => computers
+            .iter()
+            .try_for_each(|of| deliveries::moved_on(connection, entry, &of.client_id, &of.step)),
         _ => Ok(()),
     }
 }
@@ -271,133 +271,5 @@ fn state(
         connection,
         "UPDATE rings SET live = ?2 WHERE rollout = ?1",
         params![integer(number), state.is_live()],
-    )
-}
-
-/// What became of a rollout on one computer, and the counts of its ring with it.
-pub(super) fn delivery(
-    connection: &Connection,
-    entry: &ActivityEntry,
-    client_id: &ClientId,
-    step: &DeliveryStep,
-) -> Result<(), StoreError> {
-    let DeliveryStep { rollout, package, ring, after, attempt, silence_secs, waits_since, .. } = step;
-    // What stands there and not what the step says: a computer that was told something else meanwhile counts once too.
-    let known: Option<(u32, DeliveryState, u32)> = connection
-        .prepare_cached("SELECT ring, state, attempt FROM deliveries WHERE client_id = ?1 AND rollout = ?2")?
-        .query_row(params![client_id.as_str(), integer(*rollout)], |row| {
-            Ok((row.get(0)?, from_word(row, 1)?, row.get(2)?))
-        })
-        .optional()?;
-    let before = known.map(|(_, before, told)| (before, told));
-    let tells = after.tells_anew(before, *attempt);
-    if tells {
-        execute(
-            connection,
-            "UPDATE deliveries SET current = 0 WHERE client_id = ?1 AND package = ?2 AND current = 1",
-            [client_id.as_str(), package.as_str()],
-        )?;
-        execute(
-            connection,
-            "INSERT INTO deliveries (client_id, rollout, name, package, manifest, ring, state, attempt, told_at, \
-             since, silence_secs, current) SELECT ?1, ?2, c.name, ?3, r.manifest, ?4, ?5, ?6, ?9, ?7, ?8, 1 \
-             FROM clients c, rollouts r WHERE c.client_id = ?1 AND r.number = ?2 \
-             ON CONFLICT (client_id, rollout) DO UPDATE SET ring = ?4, state = ?5, attempt = ?6, told_at = ?9, \
-             since = ?7, silence_secs = ?8, current = 1",
-            params![
-                client_id.as_str(),
-                integer(*rollout),
-                package.as_str(),
-                ring,
-                after.as_str(),
-                attempt,
-                micros(entry.at),
-                silence_secs.unwrap_or(0),
-                micros(waits_since.unwrap_or(entry.at)),
-            ],
-        )?;
-    } else {
-        execute(
-            connection,
-            "UPDATE deliveries SET state = ?3, since = ?4, silence_secs = coalesce(?5, silence_secs) \
-             WHERE client_id = ?1 AND rollout = ?2",
-            params![client_id.as_str(), integer(*rollout), after.as_str(), micros(entry.at), silence_secs],
-        )?;
-    }
-    match known {
-        Some((told_in, before, _)) => {
-            moved(connection, *rollout, told_in, before, Counted::Leaves)?;
-            let counts_in = if tells { *ring } else { told_in };
-            moved(connection, *rollout, counts_in, *after, Counted::Enters)?;
-        }
-        None if tells => {
-            moved(connection, *rollout, *ring, *after, Counted::Enters)?;
-        }
-        // Nobody told it.
-        None => {}
-    }
-    if after.counts_in_hour(before, *attempt) {
-        execute(
-            connection,
-            "UPDATE rings SET told_in_hour = CASE hour WHEN ?3 THEN told_in_hour + 1 ELSE 1 END, hour = ?3 \
-             WHERE rollout = ?1 AND ring = ?2",
-            params![integer(*rollout), ring, entry.at.as_second().div_euclid(3600)],
-        )?;
-    }
-    Ok(())
-}
-
-/// Whether a computer leaves a state or enters it.
-#[derive(Clone, Copy)]
-enum Counted {
-    Leaves,
-    Enters,
-}
-
-fn moved(
-    connection: &Connection,
-    rollout: u64,
-    ring: u32,
-    state: DeliveryState,
-    how: Counted,
-) -> Result<(), StoreError> {
-    let column = state.as_str();
-    let change = match (how, state) {
-        // No more failures are forgiven than there are.
-        (Counted::Leaves, DeliveryState::Failed | DeliveryState::Silent) => {
-            format!("{column} = max({column} - 1, 0), forgiven = min(forgiven, max(failed + silent - 1, 0))")
-        }
-        (Counted::Leaves, _) => format!("{column} = max({column} - 1, 0)"),
-        (Counted::Enters, _) => format!("{column} = {column} + 1"),
-    };
-    execute(
-        connection,
-        &format!("UPDATE rings SET {change} WHERE rollout = ?1 AND ring = ?2"),
-        params![integer(rollout), ring],
-    )
-}
-
-/// A client that was replaced works on nothing any more; what it finished stays counted.
-pub(super) fn forget(
-    connection: &Connection,
-    entry: &ActivityEntry,
-    client_id: &ClientId,
-) -> Result<(), StoreError> {
-    let under_way: Vec<(u64, u32, DeliveryState)> = connection
-        .prepare_cached(
-            "SELECT rollout, ring, state FROM deliveries WHERE client_id = ?1 \
-             AND state IN ('offered', 'told', 'begun')",
-        )?
-        .query_map([client_id.as_str()], |row| Ok((count(row, 0)?, row.get(1)?, from_word(row, 2)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (rollout, ring, state) in under_way {
-        moved(connection, rollout, ring, state, Counted::Leaves)?;
-        moved(connection, rollout, ring, DeliveryState::Dropped, Counted::Enters)?;
-    }
-    execute(
-        connection,
-        "UPDATE deliveries SET current = 0, since = CASE WHEN state IN ('offered', 'told', 'begun') THEN ?2 ELSE since END, \
-         state = CASE WHEN state IN ('offered', 'told', 'begun') THEN ?3 ELSE state END WHERE client_id = ?1",
-        params![client_id.as_str(), micros(entry.at), DeliveryState::Dropped.as_str()],
     )
 }

@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 8;
+pub(super) const VERSION: u32 = 9;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
@@ -330,6 +330,14 @@ CREATE TABLE deliveries (
     silence_secs INTEGER NOT NULL,
     -- The newest of its package on its computer.
     current INTEGER NOT NULL,
+    -- How the release came last, and the bytes that traveled in all tries together.
+    way TEXT,
+    bytes INTEGER,
+    tries INTEGER NOT NULL DEFAULT 0,
+    -- The step that failed last.
+    failed_step TEXT,
+    failed_reason TEXT,
+    failed_detail TEXT,
     PRIMARY KEY (client_id, rollout)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_current ON deliveries (client_id) WHERE current = 1;

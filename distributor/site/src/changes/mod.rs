@@ -12,6 +12,7 @@ pub mod past;
 mod rollouts;
 pub mod summary;
 pub mod tables;
+pub mod tries;
 
 pub use activity::{ActivityEntry, Change};
 pub use note::{ContactAnswer, Note, NoteKey};

@@ -3,15 +3,19 @@
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::content::{ContentAge, ContentView};
-use sealpost_admin_api::rollouts::{Delivered, DeliveredPage, Failures, MAX_DELIVERED, Rollout, failures};
+use sealpost_admin_api::rollouts::{
+    Counts, Delivered, DeliveredPage, Failures, MAX_DELIVERED, Ring, Rollout, failures,
+};
 use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::word::Word;
 use serde::Serialize;
 
+use super::bar::print_bars;
 use super::find::one;
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::content::lines;
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{Table, counted, plain, print_json, print_line, seconds, size};
+use crate::cli::output::{Table, counted, plain, print_json, print_line, seconds, seconds_away, size};
 
 /// Report what became of a rollout on each computer that was told; what failed stands at the top, by reason.
 #[derive(Debug, Args)]
@@ -20,7 +24,13 @@ Examples:
   distributor rollouts report 12
   distributor rollouts report 12 --ring canary
   distributor rollouts report 12 --csv > rollout-12.csv
-  distributor rollouts report 12 --json")]
+  distributor rollouts report 12 --json
+
+NOT TOLD  computers of a ring that were told nothing of it yet; - once every computer gets it
+MOVED ON  computers that were told another release before they finished
+TRIES     how often a computer tried to install it
+BYTES     what traveled for it, in all tries together
+REASON    why which step failed last, also when a later try went well")]
 pub(crate) struct Report {
     /// The rollout's number, as `distributor rollouts list` shows it.
     #[arg(value_name = "N")]
@@ -40,6 +50,7 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 struct Whole<'a> {
     rollout: &'a Rollout,
+    rings: &'a [RingCounts<'a>],
     failures: &'a [Failures],
     computers: &'a [Delivered],
     /// How old the signature files of its package are on all computers, and by group.
@@ -47,9 +58,24 @@ struct Whole<'a> {
     content: &'a [ContentAge],
 }
 
+/// What became of the computers of one ring.
+#[derive(Debug, Serialize)]
+struct RingCounts<'a> {
+    name: &'a Word,
+    /// All of the ring; absent once every computer gets the release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<u64>,
+    /// Those that were told nothing of it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_told: Option<u64>,
+    #[serde(flatten)]
+    counts: &'a Counts,
+}
+
 pub(super) async fn run(api: &AdminApi, options: &Report) -> anyhow::Result<Outcome> {
     let rollout = one(api, options.number).await?;
     let mut computers = all(api, options.number).await?;
+    let mut rings: Vec<&Ring> = rollout.rings.iter().collect();
     if let Some(wanted) = &options.ring {
         let index = rollout.rings.iter().position(|ring| ring.name.as_str() == wanted);
         let Some(index) = index.and_then(|index| u32::try_from(index).ok()) else {
@@ -62,6 +88,7 @@ pub(super) async fn run(api: &AdminApi, options: &Report) -> anyhow::Result<Outc
             );
         };
         computers.retain(|one| one.ring == index);
+        rings.retain(|ring| ring.name.as_str() == wanted);
     }
     let failures = failures(&computers);
     let mut content = Vec::new();
@@ -71,12 +98,13 @@ pub(super) async fn run(api: &AdminApi, options: &Report) -> anyhow::Result<Outc
         content.retain(|age| age.package == rollout.release.package);
     }
     if options.json {
-        let (rollout, failures, computers, content) = (&rollout, &*failures, &*computers, &*content);
-        print_json(&Whole { rollout, failures, computers, content })?;
+        let rings: Vec<RingCounts<'_>> = rings.iter().map(|ring| RingCounts::of(ring)).collect();
+        let (rollout, rings, failures) = (&rollout, &*rings, &*failures);
+        print_json(&Whole { rollout, rings, failures, computers: &computers, content: &content })?;
     } else if options.csv {
         print_csv(&rollout, &computers)?;
     } else {
-        print(&rollout, &failures, &content, &computers)?;
+        print(&rollout, &rings, &failures, &content, &computers)?;
     }
     Ok(Outcome::Done)
 }
@@ -94,6 +122,7 @@ async fn all(api: &AdminApi, number: u64) -> anyhow::Result<Vec<Delivered>> {
 
 fn print(
     rollout: &Rollout,
+    rings: &[&Ring],
     failures: &[Failures],
     content: &[ContentAge],
     computers: &[Delivered],
@@ -101,9 +130,6 @@ fn print(
     let Rollout { number, release, state, .. } = rollout;
     let told = counted(computers.len() as u64, "computer was told", "computers were told");
     print_line(format_args!("rollout {number} ({release}) is {state}; {told}"))?;
-    for load in &rollout.links {
-        print_line(format_args!("  {}", load.sentence(Timestamp::now())))?;
-    }
     for Failures { reason, count, example } in failures {
         let detail =
             if example.detail.is_empty() { String::new() } else { format!(": {}", plain(&example.detail)) };
@@ -113,11 +139,18 @@ fn print(
             example.computer
         ))?;
     }
+    print_rings(rings)?;
+    print_line(format_args!("  waits for  {}", plain(&rollout.waits_for)))?;
+    for load in &rollout.links {
+        print_line(format_args!("  {}", load.sentence(Timestamp::now())))?;
+    }
     for line in lines(content) {
         print_line(format_args!("  content of {line}"))?;
     }
-    let heading =
-        ["COMPUTER", "RING", "STATE", "SINCE", "ATTEMPT", "STEP", "WAY", "BYTES", "REASON", "DETAIL"];
+    print_why(rollout, computers)?;
+    let heading = [
+        "COMPUTER", "RING", "STATE", "SINCE", "ATTEMPT", "TRIES", "STEP", "WAY", "BYTES", "REASON", "DETAIL",
+    ];
     let mut table = Table::new(&heading).with_states(2);
     for one in computers {
         let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -127,14 +160,80 @@ fn print(
             one.state.as_str().to_owned(),
             seconds(one.since),
             one.attempt.to_string(),
+            one.tries.to_string(),
             dash(one.step.clone()),
             dash(one.way.map(|way| way.to_string())),
             dash(one.bytes.map(size)),
-            dash(one.reason.map(|reason| reason.to_string())),
-            one.detail.clone(),
+            dash(failed(one)),
+            plain(&one.detail),
         ]);
     }
     table.print()
+}
+
+/// What became of the computers of each ring.
+fn print_rings(rings: &[&Ring]) -> anyhow::Result<()> {
+    let heading = [
+        "  RING",
+        "COMPUTERS",
+        "NOT TOLD",
+        "TOLD",
+        "INSTALLING",
+        "SUCCEEDED",
+        "FAILED",
+        "SILENT",
+        "MOVED ON",
+    ];
+    let mut table = Table::new(&heading);
+    for ring in rings {
+        let counts = &ring.counts;
+        let dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        table.row([
+            format!("  {}", ring.name),
+            dash(ring.members),
+            dash(ring.not_told()),
+            counts.not_begun().to_string(),
+            counts.installing.to_string(),
+            counts.succeeded.to_string(),
+            counts.failed.to_string(),
+            counts.silent.to_string(),
+            counts.dropped.to_string(),
+        ]);
+    }
+    table.print()?;
+    print_bars(rings.iter().copied())
+}
+
+/// What those that have not finished wait for, as far as the server says it; of the others, who says it.
+fn print_why(rollout: &Rollout, computers: &[Delivered]) -> anyhow::Result<()> {
+    let under_way = computers.iter().filter(|one| one.state.is_under_way());
+    let (explained, others): (Vec<&Delivered>, Vec<&Delivered>) =
+        under_way.partition(|one| one.why.is_some());
+    let now = Timestamp::now();
+    for why in explained.iter().filter_map(|one| one.why.as_ref()) {
+        let at = why.changes_at.map(|at| format!(" (changes {})", seconds_away(at, now)));
+        print_line(format_args!("  {}{}", plain(&why.sentence), at.unwrap_or_default()))?;
+    }
+    if let Some(first) = others.first() {
+        let unfinished = counted(others.len() as u64, "more has not finished", "more have not finished");
+        print_line(format_args!(
+            "  {unfinished}: `distributor updates why {} {}` says what it waits for",
+            first.computer, rollout.release.package
+        ))?;
+    }
+    Ok(())
+}
+
+impl<'a> RingCounts<'a> {
+    fn of(ring: &'a Ring) -> Self {
+        Self { name: &ring.name, members: ring.members, not_told: ring.not_told(), counts: &ring.counts }
+    }
+}
+
+/// Why which step failed.
+fn failed(one: &Delivered) -> Option<String> {
+    let at = one.failed_step.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
+    one.reason.map(|reason| format!("{reason}{at}"))
 }
 
 fn ring_name(rollout: &Rollout, ring: u32) -> String {
@@ -143,10 +242,10 @@ fn ring_name(rollout: &Rollout, ring: u32) -> String {
 }
 
 fn print_csv(rollout: &Rollout, computers: &[Delivered]) -> anyhow::Result<()> {
-    print_line("computer,ring,state,since,told_at,attempt,step,way,bytes,reason,detail")?;
+    print_line("computer,ring,state,since,told_at,attempt,step,way,bytes,reason,detail,tries,failed_step")?;
     for one in computers {
-        let Delivered { computer, ring, state, since, told_at, attempt, step, way, bytes, reason, detail } =
-            one;
+        let Delivered { computer, ring, state, since, told_at, attempt, step, .. } = one;
+        let Delivered { way, bytes, reason, detail, tries, failed_step, .. } = one;
         let cells = [
             computer.to_string(),
             ring_name(rollout, *ring),
@@ -159,6 +258,8 @@ fn print_csv(rollout: &Rollout, computers: &[Delivered]) -> anyhow::Result<()> {
             bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
             reason.map(|reason| reason.to_string()).unwrap_or_default(),
             plain(detail),
+            tries.to_string(),
+            failed_step.clone().unwrap_or_default(),
         ];
         print_line(cells.map(|cell| quoted(&cell)).join(","))?;
     }

@@ -8,7 +8,7 @@ use sealpost_site::rules::rollouts::progress::RolloutState;
 use sealpost_site::rules::rollouts::strategy::OnFailure;
 use sealpost_site::rules::text::span;
 
-use super::bar::{LEGEND, bar};
+use super::bar::print_bars;
 use super::find::one;
 use crate::cli::api::AdminApi;
 use crate::cli::colors;
@@ -25,6 +25,7 @@ Examples:
 SOAK LEFT  how long a ring is still watched; only time in which the server runs counts
 TOLD       computers that were told and have not begun; of some a person there starts it
 SILENT     computers that were told and were not heard of for too long: they count as failed
+MOVED ON   computers that were told another release before they finished
 COMPUTERS  all of the ring, as far as they are enrolled, licensed and on its channels")]
 pub(crate) struct Show {
     /// The rollout's number, as `distributor rollouts list` shows it.
@@ -82,6 +83,7 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
         "SUCCEEDED",
         "FAILED",
         "SILENT",
+        "MOVED ON",
         "COMPUTERS",
         "HALTS AT",
     ];
@@ -93,21 +95,18 @@ fn print(rollout: &Rollout) -> anyhow::Result<()> {
             ring.takes.clone(),
             state_of(ring).to_owned(),
             if ring.opened_at.is_some() { soak(ring.soak_left_secs) } else { soak(ring.soak_secs) },
-            (counts.told + counts.offered).to_string(),
+            counts.not_begun().to_string(),
             counts.installing.to_string(),
             counts.succeeded.to_string(),
             counts.failed.to_string(),
             counts.silent.to_string(),
+            counts.dropped.to_string(),
             ring.members.map_or_else(|| "-".to_owned(), |members| members.to_string()),
             format!("{} and {} %", ring.halts_at_failures, ring.halts_at_percent),
         ]);
     }
     table.print()?;
-    let longest = rollout.rings.iter().map(|ring| ring.name.as_str().len()).max().unwrap_or(0);
-    for ring in &rollout.rings {
-        print_line(format_args!("  {:<longest$}  {}", ring.name.as_str(), bar(ring)))?;
-    }
-    print_line(format_args!("  {:longest$}   {LEGEND}", ""))?;
+    print_bars(rollout.rings.iter())?;
     print_line(format_args!("  waits for  {}", plain(&rollout.waits_for)))?;
     if let Some(at) = rollout.changes_at {
         print_line(format_args!("  changes    {} at the earliest", seconds_away(at, now)))?;

@@ -72,9 +72,10 @@ fn progress(rollout: &Rollout) -> String {
     let Rollout { number, release, state, .. } = rollout;
     let ring = ring(rollout);
     let mut all = Counts::default();
-    for Counts { told, installing, succeeded, failed, silent, .. } in
+    for Counts { offered, told, installing, succeeded, failed, silent, .. } in
         rollout.rings.iter().map(|ring| ring.counts)
     {
+        all.offered += offered;
         all.told += told;
         all.installing += installing;
         all.succeeded += succeeded;
@@ -85,11 +86,15 @@ fn progress(rollout: &Rollout) -> String {
         0 => String::new(),
         failed => format!(", {failed} failed or silent"),
     };
+    let by_hand = match all.offered {
+        0 => String::new(),
+        offered => format!(" ({offered} of them by hand: a person there starts it)"),
+    };
     format!(
-        "rollout {number} ({release}): {state}, ring {ring}: {} succeeded, {} installing, {} told{failed}; {}",
+        "rollout {number} ({release}): {state}, ring {ring}: {} succeeded, {} installing, {} told{by_hand}{failed}; {}",
         all.succeeded,
         all.installing,
-        all.told,
+        all.not_begun(),
         plain(&rollout.waits_for)
     )
 }

@@ -61,11 +61,22 @@ pub(crate) async fn show(
 ) -> Result<Json<Client>, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
     let name = reserved(&site, name).await?.name;
-    let facts = site.parts.ledger.query(ExplainClient { name: name.clone() }).await?;
-    let facts = facts.ok_or_else(|| not_reserved(&name))?;
-    let at_link = at_link(&site, &facts.client).await?;
+    let found = explained(&site, &name).await?;
+    let (row, explanations) = found.ok_or_else(|| not_reserved(&name))?;
+    Ok(Json(client(&site, row, explanations).await?))
+}
+
+/// A reservation, and a sentence for each package of its computer.
+pub(super) async fn explained(
+    site: &Site,
+    name: &ComputerName,
+) -> Result<Option<(ClientRow, Vec<Explanation>)>, ApiError> {
+    let Some(facts) = site.parts.ledger.query(ExplainClient { name: name.clone() }).await? else {
+        return Ok(None);
+    };
+    let at_link = at_link(site, &facts.client).await?;
     let explanations = explain_client(&facts, at_link.as_ref(), site.now());
-    Ok(Json(client(&site, facts.client, explanations).await?))
+    Ok(Some((facts.client, explanations)))
 }
 
 /// Where a computer stands at the link that it is behind, if it downloads or waits for that.

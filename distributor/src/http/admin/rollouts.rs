@@ -7,8 +7,8 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use sealpost_admin_api::approvals::Waiting;
 use sealpost_admin_api::rollouts::{
-    Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_ROLLOUTS, Rollout, RolloutsPage,
-    RolloutsQuery, SteerRequest, What,
+    Delivered, DeliveredPage, DeliveredQuery, MAX_DELIVERED, MAX_EXPLAINED, MAX_ROLLOUTS, Rollout,
+    RolloutsPage, RolloutsQuery, SteerRequest, What,
 };
 use sealpost_ledger::LedgerError;
 use sealpost_site::changes::Actor;
@@ -21,6 +21,7 @@ use sealpost_site::rules::rollouts::links::load::LinkLoad;
 use sealpost_site::rules::rollouts::progress::{self, AdvanceFacts, Population, RolloutState, advance};
 use sealpost_site::rules::rollouts::strategy::Takes;
 
+use super::clients::explained;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::{ApiError, bad_query};
@@ -56,12 +57,32 @@ pub(crate) async fn report(
     query: Result<Query<DeliveredQuery>, QueryRejection>,
 ) -> Result<Json<DeliveredPage>, ApiError> {
     let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
-    let rollout = found(&site, &number).await?.number;
+    let rollout = found(&site, &number).await?;
+    let is_first = query.after.is_none();
     let limit = query.limit.unwrap_or(MAX_DELIVERED).clamp(1, MAX_DELIVERED);
-    let rows = site.parts.ledger.query(DeliveriesOf { rollout, after: query.after, limit }).await?;
+    let rows =
+        site.parts.ledger.query(DeliveriesOf { rollout: rollout.number, after: query.after, limit }).await?;
     let more = rows.len() >= limit as usize;
     let next = rows.last().filter(|_| more).map(|row| row.name.clone());
-    Ok(Json(DeliveredPage { computers: rows.into_iter().map(Delivered::from).collect(), next }))
+    let mut computers: Vec<Delivered> = rows.into_iter().map(Delivered::from).collect();
+    if is_first {
+        explain_some(&site, &rollout, &mut computers).await?;
+    }
+    Ok(Json(DeliveredPage { computers, next }))
+}
+
+/// The first ones that have not finished say what they wait for. Of all of them it would be a look at the whole fleet.
+async fn explain_some(
+    site: &Site,
+    rollout: &progress::Rollout,
+    computers: &mut [Delivered],
+) -> Result<(), ApiError> {
+    let under_way = computers.iter_mut().filter(|one| one.state.is_under_way());
+    for one in under_way.take(MAX_EXPLAINED) {
+        let Some((_, explanations)) = explained(site, &one.computer).await? else { continue };
+        one.why = explanations.into_iter().find(|found| found.package == rollout.release.package);
+    }
+    Ok(())
 }
 
 /// A person does something with a rollout; again the same answers the same.

@@ -13,6 +13,7 @@ use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode, Report};
 use sealpost_manifests::word::Word;
+use sealpost_site::changes::tries::Reported;
 use sealpost_site::changes::{ActivityEntry, Change, NoteKey, Recreated};
 use sealpost_site::rows::{DriftRow, ResumedRow};
 use sealpost_site::rules::reports::ReportEffect;
@@ -52,6 +53,9 @@ impl State {
             }
             Change::StepReported { client_id, report, effect, delivery } => {
                 self.with_client(client_id, |client| client.step_reported(report, *effect));
+                if let Some(reported) = Reported::of(report, *effect) {
+                    self.reported(client_id, &reported, delivery.as_ref());
+                }
                 delivery.iter().for_each(|step| self.delivered(entry, client_id, step));
             }
             Change::ForkDetected { client_id } => {

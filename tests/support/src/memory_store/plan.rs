@@ -237,7 +237,8 @@ impl<H: Holds> Read<DeliveriesOf> for Handle<H> {
                     name: told.name.clone(),
                     delivery: told.delivery.clone(),
                     since: told.since,
-                    report: about.map(|last| last.report.clone()),
+                    step: about.map(|last| last.report.step),
+                    tries: told.tries.clone(),
                 }
             })
             .collect();

@@ -13,6 +13,7 @@ use sealpost_site::rules::rollouts::progress::{RolloutState, StateChange};
 use sealpost_site::rules::rollouts::settings::Settings;
 use sealpost_site::rules::rollouts::share::Threshold;
 use sealpost_site::rules::rollouts::strategy::Strategy;
+use sealpost_site::rules::rollouts::tries::Tries;
 
 /// What a plan is made of, and what became of it.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +66,8 @@ pub(super) struct ToldComputer {
     pub(super) delivery: Delivery,
     pub(super) since: Timestamp,
     pub(super) silence: SignedDuration,
+    /// What its reports left.
+    pub(super) tries: Tries,
     /// Whether it is the newest of its package on its computer.
     pub(super) is_newest: bool,
 }

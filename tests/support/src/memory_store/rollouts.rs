@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
+use sealpost_site::changes::tries::Reported;
 use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, Note, NoteKey, StagedRollout};
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
@@ -180,6 +181,28 @@ impl State {
         }
     }
 
+    /// A report leaves something with the delivery that its entry moves on, else with the newest one of its release there.
+    pub(super) fn reported(
+        &mut self,
+        client_id: &ClientId,
+        reported: &Reported,
+        step: Option<&DeliveryStep>,
+    ) {
+        let of_client = self.rolling.told.iter_mut().filter(|((_, other), _)| other == client_id);
+        let is_meant = |number: u64, told: &ToldComputer| match step {
+            Some(step) => step.rollout == number,
+            None => {
+                let Delivery { manifest, attempt, .. } = &told.delivery;
+                told.is_newest && *manifest == reported.manifest && *attempt <= reported.attempt
+            }
+        };
+        for ((number, _), told) in of_client {
+            if is_meant(*number, told) {
+                reported.add_to(&mut told.tries, told.delivery.state);
+            }
+        }
+    }
+
     /// What became of a rollout on one computer.
     pub(super) fn delivered(&mut self, entry: &ActivityEntry, client_id: &ClientId, step: &DeliveryStep) {
         let key = (step.rollout, client_id.clone());
@@ -219,6 +242,7 @@ impl State {
             },
             since: entry.at,
             silence: SignedDuration::from_secs(step.silence_secs.unwrap_or(0).into()),
+            tries: self.rolling.told.get(&key).map(|told| told.tries.clone()).unwrap_or_default(),
             is_newest: true,
         };
         self.rolling.told.insert(key, told);

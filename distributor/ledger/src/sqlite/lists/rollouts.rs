@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_manifests::wire::report::InstallStep;
 use sealpost_site::commands::rollouts::{
     AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
 };
@@ -11,13 +12,14 @@ use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollou
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
 use sealpost_site::rules::rollouts::progress::Rollout;
+use sealpost_site::rules::rollouts::tries::{FailedStep, Tries};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::releases::{approved_of, highest_attempt, known_release};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::plan::{plan_now, rollout, rollouts};
-use crate::sqlite::values::{count, from_word, integer, micros, optional_from_json, text, time};
+use crate::sqlite::values::{count, from_word, integer, micros, optional_count, optional_text, text, time};
 use crate::store::{Read, StoreError};
 
 impl<C: Connected> Read<LoadPlan> for C {
@@ -52,6 +54,21 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         state: from_word(row, 4)?,
         attempt: row.get(5)?,
         told_at: time(row, 6)?,
+    })
+}
+
+/// How a computer tried, from a column on.
+fn tries(row: &Row<'_>, column: usize) -> rusqlite::Result<Tries> {
+    let step: Option<InstallStep> = optional_text(row, column + 3)?;
+    let failed = match step {
+        None => None,
+        Some(step) => Some(FailedStep { step, reason: text(row, column + 4)?, detail: row.get(column + 5)? }),
+    };
+    Ok(Tries {
+        count: row.get(column)?,
+        way: optional_text(row, column + 1)?,
+        bytes: optional_count(row, column + 2)?,
+        failed,
     })
 }
 
@@ -155,7 +172,8 @@ impl<C: Connected> Read<DeliveriesOf> for C {
     fn read(&mut self, query: &DeliveriesOf) -> Result<Vec<DeliveryRow>, StoreError> {
         let mut statement = self.connection().prepare_cached(
             "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.name, d.since, \
-             CASE WHEN l.manifest = d.manifest THEN l.report END FROM deliveries d LEFT JOIN last_reports l \
+             CASE WHEN l.manifest = d.manifest THEN json_extract(l.report, '$.step') END, d.tries, d.way, d.bytes, \
+             d.failed_step, d.failed_reason, d.failed_detail FROM deliveries d LEFT JOIN last_reports l \
              ON l.client_id = d.client_id AND l.package = d.package \
              WHERE d.rollout = ?1 AND d.name > ?2 AND d.name <= (SELECT max(name) FROM (SELECT name FROM deliveries \
              WHERE rollout = ?1 AND name > ?2 ORDER BY name LIMIT ?3)) ORDER BY d.name, d.told_at",
@@ -167,7 +185,8 @@ impl<C: Connected> Read<DeliveriesOf> for C {
                 delivery: delivery(row)?,
                 name: text(row, 7)?,
                 since: time(row, 8)?,
-                report: optional_from_json(row, 9)?,
+                step: optional_text(row, 9)?,
+                tries: tries(row, 10)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

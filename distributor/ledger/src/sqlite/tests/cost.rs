@@ -11,6 +11,7 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, StatementStatus};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{ProofPlan, verify_consistency};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::contact::ContactOutcome;
 use sealpost_site::commands::releases::ApproveRelease;
@@ -25,7 +26,9 @@ use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::troubles::Bounds;
-use sealpost_test_support::world::{Computer, World, admin, computer_name, installed, reject, reserve};
+use sealpost_test_support::world::{
+    Computer, World, admin, computer_name, installed, reject, report, reserve,
+};
 
 use super::LedgerFile;
 use super::long_log::{LongLog, MILLION};
@@ -518,6 +521,37 @@ async fn a_contact_that_is_told_by_a_rollout_is_seventeen_statements() {
         server.quiet_contact(computer, 60).await;
         assert_eq!(server.traced().begun(), QUIET);
     }
+}
+
+/// The reports of an install, of which three have something to keep: each is an entry, and the newest of its package.
+const REPORTED: [&str; 3] = ["INSERT activity", "UPDATE clients", "INSERT last_reports"];
+
+#[tokio::test]
+async fn a_contact_that_reports_an_install_costs_no_statement_more_for_what_is_kept_of_it() {
+    let server = Server::new().await;
+    let mut computer = server.settled("pc-0").await;
+    goes_out(&server, 2, "ffffffffffffffff").await;
+    let outcome = server.contact(&mut computer, 40).await;
+    let told = outcome.assignment.unwrap().packages.remove(0);
+    let manifest = told.manifest;
+    let row = server.ledger.query(ReleaseByManifest { manifest }).await.unwrap().unwrap();
+    let step = |id, step, reason| Report { reason, ..report(id, &row, step, Outcome::Ok) };
+    let bytes = Some(TransferredBytes { metadata: 1, manifest: 2, payload: 3 });
+    let check = step(1, InstallStep::Check, ReasonCode::Done);
+    let download = step(2, InstallStep::Download, ReasonCode::ByDelta);
+    let download = Report { way: Some(Way::Delta), bytes, ..download };
+    let build = step(3, InstallStep::Build, ReasonCode::Done);
+    let keep = step(4, InstallStep::Keep, ReasonCode::Done);
+    computer.reports = vec![check, download, build, keep];
+    server.traced();
+    server.contact(&mut computer, 50).await;
+    let begun = server.traced().begun();
+    let of = |statement: &str| begun.iter().filter(|begun| *begun == statement).count();
+    assert_eq!(REPORTED.map(of), [4, 4, 4], "{begun:?}");
+    // The first and the last report move the delivery on, with one statement for its row and one for its ring; the download
+    // is one more for the row. That is seven; while nothing was kept, they were eight, two for the ring each time.
+    let kept = ["SELECT deliveries", "UPDATE deliveries", "UPDATE rings"].map(of);
+    assert_eq!(kept, [2, 3, 2], "{begun:?}");
 }
 
 #[tokio::test]

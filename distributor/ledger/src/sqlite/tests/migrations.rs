@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::wire::report::{ReasonCode, Way};
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::releases::LoadRelease;
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{ApprovedReleases, Clients, ServersLearned};
+use sealpost_site::queries::{ApprovedReleases, Clients, DeliveriesOf, ServersLearned};
 use sealpost_site::rules::rollouts::settings::Settings;
 use tempfile::TempDir;
 
@@ -18,6 +19,10 @@ use crate::sqlite::schema::{self, CHAINED_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 8 left it, with the rollouts of the one of version 7.
+const VERSION_8: &str = include_str!("../../../tests/golden/ledger.v8.sql");
+/// A file as version 7 left it, with rollouts.
+const VERSION_7: &str = include_str!("../../../tests/golden/ledger.v7.sql");
 /// A file as version 6 left it.
 const VERSION_6: &str = include_str!("../../../tests/golden/ledger.v6.sql");
 /// A file as version 5 left it.
@@ -158,6 +163,46 @@ fn a_file_of_version_6_gets_the_tables_of_this_version_and_the_rows_that_its_log
     let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
     let plan = Read::<LoadPlan>::read(&mut *writer, &LoadPlan {}).unwrap();
     assert_eq!(plan.approvals.people.accounts.len(), 1, "what version 6 wrote is read");
+}
+
+#[test]
+fn a_file_of_version_7_says_how_computers_tried_what_was_rolled_out_before() {
+    says_how_computers_tried(VERSION_7, 7);
+}
+
+#[test]
+fn a_file_of_version_8_says_how_computers_tried_what_was_rolled_out_before() {
+    says_how_computers_tried(VERSION_8, 8);
+}
+
+fn says_how_computers_tried(file: &str, from: u32) {
+    let old = Old::of(file);
+    is_brought_up(&old, from);
+    let store: Box<dyn Store> = Box::new(SqliteStore::open(&old.path()).unwrap());
+    let Split { mut writer, .. } = store.split(0, &Arc::default()).unwrap();
+    let query = DeliveriesOf { rollout: 2, after: None, limit: 9 };
+    let rows = Read::<DeliveriesOf>::read(&mut *writer, &query).unwrap();
+    let tried = |name: &str| {
+        let row = rows.iter().find(|row| row.name.as_str() == name).unwrap();
+        let reason = row.tries.failed.as_ref().map(|failed| failed.reason);
+        (row.tries.count, row.tries.way, row.tries.bytes, reason)
+    };
+    assert_eq!(tried("pc-1"), (2, Some(Way::Delta), Some(4_023), Some(ReasonCode::NetworkFailed)));
+    assert_eq!(tried("pc-3"), (2, Some(Way::Gzip), Some(900_023), Some(ReasonCode::HookFailed)));
+    assert_eq!(tried("pc-2"), (1, Some(Way::Delta), Some(4_023), None));
+}
+
+#[test]
+fn a_log_that_cannot_be_replayed_leaves_the_file_of_version_8_as_it_was() {
+    let old = Old::of(VERSION_8);
+    let connection = Connection::open(old.path()).unwrap();
+    let damage = "UPDATE activity SET entry = CAST('{}' AS BLOB) WHERE sequence = 20";
+    connection.execute(damage, []).unwrap();
+    let before = structure(&connection);
+    drop(connection);
+    SqliteStore::open(&old.path()).unwrap_err();
+    assert_eq!(version(&old.path()), 8);
+    assert_eq!(structure(&Connection::open(old.path()).unwrap()), before);
 }
 
 /// Before, during and after: the audit finds nothing, and the tables are those of a new file.

@@ -6,6 +6,7 @@
 mod approvals;
 mod contacts;
 mod copies;
+mod deliveries;
 mod enrollment;
 mod fleet;
 mod licensing;
@@ -60,6 +61,11 @@ contracts! {
         what_two_approved_is_not_hastened_by_one_and_stopped_by_one,
         a_rule_wants_an_age_and_a_deferral_ends_by_itself,
         a_rule_approves_by_itself_what_it_may_and_nothing_that_needs_two,
+    }
+    deliveries {
+        what_each_computer_tried_is_kept_when_the_next_release_goes_out,
+        a_computer_that_is_told_anew_keeps_what_it_tried_and_reports_of_before_leave_nothing,
+        bytes_beyond_every_bound_stop_no_contact_and_no_rollout,
     }
     licensing {
         nothing_is_reserved_before_a_grant,

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use jiff::SignedDuration;
 use sealpost_ledger::Ledger;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced};
@@ -265,16 +265,52 @@ impl<'a> Rolling<'a> {
         seconds: i64,
         what: (InstallStep, Outcome, Option<ReasonCode>),
     ) {
-        let computer = &mut self.computers[at];
-        let id = u64::from(computer.contacts) + 1;
-        let told = computer.assignment.iter().flat_map(|assignment| &assignment.packages);
+        let said = report(0, &self.row, what.0, what.1);
+        let reason = what.2.unwrap_or(said.reason);
+        self.says_all(ledger, at, seconds, vec![Report { reason, ..said }]).await;
+    }
+
+    /// A computer sends these reports about the release in one contact, with ids and the attempt that it was told.
+    pub(super) async fn says_all(&mut self, ledger: &Ledger, at: usize, seconds: i64, reports: Vec<Report>) {
+        let told = self.computers[at].assignment.iter().flat_map(|assignment| &assignment.packages);
         let mut told = told.filter(|told| told.manifest == self.row.manifest);
         let attempt = told.next().map_or(1, |told| told.attempt);
-        let said = report(id, &self.row, what.0, what.1);
-        let reason = what.2.unwrap_or(said.reason);
-        computer.reports = vec![Report { attempt, reason, ..said }];
+        self.says_of_attempt(ledger, at, seconds, attempt, reports).await;
+    }
+
+    /// As [`Rolling::says_all`], of an attempt that it may have been told before.
+    pub(super) async fn says_of_attempt(
+        &mut self,
+        ledger: &Ledger,
+        at: usize,
+        seconds: i64,
+        attempt: u32,
+        reports: Vec<Report>,
+    ) {
+        let computer = &mut self.computers[at];
+        let first = (u64::from(computer.contacts) + 1) * 100;
+        let numbered = (first..).zip(reports).map(|(id, said)| Report { id, attempt, ..said });
+        computer.reports = numbered.collect();
         self.world.contacts(ledger, computer, seconds).await;
         computer.reports.clear();
+    }
+
+    /// A step of the release as a computer reports it.
+    pub(super) fn step(
+        &self,
+        step: InstallStep,
+        outcome: Outcome,
+        reason: ReasonCode,
+        detail: &str,
+    ) -> Report {
+        Report { reason, detail: detail.to_owned(), ..report(0, &self.row, step, outcome) }
+    }
+
+    /// The release came this way, and so many bytes of it traveled.
+    pub(super) fn came(&self, way: Way, payload: u64) -> Report {
+        let bytes = TransferredBytes { metadata: 20, manifest: 3, payload };
+        let came = self.step(InstallStep::Download, Outcome::Ok, ReasonCode::ByDelta, "");
+        Report { way: Some(way), bytes: Some(bytes), ..came }
     }
 
     /// A computer comes to run the release, and reports nothing.

@@ -43,7 +43,7 @@ const LOGS: [(&str, &str); 8] = [
     ("log.v2.tested.jsonl", "log.v2.tested.head.json"),
 ];
 /// The tables of a ledger file, as they stand in it.
-const SCHEMA: &str = "schema.v8.sql";
+const SCHEMA: &str = "schema.v9.sql";
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)

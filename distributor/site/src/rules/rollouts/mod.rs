@@ -1,6 +1,7 @@
 //! Rollouts: from an approval to every computer, ring by ring.
 //!
-//! `strategy` says how a release goes out, `progress` what a rollout does next, `counts` what became of its computers, `gate` whether one computer gets it now,
+//! `strategy` says how a release goes out, `progress` what a rollout does next, `counts` what became of its computers, `tries` how
+//! one of them tried it, `gate` whether one computer gets it now,
 //! `delivery` when that computer installs it, `settings` what the site chose, `links` the lines that computers share, `waking`
 //! whom the server calls, `cadence` how long a computer may be silent, `plan` is all of it at one moment, `replay` what another strategy would have made of what happened;
 //! `window`,
@@ -20,5 +21,6 @@ pub mod settings;
 pub mod share;
 pub mod strategy;
 pub mod survey;
+pub mod tries;
 pub mod waking;
 pub mod window;
