@@ -296,6 +296,16 @@ impl State {
         .collect()
     }
 
+    /// How long their rings were watched.
+    pub(super) fn live_soaks(&self) -> LiveSoaks {
+        let live = self.live_counts().into_keys();
+        live.filter_map(|(number, ring)| {
+            let soaked = self.rollout(number)?.rings.get(usize::try_from(ring).ok()?)?.soaked;
+            Some(((number, ring), soaked))
+        })
+        .collect()
+    }
+
     /// A rollout without what changes at each contact.
     pub(super) fn bare_rollout(&self, number: u64) -> Option<Rollout> {
         let kept = self.rolling.rollouts.get(&number)?;
