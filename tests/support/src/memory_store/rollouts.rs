@@ -10,7 +10,7 @@ use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, Note, NoteKey,
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
-use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts};
+use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, LiveSoaks};
 use sealpost_site::rules::rollouts::progress::{
     DeliveryState, RingCounts, RingProgress, RingState, Rollout, RolloutState, StateChange, hour_of,
 };
