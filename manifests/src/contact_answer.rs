@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{self, Document, DocumentError, SignedDocument};
 use crate::ids::{ClientId, ComputerName, Nonce, ServerId};
 use crate::log::ConsistencyProof;
-use crate::wire::contact::{Contact, ContactAnswer};
+use crate::wire::contact::{Contact, ContactAnswer, WaitsFor};
 use crate::wire::enroll::EnrollAnswer;
 use crate::wire::problem::Problem;
 
@@ -71,6 +71,9 @@ pub struct ContactFileAnswer {
     /// As in [`ContactAnswer`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// As in [`ContactAnswer`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitsFor>,
     /// Why the contact was refused; then nothing else is here, and the contact still waits for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Problem>,
@@ -92,6 +95,7 @@ impl ContactFileAnswer {
             token_valid_secs: _,
             acknowledged_report,
             notice,
+            waits,
         } = answer;
         Self {
             server_id: contact.server_id.clone(),
@@ -108,6 +112,7 @@ impl ContactFileAnswer {
             receipt,
             acknowledged_report,
             notice,
+            waits,
             refused: None,
         }
     }
@@ -130,6 +135,7 @@ impl ContactFileAnswer {
             receipt: None,
             acknowledged_report: 0,
             notice: None,
+            waits: Vec::new(),
             refused: Some(refused),
         }
     }
@@ -164,6 +170,7 @@ impl ContactFileAnswer {
             token_valid_secs: 0,
             acknowledged_report: self.acknowledged_report,
             notice: self.notice,
+            waits: self.waits,
         }
     }
 }
@@ -327,6 +334,7 @@ mod tests {
             receipt: Some("receipt".to_owned()),
             acknowledged_report: 7,
             notice: None,
+            waits: Vec::new(),
             refused: Some(Problem::new(ProblemCode::Busy, "why", "what to do")),
         }
     }

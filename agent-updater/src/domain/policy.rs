@@ -76,6 +76,10 @@ pub enum Decision {
     Prepare(Wait),
     /// Nothing is left to be done before this wait ends.
     Waits(Wait),
+    /// It was fetched, and the product said "not now" before anything was unpacked; it is asked again then.
+    Fetched {
+        asked_again_at: Timestamp,
+    },
     /// Nothing of it before this time.
     NotBefore(Timestamp),
     /// The window closed at `closed_at`.
@@ -138,7 +142,10 @@ pub fn decide(wanted: &PackageAssignment, situation: &Situation<'_>) -> Decision
         // What is gone back to was kept, so there is nothing to make ready.
         Timing::Waits(wait) if goal == Decision::RollBack => return Decision::Waits(wait),
         Timing::Waits(wait) if situation.prepared == Some(&wanted.manifest) => return Decision::Waits(wait),
-        Timing::Waits(wait) => Decision::Prepare(wait),
+        Timing::Waits(wait) => match situation.put_off.asks_nothing_before(wanted, situation.now) {
+            Some(asked_again_at) => return Decision::Fetched { asked_again_at },
+            None => Decision::Prepare(wait),
+        },
     };
     let failing = situation.failing.filter(|failing| failing.is_about(wanted));
     match failing.filter(|failing| failing.again_at > situation.now) {
@@ -156,6 +163,7 @@ impl Decision {
             Self::Install => "to_install",
             Self::RollBack => "to_roll_back",
             Self::Prepare(wait) | Self::Waits(wait) => wait.code(),
+            Self::Fetched { asked_again_at } => Wait::Product { again_at: *asked_again_at }.code(),
             Self::NotBefore(_) => "not_before",
             Self::WindowClosed { .. } => "window_closed",
             Self::TriesAgain { reason: ReasonCode::LinkBusy, .. } => "waits_for_link",
@@ -175,7 +183,9 @@ impl Decision {
     pub const fn changes_at(&self) -> Option<Timestamp> {
         match self {
             Self::Prepare(wait) | Self::Waits(wait) => wait.ends_at(),
-            Self::NotBefore(at) | Self::TriesAgain { at, .. } => Some(*at),
+            Self::NotBefore(at) | Self::TriesAgain { at, .. } | Self::Fetched { asked_again_at: at } => {
+                Some(*at)
+            }
             Self::WindowClosed { deadline, .. } => *deadline,
             _ => None,
         }
@@ -190,6 +200,9 @@ impl fmt::Display for Decision {
             Self::RollBack => f.write_str("to be rolled back to now, as the site's administrator asks"),
             Self::Prepare(wait) => write!(f, "to be made ready now; then {wait}"),
             Self::Waits(wait) => write!(f, "ready; {wait}"),
+            Self::Fetched { asked_again_at } => {
+                write!(f, "not unpacked yet: {}", Wait::Product { again_at: *asked_again_at })
+            }
             Self::NotBefore(at) => write!(f, "to be downloaded after {at}"),
             Self::WindowClosed { closed_at, deadline: None } => write!(
                 f,

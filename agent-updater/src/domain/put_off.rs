@@ -1,7 +1,8 @@
 //! What was put off at this computer: by a person ("not for two hours") or by the product ("a scan runs").
 //!
 //! Invariants: whoever puts off does so for a time that ends, and no further than the site allows; putting off is no failure
-//! and uses up no try. A person's word goes before the product's.
+//! and uses up no try. A person's word goes before the product's. Counts belong to the package and not to one release: a newer
+//! release that takes the place of one that waits begins none of them anew, only an install does.
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::{PackageAssignment, Urgency};
@@ -18,12 +19,16 @@ const LONGEST_DECLINED: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What was put off of one package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutOff {
-    /// Digest of the manifest of the release that it is about.
+    /// Digest of the manifest of the release that it is about; of several that followed each other while the computer
+    /// waited, the last one that anybody said something about.
     pub manifest: Sha256Digest,
+    /// Digest of what ran meanwhile, once that was looked at: when another one runs, a release was installed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    over: Option<Sha256Digest>,
     /// A person's hold ends then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held_until: Option<Timestamp>,
-    /// How often a person put this release off.
+    /// How often a person put the package off since a release of it was installed.
     #[serde(default, skip_serializing_if = "is_zero")]
     holds: u32,
     /// The product's last answer, if it was "not now".
@@ -37,7 +42,7 @@ pub struct PutOff {
 /// That a product said "not now".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Declined {
-    /// When it said so first.
+    /// When it said so first since a release was installed.
     since: Timestamp,
     times: u32,
     again_at: Timestamp,
@@ -68,18 +73,37 @@ pub fn is_forced(wanted: &PackageAssignment, now: Timestamp) -> bool {
 }
 
 impl PutOff {
-    /// What of it concerns the release that is assigned now: a hold goes on, and counts once; what the product said, and what
-    /// a person asked for, was about the release of before.
+    /// What of it concerns the release that is assigned now. If that is a newer one, a hold goes on, and so do all counts and
+    /// the pause until the product is asked again; but a person asked for the release of before, and not for this one.
     #[must_use]
     pub fn of(kept: Option<&Self>, wanted: &PackageAssignment, now: Timestamp) -> Self {
         match kept {
             Some(kept) if kept.manifest == wanted.manifest => kept.clone(),
-            _ => {
-                let held_until = kept.and_then(|kept| kept.held_until).filter(|until| *until > now);
-                let holds = u32::from(held_until.is_some());
-                Self { manifest: wanted.manifest, held_until, holds, declined: None, is_asked_for: false }
-            }
+            Some(kept) => Self {
+                manifest: wanted.manifest,
+                held_until: kept.held_until.filter(|until| *until > now),
+                is_asked_for: false,
+                ..kept.clone()
+            },
+            None => Self {
+                manifest: wanted.manifest,
+                over: None,
+                held_until: None,
+                holds: 0,
+                declined: None,
+                is_asked_for: false,
+            },
         }
+    }
+
+    /// What is left of it when `runs` is found to run and `wanted` is assigned; `None` if a release was installed since, or
+    /// if nothing waits any more.
+    #[must_use]
+    pub fn while_runs(self, runs: Option<Sha256Digest>, wanted: &PackageAssignment) -> Option<Self> {
+        let Some(runs) = runs else { return Some(self) };
+        let is_over =
+            [wanted.manifest, self.manifest].contains(&runs) || self.over.is_some_and(|over| over != runs);
+        (!is_over).then_some(Self { over: Some(runs), ..self })
     }
 
     /// Whether there is nothing to keep.
@@ -95,13 +119,13 @@ impl PutOff {
         Some(wanted.deadline.map_or(until, |deadline| until.min(deadline)))
     }
 
-    /// How often a person put this release off.
+    /// How often a person put the package off since a release of it was installed.
     #[must_use]
     pub const fn holds(&self) -> u32 {
         self.holds
     }
 
-    /// How often the product said "not now".
+    /// How often the product said "not now" since a release was installed.
     #[must_use]
     pub fn times_declined(&self) -> u32 {
         self.declined.map_or(0, |declined| declined.times)
@@ -161,6 +185,12 @@ impl PutOff {
     #[must_use]
     pub fn asks_product(&self, wanted: &PackageAssignment, now: Timestamp) -> bool {
         !is_forced(wanted, now) && !self.is_asked_for && now < self.last_answer_counts_until(wanted, now)
+    }
+
+    /// When the product is asked again, if nothing heavy is to be done before that.
+    #[must_use]
+    pub fn asks_nothing_before(&self, wanted: &PackageAssignment, now: Timestamp) -> Option<Timestamp> {
+        self.asked_again_at().filter(|again_at| *again_at > now && self.asks_product(wanted, now))
     }
 
     /// The state once the product said "not now".
@@ -241,13 +271,56 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_goes_on_when_a_newer_release_comes_and_counts_for_that_one_too() {
+    fn a_newer_release_begins_no_count_anew_and_a_hold_goes_on() {
         let held = nothing().hold(&wanted("two"), at(0), HOUR).unwrap().declined(&wanted("two"), at(0));
         let next = PutOff::of(Some(&held), &wanted("three"), at(10));
         assert_eq!((next.held_until(&wanted("three")), next.holds()), (Some(at(60)), 1));
-        assert_eq!(next.times_declined(), 0, "the product was asked about another release");
+        assert_eq!((next.times_declined(), next.asked_again_at()), (1, Some(at(5))));
         assert!(!PutOff::of(Some(&held.asked_for()), &wanted("three"), at(10)).is_asked_for);
-        assert!(PutOff::of(Some(&held), &wanted("three"), at(60)).is_nothing());
+        // Also once the hold has ended: a person cannot put off for ever by waiting for the next revision.
+        let later = PutOff::of(Some(&next), &wanted("four"), at(61));
+        assert_eq!((later.held_until(&wanted("four")), later.holds()), (None, 1));
+        let twice = later.hold(&wanted("four"), at(61), HOUR).unwrap();
+        let last = PutOff::of(Some(&twice), &wanted("five"), at(200));
+        assert_eq!(last.hold(&wanted("five"), at(200), HOUR), Err(HoldRefusal::UsedUp { times: 2 }));
+    }
+
+    #[test]
+    fn a_product_that_declines_each_hourly_revision_comes_to_its_end_all_the_same() {
+        let mut state = nothing();
+        let mut declined_last = None;
+        for hour in 0..24 * 30 {
+            let wanted = PackageAssignment { postpone: None, ..wanted(&format!("revision {hour}")) };
+            state = PutOff::of(Some(&state), &wanted, at(hour * 60));
+            state = state.while_runs(Some(Sha256Digest::of(b"old")), &wanted).unwrap();
+            if state.asks_product(&wanted, at(hour * 60)) {
+                state = state.declined(&wanted, at(hour * 60));
+                declined_last = Some(hour);
+            }
+        }
+        assert_eq!(declined_last, Some(7 * 24 - 1), "a week after it said so first");
+    }
+
+    #[test]
+    fn an_install_and_nothing_else_begins_the_counts_anew() {
+        let runs = |text: &str| Some(Sha256Digest::of(text.as_bytes()));
+        let held = || nothing().hold(&wanted("two"), at(0), HOUR).unwrap();
+        let seen = || held().while_runs(runs("one"), &wanted("two")).unwrap();
+        for (state, now_runs, now_wanted, is_kept) in [
+            (held(), None, "three", true),
+            (held(), runs("one"), "three", true),
+            (seen(), runs("one"), "three", true),
+            // What was put off was installed, whether that was noted at once or not.
+            (held(), runs("two"), "three", false),
+            (seen(), runs("two"), "three", false),
+            // A release between them was.
+            (seen(), runs("two and a half"), "three", false),
+            // What runs is assigned again: nothing waits.
+            (seen(), runs("one"), "one", false),
+        ] {
+            let left = state.clone().while_runs(now_runs, &wanted(now_wanted));
+            assert_eq!(left.is_some(), is_kept, "{state:?} {now_runs:?} {now_wanted}");
+        }
     }
 
     #[test]
@@ -283,7 +356,15 @@ mod tests {
             r#"{{"manifest":"{digest}","held_until":"2027-01-15T09:00:00Z","holds":1,"declined":{{"since":"2027-01-15T08:00:00Z","times":1,"again_at":"2027-01-15T08:05:00Z"}}}}"#
         );
         assert_eq!(serde_json::to_string(&state).unwrap(), golden);
-        assert_eq!(serde_json::from_str::<PutOff>(&golden).unwrap(), state);
+        assert_eq!(
+            serde_json::from_str::<PutOff>(&golden).unwrap(),
+            state,
+            "also of an agent that knew no `over`"
+        );
+        let over = PutOff { over: Some(Sha256Digest::of(b"one")), ..nothing() };
+        let golden = format!(r#"{{"manifest":"{digest}","over":"{}"}}"#, Sha256Digest::of(b"one"));
+        assert_eq!(serde_json::to_string(&over).unwrap(), golden);
+        assert_eq!(serde_json::from_str::<PutOff>(&golden).unwrap(), over);
         let least: PutOff = serde_json::from_str(&format!(r#"{{"manifest":"{digest}"}}"#)).unwrap();
         assert_eq!(least, nothing());
         assert_eq!(

@@ -109,9 +109,7 @@ pub fn timing(wanted: &PackageAssignment, put_off: &PutOff, now: Timestamp) -> T
     if let Some(until) = put_off.held_until(wanted).filter(|until| *until > now) {
         return Timing::Waits(Wait::Hold { until });
     }
-    if put_off.asks_product(wanted, now)
-        && let Some(again_at) = put_off.asked_again_at().filter(|again_at| *again_at > now)
-    {
+    if let Some(again_at) = put_off.asks_nothing_before(wanted, now) {
         return Timing::Waits(Wait::Product { again_at });
     }
     Timing::Now

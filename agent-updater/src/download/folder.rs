@@ -169,6 +169,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use futures_util::StreamExt;
+
     use super::*;
 
     fn releases() -> (tempfile::TempDir, ReleasesFolder) {
@@ -196,6 +198,24 @@ mod tests {
         assert!(matches!(releases.read_metadata("2.root.json", 100), Err(TransportError::File { .. })));
         folder.close().unwrap();
         assert!(matches!(releases.read_metadata("2.root.json", 100), Err(TransportError::File { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_swapped_while_it_is_read_is_the_one_that_was_opened_to_its_end() {
+        let (folder, releases) = releases();
+        let path = folder.path().join("targets").join("engine");
+        let good = [vec![b'a'; CHUNK_BYTES], vec![b'b'; CHUNK_BYTES]].concat();
+        fs::write(&path, &good).unwrap();
+        let target = TargetPath::new("engine", None).unwrap();
+        let mut body = releases.target(&target, 0).await.unwrap().unwrap();
+        let mut read = body.chunks.next().await.unwrap().unwrap();
+        let other = folder.path().join("other");
+        fs::write(&other, vec![b'x'; good.len()]).unwrap();
+        fs::rename(&other, &path).unwrap();
+        while let Some(chunk) = body.chunks.next().await {
+            read.extend(chunk.unwrap());
+        }
+        assert!(read == good, "bytes of two files were mixed");
     }
 
     #[test]

@@ -132,6 +132,7 @@ const fn is_to_be_changed(decision: &Decision) -> bool {
             | Decision::RollBack
             | Decision::Prepare(_)
             | Decision::Waits(_)
+            | Decision::Fetched { .. }
             | Decision::NotBefore(_)
             | Decision::WindowClosed { .. }
             | Decision::TriesAgain { .. }

@@ -55,6 +55,14 @@ impl ComputerProgress {
         PutOff::of(self.put_off.get(&wanted.release.package), wanted, now)
     }
 
+    /// Forgets what was put off of a package of which a release was installed since, or of which nothing waits any more.
+    pub fn settle_put_off(&mut self, wanted: &PackageAssignment, runs: Option<Sha256Digest>) {
+        let package = &wanted.release.package;
+        if let Some(left) = self.put_off.remove(package).and_then(|kept| kept.while_runs(runs, wanted)) {
+            drop(self.put_off.insert(package.clone(), left));
+        }
+    }
+
     /// Keeps what was put off of a package; what says nothing is not kept.
     pub fn keep_put_off(&mut self, package: &PackageName, put_off: PutOff) {
         let _ = match put_off.is_nothing() {

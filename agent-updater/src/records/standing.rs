@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::setup::ServerEntry;
+use sealpost_manifests::wire::contact::WaitsFor;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct ServerStanding {
     /// What the server wants a person to look at, and what of its answers was refused.
     #[serde(default)]
     pub notices: Vec<String>,
+    /// Why this computer does not run what it may have, as the server said with its last answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitsFor>,
 }
 
 impl Default for ServerStanding {
@@ -77,6 +81,7 @@ impl Default for ServerStanding {
             answered_by: None,
             next_contact: None,
             notices: Vec::new(),
+            waits: Vec::new(),
         }
     }
 }

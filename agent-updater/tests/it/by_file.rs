@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use sealpost_agent_updater::app::Agent;
@@ -179,6 +181,52 @@ fn a_cycle_with_a_folder_exchanges_files_and_what_is_hostile_there_installs_noth
     let said = agent.cycle();
     assert!(said.problems.iter().any(|problem| problem.contains("check that it is mounted")), "{said:?}");
     assert_eq!(site.installed().as_deref(), Some("one"));
+}
+
+#[test]
+fn a_payload_that_is_swapped_again_and_again_while_it_is_read_is_verified_all_the_same() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    let good = "one".repeat(300_000);
+    site.release("1.0", 1, &good);
+    let releases = site.computer.path().join("releases");
+    copy_tree(&site.vendor.repository(), &releases).unwrap();
+    let targets = fs::read_dir(releases.join("targets")).unwrap();
+    let mut targets = targets.map(|entry| entry.unwrap().path());
+    let payload = targets.find(|path| path.to_str().unwrap().ends_with(".tar.gz")).unwrap();
+    let signed = fs::read(&payload).unwrap();
+    let mut hostile = signed.clone();
+    let middle = hostile.len() / 2;
+    hostile[middle..].fill(7);
+
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let swapped = payload.with_extension("swapped");
+            while !stop.load(Ordering::SeqCst) {
+                // In its place, and by another file.
+                fs::write(&payload, &hostile).unwrap();
+                fs::write(&payload, &signed).unwrap();
+                fs::write(&swapped, &hostile).unwrap();
+                fs::rename(&swapped, &payload).unwrap();
+            }
+        });
+        for _ in 0..4 {
+            let answered = sealed(&site, &answer(&site, &agent.contact_file().unwrap()));
+            take(&agent, answered, Some(releases.clone()));
+            let installed = site.installed();
+            assert!(
+                installed.is_none() || installed.as_deref() == Some(good.as_str()),
+                "not what was signed"
+            );
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    // What it is now, decides: what was read before is of no use, or was verified.
+    fs::write(&payload, &signed).unwrap();
+    let answered = sealed(&site, &answer(&site, &agent.contact_file().unwrap()));
+    let said = take(&agent, answered, Some(releases));
+    assert!(site.installed().as_deref() == Some(good.as_str()), "{said:?}");
 }
 
 /// The server answers what lies in the folder, and the agent takes it.

@@ -9,8 +9,9 @@ use sealpost_agent_updater::flows::cycle::{self, CycleResult, Starts};
 use sealpost_agent_updater::flows::hold::{Hold, hold, install};
 use sealpost_agent_updater::flows::status::PackageStatus;
 use sealpost_manifests::assignment::{PackageAssignment, Postpone, Start, Urgency};
-use sealpost_manifests::wire::contact::PostponedBy;
+use sealpost_manifests::wire::contact::{PostponedBy, WaitsFor};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Way};
+use sealpost_manifests::word::Word;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::folders::{set_mode, write_executable};
 use sealpost_test_support::web::{Fault, Times};
@@ -267,6 +268,159 @@ fn a_product_that_is_not_ready_is_asked_again_and_uses_up_no_try() {
     clock.forward(SignedDuration::from_mins(11) + MARGIN);
     assert_eq!(cycle_of_timer(&agent).problems, Vec::<String>::new());
     assert_eq!((runs(&site).as_str(), payloads(&site)), ("two", fetched));
+}
+
+#[test]
+fn a_newer_release_each_hour_lets_nobody_put_off_more_often() {
+    let (site, agent, clock) = assigned(|_, _| ());
+    let until = clock.now() + HOUR * 48;
+    let allow = || {
+        change(&site, |wanted| {
+            wanted.postpone = Some(Postpone { times: 2, until });
+            wanted.install_from = Some(clock.now() + SignedDuration::from_mins(1));
+        });
+    };
+    let hold_now = |agent: &Agent| {
+        allow();
+        cycle_of_timer(agent);
+        hold(&agent.context, Some(&package()), Hold::For(HOUR)).1
+    };
+    assert!(hold_now(&agent).lines[0].contains("1 of 2 times"));
+    clock.forward(HOUR * 2);
+    site.release("3", 3, "three");
+    assert!(hold_now(&agent).lines[0].contains("2 of 2 times"));
+    clock.forward(HOUR * 2);
+    site.release("4", 4, "four");
+    // A start of the agent forgets nothing.
+    drop(agent);
+    let agent = site.agent_with(clock.clone());
+    let answer = hold_now(&agent);
+    assert_eq!((answer.ok, answer.code), (false, AnswerCode::NotPutOff), "{answer:?}");
+    assert!(answer.lines[0].contains("2 of 2 times"), "{answer:?}");
+    assert_eq!(runs(&site), "one");
+    clock.forward(SignedDuration::from_mins(1) + MARGIN);
+    assert_eq!(cycle_of_timer(&agent).problems, Vec::<String>::new());
+    assert_eq!(runs(&site), "four");
+    // What was installed ends the count.
+    site.release("5", 5, "five");
+    let answer = hold_now(&agent);
+    assert!(answer.ok && answer.lines[0].contains("1 of 2 times"), "{answer:?}");
+}
+
+#[test]
+fn a_product_that_declines_each_newer_release_is_asked_less_and_less_often() {
+    let (site, agent, clock) = assigned(|_, _| ());
+    let hook = site.computer.path().join("ready");
+    write_executable(&hook, "#!/bin/sh\nexit 75\n").unwrap();
+    let config = site.computer.path().join("home/agent.toml");
+    fs::write(&config, format!("[packages.acme]\nready = [{hook:?}]\n")).unwrap();
+    set_mode(&config, 0o644).unwrap();
+    drop(agent);
+    let agent = site.agent_with(clock.clone());
+    let until = clock.now() + HOUR * 24;
+    let allow = || change(&site, |wanted| wanted.postpone = Some(Postpone { times: 9, until }));
+    allow();
+    cycle_of_timer(&agent);
+    let told = || site.contacts().last().unwrap().postponed[0].clone();
+    assert_eq!((told().by, told().times), (PostponedBy::Product, 1));
+    let shown = status(&agent);
+    assert_eq!((shown.decision, shown.prepared), (Some("not_ready"), None), "{}", shown.sentence);
+    assert!(
+        shown.sentence.contains("not unpacked") || shown.sentence.contains("not now"),
+        "{}",
+        shown.sentence
+    );
+    site.release("3", 3, "three");
+    allow();
+    cycle_of_timer(&agent);
+    assert_eq!((told().times, told().until), (1, status(&agent).changes_at.unwrap()), "not asked at once");
+    clock.forward(SignedDuration::from_mins(6) + MARGIN);
+    cycle_of_timer(&agent);
+    assert_eq!(told().times, 2, "one more, and not the first about another release");
+    clock.forward(HOUR * 24 + MARGIN);
+    assert_eq!(cycle_of_timer(&agent).problems, Vec::<String>::new());
+    assert_eq!(runs(&site), "three", "the site's end does not begin anew");
+}
+
+#[test]
+fn a_product_declines_the_unpacking_ahead_of_a_window_and_is_not_asked_at_each_contact() {
+    let (site, agent, clock) = assigned(|wanted, now| wanted.install_from = Some(now + HOUR * 5));
+    let [asked, hook] = ["asked", "ready"].map(|name| site.computer.path().join(name));
+    write_executable(&hook, format!("#!/bin/sh\necho asked >> {}\nexit 75\n", asked.display())).unwrap();
+    let config = site.computer.path().join("home/agent.toml");
+    fs::write(&config, format!("[packages.acme]\nready = [{hook:?}]\n")).unwrap();
+    set_mode(&config, 0o644).unwrap();
+    drop(agent);
+    let agent = site.agent_with(clock.clone());
+    let times_asked = || fs::read_to_string(&asked).unwrap().lines().count();
+    let before = payloads(&site);
+    for _ in 0..3 {
+        cycle_of_timer(&agent);
+    }
+    assert_eq!((times_asked(), payloads(&site)), (1, before + 1));
+    let shown = status(&agent);
+    assert_eq!((shown.decision, shown.prepared.as_deref()), (Some("not_ready"), None));
+    assert!(shown.sentence.starts_with("not unpacked yet: its `ready` hook said"), "{}", shown.sentence);
+    write_executable(&hook, format!("#!/bin/sh\necho asked >> {}\n", asked.display())).unwrap();
+    clock.forward(SignedDuration::from_mins(6) + MARGIN);
+    cycle_of_timer(&agent);
+    let shown = status(&agent);
+    assert_eq!((shown.decision, shown.prepared.as_deref()), (Some("waits_for_window"), Some("2")));
+    assert_eq!((times_asked(), payloads(&site)), (2, before + 1), "what was fetched is used");
+    clock.forward(HOUR * 5);
+    assert_eq!(cycle_of_timer(&agent).problems, Vec::<String>::new());
+    assert_eq!((runs(&site).as_str(), times_asked()), ("two", 3), "once more before the stop");
+}
+
+#[test]
+fn what_the_server_says_of_a_release_that_waits_is_kept_shown_and_bounded() {
+    let (site, agent, clock) = computer();
+    let version = sealpost_test_support::names::version;
+    let until = clock.now() + HOUR;
+    let said = WaitsFor {
+        package: package(),
+        version: version("2"),
+        code: Word::known("ring_waits"),
+        sentence: "it does not get 2 yet: its ring `all` has not opened".to_owned(),
+        until: Some(until),
+    };
+    let other = WaitsFor {
+        package: "acme-sig".parse().unwrap(),
+        until: None,
+        sentence: format!("it waits\u{1b}[31m {}", "é".repeat(9_000)),
+        ..said.clone()
+    };
+    let mut waits = vec![said.clone(), other];
+    let more = (0..40).map(|n| WaitsFor { package: format!("p{n}").parse().unwrap(), ..said.clone() });
+    waits.extend(more);
+    site.server.lock().unwrap().waits = waits;
+    cycle_of_timer(&agent);
+    // A start of the agent forgets nothing.
+    drop(agent);
+    let agent = site.agent_with(clock);
+    let shown = agent.status();
+    let of = |name: &str| shown.packages.iter().find(|one| one.package.as_str() == name);
+    assert_eq!(of("acme").unwrap().server_says.as_ref(), Some(&said));
+    assert!(of("acme").unwrap().up_to_date, "that something newer is held back is no fault of this computer");
+    let text = shown.to_text();
+    assert!(
+        text.contains("  the server says: it does not get 2 yet: its ring `all` has not opened (until "),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let json = serde_json::to_value(&shown).unwrap();
+    assert_eq!(json["packages"][0]["server_says"]["code"], "ring_waits", "{json}");
+    assert!(of("acme-sig").unwrap().server_says.as_ref().unwrap().sentence.len() < 4_096);
+    assert_eq!(shown.packages.len(), 8, "no more than a server may say");
+    assert!(shown.problems.is_empty(), "{:?}", shown.problems);
+
+    // It runs now: what was said of it is no more shown, and then not kept.
+    site.release("2", 2, "two");
+    cycle_of_timer(&agent);
+    assert_eq!(status(&agent).server_says, None);
+    site.server.lock().unwrap().waits = Vec::new();
+    cycle_of_timer(&agent);
+    assert_eq!(agent.status().packages.len(), 1);
 }
 
 #[test]

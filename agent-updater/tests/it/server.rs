@@ -13,7 +13,7 @@ use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Nonce, ServerId};
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Signer};
-use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence};
+use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence, WaitsFor};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::Report;
@@ -33,6 +33,7 @@ pub(crate) struct SimulatedServer {
     pub(crate) client_key: Option<PublicKey>,
     pub(crate) acknowledge: Option<u64>,
     pub(crate) notice: Option<String>,
+    pub(crate) waits: Vec<WaitsFor>,
     /// Answers without lease and assignment, as a server does that has no seat or no license.
     pub(crate) withholds: bool,
     pub(crate) receipt: Option<String>,
@@ -77,6 +78,7 @@ impl SimulatedServer {
             client_key: None,
             acknowledge: None,
             notice: None,
+            waits: Vec::new(),
             withholds: false,
             receipt: None,
             token: "token-of-the-test".to_owned(),
@@ -185,6 +187,7 @@ impl SimulatedServer {
                 .acknowledge
                 .unwrap_or_else(|| contact.reports.iter().map(|report| report.id).max().unwrap_or(0)),
             notice: self.notice.clone(),
+            waits: self.waits.clone(),
         };
         let answer = serde_json::to_vec(&answer).unwrap();
         self.answered = Some((body, answer.clone()));

@@ -16,9 +16,9 @@ use crate::ids::{ClientId, Nonce, PackageName, Platform, ServerId, Tag};
 use crate::log::{ConsistencyProof, LogHead};
 use crate::order::HighestOrders;
 use crate::release::{PackageKind, ReleaseId};
-use crate::version::ReleaseCounter;
+use crate::version::{ReleaseCounter, Version};
 use crate::wire::report::Report;
-use crate::word::open_codes;
+use crate::word::{Word, open_codes};
 
 /// Most reports in one contact; the rest waits for the next.
 pub const MAX_REPORTS: usize = 64;
@@ -34,6 +34,10 @@ pub const MAX_DRIFT: usize = 64;
 pub const MAX_TAGS: usize = 32;
 /// Most entries in [`Contact::postponed`]; one for each package.
 pub const MAX_POSTPONED: usize = MAX_PACKAGES;
+/// Upper bound on packages of which an answer says why they wait.
+pub const MAX_WAITS: usize = 8;
+/// Longest sentence about one of them, in bytes.
+pub const MAX_WAITS_SENTENCE_BYTES: usize = 512;
 /// Longest host name that is kept, in bytes.
 pub const MAX_HOSTNAME_BYTES: usize = 128;
 
@@ -234,6 +238,26 @@ pub struct ContactAnswer {
     /// Whether something is wrong that a person should look at; the client shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+    /// Releases that the client may have and does not run yet, one entry for each package at most: why, for people. Decides
+    /// nothing. At most [`MAX_WAITS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitsFor>,
+}
+
+/// Why a computer does not run a release yet, as its server sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// The package.
+    pub package: PackageName,
+    /// The version that the computer will have in the end.
+    pub version: Version,
+    /// What it waits for first, as a stable code.
+    pub code: Word,
+    /// The same for people, in the words of `distributor updates why`; at most [`MAX_WAITS_SENTENCE_BYTES`].
+    pub sentence: String,
+    /// When that changes by itself, where there is such a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for ContactAnswer {
@@ -249,6 +273,7 @@ impl std::fmt::Debug for ContactAnswer {
             .field("token_valid_secs", &self.token_valid_secs)
             .field("acknowledged_report", &self.acknowledged_report)
             .field("notice", &self.notice)
+            .field("waits", &self.waits)
             .finish_non_exhaustive()
     }
 }

@@ -16,18 +16,22 @@ use sealpost_keys::{SigningKey, TrustedComment};
 use sealpost_manifests::assignment::{Action, Start, Urgency};
 use sealpost_manifests::document::{self, Document, DocumentError, SignedDocument};
 use sealpost_manifests::grant::{Grant, LicenseModel, RegistrationReason, verify_registration};
-use sealpost_manifests::ids::{ClientId, EnrollmentCode};
+use sealpost_manifests::ids::{ClientId, EnrollmentCode, PackageName};
 use sealpost_manifests::log::ConsistencyProof;
 use sealpost_manifests::release::{AttachmentKind, PackageKind, ReleaseManifest, Severity, release_comment};
 use sealpost_manifests::setup::{ServerRole, SetupKind};
 use sealpost_manifests::text_code;
 use sealpost_manifests::trust::{KeyStatus, KeyUse};
+use sealpost_manifests::version::Version;
 use sealpost_manifests::wire::by_file::FileRequest;
-use sealpost_manifests::wire::contact::{ContactAnswer, ContactRequest, DriftKind, Evidence, PostponedBy};
+use sealpost_manifests::wire::contact::{
+    ContactAnswer, ContactRequest, DriftKind, Evidence, PostponedBy, WaitsFor,
+};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, proof};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Way};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
+use sealpost_manifests::word::Word;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -146,8 +150,18 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         token_valid_secs: 900,
         acknowledged_report: 6,
         notice: None,
+        waits: Vec::new(),
     };
     assert_wire("contact-answer-quiet", &quiet);
+    let waits = WaitsFor {
+        package: PackageName::new("acme-av").unwrap(),
+        version: Version::new("5.3").unwrap(),
+        code: Word::known("ring_waits"),
+        sentence: "it does not get 5.3 yet: its ring `all` has not opened".to_owned(),
+        until: Some("2026-07-01T12:30:00Z".parse().unwrap()),
+    };
+    let last = WaitsFor { package: PackageName::new("acme-sig").unwrap(), until: None, ..waits.clone() };
+    assert_wire("contact-answer-waits", &ContactAnswer { waits: vec![waits, last], ..quiet.clone() });
     let full = ContactAnswer {
         grants: vec![signed.clone()],
         lease: Some(signed.clone()),

@@ -445,6 +445,7 @@ pub(crate) fn contact_answer() -> ContactFileAnswer {
         token_valid_secs: 900,
         acknowledged_report: 6,
         notice: Some("two computers use this identity".to_owned()),
+        waits: Vec::new(),
     };
     ContactFileAnswer {
         refused: Some(Problem::new(ProblemCode::NoSeatFree, "all 10 seats are taken", "buy more")),

@@ -71,6 +71,43 @@ fn a_computer_walks_through_a_mandatory_release_and_one_that_is_newer_is_never_s
 }
 
 #[test]
+fn a_computer_that_was_away_walks_through_two_mandatory_releases_in_their_order() -> Result<()> {
+    let lab = Lab::new()?;
+    let (vendor, site) = lab.vendor_and_site(1)?;
+    let walker = Computer::enrolled(&lab, &site, "pc-01", &vendor.root())?;
+    vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0")])?;
+    site.pull_and_approve("scanner:1.0")?;
+    walker.check()?.ok()?;
+    for version in ["2.0", "3.0", "4.0"] {
+        vendor.release_files(PACKAGE, version, &[("VERSION", version)])?;
+    }
+    for version in ["2.0", "3.0"] {
+        vendor.publisher(&["channel", "mandatory", PACKAGE, version])?.ok()?;
+    }
+    site.pull()?;
+    // Approved from the newest down: it is the counters that make the order.
+    for version in ["4.0", "3.0", "2.0"] {
+        approve(&site, version)?;
+    }
+    let said = why(&site, &walker)?;
+    ensure!(said.contains("should run 2.0, through which it passes on its way to 4.0"), "{said}");
+    let mut walked = vec!["1.0".to_owned()];
+    for _ in 0..8 {
+        walker.check()?;
+        let now = runs(&walker).context("a release that runs")?;
+        if walked.last() != Some(&now) {
+            walked.push(now);
+        }
+    }
+    ensure!(walked == ["1.0", "2.0", "3.0", "4.0"], "{walked:?}");
+    // No more was tried than was needed: each of them once.
+    let kept = site.activity_of("step_reported")?;
+    let kept = kept.iter().filter(|entry| entry["entry"]["change"]["report"]["step"] == "keep").count();
+    ensure!(kept == 4, "{kept}");
+    site.verify_log()
+}
+
+#[test]
 fn the_age_of_signature_files_is_said_for_all_and_for_each_group() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1)?;

@@ -216,6 +216,68 @@ name = "everyone"
 takes = "everyone"
 "#;
 
+/// What the computer shows of the server's words, and what the server says of it.
+fn both(site: &Site, computer: &Computer) -> Result<(String, String)> {
+    computer.check()?;
+    let shown = computer.status()?;
+    let packages = shown["packages"].as_array().context("packages")?;
+    let of = packages.iter().find(|one| one["package"] == PACKAGE).context("the package")?;
+    let there = of["server_says"]["sentence"].as_str().unwrap_or_default().to_owned();
+    let text = computer.agent(&["status"])?;
+    ensure!(there.is_empty() || text.stdout.contains(&there), "{text:?}");
+    Ok((there, site.distributor(&["updates", "why", computer.name()])?.ok()?))
+}
+
+/// Until both say `expected` in the same words: a soak that goes on between the two questions is another sentence.
+fn says_the_same(site: &Site, computer: &Computer, expected: &str) -> Result<()> {
+    wait_until(&format!("{} and the server say the same: {expected}", computer.name()), || {
+        let (there, here) = both(site, computer)?;
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(there.contains(expected) && words(&here).contains(&words(&there)))
+    })
+}
+
+#[test]
+fn a_computer_that_waits_shows_the_sentence_of_the_server_and_its_time() -> Result<()> {
+    let lab = Lab::new()?;
+    let scene = Scene::new(&lab)?;
+    scene.vendor.release_files(PACKAGE, "1.1", &[("VERSION", "1.1")])?;
+    scene.rolls_out("1.1")?;
+    for computer in &scene.computers {
+        computer.check()?;
+    }
+    let canary = scene.canary()?.name().to_owned();
+    let behind = scene.computers.iter().find(|computer| computer.name() != canary).context("another")?;
+    says_the_same(&scene.site, behind, "it does not get 1.1 yet: it is in the ring")?;
+    let canary = scene.computers.iter().find(|computer| computer.name() == canary).context("the canary")?;
+    ensure!(both(&scene.site, canary)?.0.is_empty(), "who runs the newest waits for nothing");
+
+    // One that waits for its window: it is open on another day.
+    let day = (jiff::Zoned::now().weekday().wrapping_add(3), "00:00");
+    let name = format!("{:?}", day.0).to_lowercase();
+    let window = format!(
+        "[properties]\ndelivery = \"window:nights\"\n\n[windows.nights]\ndays = [\"{name}\"]\nfrom = \"{}\"\n\
+         length_minutes = 60\nzone = \"UTC\"\n",
+        day.1
+    );
+    let file = lab.path("site.toml");
+    std::fs::write(&file, window)?;
+    let file = file.display().to_string();
+    scene.site.distributor(&["config", "apply", &file, "--yes", "--why", "nights"])?.ok()?;
+    scene.vendor.release_files(PACKAGE, "1.2", &[("VERSION", "1.2")])?;
+    scene.site.pull()?;
+    let approve = ["updates", "approve", "scanner:1.2", "--strategy", "everyone-now", "--yes"];
+    scene.site.distributor(&approve)?.ok()?;
+    says_the_same(&scene.site, behind, "it is told, and its window opens at ")?;
+    // Also once it reported that it is made ready.
+    says_the_same(&scene.site, behind, "it is told, and its window opens at ")?;
+    let shown = behind.status()?;
+    let says = &shown["packages"][0]["server_says"];
+    ensure!(says["code"] == "waits_for_window" && says["until"].is_string(), "{shown}");
+    ensure!(scene.who_run("1.2").is_empty(), "a window was not waited for");
+    scene.site.verify_log()
+}
+
 #[test]
 fn a_server_that_is_killed_at_each_transition_of_a_ring_makes_each_of_them_once() -> Result<()> {
     let lab = Lab::new()?;

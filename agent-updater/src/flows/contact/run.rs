@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::escape;
-use sealpost_manifests::wire::contact::{ContactAnswer, MAX_RECEIPT_BYTES};
+use sealpost_manifests::wire::contact::{
+    ContactAnswer, MAX_RECEIPT_BYTES, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, WaitsFor,
+};
 
 use crate::flows::context::{Context, Host};
 use crate::flows::drift::Found;
@@ -98,6 +100,7 @@ pub(in crate::flows) fn take(
     let records = ServerRecords::of(&host.home, &server_id);
     let mut notices = accept(host, records, answer, holdings, progress)?;
     notices.extend(answer.notice.as_deref().map(bounded_notice));
+    progress.standing.waits = bounded_waits(&answer.waits);
     progress.save(&host.home)?;
     acknowledge(records, spool, answer.acknowledged_report)?;
     let receipt = bounded_receipt(answer);
@@ -116,6 +119,16 @@ fn access(host: &Host, endpoint: Endpoint, answer: &ContactAnswer) -> Option<Acc
 fn bounded_notice(notice: &str) -> String {
     let cut: String = notice.chars().take(MAX_NOTICE_CHARS).collect();
     escape(&cut)
+}
+
+/// What the server says of waits, bounded and without control characters: it is shown to people, and decides nothing.
+fn bounded_waits(waits: &[WaitsFor]) -> Vec<WaitsFor> {
+    let bounded = waits.iter().take(MAX_WAITS).map(|waits| {
+        // A character has a byte at least.
+        let cut: String = waits.sentence.chars().take(MAX_WAITS_SENTENCE_BYTES).collect();
+        WaitsFor { sentence: escape(&cut), ..waits.clone() }
+    });
+    bounded.collect()
 }
 
 fn bounded_receipt(answer: &ContactAnswer) -> Option<String> {

@@ -99,7 +99,11 @@ impl Round<'_> {
                     self.note_not_now(wanted, why);
                     None
                 }
-                Ok(ChangeEnd::Kept | ChangeEnd::OnTrial) => None,
+                Ok(ChangeEnd::Kept) => {
+                    drop(self.progress.computer.put_off.remove(package));
+                    None
+                }
+                Ok(ChangeEnd::OnTrial) => None,
                 Ok(ChangeEnd::Refused(refusal) | ChangeEnd::Down(refusal)) | Err(refusal) => Some(refusal),
                 Ok(ChangeEnd::RolledBack(reason)) => {
                     Some(Refusal::new(reason, format!("{} was rolled back ({reason})", wanted.release)))
@@ -131,8 +135,8 @@ impl Round<'_> {
 
     fn install(&mut self, wanted: &PackageAssignment, assignment: &Assignment) -> Result<ChangeEnd, Refusal> {
         tracing::info!(release = %wanted.release, "to be installed");
-        let terms = self.terms(wanted);
-        if self.declines(&terms)? {
+        let mut terms = self.terms(wanted);
+        if self.declines(&mut terms)? {
             return Ok(ChangeEnd::NotNow(NotNow::Declined));
         }
         let opened_now = self.open_metadata(assignment).and_then(|()| self.ensure_licensed(wanted));
@@ -207,17 +211,24 @@ impl Round<'_> {
             wanted: wanted.clone(),
             put_off: self.progress.computer.put_off(wanted, now),
             time_floor: self.progress.computer.floors.license(),
+            ready_at: None,
         }
     }
 
-    /// Whether the product of a release that is ready says "not now": then nothing is digested and loaded again for it.
-    fn declines(&self, terms: &Terms) -> Result<bool, Refusal> {
+    /// Whether the product says "not now" about a release that is ready, or fetched: then nothing is digested and loaded again
+    /// for it, and no change begins that the server would hear of.
+    fn declines(&self, terms: &mut Terms) -> Result<bool, Refusal> {
         let host = &self.context.host;
         let wanted = &terms.wanted;
+        let package = &wanted.release.package;
         let local = |error: &StoreError| Refusal::new(ReasonCode::LocalFault, with_causes(error));
-        let record = linked::load(host, &wanted.release.package).map_err(|error| local(&error))?;
-        let ready = record.prepared.filter(|prepared| prepared.manifest == wanted.manifest);
-        Ok(ready.is_some_and(|ready| declines(host, terms, &ready)))
+        let record = linked::load(host, package).map_err(|error| local(&error))?;
+        let is_ready = record.prepared.is_some_and(|prepared| prepared.manifest == wanted.manifest);
+        // It is asked for the first time when the download has come.
+        let kept = self.progress.computer.put_off.get(package);
+        let was_asked =
+            kept.is_some_and(|kept| kept.manifest == wanted.manifest && kept.times_declined() > 0);
+        Ok((is_ready || was_asked) && declines(host, terms))
     }
 
     /// Keeps that the product said "not now", and when it is asked again.
@@ -297,6 +308,12 @@ impl Round<'_> {
         computer.told.retain(|package, _| is_assigned(package));
         computer.put_off.retain(|package, _| is_assigned(package));
         computer.failing.retain(|package, _| is_assigned(package));
+        for wanted in &assignment.packages {
+            // Of a record that is damaged nothing is installed, and nothing forgotten.
+            if let Ok(record) = linked::load(&self.context.host, &wanted.release.package) {
+                computer.settle_put_off(wanted, record.current.map(|current| current.manifest));
+            }
+        }
         forget_prepared(&self.context.host, assignment);
     }
 

@@ -10,7 +10,7 @@ use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, R
 
 use crate::domain::install::JournalStep;
 use crate::domain::not_started::shortened;
-use crate::domain::record::{Change, ChangeKind, Installed};
+use crate::domain::record::{Change, ChangeKind, Installed, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::flows::self_update::begin::ensure_starts;
@@ -81,9 +81,10 @@ impl<'a> Actions<'a> {
             self.reporter.step(change, (InstallStep::Build, Outcome::Ok, ReasonCode::Done), "");
             return Ok(());
         };
+        let host = self.host;
         let built_from = match change.kind {
-            ChangeKind::Repair => build_beside(self.host, change, slots, new)?,
-            _ => build(self.host, change, slots, new)?,
+            ChangeKind::Repair => build_beside(host, change, slots, new)?,
+            _ => build(host, change, slots, new, &mut || self.ask_product(change, slots))?,
         };
         let how = match built_from {
             BuiltFrom::Delta => Some((ReasonCode::ByDelta, Way::Delta)),
@@ -155,15 +156,19 @@ impl<'a> Actions<'a> {
         self.ask_product(change, slots)
     }
 
+    /// Asks the product, if the terms ask it: before what was fetched is applied, because that is heavy work on the computer
+    /// (the scan or the meeting for which it says "not now" suffers from it), and again before the stop, if that comes more
+    /// than a moment later.
     fn ask_product(&mut self, change: &Change, slots: &Slots) -> Result<(), ActionFault> {
-        if !self.terms.as_ref().is_some_and(|terms| terms.asks_product(self.host.now())) {
+        let Some(terms) = self.terms.as_mut().filter(|terms| terms.asks_product(self.host.now())) else {
             return Ok(());
-        }
+        };
         let config = self.host.settings.package(&change.to.release.package);
         match ask_ready(&self.host.runner, config, &hook_context(&change.to, slots)) {
-            Ready::Yes => {}
+            Ready::Yes => terms.ready_at = Some(self.host.now()),
             Ready::NotNow => return Err(ActionFault::NotNow(NotNow::Declined)),
             Ready::Broken(fault) => {
+                terms.ready_at = Some(self.host.now());
                 let detail = format!("{}; that counts as ready, and the change goes on", fault.detail);
                 tracing::warn!(release = %change.to.release, reason = %fault.reason, "{detail}");
                 self.reporter.step(change, (InstallStep::Check, Outcome::Ok, fault.reason), &detail);
@@ -321,15 +326,22 @@ impl<'a> Actions<'a> {
     }
 }
 
-/// Whether the product says "not now" about a release that is ready. One that does not answer as it may is asked again, and
-/// heard of, when the change has come to its stop.
+/// Whether the product says "not now" about a release that is ready or fetched, before a change begins. Its "yes" is kept in
+/// the terms. One that does not answer as it may is asked again, and heard of, by the change.
 #[must_use]
-pub fn declines(host: &Host, terms: &Terms, ready: &Installed) -> bool {
-    let package = &ready.release.package;
-    let Ok(Some(slots)) = Slots::find(&host.settings.install_root, package) else { return false };
-    terms.asks_product(host.now())
-        && ask_ready(&host.runner, host.settings.package(package), &hook_context(ready, &slots))
-            == Ready::NotNow
+pub fn declines(host: &Host, terms: &mut Terms) -> bool {
+    let release = &terms.wanted.release;
+    let Ok(Some(slots)) = Slots::find(&host.settings.install_root, &release.package) else { return false };
+    if !terms.asks_product(host.now()) {
+        return false;
+    }
+    let slot = slots.path_of(&SlotId::of(&release.version, &terms.wanted.manifest));
+    let context = HookContext { release, slot, current: slots.current_path() };
+    let answer = ask_ready(&host.runner, host.settings.package(&release.package), &context);
+    if answer == Ready::Yes {
+        terms.ready_at = Some(host.now());
+    }
+    answer == Ready::NotNow
 }
 
 /// Sets the link to the release that a change goes back to. If somebody removed its slot meanwhile there is no link: the

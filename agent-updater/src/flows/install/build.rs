@@ -56,12 +56,17 @@ pub(super) enum BuiltFrom {
     ExistingSlot,
 }
 
-/// Builds and digests the slot.
+/// Asks the product whether what was fetched may be applied now.
+pub(super) type Ask<'a> = &'a mut dyn FnMut() -> Result<(), ActionFault>;
+
+/// Builds and digests the slot. The product is asked once the download is there: what it declines is kept, and is not fetched
+/// again.
 pub(super) fn build(
     host: &Host,
     change: &Change,
     slots: &Slots,
     new: &mut NewRelease<'_>,
+    ask: Ask<'_>,
 ) -> Result<BuiltFrom, ActionFault> {
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
@@ -75,7 +80,17 @@ pub(super) fn build(
         slots.remove(&change.to.slot).map_err(|error| failed(refusal_of_slot(&error)))?;
     }
     if let Some(base) = change.from.clone() {
-        match by_delta(host, &base, change, slots, new) {
+        let applied = match fetch_delta(host, &base, change, new) {
+            Ok(true) => {
+                ask()?;
+                let whole = whole_delta_path(host, &base, change);
+                let applied = apply_delta(&whole, &base, change, slots, new.vetted.manifest());
+                let _ = fs::remove_file(&whole);
+                applied.map(|()| true)
+            }
+            other => other,
+        };
+        match applied {
             Ok(true) => return Ok(BuiltFrom::Delta),
             Ok(false) => {}
             // The payload takes more room, and as long; a delta that made way for a contact or was too slow is gone on with.
@@ -90,7 +105,7 @@ pub(super) fn build(
             }
         }
     }
-    by_payload(host, change, slots, new)?;
+    by_payload(host, change, slots, new, ask)?;
     if let Some(base) = &change.from {
         // A part of a delta is of no use any more.
         let _ = fs::remove_file(delta_path(host, base, change));
@@ -120,34 +135,42 @@ pub(super) fn build_beside(
     {
         return Ok(BuiltFrom::ExistingSlot);
     }
-    by_payload(host, change, slots, new)?;
+    // A person asked for the repair, so the product is not asked.
+    by_payload(host, change, slots, new, &mut || Ok(()))?;
     Ok(BuiltFrom::Payload)
 }
 
-fn by_delta(
+/// Fetches the delta, unless it was fetched whole before; `false` if the server has none.
+fn fetch_delta(
     host: &Host,
     base: &Installed,
     change: &Change,
-    slots: &Slots,
     new: &mut NewRelease<'_>,
 ) -> Result<bool, Refusal> {
+    let whole = whole_delta_path(host, base, change);
+    if fs::symlink_metadata(&whole).is_ok() {
+        return Ok(true);
+    }
     let manifest = new.vetted.manifest();
     let path = delta_path(host, base, change);
     // A delta that is larger than the payload is of no use.
     let most = download_bytes(manifest);
     let fetched = new.timed(|source| source.delta(&base.manifest, &change.to.manifest, &path, most));
-    let manifest = new.vetted.manifest();
     if !fetched? {
         let _ = fs::remove_file(&path);
         return Ok(false);
     }
-    let applied = apply_delta(&path, base, change, slots, manifest);
-    let _ = fs::remove_file(&path);
-    applied.map(|()| true)
+    // A delta has no signed length, so its name says that nothing is missing.
+    fs::rename(&path, &whole).map_err(|error| refusal_of_file("cannot keep the delta", &error))?;
+    Ok(true)
 }
 
 fn delta_path(host: &Host, base: &Installed, change: &Change) -> PathBuf {
     host.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest))
+}
+
+fn whole_delta_path(host: &Host, base: &Installed, change: &Change) -> PathBuf {
+    delta_path(host, base, change).with_extension("whole-delta")
 }
 
 fn apply_delta(
@@ -177,6 +200,7 @@ fn by_payload(
     change: &Change,
     slots: &Slots,
     new: &mut NewRelease<'_>,
+    ask: Ask<'_>,
 ) -> Result<(), ActionFault> {
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
@@ -185,6 +209,7 @@ fn by_payload(
         Some(again_in) => link_busy(again_in),
         None => ActionFault::Failed(InstallStep::Download, refusal),
     })?;
+    ask()?;
     let unpacked = unpack(&path, change, slots, manifest);
     let _ = fs::remove_file(&path);
     unpacked.map_err(failed)

@@ -353,6 +353,11 @@ impl<'a> Engine<'a> {
             tracing::info!(release = %change.to.release, ?again_in, "not fetched yet: the link is in use");
             return Ok(ChangeEnd::NotNow(why));
         }
+        if change.step == JournalStep::Preparing {
+            self.journal.clear()?;
+            tracing::info!(release = %change.to.release, ?why, "fetched; nothing of it is unpacked yet");
+            return Ok(ChangeEnd::NotNow(why));
+        }
         if change.kind == ChangeKind::Install {
             let package = &change.to.release.package;
             let record = packages::load(&self.host.home, package)?;

@@ -1,12 +1,16 @@
 //! The terms of a change: what was assigned, what was put off here, and by which time that is judged.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::PackageAssignment;
 
 use crate::domain::put_off::PutOff;
 use crate::domain::timing::{Timing, Wait, timing};
 
 use super::fault::NotNow;
+
+/// For how long a product's "yes" counts. Unpacking and test-loading a small release takes no longer, and then one question is
+/// enough. After more than that a meeting may have begun, and the product is stopped without it having been asked.
+const READY_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// When a change may touch the product.
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct Terms {
     pub put_off: PutOff,
     /// The floor under license time.
     pub time_floor: Timestamp,
+    /// When the product said that it is ready, if it was asked already.
+    pub ready_at: Option<Timestamp>,
 }
 
 impl Terms {
@@ -22,7 +28,8 @@ impl Terms {
     #[cfg(test)]
     pub(in crate::flows) fn unhindered(wanted: &PackageAssignment) -> Self {
         let time_floor = Timestamp::UNIX_EPOCH;
-        Self { wanted: wanted.clone(), put_off: PutOff::of(None, wanted, time_floor), time_floor }
+        let put_off = PutOff::of(None, wanted, time_floor);
+        Self { wanted: wanted.clone(), put_off, time_floor, ready_at: None }
     }
 
     /// Why the product is not touched now, if it is not.
@@ -35,8 +42,11 @@ impl Terms {
         }
     }
 
-    /// Whether the product is asked before it is touched.
+    /// Whether the product is asked before anything heavy is done, or before it is touched; not again as long as its last
+    /// "yes" counts. A clock that was put back ends that too.
     pub(super) fn asks_product(&self, now: Timestamp) -> bool {
-        self.put_off.asks_product(&self.wanted, now.max(self.time_floor))
+        let counts = |said: Timestamp| said <= now && now.duration_since(said) < READY_FOR;
+        !self.ready_at.is_some_and(counts)
+            && self.put_off.asks_product(&self.wanted, now.max(self.time_floor))
     }
 }

@@ -42,7 +42,11 @@ impl From<Refusal> for NotBegun {
 pub fn unless_on_trial(host: &Host, package: &PackageName, decision: Decision) -> Decision {
     let changes = matches!(
         decision,
-        Decision::Install | Decision::RollBack | Decision::Prepare(_) | Decision::Waits(_)
+        Decision::Install
+            | Decision::RollBack
+            | Decision::Prepare(_)
+            | Decision::Waits(_)
+            | Decision::Fetched { .. }
     );
     let is_on_trial = || self_state::load(&host.home).is_ok_and(|record| record.trial.is_some());
     if changes && package.is_agent() && is_on_trial() { Decision::OnTrial } else { decision }

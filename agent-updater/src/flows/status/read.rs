@@ -11,6 +11,7 @@ use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
+use sealpost_manifests::wire::contact::WaitsFor;
 
 use crate::control::is_listening;
 use crate::domain::cadence::Standing;
@@ -341,6 +342,7 @@ impl Assigned<'_> {
         names.extend(
             assignment.iter().flat_map(|assignment| &assignment.packages).map(|p| &p.release.package),
         );
+        names.extend(self.progress.standing.waits.iter().map(|waits| &waits.package));
         names.sort_unstable();
         names.dedup();
         let none = PackageRecord::default();
@@ -451,6 +453,7 @@ impl Assigned<'_> {
                 .map(|wanted| times(wanted, &computer.put_off(wanted, time), time)),
             sentence,
             changes_at: decision.as_ref().and_then(Decision::changes_at),
+            server_says: self.server_says(package, record),
             previous: record.previous.as_ref().map(|previous| previous.release.version.to_string()),
             previous_drift: drift_of(Place::Previous),
             withdrawn,
@@ -467,6 +470,13 @@ impl Assigned<'_> {
                 .map(|hook| (hook.name(), hook.without_it()))
                 .collect(),
         }
+    }
+
+    /// What the server said last of a package, unless what it spoke of runs since.
+    fn server_says(&self, package: &PackageName, record: &PackageRecord) -> Option<WaitsFor> {
+        let runs = record.current.as_ref().map(|current| &current.release.version);
+        let mut said = self.progress.standing.waits.iter();
+        said.find(|waits| waits.package == *package && runs != Some(&waits.version)).cloned()
     }
 
     /// Whether it is known what the server assigns; else why it is not.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealpost_manifests::assignment::{Start, Urgency};
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::wire::contact::WaitsFor;
 use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Serialize;
 
@@ -150,6 +151,9 @@ pub struct PackageStatus {
     pub sentence: String,
     /// When that changes without a new contact.
     pub changes_at: Option<Timestamp>,
+    /// Why something newer does not run here yet, as the server said with its last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_says: Option<WaitsFor>,
     /// Why the vendor withdrew the release that runs, if it did.
     pub withdrawn: Option<String>,
     /// The version that `rollback` goes to.

@@ -181,6 +181,10 @@ impl PackageStatus {
         if let Some(at) = self.changes_at {
             let _ = writeln!(text, "  that changes at {}", with_age(at, now));
         }
+        if let Some(said) = &self.server_says {
+            let until = said.until.map(|until| format!(" (until {})", with_age(until, now)));
+            let _ = writeln!(text, "  the server says: {}{}", said.sentence, until.unwrap_or_default());
+        }
         if let Some(urgency) = self.urgency.filter(|urgency| *urgency != Urgency::Normal) {
             let _ = writeln!(text, "  urgency: {urgency}");
         }

@@ -11,7 +11,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::rules::release::KnownRelease;
-use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
+use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, LiveSoaks, Plan};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingProgress, RingState, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
 use serde::Deserialize;
@@ -218,13 +218,14 @@ pub(super) fn rollout(connection: &Connection, number: u64) -> Result<Option<Rol
 macro_rules! live_counts_sql {
     () => {
         "(SELECT json_group_array(json_array(rollout, ring, offered, told, begun, succeeded, failed, \
-     silent, dropped, forgiven, hour, told_in_hour)) FROM rings INDEXED BY rings_live \
+     silent, dropped, forgiven, hour, told_in_hour, coalesce((SELECT soaked_millis FROM soaks s \
+     WHERE s.rollout = rings.rollout AND s.ring = rings.ring), 0))) FROM rings INDEXED BY rings_live \
      WHERE live = 1 AND opened_at IS NOT NULL)"
     };
 }
 pub(super) use live_counts_sql;
 /// A ring as the statement gives it, column by column.
-type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, u64, i64, u64);
+type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, u64, i64, u64, i64);
 
 /// Counts from `live_counts_sql`.
 pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveCounts> {
@@ -242,6 +243,7 @@ pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<Live
         forgiven,
         hour,
         told_in_hour,
+        _,
     )| {
         let counts = RingCounts {
             offered,
@@ -257,6 +259,13 @@ pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<Live
         };
         ((rollout, ring), counts)
     };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// How long live rings were watched, from `live_counts_sql`.
+pub(super) fn live_soaks(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveSoaks> {
+    let rows: Vec<LiveRing> = from_json(row, column)?;
+    let read = |(rollout, ring, .., millis): LiveRing| ((rollout, ring), SignedDuration::from_millis(millis));
     Ok(rows.into_iter().map(read).collect())
 }
 

@@ -144,6 +144,9 @@ fn retried(
         Action::Other(_) => false,
     };
     let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
+    // Words are said anew: they are noted nowhere, and what they are about may have changed.
+    let answering = Answering::in_order(facts, client, contact, context);
+    let waits = if last.answer.notice.is_some() { Vec::new() } else { answering.waits() };
     ContactOutcome {
         grants: not_held(&client.seats, contact),
         lease: lease_to_resend(client, contact, context).filter(|_| last.answer.lease).cloned(),
@@ -152,6 +155,7 @@ fn retried(
         held_head: last.answer.held_head,
         acknowledged_report: last.answer.acknowledged_report,
         notice: last.answer.notice.clone(),
+        waits,
         receipt: last.progress.last.clone(),
         retry: true,
         name: client.name.clone(),

@@ -298,7 +298,18 @@ pub fn told<'r>(
     computer: &Computer<'_>,
     rolling: &Rolling<'r>,
 ) -> Vec<Told<'r>> {
-    let installs = admitted(approved, computer, rolling).into_iter().filter_map(|choice| choice.gets);
+    told_of(&admitted(approved, computer, rolling), undoing, computer, rolling)
+}
+
+/// The same, by what was let through already.
+#[must_use]
+pub fn told_of<'r>(
+    choices: &[Choice<'r>],
+    undoing: &Undoing<'r>,
+    computer: &Computer<'_>,
+    rolling: &Rolling<'r>,
+) -> Vec<Told<'r>> {
+    let installs = choices.iter().filter_map(|choice| choice.gets);
     let times = Times::of(rolling);
     let installs = installs.map(|(release, admitted)| {
         install(release, attempt_of(release, undoing.attempts), admitted, computer, (rolling, &times))

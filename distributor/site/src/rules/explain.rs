@@ -22,11 +22,13 @@ use crate::rows::ClientRow;
 mod contact;
 mod held;
 mod stopped;
+mod waits;
 
 pub use self::contact::{AtLink, Comes};
 pub use self::held::{ChangesWhen, Waits, waits_for};
 use self::held::{waits_there, waits_until};
 use self::stopped::{halted, halted_before, stopped, tries, who_stopped};
+pub use self::waits::{Heard, Rollouts, waits_of};
 use crate::rules::approvals::Deferral;
 use crate::rules::approvals::proposal::Proposal;
 use crate::rules::assignment::{
@@ -325,14 +327,14 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     let lacks = |told: &&Told<'_>| view.runs.is_none_or(|(_, runs)| runs != told.release.manifest);
     let there = view.wanted.as_ref().filter(lacks);
     let there = there.and_then(|told| waits_until(told, view.last_report, view.postponed, now));
-    let mut changes_at = there.or(at_link);
+    let mut changes_at = there.or(at_link).or_else(|| deferred_until(view));
     let takes_part = view.state == ClientState::Active && view.is_licensed;
     if let Some(halted) = view.halted.filter(|_| takes_part && view.held.is_none()) {
         sentence.push_str(&halted_before(halted));
     }
     let shown = view.held.as_ref().filter(|_| takes_part);
     if let Some(waits) = shown {
-        sentence.push_str(&waits.sentence());
+        sentence = format!("{sentence}; {}", waits.words());
         changes_at = waits.until(now).or(changes_at);
         changes = waits.changes();
     }
@@ -423,6 +425,24 @@ fn review_of(facts: &ExplainFacts, manifest: Sha256Digest, now: Timestamp) -> Op
     let approvals = &facts.plan.approvals;
     let second = approvals.waiting_approval(manifest, now).map(Reviewing::Second);
     second.or_else(|| approvals.deferred(manifest, now).map(Reviewing::Deferred))
+}
+
+/// When a deferral ends that the sentence names: it does so where nothing else is to be said first.
+fn deferred_until(view: &PackageView<'_>) -> Option<Timestamp> {
+    let has_what_it_should = match (&view.wanted, view.runs) {
+        (None, _) => true,
+        (Some(told), Some((_, runs))) => told.release.manifest == runs,
+        (Some(_), None) => false,
+    };
+    let is_named = view.state == ClientState::Active
+        && view.is_licensed
+        && has_what_it_should
+        && view.drift.is_none()
+        && view.waits_for_review.is_some();
+    match view.review.filter(|_| is_named) {
+        Some(Reviewing::Deferred(deferral)) => Some(deferral.until),
+        _ => None,
+    }
 }
 
 /// What a release waits for that nobody has approved.

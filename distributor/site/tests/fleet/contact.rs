@@ -229,6 +229,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
         lost: None,
         plan: site.plan.clone(),
         counts: site.counts.clone(),
+        soaks: Default::default(),
     };
     let decision = command.decide(facts, &site.context());
     let outcome = decision.answer.unwrap();

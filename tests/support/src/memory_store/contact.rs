@@ -42,6 +42,7 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             kept,
             plan: state.plan(),
             counts: state.live_counts(),
+            soaks: state.live_soaks(),
             approved: state.approved(),
             voided: state.voided(),
             metadata_as_of: state.metadata_as_of(),

@@ -11,7 +11,7 @@ use sealpost_site::changes::{ActivityEntry, Change, DeliveryStep, Note, NoteKey,
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
-use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts};
+use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, LiveSoaks};
 use sealpost_site::rules::rollouts::progress::{
     DeliveryState, RingCounts, RingProgress, RingState, Rollout, RolloutState, StateChange, hour_of,
 };
@@ -316,6 +316,16 @@ impl State {
         live.flat_map(|(number, kept)| {
             let rings = (0_u32..).zip(&kept.rings);
             rings.map(|(ring, kept)| ((*number, ring), self.counts_of(*number, ring, kept)))
+        })
+        .collect()
+    }
+
+    /// How long their rings were watched.
+    pub(super) fn live_soaks(&self) -> LiveSoaks {
+        let live = self.live_counts().into_keys();
+        live.filter_map(|(number, ring)| {
+            let soaked = self.rollout(number)?.rings.get(usize::try_from(ring).ok()?)?.soaked;
+            Some(((number, ring), soaked))
         })
         .collect()
     }

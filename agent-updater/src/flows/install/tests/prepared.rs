@@ -7,8 +7,9 @@ use sealpost_manifests::assignment::{PackageAssignment, Postpone, Urgency};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_test_support::folders::{set_mode, write_executable};
 
-use super::fixture::{Computer, ONE, Published, TWO, read};
+use super::fixture::{Computer, ONE, Published, TWO, delta, read};
 use crate::config::Settings;
+use crate::domain::record::SlotId;
 use crate::domain::timing::Wait;
 use crate::flows::install::{ChangeEnd, NotNow, Terms, declines};
 use crate::ports::fault_points;
@@ -153,15 +154,82 @@ fn a_product_that_says_not_now_is_not_stopped_and_nothing_fails() {
         computer.reports()
     );
     assert!(computer.record().given_up.is_empty());
-    let ready = computer.record().prepared.unwrap();
-    assert!(
-        declines(&computer.host, &Terms::unhindered(&wanted), &ready),
-        "asked before all is checked again"
-    );
+    // It was asked before anything was unpacked, and what was fetched is kept.
+    assert_eq!(computer.record().prepared, None);
+    let slot = SlotId::of(&wanted.release.version, &wanted.manifest);
+    assert!(!computer.slots().has(&slot).unwrap());
+    assert_eq!(fs::read_dir(computer.host.home.downloads()).unwrap().count(), 1);
+    assert!(declines(&computer.host, &mut Terms::unhindered(&wanted)), "asked before a change begins");
     computer.answers(0);
-    assert!(!declines(&computer.host, &Terms::unhindered(&wanted), &ready));
-    assert_eq!(computer.install_by(&wanted, &mut two), ChangeEnd::Kept);
+    let mut terms = Terms::unhindered(&wanted);
+    assert!(!declines(&computer.host, &mut terms));
+    let asked = computer.times_asked();
+    let vetted = computer.vet(&two).unwrap();
+    let ended = computer.with_engine(|engine| engine.install(&vetted, terms, &mut two)).unwrap();
+    assert_eq!((ended, computer.times_asked()), (ChangeEnd::Kept, asked), "its yes counts for a moment");
     computer.assert_runs(&two, "it was ready");
+    assert_eq!(fs::read_dir(computer.host.home.downloads()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_delta_that_is_fetched_and_declined_is_kept_whole_and_applied_later() {
+    let computer = Computer::new().asking_product();
+    computer.answers(0);
+    let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+    computer.install(&mut one, 0).unwrap();
+    two.delta = Some(delta(&one, &two));
+    computer.answers(75);
+    let wanted = computer.assignment(&two, 0);
+    assert_eq!(computer.install_by(&wanted, &mut two), ChangeEnd::NotNow(NotNow::Declined));
+    computer.answers(0);
+    assert_eq!(computer.install_by(&wanted, &mut two), ChangeEnd::Kept);
+    assert_eq!(two.fetches, ["delta"], "neither is it fetched again, nor the payload");
+    computer.assert_runs(&two, "by its delta");
+    assert_eq!(fs::read_dir(computer.host.home.downloads()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_product_is_asked_before_the_unpacking_and_again_before_a_stop_that_comes_later() {
+    for (secs_ago, asks) in [(0, 0), (15, 0), (31, 1), (-60, 1)] {
+        let computer = Computer::new().asking_product();
+        computer.answers(0);
+        let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+        computer.install(&mut one, 0).unwrap();
+        let before = computer.times_asked();
+        let ahead = PackageAssignment { install_from: Some(soon()), ..computer.assignment(&two, 0) };
+        let ended = computer.install_by(&ahead, &mut two);
+        assert!(matches!(ended, ChangeEnd::NotNow(NotNow::Waits(Wait::Window { .. }))), "{ended:?}");
+        assert_eq!(computer.times_asked(), before + 1, "before it was unpacked");
+        let wanted = PackageAssignment { install_from: None, ..ahead };
+        let said = computer.host.now() - SignedDuration::from_secs(secs_ago);
+        let terms = Terms { ready_at: Some(said), ..Terms::unhindered(&wanted) };
+        let vetted = computer.vet(&two).unwrap();
+        let ended = computer.with_engine(|engine| engine.install(&vetted, terms, &mut two)).unwrap();
+        assert_eq!((ended, computer.times_asked()), (ChangeEnd::Kept, before + 1 + asks), "{secs_ago}");
+    }
+}
+
+#[test]
+fn whatever_ends_the_agent_between_a_product_s_not_now_and_its_yes_the_old_release_runs() {
+    for point in fault_points().into_iter().filter(|point| point.ends_with("cleared")) {
+        let computer = Computer::new().asking_product();
+        computer.answers(0);
+        let (mut one, mut two) = (computer.publish("1", 1, ONE), computer.publish("2", 2, TWO));
+        computer.install(&mut one, 0).unwrap();
+        computer.answers(75);
+        let wanted = computer.assignment(&two, 0);
+        *computer.kill.0.lock().unwrap() = Some(point.clone());
+        let vetted = computer.vet(&two).unwrap();
+        let ended =
+            computer.with_engine(|engine| engine.install(&vetted, Terms::unhindered(&wanted), &mut two));
+        assert!(ended.is_err_and(|error| error.is_killed()), "{point}");
+        computer.recover();
+        computer.assert_runs(&one, &point);
+        assert!(computer.record().given_up.is_empty());
+        computer.answers(0);
+        assert_eq!(computer.install_by(&wanted, &mut two), ChangeEnd::Kept, "{point}");
+        computer.assert_runs(&two, &point);
+    }
 }
 
 #[test]

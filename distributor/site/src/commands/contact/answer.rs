@@ -6,7 +6,7 @@ use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
-use sealpost_manifests::wire::contact::Contact;
+use sealpost_manifests::wire::contact::{Contact, WaitsFor};
 
 use super::deliveries;
 use super::facts::{
@@ -16,13 +16,15 @@ use super::facts::{
 use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
 use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{
-    AssignmentDecision, AssignmentFacts, Computer, Licensed, Rolling, Told, Undoing, decide, told,
+    AssignmentDecision, AssignmentFacts, Computer, Licensed, Rolling, Told, Undoing, admitted, decide,
+    told_of,
 };
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
     Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held, may_sign_again,
     seats_due,
 };
+use crate::rules::explain::{Heard, Rollouts, waits_of};
 use crate::rules::reports;
 use crate::rules::restore::Progress;
 use crate::rules::rollouts::cadence::Cadence;
@@ -124,7 +126,10 @@ impl<'a> Answering<'a> {
         let (lease, notice) = self.lease();
         let seen = SeenClient::of(self.contact, self.came_by, self.client.seen.as_ref());
         let found = self.found(&seen, &mut deliveries);
-        let assignment = if notice.is_some() { Sent::Nothing } else { self.assignment(&seen, &deliveries) };
+        let (assignment, waits) = match &notice {
+            Some(_) => (Sent::Nothing, Vec::new()),
+            None => self.assignment(&seen, &deliveries),
+        };
         let (client, contact) = (self.client, self.contact);
         let held_head = contact.held_head.as_ref().map(|head| head.size);
         let answer = ContactAnswer {
@@ -142,6 +147,7 @@ impl<'a> Answering<'a> {
             held_head: answer.held_head,
             acknowledged_report,
             notice,
+            waits,
             receipt: self.progress.last.clone(),
             retry: false,
             name: client.name.clone(),
@@ -330,7 +336,14 @@ impl<'a> Answering<'a> {
         Sent::New(Box::new(lease), Box::new(change))
     }
 
-    fn assignment(&self, seen: &SeenClient, deliveries: &[Delivery]) -> Sent<Assignment> {
+    /// Why it does not run what it may have, of a contact that was answered before.
+    pub(super) fn waits(&self) -> Vec<WaitsFor> {
+        let seen = SeenClient::of(self.contact, self.came_by, self.client.seen.as_ref());
+        self.assignment(&seen, &self.client.deliveries).1
+    }
+
+    /// The assignment to send, and why the computer does not run what it may have.
+    fn assignment(&self, seen: &SeenClient, deliveries: &[Delivery]) -> (Sent<Assignment>, Vec<WaitsFor>) {
         let (facts, client) = (self.facts, self.client);
         let licensed = Licensed::by(client.seats.iter().map(|seat| &seat.grant));
         let back = client.back();
@@ -354,7 +367,12 @@ impl<'a> Answering<'a> {
             attempts: &client.attempts,
         };
         let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now: self.context.now };
-        let wanted = told(&facts.approved, &undoing, &computer, &rolling);
+        let choices = admitted(&facts.approved, &computer, &rolling);
+        let wanted = told_of(&choices, &undoing, &computer, &rolling);
+        let heard =
+            Heard { installed: &seen.installed, reports: &self.contact.reports, postponed: &seen.postponed };
+        let rollouts = Rollouts { plan: &facts.plan, counts: &facts.counts, soaks: &facts.soaks };
+        let waits = waits_of(&choices, &wanted, &heard, &rollouts, self.context.now);
         let shown = self.shown.and_then(|shown| shown.assignment.as_ref());
         let decision = decide(&AssignmentFacts {
             now: self.context.now,
@@ -367,14 +385,15 @@ impl<'a> Answering<'a> {
         });
         // What was shown and cannot be followed is replaced at once, also by an empty assignment.
         let issue = matches!(decision, AssignmentDecision::Issue(_)) || shown.is_some();
-        match (issue, decision, facts.metadata_as_of, &client.assignment) {
+        let sent = match (issue, decision, facts.metadata_as_of, &client.assignment) {
             (true, _, Some(as_of), _) => {
                 let steps = deliveries::assigned(&wanted, deliveries, self.cadence().silence());
                 self.new_assignment(&wanted, as_of, order_of(shown), steps)
             }
             (_, AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),
             _ => Sent::Nothing,
-        }
+        };
+        (sent, waits)
     }
 
     /// The groups that it belongs to.

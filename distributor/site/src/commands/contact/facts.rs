@@ -16,7 +16,7 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::server_list::ServerList;
-use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT, Postponed};
+use sealpost_manifests::wire::contact::{Contact, Drift, InstalledPackage, MAX_DRIFT, Postponed, WaitsFor};
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::changes::ContactAnswer;
@@ -29,7 +29,7 @@ use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::rollouts::cadence::Cadence;
 use crate::rules::rollouts::groups::GroupName;
-use crate::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
+use crate::rules::rollouts::plan::{Delivery, LiveCounts, LiveSoaks, Plan};
 use crate::rules::text;
 
 query! {
@@ -87,6 +87,8 @@ pub struct ContactFacts {
     pub plan: Arc<Plan>,
     /// What became of the computers of live rollouts.
     pub counts: LiveCounts,
+    /// How long their rings were watched.
+    pub soaks: LiveSoaks,
 }
 
 /// What the ledger knows beside what a client shows.
@@ -297,6 +299,8 @@ pub struct ContactOutcome {
     pub acknowledged_report: u64,
     /// For the person at the computer.
     pub notice: Option<String>,
+    /// Why it does not run what it may have; noted nowhere.
+    pub waits: Vec<WaitsFor>,
     /// What the receipt for this contact says.
     pub receipt: Receipt,
     /// Whether this was a retry of the last contact.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sealpost_manifests::wire::contact::{Postponed, PostponedBy};
-use sealpost_manifests::wire::report::Report;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::assignment::{Choice, Told};
@@ -43,21 +43,26 @@ impl<'a> Waits<'a> {
     /// What of a choice is held back.
     pub(super) fn of(choice: &Choice<'a>, rollouts: &'a [Rollout]) -> Option<Self> {
         let held = choice.held.clone()?;
-        let number = match &held {
+        let rollout = Self::rollout_of(&held)
+            .and_then(|number| rollouts.iter().find(|rollout| rollout.number == number));
+        Some(Self { release: choice.newest, held, rollout })
+    }
+
+    /// The number of the rollout that holds something back, if one does.
+    pub(super) const fn rollout_of(held: &Held) -> Option<u64> {
+        match held {
             Held::Ring { rollout, .. }
             | Held::Paused { rollout }
             | Held::Concurrent { rollout, .. }
             | Held::PerHour { rollout, .. } => Some(*rollout),
             _ => None,
-        };
-        let rollout = number.and_then(|number| rollouts.iter().find(|rollout| rollout.number == number));
-        Some(Self { release: choice.newest, held, rollout })
+        }
     }
 
     /// What stands behind the sentence about what it runs.
-    pub(super) fn sentence(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let version = &self.release.release.version;
-        let text = format!("; it does not get {version} yet: {}", self.held);
+        let text = format!("it does not get {version} yet: {}", self.held);
         match (self.rollout, &self.held) {
             (Some(rollout), Held::Ring { .. }) => {
                 let waiting = waiting(rollout);
@@ -170,8 +175,17 @@ pub(super) fn waits_there(
     now: Timestamp,
 ) -> Option<(String, ChangesWhen)> {
     let schedule = &told.schedule;
-    let begun = last_report
-        .is_some_and(|report| report.manifest == told.release.manifest && report.attempt >= told.attempt);
+    // What is made ready ahead of its time is reported too, and waits all the same.
+    let made_ready = |report: &Report| {
+        let before_the_stop = matches!(
+            report.step,
+            InstallStep::Check | InstallStep::Download | InstallStep::Build | InstallStep::TestLoad
+        );
+        before_the_stop && report.outcome == Outcome::Ok
+    };
+    let begun = last_report.is_some_and(|report| {
+        report.manifest == told.release.manifest && report.attempt >= told.attempt && !made_ready(report)
+    });
     let put_off = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
     if let Some(postponed) = put_off.filter(|put_off| put_off.until > now) {
         if postponed.by == PostponedBy::Link {

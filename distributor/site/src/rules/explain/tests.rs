@@ -7,6 +7,8 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::PostponedBy;
 use sealpost_manifests::wire::report::ReasonCode;
 
+mod waits;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }

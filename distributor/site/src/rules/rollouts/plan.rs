@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName};
 
@@ -36,6 +36,9 @@ pub struct Plan {
 
 /// What became of the computers of each ring of the rollouts in the plan, by rollout and ring.
 pub type LiveCounts = BTreeMap<(u64, u32), RingCounts>;
+
+/// How long each ring of the rollouts in the plan was watched, by rollout and ring.
+pub type LiveSoaks = BTreeMap<(u64, u32), SignedDuration>;
 
 /// What became of one rollout on one computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +117,17 @@ impl Plan {
     #[must_use]
     pub fn rollout(&self, number: u64) -> Option<&Rollout> {
         self.rollouts.iter().find(|rollout| rollout.number == number)
+    }
+
+    /// A rollout as far as it is now: with what the plan leaves out because it changes with each contact.
+    #[must_use]
+    pub fn rollout_now(&self, number: u64, counts: &LiveCounts, soaks: &LiveSoaks) -> Option<Rollout> {
+        let mut rollout = self.rollout(number)?.clone();
+        for (ring, progress) in (0_u32..).zip(&mut rollout.rings) {
+            progress.counts = counts.get(&(number, ring)).copied().unwrap_or_default();
+            progress.soaked = soaks.get(&(number, ring)).copied().unwrap_or_default();
+        }
+        Some(rollout)
     }
 
     /// Takes up superseded signature files that came to their end, with the rollouts that brought them, as far as a computer

@@ -31,7 +31,7 @@ use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
-use crate::rules::rollouts::plan::LiveCounts;
+use crate::rules::rollouts::plan::{LiveCounts, LiveSoaks};
 
 /// Entries of the ledger.
 pub(super) const LOGGED: u64 = 50;
@@ -196,6 +196,7 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         lost: None,
         plan: Arc::default(),
         counts: LiveCounts::default(),
+        soaks: LiveSoaks::default(),
     }
 }
 
