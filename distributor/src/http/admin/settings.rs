@@ -168,7 +168,9 @@ async fn concerned(
     let salt = Salt::of(&ledger.server_id());
     let mut kinds = BTreeMap::new();
     let page = |after| KnownReleases { after, limit: MAX_PAGE };
-    let each = |known: KnownRelease| drop(kinds.insert(known.release.package, known.kind));
+    let each = |known: KnownRelease| {
+        kinds.insert(known.release.package, known.kind);
+    };
     ledger.each(page, |known| known.manifest, each).await?;
     let mut comparison = Comparison::new(&had.settings, wanted, &text.assertions, &kinds, salt, site.now());
     let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
