@@ -91,6 +91,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             lost,
             plan: std::sync::Arc::default(),
             counts: BTreeMap::new(),
+            soaks: BTreeMap::new(),
         };
         let decision = decide(
             AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog, came_by: None },
@@ -266,6 +267,7 @@ fn client(last: Option<Nonce>) -> ContactClient {
         nonces: NoncePair { previous: None, next },
         answer: ContactAnswer::default(),
         progress,
+        cadence: None,
     });
     ContactClient {
         name: name(),

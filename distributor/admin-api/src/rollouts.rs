@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approvals;
 
-pub use self::preview::{Preview, PreviewRing};
+pub use self::preview::{Preview, PreviewRing, RingLoad, WithoutLatest};
 pub use self::report::{
     Delivered, DeliveredPage, DeliveredQuery, Failures, MAX_DELIVERED, MAX_EXPLAINED, failures,
 };

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::word::Word;
-use sealpost_site::rules::configuration::{Assertion, Concerned, Configuration, MembersChange, entries};
+use sealpost_site::rules::configuration::assertion::Assertion;
+use sealpost_site::rules::configuration::concerned::Concerned;
+use sealpost_site::rules::configuration::{Configuration, MembersChange, entries};
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Plan;
 use sealpost_site::rules::rollouts::settings::{
@@ -97,6 +100,9 @@ pub struct ConfigurationText {
     /// What has to hold of single computers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
+    /// The fingerprint of the configuration that it was written from: it is not applied over another one, unless forced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub based_on: Option<Sha256Digest>,
 }
 
 impl ConfigurationText {
@@ -128,6 +134,12 @@ pub struct ConfigurationPlan {
     pub problems: Vec<String>,
     /// Assertions that do not hold; then it cannot be applied.
     pub failed: Vec<String>,
+    /// The fingerprint of what it was compared with: settings, and whom groups list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Sha256Digest>,
+    /// The configuration was written from another one than the site has, and would change it; then it is applied only if forced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
 }
 
 impl ConfigurationPlan {
@@ -161,4 +173,10 @@ pub struct ApplyRequest {
     pub comment: String,
     /// The version that the plan was shown for; it is refused when it is another one by now.
     pub expected: u64,
+    /// The fingerprint that the plan was shown for; as `expected`, also for whom groups list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Sha256Digest>,
+    /// Also over a configuration that it was not written from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }

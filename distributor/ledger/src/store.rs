@@ -11,6 +11,7 @@ use sealpost_site::changes::chain::{EntryFlaw, LinkedEntry, StoredEntry};
 use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
@@ -151,6 +152,7 @@ pub trait ReadStore:
     + Read<Activity>
     + Read<LoadPlan>
     + Read<LoadMembers>
+    + Read<LoadConfiguration>
     + Read<LoadAdvance>
     + Read<LoadRollout>
     + Read<Rollouts>

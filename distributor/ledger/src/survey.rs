@@ -10,6 +10,7 @@ use sealpost_site::rules::rollouts::plan::Plan;
 use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::share::Salt;
 use sealpost_site::rules::rollouts::survey::Survey;
+use sealpost_site::rules::rollouts::what_if::{RingLook, WhatIf};
 
 use crate::{Ledger, LedgerError};
 
@@ -45,6 +46,27 @@ impl Ledger {
         let survey = survey.weighing(rollout.number, release.payload_bytes, &release.deltas);
         let (mut found, links) = self.look(survey).await?;
         Ok((found.remove(&rollout.number).unwrap_or_default(), links))
+    }
+
+    /// What each ring of a rollout that would begin now has, with how many computers a look found there: it reads every
+    /// computer twice, a page at a time, and keeps the first names of each ring.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn what_if(
+        &self,
+        plan: &Plan,
+        rollout: Rollout,
+        release: &ReleaseRow,
+        now: Timestamp,
+    ) -> Result<Vec<RingLook>, LedgerError> {
+        let mut found = self.survey(plan, std::slice::from_ref(&rollout), now).await?;
+        let populations = found.remove(&rollout.number).unwrap_or_default();
+        let salt = Salt::of(&self.server_id());
+        let mut what_if = WhatIf::new(plan, rollout, &populations, release, salt, now);
+        let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
+        self.each(page, |row| row.name.clone(), |row| what_if.add(&row)).await?;
+        Ok(what_if.finish())
     }
 
     async fn look(

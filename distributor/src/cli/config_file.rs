@@ -3,6 +3,7 @@
 mod text;
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,7 +12,8 @@ use sealpost_admin_api::settings::{
     ApplyRequest, Changed, ConfigurationPlan, ConfigurationText, PlannedChange, SettingsView,
 };
 use sealpost_files::{PRIVATE, Unfinished, refuse_what_is_no_file, sync_parent};
-use sealpost_site::rules::configuration::Concerned;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_site::rules::configuration::fingerprint;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::settings::SettingKind;
 use sealpost_site::rules::text::more_than;
@@ -45,7 +47,8 @@ Examples:
   distributor config export > site.toml
   distributor config export site.toml --force
 
-Applying what was exported changes nothing.")]
+Applying what was exported changes nothing. The file says from which state of the site it was written, so that it takes back
+nothing that somebody else changes meanwhile.")]
 pub(super) struct Export {
     /// Where to write it, or `-` for standard output.
     #[arg(value_name = "FILE|-", default_value = STANDARD_OUTPUT)]
@@ -84,12 +87,14 @@ pub(super) struct Plan {
 /// Make the site as a file says: everything in it, or nothing.
 ///
 /// At a terminal the plan is shown and you are asked; with --yes you are not. It is refused when somebody else changed a
-/// setting or a rollout since the plan was made.
+/// setting, a rollout or a group's list since the plan was made, or since the file was exported; --force lets a file through
+/// that was exported before that. A file that says from which state it was written says the new one afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   distributor config apply site.toml --why \"change 4711\"
-  distributor config apply site.toml --yes --why \"change 4711\"")]
+  distributor config apply site.toml --yes --why \"change 4711\"
+  distributor config apply site.toml --force --why \"the file is right\"")]
 pub(super) struct Apply {
     /// The configuration file.
     #[arg(value_name = "FILE")]
@@ -97,6 +102,9 @@ pub(super) struct Apply {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// Also take back what was changed since the file was exported.
+    #[arg(long)]
+    force: bool,
     /// Why, for whoever reads the log later.
     #[arg(long, value_name = "TEXT")]
     why: String,
@@ -124,6 +132,8 @@ async fn export(api: &AdminApi, options: &Export) -> anyhow::Result<Outcome> {
             configuration.members.insert(group, members.into_iter().collect());
         }
     }
+    let wanted = configuration.configuration().context("cannot read what the server answered")?;
+    configuration.based_on = Some(fingerprint(&wanted.settings, &wanted.members));
     let text = text::write(&configuration).context("cannot write the configuration")?;
     if options.file.as_os_str() == STANDARD_OUTPUT {
         for line in text.lines() {
@@ -166,7 +176,7 @@ async fn plan(api: &AdminApi, options: &Plan) -> anyhow::Result<Outcome> {
     } else {
         print(&plan)?;
     }
-    Ok(if can_be_applied(&plan) { Outcome::Done } else { Outcome::Damage })
+    Ok(if can_be_applied(&plan) && plan.conflict.is_none() { Outcome::Done } else { Outcome::Damage })
 }
 
 const fn can_be_applied(plan: &ConfigurationPlan) -> bool {
@@ -174,7 +184,7 @@ const fn can_be_applied(plan: &ConfigurationPlan) -> bool {
 }
 
 async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
-    let Apply { file, yes, why, json } = options;
+    let Apply { file, yes, force, why, json } = options;
     let configuration = read(&file)?;
     let plan: ConfigurationPlan = api.post("/settings/plan", &configuration).await?;
     if !json && !yes {
@@ -186,10 +196,16 @@ async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
         } else {
             print_line("the site is so already; nothing changed")?;
         }
+        if let Some(state) =
+            plan.state.filter(|state| configuration.based_on.is_some_and(|known| known != *state))
+        {
+            note_state(&file, &state);
+        }
         return Ok(Outcome::Done);
     }
     // What cannot be applied is sent all the same: the server's refusal says why.
-    if can_be_applied(&plan) && !yes {
+    let refused = !can_be_applied(&plan) || (plan.conflict.is_some() && !force);
+    if !refused && !yes {
         if !can_ask() {
             bail!(
                 "there is no terminal to ask at: look at the plan with `distributor config plan {}`, then give --yes",
@@ -202,7 +218,10 @@ async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Damage);
         }
     }
-    let request = ApplyRequest { configuration, comment: why, expected: plan.version };
+    let wanted = configuration.configuration().context("cannot read the configuration")?;
+    let writes_anew = configuration.based_on.is_some();
+    let request =
+        ApplyRequest { configuration, comment: why, expected: plan.version, state: plan.state, force };
     let changed: Changed = api.post("/settings/apply", &request).await?;
     if json {
         print_json(&changed)?;
@@ -212,7 +231,31 @@ async fn apply(api: &AdminApi, options: Apply) -> anyhow::Result<Outcome> {
     } else if !json {
         print_line(format_args!("applied: {}", counted(changed.changed, "change", "changes")))?;
     }
+    if writes_anew && changed.waits.is_none() {
+        let state = fingerprint(&wanted.settings, &wanted.members);
+        note_state(&file, &state);
+    }
     Ok(Outcome::Done)
+}
+
+/// Has a file say the state of the site. If it cannot, the site is so all the same: only the next `apply` of the file is refused.
+fn note_state(file: &Path, state: &Sha256Digest) {
+    if let Err(error) = base_anew(file, state) {
+        tell(format_args!("{error:#}; write this line into it yourself: based_on = \"{state}\""));
+    }
+}
+
+/// Has a file say that it was written from the state to which it brought the site.
+fn base_anew(file: &Path, state: &Sha256Digest) -> anyhow::Result<()> {
+    let attempted = || format!("cannot write the new state into {}", plain(&file.display().to_string()));
+    let bytes = sealpost_files::read_input(file, MAX_FILE).with_context(attempted)?;
+    let text = String::from_utf8(bytes).with_context(attempted)?;
+    let Some(anew) = text::based_anew(&text, state) else {
+        bail!("{}: it has no line of its own for it", attempted())
+    };
+    refuse_what_is_no_file(file).with_context(attempted)?;
+    let mode = file.symlink_metadata().with_context(attempted)?.permissions().mode() & 0o777;
+    sealpost_files::replace(file, anew.as_bytes(), mode).with_context(attempted)
 }
 
 fn print(plan: &ConfigurationPlan) -> anyhow::Result<()> {
@@ -238,13 +281,21 @@ fn lines(plan: &ConfigurationPlan) -> Vec<String> {
     if lines.is_empty() {
         lines.push("nothing changes: the site is so already".to_owned());
     }
-    let Concerned { all, changed, groups, delivery, rings } = plan.computers;
     if !plan.is_empty() && plan.problems.is_empty() {
-        let all = counted(all, "computer", "computers");
-        lines.push(format!(
-            "something changes for {changed} of {all}: {groups} in other groups, {delivery} get updates in another way, \
-             {rings} in other rings"
-        ));
+        let all = counted(plan.computers.all, "computer", "computers");
+        lines.push(format!("something changes for {} of {all}", plan.computers.changed));
+        let by_setting = plan.computers.by_setting().into_iter();
+        lines.extend(by_setting.map(|(setting, what, count)| {
+            format!("  {setting}: {} ({what})", counted(count, "computer", "computers"))
+        }));
+        if plan.changes.iter().any(|change| change.key.kind == SettingKind::Approval) {
+            lines.push(
+                "  approvals: no computer (they say what releases need before they are approved)".to_owned(),
+            );
+        }
+    }
+    if let Some(conflict) = &plan.conflict {
+        lines.push(format!("! applied only with --force: {conflict}"));
     }
     let cannot = plan.problems.iter().chain(&plan.failed);
     lines.extend(cannot.map(|why| format!("! cannot be applied: {why}")));
@@ -263,6 +314,7 @@ fn change(change: &PlannedChange) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sealpost_site::rules::configuration::concerned::Concerned;
     use sealpost_site::rules::rollouts::settings::SettingKey;
 
     use super::*;
@@ -283,19 +335,21 @@ mod tests {
                 PlannedChange { key: key(SettingKind::Group, "canary"), before: None, after: Some(is) },
             ],
             members: Vec::new(),
-            computers: Concerned { all: 10, changed: 4, groups: 1, delivery: 3, rings: 1 },
+            computers: Concerned { all: 10, changed: 4, groups: 1, pins: 3, ..Concerned::default() },
             problems: Vec::new(),
+            state: None,
+            conflict: Some("the site was changed".to_owned()),
             failed: vec!["pc-1 is not in the group canary: it is in no group".to_owned()],
         };
         let said = lines(&plan);
         assert_eq!(said[0], "~ property delivery: \"push\" -> \"poll\"");
         assert_eq!(said[1], "- window night: \"push\"");
         assert_eq!(said[2], "+ group canary: \"poll\"");
-        assert!(
-            said[3].starts_with("something changes for 4 of 10 computers: 1 in other groups"),
-            "{said:?}"
-        );
-        assert!(said[4].starts_with("! cannot be applied: pc-1 is not in the group"), "{said:?}");
+        assert_eq!(said[3], "something changes for 4 of 10 computers");
+        assert_eq!(said[4], "  groups: 1 computer (in other groups)");
+        assert_eq!(said[5], "  pins: 3 computers (other versions are kept)");
+        assert!(said[6].starts_with("! applied only with --force: the site was changed"), "{said:?}");
+        assert!(said[7].starts_with("! cannot be applied: pc-1 is not in the group"), "{said:?}");
         assert!(!can_be_applied(&plan));
     }
 }

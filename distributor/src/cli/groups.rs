@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sealpost_admin_api::groups::{Group, GroupsView, MAX_MEMBERS, MembersPage, MembersRequest};
-use sealpost_admin_api::settings::{ChangeRequest, Changed};
+use sealpost_admin_api::settings::{ChangeRequest, Changed, SettingsView};
 use sealpost_manifests::ids::{ChannelName, ComputerName, Platform, Tag};
 use sealpost_site::rules::configuration::MembersChange;
 use sealpost_site::rules::rollouts::delivery::Delivery;
@@ -13,6 +13,7 @@ use sealpost_site::rules::rollouts::glob::NamePattern;
 use sealpost_site::rules::rollouts::groups::{AnyOf, Criteria, Description, GroupName, GroupRule};
 use sealpost_site::rules::rollouts::settings::{GroupSettings, SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::text::more_than;
+use serde::Deserialize as _;
 
 use super::api::{AdminApi, segment};
 use super::outcome::Outcome;
@@ -64,7 +65,8 @@ pub(super) struct Show {
 /// Make a group, or give it another rule.
 ///
 /// A computer belongs to it that is listed with `groups members`, or that has everything which is asked for here; of several
-/// values of one option one is enough. Without any of these only listed computers belong to it.
+/// values of one option one is enough. Of a group that is there, what is not given stays as it is; of a new one without any of
+/// these only listed computers belong to it. Refused when somebody else changed a setting at the same time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -90,9 +92,9 @@ pub(super) struct Add {
     /// How its computers get updates: push, poll, window:NAME, manual, or folder [default: as the property says].
     #[arg(long, value_name = "METHOD")]
     delivery: Option<Delivery>,
-    /// Of several groups of a computer the one with the highest rank counts.
-    #[arg(long, value_name = "RANK", default_value_t = 0)]
-    rank: u16,
+    /// Of several groups of a computer the one with the highest rank counts [default: 0].
+    #[arg(long, value_name = "RANK")]
+    rank: Option<u16>,
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -251,12 +253,25 @@ async fn add(api: &AdminApi, options: Add) -> anyhow::Result<Outcome> {
     let rule = if criteria == Criteria::default() { None } else { Some(GroupRule::try_from(criteria)?) };
     let description =
         description.map(Description::try_from).transpose().context("cannot use --description")?;
-    let description = description.unwrap_or_default();
-    let settings = GroupSettings { description, rule, delivery, content: None, rank };
+    // What no option names, and what somebody else sets at the same time, is not overwritten.
+    let view: SettingsView = api.get("/settings").await?;
+    let is_group = |set: &&SettingChange| set.key.kind == SettingKind::Group && set.key.name == name.as_str();
+    let before = view.settings.iter().find(is_group).and_then(|set| set.value.as_ref());
+    let before = before.map(GroupSettings::deserialize).transpose().context("cannot read the group")?;
+    let GroupSettings { description: described, rule: had, delivery: delivered, content, rank: ranked } =
+        before.unwrap_or_default();
+    let settings = GroupSettings {
+        description: description.unwrap_or(described),
+        rule: rule.or(had),
+        delivery: delivery.or(delivered),
+        content,
+        rank: rank.unwrap_or(ranked),
+    };
     let key = SettingKey { kind: SettingKind::Group, name: name.to_string() };
     let value = Some(serde_json::to_value(&settings)?);
     let changes = vec![SettingChange { key, value }];
-    let request = ChangeRequest { changes, members: Vec::new(), comment: why, expected: None };
+    let expected = Some(view.version);
+    let request = ChangeRequest { changes, members: Vec::new(), comment: why, expected };
     let changed: Changed = api.post("/settings", &request).await?;
     let group = one(api, &name).await?;
     if json {

@@ -254,12 +254,21 @@ async fn a_review_shows_each_ring_with_its_computers_and_an_emergency_goes_to_al
     assert_eq!(preview.rings[0].opens_after_secs, 0);
     assert_eq!(preview.rings[1].opens_after_secs, 3600, "the first one is watched for an hour");
     assert_eq!(preview.bytes, 3 * review.update.payload_bytes);
+    assert_eq!(preview.rings.iter().map(|ring| ring.bytes).sum::<u64>(), preview.bytes);
+    let mut named: Vec<String> =
+        preview.rings.iter().flat_map(|ring| &ring.computers).map(ToString::to_string).collect();
+    named.sort();
+    assert_eq!(named, ["pc-1", "pc-2", "pc-3"], "each is named in one ring");
+    assert!(preview.earliest_at.is_some() && preview.latest_at.is_none());
+    assert_eq!((preview.no_latest[0].code.as_str(), preview.no_latest[0].computers), ("no_deadline", 3));
     let careful: Review = site.get(&format!("/updates/{manifest}?strategy=careful")).await;
     assert_eq!(careful.preview.unwrap().rings.len(), 4);
     let none = site.admin(reqwest::Method::GET, &format!("/updates/{manifest}?strategy=none"), None).await;
     assert_eq!(crate::site::code(none).await, ProblemCode::NotFound);
     let text = said(&site, &["updates", "show", "acme-av:1.0"]).await;
     assert!(text.contains("strategy   normal") && text.contains("canary"), "{text}");
+    assert!(text.contains("there is no latest time for 3 computers (no deadline is set)"), "{text}");
+    assert!(text.contains("canary: 1 computer: pc-"), "{text}");
 
     // It begins with care, and then it cannot wait.
     let approval = serde_json::json!({ "manifest": manifest, "strategy": "careful" });

@@ -134,7 +134,8 @@ async fn what_was_exported_changes_nothing_and_a_changed_file_says_for_how_many(
     std::fs::write(&file, asserted("pc-2")).unwrap();
     let (code, said) = ends_with(&site, &["config", "plan", path]).await;
     assert!(code == 1 && said.contains("pc-2 is not in the group canary"), "{said}");
-    assert!(said.contains("something changes for 2 of 3 computers: 2 in other groups"), "{said}");
+    assert!(said.contains("something changes for 2 of 3 computers"), "{said}");
+    assert!(said.contains("groups: 2 computers (in other groups)"), "{said}");
     let (code, said) = ends_with(&site, &["config", "apply", path, "--yes", "--why", "x"]).await;
     assert!(code == 1 && said.contains("breaks what it asserts"), "{said}");
     assert_unchanged(&site, &before).await;
@@ -176,4 +177,91 @@ async fn refuses_what_it_cannot_read(site: &Site, file: &Path) {
     let apply = serde_json::json!({ "configuration": empty, "comment": "x", "expected": plan.version });
     assert_eq!(site.post_refused("/settings/apply", &apply).await.code, ProblemCode::WrongState);
     assert!(done(site, &["properties", "show"]).await.contains("poll"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_exported_before_somebody_elses_change_takes_it_back_only_when_forced() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let _ = Agent::licensed(&site, "lab-1").await;
+    let _ = Agent::licensed(&site, "lab-2").await;
+    done(&site, &["groups", "add", "canary", "--why", "x"]).await;
+    done(&site, &["groups", "members", "canary", "--add", "lab-1"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.toml");
+    let path = file.to_str().unwrap();
+    done(&site, &["config", "export", path]).await;
+    let exported = std::fs::read_to_string(&file).unwrap();
+    assert!(exported.contains("\nbased_on = \""), "{exported}");
+    // Somebody else lists another computer; that changes no setting.
+    done(&site, &["groups", "members", "canary", "--add", "lab-2"]).await;
+    let apply = ["config", "apply", path, "--yes", "--why", "x"];
+    let (code, said) = ends_with(&site, &apply).await;
+    assert!(code == 1 && said.contains("was changed since this configuration was exported"), "{said}");
+    assert!(said.contains("distributor config plan FILE") && said.contains("--force"), "{said}");
+    let listed: MembersPage = site.get("/groups/canary/members").await;
+    assert_eq!(listed.members.len(), 2, "nothing was taken back");
+    let (code, said) = ends_with(&site, &["config", "plan", path]).await;
+    assert!(
+        code == 1 && said.contains("lists no more lab-2") && said.contains("only with --force"),
+        "{said}"
+    );
+
+    let forced = ["config", "apply", path, "--yes", "--force", "--why", "the file is right"];
+    done(&site, &forced).await;
+    let listed: MembersPage = site.get("/groups/canary/members").await;
+    assert_eq!(listed.members.len(), 1);
+    // The file says the new state by itself, so that its next change goes through.
+    let wanted = std::fs::read_to_string(&file).unwrap().replace("\"lab-1\"", "\"lab-2\"");
+    assert!(wanted.contains("lab-2"), "{wanted}");
+    std::fs::write(&file, &wanted).unwrap();
+    done(&site, &apply).await;
+    let anew = std::fs::read_to_string(&file).unwrap();
+    assert_ne!(anew, wanted);
+    assert!(done(&site, &apply).await.contains("nothing changed"));
+    // A change of settings counts as well, and what is so already is no conflict.
+    std::fs::write(&file, &wanted).unwrap();
+    assert!(done(&site, &["config", "plan", path]).await.contains("nothing changes"));
+    done(&site, &["properties", "set", "hold", "2x24", "--why", "x"]).await;
+    let (code, said) = ends_with(&site, &apply).await;
+    assert!(code == 1 && said.contains("was changed since"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_change_between_the_plan_and_the_apply_refuse_it() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    done(&site, &["groups", "add", "canary", "--why", "x"]).await;
+    let configuration = serde_json::json!({
+        "settings": [set("group", "canary", serde_json::json!({}))], "members": { "canary": ["pc-1"] }
+    });
+    let plan: ConfigurationPlan = site.post("/settings/plan", &configuration).await;
+    done(&site, &["groups", "members", "canary", "--add", "pc-2"]).await;
+    let apply = serde_json::json!({
+        "configuration": configuration, "comment": "x", "expected": plan.version, "state": plan.state
+    });
+    assert_eq!(site.post_refused("/settings/apply", &apply).await.code, ProblemCode::WrongState);
+    let listed: MembersPage = site.get("/groups/canary/members").await;
+    assert_eq!(listed.members.iter().map(ToString::to_string).collect::<Vec<_>>(), ["pc-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_change_a_group_at_once_lose_nothing_of_each_other() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let content = serde_json::json!({ "content": "paused", "rank": 3, "description": "first" });
+    let _: Changed = site.post("/settings", &change(&[set("group", "canary", content)])).await;
+    let one = ["groups", "add", "canary", "--name", "lab-*", "--why", "one"];
+    let other = ["groups", "add", "canary", "--delivery", "poll", "--why", "other"];
+    let (first, second) = tokio::join!(ends_with(&site, &one), ends_with(&site, &other));
+    for (code, said) in [&first, &second] {
+        assert!(*code == 0 || said.contains("changed by somebody else since you looked"), "{said}");
+    }
+    assert!(first.0 == 0 || second.0 == 0, "one of them goes through: {first:?} {second:?}");
+    let view: GroupsView = site.get("/groups").await;
+    let group = &view.groups[0].settings;
+    assert_eq!(group.rule.is_some(), first.0 == 0, "{group:?}");
+    assert_eq!(group.delivery.is_some(), second.0 == 0, "{group:?}");
+    assert!(group.content.is_some() && group.rank == 3, "what no option named stays: {group:?}");
+    assert_eq!(group.description.as_str(), "first");
 }

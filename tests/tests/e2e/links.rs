@@ -48,6 +48,7 @@ fn three_computers_behind_a_link_of_one_turn_all_get_the_release_and_none_fails(
     site.pull()?;
     let preview = site.distributor(&["updates", "show", "scanner:1.0"])?.ok()?;
     ensure!(preview.contains("3 computers behind branch-north, 150 kB/s (1 at a time)"), "{preview}");
+    ensure!(preview.contains("canary: 1 computer behind branch-north, 150 kB/s: "), "{preview}");
     site.pull_and_approve("scanner:1.0")?;
     for computer in &mut computers {
         computer.run()?;

@@ -1,23 +1,46 @@
 //! A whole configuration at once: settings, and whom groups list.
 //!
-//! Invariant: everything is taken, or nothing. Left out on purpose: what is different from before, which
+//! Invariant: everything is taken, or nothing; and nothing, if settings or lists are other ones by now than those that were
+//! looked at. Left out on purpose: what is different from before, which
 //! [`rules::configuration`](crate::rules::configuration) finds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
 use super::second_eyes::Outcome;
-use super::settings::{ChangeSettings, LoadPlan};
+use super::settings::{ChangeSettings, changed_meanwhile};
 use crate::changes::Change;
-use crate::rules::configuration::MembersChange;
+use crate::queries::{Query, query};
+use crate::rules::configuration::{MembersChange, fingerprint};
+use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
 
 /// Most names in one configuration that are listed or not listed any more.
 pub const MAX_NAMES: usize = 100_000;
 /// Most computers in one entry of the log: an entry stays small.
 const NAMES_PER_ENTRY: usize = 500;
+
+query! {
+    /// What a change of the configuration is decided from.
+    LoadConfiguration {
+        /// Whether whom groups list is wanted, too: it is as long as the site has computers.
+        pub lists: bool,
+    } -> ConfigurationFacts, "read the configuration"
+}
+
+/// As [`LoadConfiguration`] says.
+#[derive(Debug, Clone)]
+pub struct ConfigurationFacts {
+    /// Settings and rollouts.
+    pub plan: Arc<Plan>,
+    /// The computers that each group lists by name; empty where nobody asked for them.
+    pub members: BTreeMap<GroupName, BTreeSet<ComputerName>>,
+}
 
 /// Changes settings, and whom groups list. Answers how many settings and names changed.
 #[derive(Debug, Clone)]
@@ -26,19 +49,25 @@ pub struct ApplyConfiguration {
     pub settings: ChangeSettings,
     /// Whom groups list from then on; of a group that goes nobody stays listed.
     pub members: Vec<MembersChange>,
+    /// The fingerprint of the configuration that was looked at; the change is refused when it is another one by now.
+    pub state: Option<Sha256Digest>,
 }
 
 impl Command for ApplyConfiguration {
-    type Facts = LoadPlan;
+    type Facts = LoadConfiguration;
     type Answer = Outcome<u64>;
     const ATTEMPTED: &'static str = "apply a configuration";
 
-    fn facts(&self) -> LoadPlan {
-        LoadPlan {}
+    fn facts(&self) -> LoadConfiguration {
+        LoadConfiguration { lists: self.state.is_some() }
     }
 
-    fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<Outcome<u64>> {
-        let Self { settings, members } = self;
+    fn decide(self, facts: ConfigurationFacts, context: &Context<'_>) -> Decision<Outcome<u64>> {
+        let Self { settings, members, state } = self;
+        let ConfigurationFacts { plan, members: listed } = facts;
+        if state.is_some_and(|state| state != fingerprint(&plan.settings, &listed)) {
+            return Decision::refuse(changed_meanwhile("the settings or the computers that a group lists"));
+        }
         let actor = settings.actor.clone();
         let count: usize = members.iter().map(|change| change.add.len() + change.remove.len()).sum();
         if count > MAX_NAMES {

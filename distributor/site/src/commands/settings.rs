@@ -121,11 +121,7 @@ impl ChangeSettings {
 
     fn refused(&self, plan: &Plan) -> Option<Problem> {
         if self.expected.is_some_and(|expected| expected != plan.version) {
-            return Some(Problem::new(
-                ProblemCode::WrongState,
-                "the settings or a rollout were changed by somebody else since you looked",
-                "look at the plan again with `distributor config plan FILE`, then apply it",
-            ));
+            return Some(changed_meanwhile("the settings or a rollout"));
         }
         let long = |change: &SettingChange| {
             change.value.as_ref().is_some_and(|value| value.to_string().len() > MAX_VALUE_BYTES)
@@ -139,6 +135,15 @@ impl ChangeSettings {
         let long = self.changes.iter().find(|change| long(change))?;
         Some(invalid(&[format!("{}: its value is longer than {MAX_VALUE_BYTES} bytes", long.key)]))
     }
+}
+
+/// Something is not any more as it was when somebody looked.
+pub(super) fn changed_meanwhile(what: &str) -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        format!("{what} were changed by somebody else since you looked"),
+        "nothing was changed; look again (a file: `distributor config plan FILE`, a group: `distributor groups list`), then repeat it",
+    )
 }
 
 fn does_not_fit(plan: &Plan, settings: &Settings) -> Option<Problem> {

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use sealpost_admin_api::settings::ConfigurationText;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::word::Word;
 use sealpost_site::rules::approvals::rule::ApprovalRule;
-use sealpost_site::rules::configuration::Assertion;
+use sealpost_site::rules::configuration::assertion::Assertion;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::delivery::{Content, Delivery};
 use sealpost_site::rules::rollouts::groups::{Description, GroupName, GroupRule};
@@ -29,10 +30,17 @@ const HEADING: &str = "\
 # `distributor config apply FILE --why TEXT` makes the site so. What stands here no more is removed.
 ";
 
+/// How the line begins that says from which configuration a file was written.
+const BASED_ON: &str = "based_on = ";
+const ABOUT_BASED_ON: &str = "\
+# It is not applied over what somebody else changed since; `config apply` writes this line anew.
+";
+
 /// The file, section by section.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    based_on: Option<Sha256Digest>,
     #[serde(default)]
     properties: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
     #[serde(default)]
@@ -72,8 +80,19 @@ struct Group {
 
 /// Reads a file as a configuration.
 pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
-    let File { properties, groups, strategies, windows, packages, blocks, pins, links, approvals, assert } =
-        toml::from_str(text)?;
+    let File {
+        based_on,
+        properties,
+        groups,
+        strategies,
+        windows,
+        packages,
+        blocks,
+        pins,
+        links,
+        approvals,
+        assert,
+    } = toml::from_str(text)?;
     let mut settings = Vec::new();
     for (name, value) in properties {
         let line = line_of(text, name.span().start);
@@ -101,7 +120,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<ConfigurationText> {
     all(SettingKind::Pin, values(pins)?);
     all(SettingKind::Link, values(links)?);
     all(SettingKind::Approval, values(approvals)?);
-    Ok(ConfigurationText { settings, members, assertions: assert })
+    Ok(ConfigurationText { settings, members, assertions: assert, based_on })
 }
 
 fn values<K: ToString, T: Serialize>(of: BTreeMap<K, T>) -> anyhow::Result<Vec<(String, serde_json::Value)>> {
@@ -145,7 +164,24 @@ pub(super) fn write(configuration: &ConfigurationText) -> anyhow::Result<String>
     if !configuration.assertions.is_empty() {
         file.insert("assert".to_owned(), toml::Value::try_from(&configuration.assertions)?);
     }
-    Ok(format!("{HEADING}\n{}", toml::to_string_pretty(&file)?))
+    // Before the first section: what stands behind one belongs to it.
+    let based_on = configuration.based_on.map(|based_on| format!("{}\n", based_on_line(&based_on)));
+    let based_on = based_on.map_or_else(String::new, |line| format!("{ABOUT_BASED_ON}{line}"));
+    Ok(format!("{HEADING}{based_on}\n{}", toml::to_string_pretty(&file)?))
+}
+
+fn based_on_line(state: &Sha256Digest) -> String {
+    format!("{BASED_ON}\"{state}\"")
+}
+
+/// The same file, which says from now on that it was written from another configuration; `None` if it says nothing of that in
+/// a line of its own.
+pub(super) fn based_anew(text: &str, state: &Sha256Digest) -> Option<String> {
+    let start = text.lines().position(|line| line.starts_with(BASED_ON))?;
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    let line = based_on_line(state);
+    *lines.get_mut(start)? = &line;
+    Some(lines.join("\n"))
 }
 
 const fn section(kind: SettingKind) -> &'static str {
@@ -240,8 +276,15 @@ strategy = "mine"
         assert_eq!((settings.packages.len(), settings.blocks.len(), settings.pins.len()), (1, 1, 1));
         assert_eq!(settings.approvals.len(), 1);
         assert_eq!(read_once.members.values().next().unwrap().len(), 2);
-        let written = write(&read_once).unwrap();
+        let based_on = Some(Sha256Digest::of(b"as it was"));
+        let written = write(&ConfigurationText { based_on, ..read_once.clone() }).unwrap();
         let again = read(&written).unwrap();
+        assert_eq!((read_once.based_on, again.based_on), (None, based_on));
+        let now = Sha256Digest::of(b"as it is");
+        let anew = based_anew(&written, &now).unwrap();
+        assert_eq!(read(&anew).unwrap().based_on, Some(now));
+        assert_eq!(based_anew(&anew, &based_on.unwrap()).unwrap(), written, "nothing else is another");
+        assert_eq!(based_anew(EVERYTHING, &now), None);
         assert_eq!(again.configuration().unwrap(), read_once.configuration().unwrap(), "{written}");
         assert_eq!(again.assertions, read_once.assertions);
     }

@@ -1,12 +1,12 @@
 //! A release as a reviewer sees it.
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_admin_api::rollouts::Preview;
+use sealpost_admin_api::rollouts::{Preview, PreviewRing};
 use sealpost_admin_api::updates::{ChangedFile, Review, ReviewContent, Update};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::summary;
 use sealpost_site::rules::release::ReleaseState;
-use sealpost_site::rules::text::span;
+use sealpost_site::rules::text::{first_names, span};
 
 use super::undo::print_leaving;
 use crate::cli::colors;
@@ -161,14 +161,22 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How it goes out once it is approved: each ring, its computers, and when it opens at the earliest.
+/// How it goes out if it is approved now: each ring, its computers, when they install it, and what travels to them.
 fn print_preview(preview: &Preview) -> anyhow::Result<()> {
     print_line(format_args!(
         "  strategy   {}; {} travel to all computers together",
         preview.strategy,
         size(preview.bytes)
     ))?;
-    let mut table = Table::new(&["             RING", "TAKES", "COMPUTERS", "HEARD OF", "OPENS"]);
+    let mut table = Table::new(&[
+        "             RING",
+        "TAKES",
+        "COMPUTERS",
+        "HEARD OF",
+        "OPENS",
+        "AT THE LATEST",
+        "TRAVELS",
+    ]);
     for ring in &preview.rings {
         let opens = match ring.opens_after_secs {
             0 => "at once".to_owned(),
@@ -180,12 +188,35 @@ fn print_preview(preview: &Preview) -> anyhow::Result<()> {
             ring.members.to_string(),
             ring.heard_of.to_string(),
             opens,
+            ring.latest(),
+            size(ring.bytes),
         ]);
     }
     table.print()?;
-    for (index, load) in preview.links.iter().enumerate() {
-        let heading = if index == 0 { "links" } else { "" };
-        print_line(format_args!("  {heading:<10} {}", load.sentence(Timestamp::now())))?;
+    print_part("times", std::iter::once(preview.sentence()))?;
+    if preview.rings.len() > 1 {
+        print_part("no latest", preview.rings.iter().filter_map(PreviewRing::without_latest))?;
+    }
+    let with_computers = preview.rings.iter().filter(|ring| ring.members > 0);
+    print_part(
+        "computers",
+        with_computers.map(|ring| {
+            let count = counted(ring.members, "computer", "computers");
+            format!("{}: {count}: {}", ring.name, first_names(&ring.computers, ring.members))
+        }),
+    )?;
+    if preview.rings.len() > 1 {
+        print_part("over", preview.rings.iter().flat_map(PreviewRing::loads))?;
+    }
+    let now = Timestamp::now();
+    print_part("links", preview.links.iter().map(|load| load.sentence(now)))
+}
+
+/// Lines under one heading.
+fn print_part(heading: &str, lines: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    for (index, line) in lines.enumerate() {
+        let heading = if index == 0 { heading } else { "" };
+        print_line(format_args!("  {heading:<10} {}", plain(&line)))?;
     }
     Ok(())
 }

@@ -93,7 +93,7 @@ async fn carry_out(
         }
         Proposed::ChangeSettings { changes, members } => {
             let settings = ChangeSettings { actor, changes, comment, expected: None, confirms };
-            match ledger.execute(now, ApplyConfiguration { settings, members }).await? {
+            match ledger.execute(now, ApplyConfiguration { settings, members, state: None }).await? {
                 Outcome::Done(_) => Outcome::Done(()),
                 Outcome::Waits(number) => Outcome::Waits(number),
             }

@@ -15,11 +15,12 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::configuration::ApplyConfiguration;
 use sealpost_site::commands::second_eyes::Outcome;
 use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
-use sealpost_site::queries::{GroupMembers, MAX_PAGE, Recipients};
-use sealpost_site::rules::configuration::{
-    Comparison, Concerned, Configuration, MembersChange, difference, entries,
-};
+use sealpost_site::queries::{GroupMembers, KnownReleases, MAX_PAGE, Recipients};
+use sealpost_site::rules::configuration::comparison::Comparison;
+use sealpost_site::rules::configuration::concerned::Concerned;
+use sealpost_site::rules::configuration::{Configuration, MembersChange, difference, entries, fingerprint};
 use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::Plan;
 use sealpost_site::rules::rollouts::settings::SettingChange;
@@ -47,7 +48,8 @@ pub(crate) async fn change(
     let comment = why(&comment)?;
     let members = not_so_yet(&site.parts.ledger, members).await?;
     let settings = ChangeSettings { actor, changes, comment, expected, confirms: None };
-    let outcome = site.parts.ledger.execute(site.now(), ApplyConfiguration { settings, members }).await?;
+    let command = ApplyConfiguration { settings, members, state: None };
+    let outcome = site.parts.ledger.execute(site.now(), command).await?;
     Ok(Json(changed(outcome)))
 }
 
@@ -65,7 +67,7 @@ pub(crate) async fn apply(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ApplyRequest>,
 ) -> Result<Json<Changed>, ApiError> {
-    let ApplyRequest { configuration, comment, expected } = request;
+    let ApplyRequest { configuration, comment, expected, state, force } = request;
     let comment = why(&comment)?;
     let plan = compared(&site, &configuration).await?;
     for (what, of) in [("does not fit together", &plan.problems), ("breaks what it asserts", &plan.failed)] {
@@ -82,11 +84,20 @@ pub(crate) async fn apply(
         // Also who asks again, because the first answer was lost.
         return Ok(Json(Changed { changed: 0, waits: None }));
     }
+    if let Some(conflict) = plan.conflict.filter(|_| !force) {
+        return Err(ApiError::new(
+            ProblemCode::WrongState,
+            conflict,
+            "nothing was changed; `distributor config plan FILE` shows what would be taken back, `distributor config export` \
+             writes the site as it is, and `distributor config apply FILE --force --why TEXT` applies it all the same",
+        ));
+    }
     let changes = plan.changes.into_iter();
     let changes =
         changes.map(|PlannedChange { key, after, .. }| SettingChange { key, value: after }).collect();
     let settings = ChangeSettings { actor, changes, comment, expected: Some(expected), confirms: None };
-    let command = ApplyConfiguration { settings, members: plan.members };
+    // What was compared here, where nobody says what they looked at before.
+    let command = ApplyConfiguration { settings, members: plan.members, state: state.or(plan.state) };
     let outcome = site.parts.ledger.execute(site.now(), command).await?;
     Ok(Json(changed(outcome)))
 }
@@ -116,6 +127,13 @@ async fn compared(site: &Site, text: &ConfigurationText) -> Result<Configuration
         after: value,
         key,
     });
+    let state = fingerprint(&had.settings, &had.members);
+    let changes: Vec<PlannedChange> = changes.collect();
+    let is_so = changes.is_empty() && difference.members.is_empty();
+    let conflict = text.based_on.filter(|based_on| *based_on != state && !is_so).map(|_| {
+        "the site was changed since this configuration was exported, and applying it takes back what it does not know"
+            .to_owned()
+    });
     let problems: Vec<String> = wanted.settings.problems().iter().map(ToString::to_string).collect();
     let nowhere = wanted.members.keys().filter(|group| !wanted.settings.groups.contains_key(*group));
     let nowhere =
@@ -129,11 +147,13 @@ async fn compared(site: &Site, text: &ConfigurationText) -> Result<Configuration
     };
     Ok(ConfigurationPlan {
         version: plan.version,
-        changes: changes.collect(),
+        changes,
         members: difference.members,
         computers,
         problems,
         failed,
+        state: Some(state),
+        conflict,
     })
 }
 
@@ -146,7 +166,13 @@ async fn concerned(
 ) -> Result<(Concerned, Vec<String>), LedgerError> {
     let ledger = &site.parts.ledger;
     let salt = Salt::of(&ledger.server_id());
-    let mut comparison = Comparison::new(&had.settings, wanted, &text.assertions, salt, site.now());
+    let mut kinds = BTreeMap::new();
+    let page = |after| KnownReleases { after, limit: MAX_PAGE };
+    let each = |known: KnownRelease| {
+        kinds.insert(known.release.package, known.kind);
+    };
+    ledger.each(page, |known| known.manifest, each).await?;
+    let mut comparison = Comparison::new(&had.settings, wanted, &text.assertions, &kinds, salt, site.now());
     let page = |after| Recipients { after, running: None, limit: MAX_PAGE };
     ledger.each(page, |row| row.name.clone(), |row| comparison.add(&row)).await?;
     Ok(comparison.finish())

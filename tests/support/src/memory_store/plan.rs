@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::release::PackageKind;
+use sealpost_site::commands::configuration::{ConfigurationFacts, LoadConfiguration};
 use sealpost_site::commands::rollouts::{
     AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
 };
@@ -149,6 +150,15 @@ impl<H: Holds> Read<LoadMembers> for Handle<H> {
         let is_listed = |name: &&ComputerName| members.is_some_and(|members| members.contains(*name));
         let listed: BTreeSet<ComputerName> = query.names.iter().filter(is_listed).cloned().collect();
         Ok(MemberFacts { plan: state.plan(), listed })
+    }
+}
+
+impl<H: Holds> Read<LoadConfiguration> for Handle<H> {
+    fn read(&mut self, query: &LoadConfiguration) -> Result<ConfigurationFacts, StoreError> {
+        let state = self.state();
+        let listed = state.rolling.members.iter().filter(|(_, listed)| !listed.is_empty());
+        let listed = listed.filter(|_| query.lists).map(|(group, listed)| (group.clone(), listed.clone()));
+        Ok(ConfigurationFacts { plan: state.plan(), members: listed.collect() })
     }
 }
 

@@ -4,16 +4,18 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::wire::report::InstallStep;
+use sealpost_site::commands::configuration::{ConfigurationFacts, LoadConfiguration};
 use sealpost_site::commands::rollouts::{
     AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
 };
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan, MemberFacts};
 use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollouts, page_limit};
 use sealpost_site::rows::DeliveryRow;
+use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
 use sealpost_site::rules::rollouts::progress::Rollout;
 use sealpost_site::rules::rollouts::tries::{FailedStep, Tries};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::releases::{approved_of, highest_attempt, known_release};
@@ -41,6 +43,22 @@ impl<C: Connected> Read<LoadMembers> for C {
             }
         }
         Ok(MemberFacts { plan: plan_now(self.plans(), connection)?, listed })
+    }
+}
+
+impl<C: Connected> Read<LoadConfiguration> for C {
+    fn read(&mut self, query: &LoadConfiguration) -> Result<ConfigurationFacts, StoreError> {
+        let connection = self.connection();
+        let mut members: BTreeMap<GroupName, BTreeSet<ComputerName>> = BTreeMap::new();
+        if query.lists {
+            let mut statement = connection.prepare_cached("SELECT of_group, name FROM group_members")?;
+            let rows = statement.query_map([], |row| Ok((text(row, 0)?, text(row, 1)?)))?;
+            for row in rows {
+                let (group, name): (GroupName, ComputerName) = row?;
+                members.entry(group).or_default().insert(name);
+            }
+        }
+        Ok(ConfigurationFacts { plan: plan_now(self.plans(), connection)?, members })
     }
 }
 

@@ -10,6 +10,7 @@ use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
 use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::{LoadContact, ShownKey};
 use sealpost_site::commands::licenses::LoadHeldGrant;
 use sealpost_site::commands::pulls::LoadPull;
@@ -148,6 +149,9 @@ async fn of_rollouts(pair: &Pair, known: &Known) {
         for (after, limit) in [(None, 1_000), (None, 1), (known.names.iter().nth(4).cloned(), 3)] {
             pair.query(DeliveriesOf { rollout: number, after, limit }).await;
         }
+    }
+    for lists in [false, true] {
+        pair.query(LoadConfiguration { lists }).await;
     }
     let unknown = GroupName::new("unknown").unwrap();
     for group in plan.settings.groups.keys().cloned().chain([unknown]) {

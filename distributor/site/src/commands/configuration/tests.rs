@@ -15,7 +15,7 @@ fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<Outcome<u64>> {
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
     let context = Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty() };
-    command.decide(Arc::new(plan), &context)
+    command.decide(ConfigurationFacts { plan: Arc::new(plan), members: BTreeMap::new() }, &context)
 }
 
 fn group(name: &str) -> SettingChange {
@@ -33,6 +33,7 @@ fn command(changes: Vec<SettingChange>, members: Vec<MembersChange>) -> ApplyCon
     ApplyConfiguration {
         settings: ChangeSettings { actor, changes, comment, expected: Some(0), confirms: None },
         members,
+        state: None,
     }
 }
 
@@ -77,4 +78,34 @@ fn more_names_than_one_change_takes_are_refused() {
     let decision =
         decide(command(vec![group("canary")], vec![listing("canary", MAX_NAMES + 1)]), Plan::default());
     assert!(decision.answer.is_err() && decision.changes.is_empty());
+}
+
+#[test]
+fn whoever_looked_at_other_settings_or_other_lists_takes_nothing_back() {
+    let canary = GroupName::new("canary").unwrap();
+    let listed =
+        |name: &str| BTreeMap::from([(canary.clone(), BTreeSet::from([ComputerName::new(name).unwrap()]))]);
+    let mut plan = Plan::default();
+    plan.settings.set(&group("canary")).unwrap();
+    let looked_at = fingerprint(&plan.settings, &listed("pc-1"));
+    let decided = |settings: &Plan, members: BTreeMap<GroupName, BTreeSet<ComputerName>>| {
+        let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
+        let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
+        let (terms, log) = (Terms::default(), Frontier::empty());
+        let context = Context { now: Timestamp::UNIX_EPOCH, server: &server, terms: &terms, log: &log };
+        let apply = command(Vec::new(), vec![listing("canary", 3)]);
+        let apply = ApplyConfiguration { state: Some(looked_at), ..apply };
+        assert!(apply.facts().lists, "they are read in the same transaction");
+        apply.decide(ConfigurationFacts { plan: Arc::new(settings.clone()), members }, &context)
+    };
+    assert_eq!(decided(&plan, listed("pc-1")).answer, Ok(Outcome::Done(3)));
+    let mut other = plan.clone();
+    other.settings.set(&group("pilots")).unwrap();
+    for (settings, members) in [(&plan, listed("pc-2")), (&plan, BTreeMap::new()), (&other, listed("pc-1"))] {
+        let decision = decided(settings, members);
+        assert!(decision.changes.is_empty());
+        let refused = decision.answer.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::WrongState);
+        assert!(refused.hint.contains("distributor config plan"), "{refused:?}");
+    }
 }

@@ -4,17 +4,20 @@
 //! approval and the report. A computer that was told stays told, whatever its groups become, until the release is halted, its
 //! rollout is paused before it began, or something newer takes its place.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
+use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::release::{PackageKind, ReleaseId};
 use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
 use super::delivery::{Content, Delivery as Method};
+use super::groups::GroupName;
 use super::plan::{Asker, Delivery, LiveCounts, Plan};
 use super::progress::{DeliveryState, RingState, Rollout, RolloutState, hour_of};
-use super::settings::{Block, Pin, Target};
+use super::settings::{Block, Pin, Settings, Target};
 use super::share;
 use super::strategy::Takes;
 use crate::rules::release::KnownRelease;
@@ -310,7 +313,7 @@ fn told_before<'a>(computer: &Asker<'a>, rollout: &Rollout) -> Option<&'a Delive
 /// Whether a block or a pin keeps a release away from a computer.
 pub(super) fn kept_away(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
     blocked(id, computer, plan)?;
-    match pin_of(plan, computer, id) {
+    match pin_of(&plan.settings, computer.name, computer.groups, &id.package) {
         Some((name, pin)) if pin.version != id.version => {
             Err(Held::Pinned { name, version: pin.version.clone(), why: pin.why.clone() })
         }
@@ -320,12 +323,11 @@ pub(super) fn kept_away(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Re
 
 fn blocked(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held> {
     let of = |block: &Block| {
-        block.of.is(computer.name, computer.groups)
-            && block.package.as_ref().is_none_or(|package| *package == id.package)
+        block.package.as_ref().is_none_or(|package| *package == id.package)
             && block.version.as_ref().is_none_or(|version| *version == id.version)
     };
-    match plan.settings.blocks.iter().find(|(_, block)| of(block)) {
-        Some((name, block)) => Err(Held::Blocked { name: *name, why: block.why.clone() }),
+    match blocks_of(&plan.settings, computer.name, computer.groups).find(|(_, block)| of(block)) {
+        Some((name, block)) => Err(Held::Blocked { name, why: block.why.clone() }),
         None => Ok(()),
     }
 }
@@ -334,20 +336,35 @@ fn blocked(id: &ReleaseId, computer: &Asker<'_>, plan: &Plan) -> Result<(), Held
 /// names. What was replaced at its first rings has shown nothing.
 #[must_use]
 pub fn may_come_back(release: &KnownRelease, computer: &Asker<'_>, plan: &Plan) -> bool {
-    let pinned = || pin_of(plan, computer, &release.release);
+    let pinned = || pin_of(&plan.settings, computer.name, computer.groups, &release.release.package);
     !release.rolling_out.contains(computer.channel)
         || pinned().is_some_and(|(_, pin)| pin.version == release.release.version)
 }
 
+/// The blocks that keep something away from a computer, by name.
+pub(in crate::rules) fn blocks_of<'p>(
+    settings: &'p Settings,
+    name: &ComputerName,
+    groups: &BTreeSet<GroupName>,
+) -> impl Iterator<Item = (Word, &'p Block)> {
+    let blocks = settings.blocks.iter().filter(|(_, block)| block.of.is(name, groups));
+    blocks.map(|(name, block)| (*name, block))
+}
+
 /// The pin that counts for a computer and a package: of the computer itself before one of a group before one of everybody.
-fn pin_of<'p>(plan: &'p Plan, computer: &Asker<'_>, id: &ReleaseId) -> Option<(Word, &'p Pin)> {
-    let pins = plan.settings.pins.iter();
+pub(in crate::rules) fn pin_of<'p>(
+    settings: &'p Settings,
+    name: &ComputerName,
+    groups: &BTreeSet<GroupName>,
+    package: &PackageName,
+) -> Option<(Word, &'p Pin)> {
     let narrow = |pin: &Pin| match pin.of {
         Target::Computer(_) => 0,
         Target::Group(_) => 1,
         Target::Everyone => 2,
     };
-    pins.filter(|(_, pin)| pin.package == id.package && pin.of.is(computer.name, computer.groups))
+    let pins = settings.pins.iter();
+    pins.filter(|(_, pin)| pin.package == *package && pin.of.is(name, groups))
         .min_by_key(|(_, pin)| narrow(pin))
         .map(|(name, pin)| (*name, pin))
 }

@@ -439,9 +439,14 @@ impl Settings {
     /// When the computers of these groups get signature files of a package, and which group or package says so.
     #[must_use]
     pub fn content_of(&self, groups: &BTreeSet<GroupName>, package: &PackageName) -> Content {
-        let group = self.by_rank(groups, |group| group.content.as_ref());
-        let package = self.packages.get(package).and_then(|package| package.content.as_ref());
-        group.or(package).copied().unwrap_or_default()
+        let package = self.packages.get(package).and_then(|package| package.content);
+        self.content_of_groups(groups).or(package).unwrap_or_default()
+    }
+
+    /// When the computers of these groups get signature files of every package, if a group says so.
+    #[must_use]
+    pub fn content_of_groups(&self, groups: &BTreeSet<GroupName>) -> Option<Content> {
+        self.by_rank(groups, |group| group.content.as_ref()).copied()
     }
 
     /// The longest delay of signature files that any group or package has.

@@ -232,6 +232,14 @@ impl Strategy {
         self.deadline_hours.map(|hours| SignedDuration::from_hours(i64::from(hours)))
     }
 
+    /// Whether a computer of a ring, from 0, has its turn in the same way under another strategy: whatever holds before its ring
+    /// and in it is the same. Deadlines, which begin with its turn, are left out.
+    #[must_use]
+    pub fn leads_the_same(&self, other: &Self, ring: usize) -> bool {
+        let Self { rings, on_failure, deadline_hours: _ } = self;
+        *on_failure == other.on_failure && rings.get(..=ring) == other.rings.get(..=ring)
+    }
+
     /// Whether it waits for nothing: every computer gets the release at once.
     #[must_use]
     pub fn is_immediate(&self) -> bool {

@@ -23,7 +23,7 @@ use crate::rules::assignment::Licensed;
 use crate::rules::came_by::CameBy;
 
 /// A computer that came within this time is heard of: the first ones are chosen among these.
-const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// A computer that was not heard of for longer is waited for no more: it may be gone for good.
 const WAITED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// A look that is under way.
@@ -123,10 +123,7 @@ impl<'a> Survey<'a> {
         let (heard, waited_for) = (heard_within(HEARD_WITHIN), heard_within(WAITED_FOR));
         for (rollout, seen) in &mut self.rollouts {
             let package = &rollout.release.package;
-            let may_have = rollout.channels.contains(asker.channel)
-                && rollout.release.platform.fits(known.platform)
-                && known.licensed.covers(package)
-                && gate::kept_away(&rollout.release, asker, self.plan).is_ok();
+            let may_have = may_have(rollout, known, self.plan);
             let told = asker.deliveries.iter().find(|told| told.rollout == rollout.number);
             // Who gets signature files a day later is no canary for a ring that is watched for minutes.
             let comes_later = told.is_none()
@@ -164,6 +161,14 @@ impl<'a> Survey<'a> {
         let found = found.map(|(rollout, seen)| (rollout.number, populations(rollout, &seen)));
         (found.collect(), self.weighed.map(|weighed| weighed.loads.finish()).unwrap_or_default())
     }
+}
+
+/// Whether a computer may have the release of a rollout at all.
+pub(super) fn may_have(rollout: &Rollout, known: &Known<'_>, plan: &Plan) -> bool {
+    rollout.channels.contains(known.asker.channel)
+        && rollout.release.platform.fits(known.platform)
+        && known.licensed.covers(&rollout.release.package)
+        && gate::kept_away(&rollout.release, &known.asker, plan).is_ok()
 }
 
 /// The rings that take a computer by a group, a share, or because they take everyone.

@@ -97,7 +97,7 @@ fn wanted(update: &ReleaseRow, plan: &Plan) -> Option<Wanted> {
     (update.state == ReleaseState::Staged).then(|| Wanted::new(&demands, update.staged_at))
 }
 
-/// How a staged release goes out once it is approved: each ring with its computers.
+/// How a staged release goes out if it is approved now: each ring with its computers.
 async fn preview(
     site: &Site,
     update: &ReleaseRow,
@@ -115,9 +115,10 @@ async fn preview(
     let settings = &plan.settings;
     let name = strategy.unwrap_or_else(|| settings.strategy_of(&release.release.package, release.kind));
     let rings = settings.strategy(&name).ok_or_else(|| no_such_strategy(&name, settings))?;
-    let rollout = would_be(&release, name, rings, site.now());
-    let (populations, links) = ledger.survey_with_links(&plan, &rollout, update, site.now()).await?;
-    Ok(Some(Preview::new(name, &rollout.strategy, &populations, bytes, links)))
+    let now = site.now();
+    let rollout = would_be(&release, name, rings.clone(), now);
+    let looks = ledger.what_if(&plan, rollout, update, now).await?;
+    Ok(Some(Preview::new(name, &rings, looks, bytes, now)))
 }
 
 /// The computers that a release concerns.
