@@ -303,6 +303,35 @@ async fn a_review_shows_each_ring_with_its_computers_and_an_emergency_goes_to_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn revert_now_asks_for_the_channel_where_channels_have_different_newest_releases() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    for (version, channels) in [("1.0", &["beta", "stable"][..]), ("2.0", &["beta"])] {
+        let manifest = vendor.publish(&vendor.draft(version, &[("engine", version.as_bytes())]), channels);
+        site.pull().await;
+        site.approve(manifest).await;
+    }
+    let revert = ["updates", "revert-now", "acme-av", "--yes", "--why", "it crashes"];
+    let output = cli(&site, &revert).await;
+    let asks = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && asks.contains("(beta 2.0, stable 1.0): name one with --channel"),
+        "{asks}"
+    );
+    let halted = async |site: &Site| -> Vec<String> {
+        let updates = site.updates().await.updates;
+        let halted = updates.iter().filter(|update| update.state == ReleaseState::Halted);
+        halted.map(|update| update.release.version.to_string()).collect()
+    };
+    assert!(halted(&site).await.is_empty(), "nothing was done");
+    said(&site, &[&revert[..], &["--channel", "stable"]].concat()).await;
+    assert_eq!(halted(&site).await, ["1.0"]);
+    let output = cli(&site, &[&revert[..], &["--channel", "nightly"]].concat()).await;
+    let none = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(none.contains("no release of acme-av is approved for the channel nightly"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_is_listed_paused_edited_gone_on_with_and_ended_on_the_command_line() {
     let vendor = start_vendor(10).await;
     let (site, _agents, _, rollout) = rolling_out(&vendor, "normal").await;

@@ -1,10 +1,12 @@
 //! What cannot wait: a release for everybody at once, or away from everybody at once.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use sealpost_admin_api::rollouts::{Rollout, What};
 use sealpost_admin_api::updates::{ApproveRequest, HaltRequest, Halted, Update};
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::RolloutState;
 use sealpost_site::rules::rollouts::strategy::everyone_now;
@@ -49,7 +51,7 @@ pub(crate) struct PushNow {
 #[command(after_help = "\
 Examples:
   distributor updates revert-now acme-av --why \"computers do not start any more\"
-  distributor updates revert-now acme-av --yes --why \"computers do not start any more\"")]
+  distributor updates revert-now acme-av --channel beta --yes --why \"computers do not start any more\"")]
 pub(crate) struct RevertNow {
     /// The package.
     #[arg(value_name = "PACKAGE")]
@@ -57,6 +59,9 @@ pub(crate) struct RevertNow {
     /// Only on this platform, if releases for several are approved.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
+    /// The newest one of this channel, if channels have different ones. It is taken away from every channel that has it.
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<String>,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -159,18 +164,31 @@ pub(super) async fn revert_now(api: &AdminApi, options: &RevertNow) -> anyhow::R
     let package = PackageName::new(&options.package).context("cannot take a release away")?;
     let all = find::of_package(api, &package).await?;
     let is_asked = |update: &&Update| {
+        let goes_to = |asked: &str| update.approved_for.iter().any(|channel| channel.as_str() == asked);
         options.platform.as_deref().is_none_or(|asked| asked == update.release.platform.as_str())
+            && options.channel.as_deref().is_none_or(goes_to)
     };
     let approved: Vec<&Update> =
         all.iter().filter(|update| update.state == ReleaseState::Approved).filter(is_asked).collect();
     let Some(newest) = approved.iter().max_by_key(|update| update.counter) else {
-        bail!("no release of {package} is approved; see `distributor updates list`");
+        let of_channel = options.channel.as_deref().map(|channel| format!(" for the channel {channel}"));
+        let of_channel = of_channel.unwrap_or_default();
+        bail!("no release of {package} is approved{of_channel}; see `distributor updates list`");
     };
     let mut platforms: Vec<&str> = approved.iter().map(|update| update.release.platform.as_str()).collect();
     platforms.sort_unstable();
     platforms.dedup();
     if platforms.len() > 1 {
         bail!("releases of {package} are approved for {}: name one with --platform", platforms.join(", "));
+    }
+    let of_channels = newest_by_channel(&approved);
+    if options.channel.is_none() && of_channels.values().any(|one| one.manifest != newest.manifest) {
+        let named: Vec<String> =
+            of_channels.iter().map(|(channel, one)| format!("{channel} {}", one.release.version)).collect();
+        bail!(
+            "channels have different newest releases of {package} ({}): name one with --channel",
+            named.join(", ")
+        );
     }
     let release = &newest.release;
     let computers = counted(newest.installed, "computer runs", "computers run");
@@ -180,6 +198,20 @@ pub(super) async fn revert_now(api: &AdminApi, options: &RevertNow) -> anyhow::R
     let request = HaltRequest { manifest: newest.manifest, reason: options.why.clone(), rollback: true };
     let halted: Halted = api.post("/updates/halt", &request).await?;
     told_of(&halted, HaltAsked { rollback: true, unchanged: false, json: options.json })
+}
+
+/// The newest release of each channel.
+fn newest_by_channel<'a>(approved: &[&'a Update]) -> BTreeMap<&'a ChannelName, &'a Update> {
+    let mut newest: BTreeMap<&ChannelName, &Update> = BTreeMap::new();
+    for update in approved {
+        for channel in &update.approved_for {
+            let known = newest.entry(channel).or_insert(update);
+            if update.counter > known.counter {
+                *known = update;
+            }
+        }
+    }
+    newest
 }
 
 /// Asks at a terminal.

@@ -194,6 +194,7 @@ contracts! {
         a_computer_that_is_set_up_again_keeps_its_ring_and_counts_once_more,
         many_who_try_again_wait_behind_the_cap_of_their_ring,
         who_starts_it_by_hand_is_told_and_takes_no_room_of_others,
+        who_starts_it_by_hand_is_never_silent,
         who_has_a_delay_gets_what_was_newest_so_long_ago,
         no_computer_of_a_rollout_is_left_out_between_two_pages,
         a_second_halt_says_nothing_of_the_rollout_that_was_halted_before,

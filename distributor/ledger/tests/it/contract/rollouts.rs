@@ -565,3 +565,26 @@ pub(super) async fn who_starts_it_by_hand_is_told_and_takes_no_room_of_others(
     counted(&ledger).await;
     sound(&ledger).await;
 }
+
+pub(super) async fn who_starts_it_by_hand_is_never_silent(world: &World, bench: &dyn Bench) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 2).await;
+    let by_hand = setting(SettingKind::Property, "delivery", "\"manual\"");
+    ledger.execute(world.at(6), changes(vec![by_hand])).await.unwrap();
+    fleet.approve(&ledger, 1, "three").await;
+    fleet.advance(&ledger, 20, 0).await;
+    for at in 0..2 {
+        assert!(fleet.is_told(&ledger, at, 30).await, "{at}");
+    }
+    // A person may be on leave.
+    assert!(fleet.finds_the_silent(&ledger, 40).await.halted.is_empty());
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.offered, counts.silent), (2, 0));
+    let by_itself = setting(SettingKind::Property, "delivery", "\"push\"");
+    ledger.execute(world.at(41), changes(vec![by_itself])).await.unwrap();
+    assert!(fleet.is_told(&ledger, 0, 42).await);
+    fleet.finds_the_silent(&ledger, 43).await;
+    let counts = rollout(&ledger, fleet.number).await.rings[0].counts;
+    assert_eq!((counts.offered, counts.silent), (1, 1), "who should have begun by itself");
+    counted(&ledger).await;
+}

@@ -145,19 +145,22 @@ impl Case {
         });
     }
 
-    /// `free`, `told in RING`, `now in RING`, or the code of what holds it.
-    fn says(&self) -> String {
-        let name = ComputerName::new("pc-1").unwrap();
-        let channel = stable();
-        let asker = Asker {
+    fn asks<T>(&self, question: impl FnOnce(&Asker<'_>) -> T) -> T {
+        let (name, channel) = (ComputerName::new("pc-1").unwrap(), stable());
+        question(&Asker {
             name: &name,
             position: self.position,
             groups: &self.groups,
             channel: &channel,
             deliveries: &self.deliveries,
             attempts: &self.attempts,
-        };
-        match admit(&release(), self.runs, &asker, &self.plan, &self.counts, NOW) {
+        })
+    }
+
+    /// `free`, `told in RING`, `now in RING`, or the code of what holds it.
+    fn says(&self) -> String {
+        let (plan, counts) = (&self.plan, &self.counts);
+        match self.asks(|asker| admit(&release(), self.runs, asker, plan, counts, NOW)) {
             Ok(Admitted::Free) => "free".to_owned(),
             Ok(Admitted::Told { ring, .. }) => format!("told in {ring}"),
             Ok(Admitted::Now { ring, .. }) => format!("now in {ring}"),
@@ -238,6 +241,11 @@ fn caps_are_full_at_their_number_and_an_hour_begins_them_anew() {
         assert_eq!(case.says(), says, "{concurrent:?} {per_hour:?} {counts:?}");
         let told = case.with(|case| case.told(DeliveryState::Told, 1));
         assert_eq!(told.says(), "told in 1", "who was told needs no place again");
+    }
+    // An emergency waits behind nobody.
+    for (concurrent, per_hour) in [(Some(3), None), (None, Some(3)), (Some(3), Some(3))] {
+        let full = program().with(|case| case.capped(concurrent, per_hour, counts(3, 0, HOUR, 3)));
+        assert_eq!(full.with(|case| case.rollout().emergency = true).says(), "now in 1");
     }
     let held = Held::PerHour { rollout: 7, cap: 3, until: Timestamp::from_second(39_600).unwrap() };
     assert_eq!(held.until(), Some("1970-01-01T11:00:00Z".parse().unwrap()));
@@ -353,6 +361,36 @@ fn the_narrowest_pin_counts_and_lets_its_own_version_through() {
         });
         assert_eq!(case.says(), says, "{pins:?}");
     }
+}
+
+#[test]
+fn a_pin_to_another_version_lets_through_what_lies_on_the_way_and_a_block_does_not() {
+    let pin = serde_json::json!({ "of": "everyone", "package": "av", "version": "3" });
+    let pinned = program().with(|case| case.set(SettingKind::Pin, "three", pin));
+    let on_the_way = |case: &Case| {
+        case.asks(|asker| admit_on_the_way(&release(), false, asker, &case.plan, &case.counts, NOW).is_ok())
+    };
+    assert_eq!(pinned.says(), "pinned", "as what it is to run");
+    assert!(on_the_way(&pinned));
+    let block = serde_json::json!({ "of": "everyone", "package": "av", "version": "2" });
+    assert!(!on_the_way(&pinned.with(|case| case.set(SettingKind::Block, "b", block))));
+}
+
+#[test]
+fn what_was_replaced_comes_back_if_it_went_to_everybody_or_a_pin_names_it() {
+    let at_its_canary = KnownRelease { state: ReleaseState::Superseded, ..release() };
+    let complete = KnownRelease { rolling_out: Vec::new(), ..at_its_canary.clone() };
+    let beta = ChannelName::new("beta").unwrap();
+    let complete_here = KnownRelease { rolling_out: vec![beta], ..at_its_canary.clone() };
+    let pin = |version: &str| serde_json::json!({ "of": "everyone", "package": "av", "version": version });
+    let comes_back = |case: &Case, release| case.asks(|asker| may_come_back(release, asker, &case.plan));
+    let case = program();
+    assert!(!comes_back(&case, &at_its_canary));
+    assert!(comes_back(&case, &complete) && comes_back(&case, &complete_here));
+    let pinned = program().with(|case| case.set(SettingKind::Pin, "p", pin("2")));
+    assert!(comes_back(&pinned, &at_its_canary));
+    let elsewhere = program().with(|case| case.set(SettingKind::Pin, "p", pin("3")));
+    assert!(!comes_back(&elsewhere, &at_its_canary));
 }
 
 #[test]
