@@ -134,6 +134,11 @@ impl Push {
         woken
     }
 
+    /// Whether any of these computers listens.
+    fn has_any(&self, is_one: impl Fn(&ComputerName) -> bool) -> bool {
+        self.lock().streams.values().any(|slot| is_one(&slot.name))
+    }
+
     /// Ends the stream of a client that may no longer hold one.
     pub fn end(&self, client: &ClientId) {
         self.lock().streams.remove(client);
@@ -287,8 +292,13 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
             }
         }
         Change::GroupMembersChanged { added, removed, .. } => {
-            let quiet = quiet_or_nobody(ledger, push, Call::News).await;
-            push.wake_all(|name| (added.contains(name) || removed.contains(name)) && !quiet.contains(name));
+            push.note_all(Call::News, clock.now());
+            let names: BTreeSet<&ComputerName> = added.iter().chain(&removed).collect();
+            // Of a long list few may listen, and then nobody has to be looked up.
+            if push.has_any(|name| names.contains(name)) {
+                let quiet = quiet_or_nobody(ledger, push, Call::News).await;
+                push.wake_all(|name| names.contains(name) && !quiet.contains(name));
+            }
         }
         // It hears of its new channel, and its next stream is one of that.
         Change::ChannelChanged { name, .. } => {

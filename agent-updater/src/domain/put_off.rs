@@ -15,6 +15,8 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(30);
 /// For how long a product may say "not now" if the site names no end.
 const LONGEST_DECLINED: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// What a product said before it was left alone for so long is over.
+const LEFT_ALONE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What was put off of one package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,7 +199,7 @@ impl PutOff {
     #[must_use]
     pub fn declined(&self, wanted: &PackageAssignment, now: Timestamp) -> Self {
         let times = self.times_declined().saturating_add(1);
-        let since = self.declined.map_or(now, |declined| declined.since);
+        let since = self.declines_since(now);
         let factor = i32::try_from(times).unwrap_or(i32::MAX);
         let pause = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
         let again_at = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
@@ -205,11 +207,20 @@ impl PutOff {
         Self { declined: Some(Declined { since, times, again_at }), ..self.clone() }
     }
 
+    /// Since when the product declines one time after the other. What it said before it was left alone for a day, as between a
+    /// download and a window that opens a week later, begins no such row.
+    fn declines_since(&self, now: Timestamp) -> Timestamp {
+        let goes_on = |declined: &Declined| {
+            now <= declined.again_at.saturating_add(LEFT_ALONE).unwrap_or(Timestamp::MAX)
+        };
+        self.declined.filter(goes_on).map_or(now, |declined| declined.since)
+    }
+
     /// From then on the product is not asked any more.
     fn last_answer_counts_until(&self, wanted: &PackageAssignment, now: Timestamp) -> Timestamp {
         let of_site = wanted.postpone.map(|postpone| postpone.until).into_iter().chain(wanted.deadline).min();
         of_site.unwrap_or_else(|| {
-            let since = self.declined.map_or(now, |declined| declined.since);
+            let since = self.declines_since(now);
             since.saturating_add(LONGEST_DECLINED).unwrap_or(Timestamp::MAX)
         })
     }
@@ -243,6 +254,25 @@ mod tests {
     }
 
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    #[test]
+    fn a_product_that_declined_at_the_download_is_asked_again_before_the_stop_days_later() {
+        let wanted = PackageAssignment { postpone: None, ..wanted("two") };
+        let days = |days: i64| days * 24 * 60;
+        let declined = nothing().declined(&wanted, at(0));
+        // It said yes then, and its window opens after eight days.
+        assert!(declined.asks_product(&wanted, at(days(8))));
+        let again = declined.declined(&wanted, at(days(8)));
+        assert!(again.asks_product(&wanted, at(days(9))), "a row of its own");
+        // One time after the other it declines for a week and no longer.
+        let mut row = nothing();
+        let mut now = 0;
+        while row.asks_product(&wanted, at(now)) {
+            row = row.declined(&wanted, at(now));
+            now += 60 * 12;
+        }
+        assert_eq!(now, days(7));
+    }
 
     #[test]
     fn a_person_puts_off_as_often_as_the_site_allows_and_no_further() {

@@ -59,7 +59,7 @@ impl ComputerProgress {
     pub fn settle_put_off(&mut self, wanted: &PackageAssignment, runs: Option<Sha256Digest>) {
         let package = &wanted.release.package;
         if let Some(left) = self.put_off.remove(package).and_then(|kept| kept.while_runs(runs, wanted)) {
-            drop(self.put_off.insert(package.clone(), left));
+            _ = self.put_off.insert(package.clone(), left);
         }
     }
 

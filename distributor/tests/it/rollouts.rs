@@ -394,7 +394,16 @@ async fn a_ring_without_a_computer_is_passed_over_at_once_however_long_it_would_
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_by_a_day_in_a_soak_opens_no_ring_and_makes_no_failure() {
+async fn a_clock_that_jumps_ahead_in_a_soak_opens_no_ring_and_makes_no_failure() {
+    a_clock_jumps_in_a_soak(sealpost_test_support::clock::days(2)).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_in_a_soak_opens_no_ring_and_the_soak_goes_on() {
+    a_clock_jumps_in_a_soak(sealpost_test_support::clock::days(-2)).await;
+}
+
+async fn a_clock_jumps_in_a_soak(by: jiff::SignedDuration) {
     let vendor = start_vendor(10).await;
     let (site, mut agents, manifest, rollout) = rolling_out(&vendor, "one-by-one").await;
     let number = rollout.number;
@@ -414,7 +423,7 @@ async fn a_clock_that_jumps_by_a_day_in_a_soak_opens_no_ring_and_makes_no_failur
     keeps(&site, &mut agents[second], &opened).await;
     let left = opened.rings[1].soak_left_secs;
     // Longer than the second ring is watched, and than the canary may be silent.
-    site.clock.forward(sealpost_test_support::clock::days(2));
+    site.clock.forward(by);
     // Each entry is a round of the rollouts; one that counted a second of this server's own time was after the jump.
     let rounds = async {
         for round in 0.. {

@@ -49,6 +49,8 @@ async fn settings_are_taken_whole_or_not_at_all_and_nobody_overwrites_what_they_
         set("group", "CANARY!", serde_json::json!({})),
         set("group", "wards", serde_json::json!({ "delivery": "window:night" })),
         set("strategy", "mine", serde_json::json!({ "rings": [] })),
+        // A token has the server run nothing: what a test-load runs stands in the server's own file.
+        set("test_load", "acme-av", serde_json::json!({ "command": ["/bin/sh"] })),
     ] {
         let refused = site.post_refused("/settings", &change(&[good.clone(), bad.clone()])).await;
         assert_eq!(refused.code, ProblemCode::BadRequest, "{bad}");

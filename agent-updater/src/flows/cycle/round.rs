@@ -100,7 +100,7 @@ impl Round<'_> {
                     None
                 }
                 Ok(ChangeEnd::Kept) => {
-                    drop(self.progress.computer.put_off.remove(package));
+                    _ = self.progress.computer.put_off.remove(package);
                     None
                 }
                 Ok(ChangeEnd::OnTrial) => None,

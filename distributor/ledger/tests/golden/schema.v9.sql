@@ -252,7 +252,7 @@ CREATE TABLE rings (
     told_in_hour INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (rollout, ring)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX rings_live ON rings (rollout, ring) WHERE live = 1 AND opened_at IS NOT NULL;
+CREATE INDEX rings_live ON rings (rollout, ring) WHERE live = 1;
 CREATE TABLE deliveries (
     client_id TEXT NOT NULL,
     rollout INTEGER NOT NULL,

@@ -25,6 +25,8 @@ use crate::rules::rollouts::strategy::{OnFailure, Ring};
 const MAX_STEPS: usize = 32;
 /// Computers in one entry of the log: an entry stays small.
 const COMPUTERS_PER_ENTRY: usize = 500;
+/// Who could not come because the server did not run has come by then, also where it restarts each night.
+const WATCHED_ENOUGH: SignedDuration = SignedDuration::from_hours(8);
 /// Most silent computers of one rollout in one round; the next round takes the rest.
 pub const MAX_SILENT: u32 = 5_000;
 
@@ -70,8 +72,8 @@ pub struct AdvanceRollouts {
     pub elapsed: SignedDuration,
     /// What a look at all computers found, ring by ring, by rollout.
     pub populations: BTreeMap<u64, Vec<Population>>,
-    /// How long the server has watched each rollout, by the same clock, since it started. Nobody counts as silent sooner than
-    /// after this, whatever a clock says.
+    /// How long the server has watched each rollout, by the same clock, since it started. Nobody counts as silent before it has
+    /// done so for as long, or for eight hours, whatever a clock says.
     pub watched: BTreeMap<u64, SignedDuration>,
 }
 
@@ -150,7 +152,9 @@ impl Round {
         let watched = watched.unwrap_or_default();
         let silent: Vec<DeliveryOf> = overdue
             .iter()
-            .filter(|overdue| overdue.delivery.rollout == rollout.number && watched > overdue.silence)
+            .filter(|overdue| {
+                overdue.delivery.rollout == rollout.number && watched > overdue.silence.min(WATCHED_ENOUGH)
+            })
             .map(|overdue| DeliveryOf {
                 client_id: overdue.client_id.clone(),
                 name: overdue.name.clone(),

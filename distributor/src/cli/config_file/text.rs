@@ -276,14 +276,14 @@ strategy = "mine"
         assert_eq!((settings.packages.len(), settings.blocks.len(), settings.pins.len()), (1, 1, 1));
         assert_eq!(settings.approvals.len(), 1);
         assert_eq!(read_once.members.values().next().unwrap().len(), 2);
-        let based_on = Some(Sha256Digest::of(b"as it was"));
-        let written = write(&ConfigurationText { based_on, ..read_once.clone() }).unwrap();
+        let before = Sha256Digest::of(b"as it was");
+        let written = write(&ConfigurationText { based_on: Some(before), ..read_once.clone() }).unwrap();
         let again = read(&written).unwrap();
-        assert_eq!((read_once.based_on, again.based_on), (None, based_on));
+        assert_eq!((read_once.based_on, again.based_on), (None, Some(before)));
         let now = Sha256Digest::of(b"as it is");
         let anew = based_anew(&written, &now).unwrap();
         assert_eq!(read(&anew).unwrap().based_on, Some(now));
-        assert_eq!(based_anew(&anew, &based_on.unwrap()).unwrap(), written, "nothing else is another");
+        assert_eq!(based_anew(&anew, &before).unwrap(), written, "nothing else is another");
         assert_eq!(based_anew(EVERYTHING, &now), None);
         assert_eq!(again.configuration().unwrap(), read_once.configuration().unwrap(), "{written}");
         assert_eq!(again.assertions, read_once.assertions);

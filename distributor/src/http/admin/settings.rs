@@ -30,6 +30,10 @@ use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
 
+/// Assertions of one configuration; each is looked at with all computers.
+const MAX_ASSERTIONS: usize = 1_000;
+/// Strategies that assertions of one configuration name: for each a place is kept for every computer.
+const MAX_ASSERTED_STRATEGIES: usize = 16;
 /// Problems and assertions that a refusal names.
 const MAX_NAMED: usize = 5;
 
@@ -118,6 +122,19 @@ async fn compared(site: &Site, text: &ConfigurationText) -> Result<Configuration
             "nothing was changed; correct it and try again",
         )
     })?;
+    let strategies: BTreeSet<_> = text.assertions.iter().filter_map(|assertion| assertion.strategy).collect();
+    if text.assertions.len() > MAX_ASSERTIONS || strategies.len() > MAX_ASSERTED_STRATEGIES {
+        return Err(ApiError::new(
+            ProblemCode::BadRequest,
+            format!(
+                "cannot read the configuration: it has {} assertions about {} strategies, and at most \
+                 {MAX_ASSERTIONS} about {MAX_ASSERTED_STRATEGIES} are looked at",
+                text.assertions.len(),
+                strategies.len()
+            ),
+            "assert it of fewer computers; nothing was changed",
+        ));
+    }
     let plan = ledger.query(LoadPlan {}).await?;
     let had = configuration(ledger, &plan).await?;
     let difference = difference(&had, &wanted);

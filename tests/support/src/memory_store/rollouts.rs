@@ -310,11 +310,11 @@ impl State {
         }
     }
 
-    /// What became of the computers of live rollouts.
+    /// What became of the computers of the open rings of live rollouts.
     pub(super) fn live_counts(&self) -> LiveCounts {
         let live = self.rolling.rollouts.iter().filter(|(_, kept)| kept.state.is_live());
         live.flat_map(|(number, kept)| {
-            let rings = (0_u32..).zip(&kept.rings);
+            let rings = (0_u32..).zip(&kept.rings).filter(|(_, kept)| kept.opened.is_some());
             rings.map(|(ring, kept)| ((*number, ring), self.counts_of(*number, ring, kept)))
         })
         .collect()

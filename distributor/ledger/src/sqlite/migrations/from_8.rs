@@ -1,5 +1,4 @@
-//! What version 9 adds: how computers tried a release, kept with each delivery; and contacts read the rings that are open, not
-//! all that may open.
+//! What version 9 adds: how computers tried a release, kept with each delivery.
 
 use rusqlite::{Connection, params};
 use sealpost_site::changes::chain::{ReadEntry, StoredEntry, read};
@@ -19,12 +18,11 @@ ALTER TABLE deliveries ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN failed_step TEXT;
 ALTER TABLE deliveries ADD COLUMN failed_reason TEXT;
 ALTER TABLE deliveries ADD COLUMN failed_detail TEXT;
-DROP INDEX rings_live;
-CREATE INDEX rings_live ON rings (rollout, ring) WHERE live = 1 AND opened_at IS NOT NULL;
 ";
 
 /// Fills the new columns with what the reports in the log say. Which delivery a report was about depends on what the computer
-/// had been told by then, so that the log is replayed; a file without deliveries needs none of it.
+/// had been told by then, so that the log is replayed; a file without deliveries needs none of it. Nothing but a report of the
+/// past hangs on it.
 pub(super) fn fill(connection: &Connection) -> Result<(), OpenError> {
     if !connection.prepare("SELECT 1 FROM deliveries")?.exists([])? {
         return Ok(());

@@ -157,6 +157,8 @@ contracts! {
         a_halt_after_a_rebuild_leads_a_computer_back_to_what_it_ran_before,
     }
     undoing {
+        without_a_rollback_in_its_strategy_a_halt_takes_the_release_from_nobody,
+        a_halt_and_a_resume_at_once_leave_a_rollout_that_is_one_of_both,
         an_approval_for_one_channel_gives_nothing_to_another_that_the_pointer_moved_to,
         a_superseded_release_is_not_approved_again_without_a_word,
         a_halted_release_goes_to_nobody_and_the_one_before_is_approved_again,
@@ -206,6 +208,7 @@ contracts! {
         releases_that_come_faster_than_windows_and_deadlines_begin_neither_anew,
         a_plan_is_another_one_after_each_change_of_what_it_is_made_of,
         what_was_replaced_at_its_canary_comes_back_to_nobody_but_by_a_pin,
+        a_rollout_keeps_the_strategy_it_began_with_and_takes_in_who_enrolls_later,
     }
     model {
         seats_hold_under_any_interleaving,

@@ -151,6 +151,14 @@ impl<'a> Rolling<'a> {
         found
     }
 
+    /// The first ring of a strategy that begins with two computers.
+    pub(super) fn two_at_first(&self) -> Population {
+        let salt = Salt::of(&self.world.server_id);
+        let places = self.computers.iter().map(|computer| position(&salt, &computer.name)).collect();
+        let below = Threshold::first(NonZeroUsize::new(2).unwrap(), places);
+        Population { members: 2, heard_of: 2, below, ..Population::default() }
+    }
+
     /// The same for a strategy with a single ring, by what was told so far.
     async fn found(&self, ledger: &Ledger) -> Vec<Population> {
         let rollout = rollout(ledger, self.number).await;

@@ -10,9 +10,10 @@ use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings, LoadPlan}
 use sealpost_site::queries::GroupMembers;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_site::rules::rollouts::share::{Salt, is_in, position};
 use sealpost_test_support::world::{World, admin, computer_name, reject};
 
-use super::rolling::{Rolling, changes, counted, setting, word};
+use super::rolling::{Rolling, changes, counted, rollout, setting, word};
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, client, entries_of, refused, unchanged};
 
@@ -279,4 +280,37 @@ pub(super) async fn what_was_replaced_at_its_canary_comes_back_to_nobody_but_by_
     let pin = format!(r#"{{"of":"everyone","package":"acme-av","version":"{}"}}"#, fleet.row.release.version);
     ledger.execute(world.at(31), changes(vec![setting(SettingKind::Pin, "p", &pin)])).await.unwrap();
     assert!(fleet.is_told(&ledger, 2, 32).await, "somebody wants it there by its version");
+}
+
+/// What an approval was shown is what rolls out, whatever the strategy of that name becomes; and whoever enrolls later falls into
+/// the ring of its name, and gets the release before as long as that has not opened.
+pub(super) async fn a_rollout_keeps_the_strategy_it_began_with_and_takes_in_who_enrolls_later(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    fleet.run(&ledger, &old, 10).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    let begun = rollout(&ledger, fleet.number).await.strategy;
+    let other = r#"{"rings":[{"name":"everyone","takes":"everyone"}]}"#;
+    ledger
+        .execute(world.at(20), changes(vec![setting(SettingKind::Strategy, "rings", other)]))
+        .await
+        .unwrap();
+    assert_eq!(rollout(&ledger, fleet.number).await.strategy, begun);
+    ledger.execute(world.at(21), changes(vec![removed(SettingKind::Strategy, "rings")])).await.unwrap();
+    assert_eq!(rollout(&ledger, fleet.number).await.strategy, begun);
+    assert!(fleet.advance(&ledger, 22, 0).await.opened, "its canary");
+    let below = rollout(&ledger, fleet.number).await.rings[0].below.unwrap();
+    for number in 0..12 {
+        let mut late = world.enrolled(&ledger, &format!("late-{number}")).await;
+        let is_first = is_in(position(&Salt::of(&world.server_id), &late.name), below);
+        let outcome = world.contacts(&ledger, &mut late, 30).await;
+        let told = &outcome.assignment.unwrap().packages[0];
+        let wanted = if is_first { fleet.row.manifest } else { old.manifest };
+        assert_eq!(told.manifest, wanted, "late-{number}: never nothing");
+    }
+    counted(&ledger).await;
 }

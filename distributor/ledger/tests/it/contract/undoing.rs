@@ -11,6 +11,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::releases::ApproveRelease;
+use sealpost_site::commands::rollouts::{Steer, SteerRollout};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{
     Activity, ApprovedReleases, Drifted, ExplainClient, KnownReleases, MAX_PAGE, Only, Recipients,
@@ -21,10 +22,13 @@ use sealpost_site::rules::attention;
 use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::leaving::{Leaving, Runners};
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_site::rules::rollouts::progress::RolloutState;
+use sealpost_site::rules::rollouts::settings::SettingKind;
 use sealpost_test_support::world::{
     Computer, DAY, World, admin, channel, computer_name, installed, report, reserve_for,
 };
 
+use super::rolling::{Rolling, changes, counted, rollout, setting};
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, client, entries_of, refused, release, sound};
 
@@ -465,5 +469,79 @@ pub(super) async fn a_computer_that_was_set_up_again_gets_its_lease_after_a_laps
     let mut never = never;
     let outcome = world.contacts(&ledger, &mut never, lapsed + 2).await;
     assert!(outcome.lease.is_none(), "a first lease is a new license");
+    sound(&ledger).await;
+}
+
+/// Where the strategy says no more than halt, a failure takes the release from nobody who runs it.
+pub(super) async fn without_a_rollback_in_its_strategy_a_halt_takes_the_release_from_nobody(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 4).await;
+    let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
+    fleet.run(&ledger, &old, 10).await;
+    let two = r#"{"on_failure":"halt","rings":[{"name":"two","takes":{"first":2},"errors":{"count":1,"percent":1}},
+        {"name":"everyone","takes":"everyone"}]}"#;
+    ledger.execute(world.at(11), changes(vec![setting(SettingKind::Strategy, "two", two)])).await.unwrap();
+    fleet.approve(&ledger, 2, "two").await;
+    let all = fleet.populations(0);
+    let opened = Steer::Next { ring: 0, populations: Some(vec![fleet.two_at_first(), all[2]]) };
+    let open = SteerRollout {
+        actor: admin(),
+        number: fleet.number,
+        what: opened,
+        comment: "begin".to_owned(),
+        confirms: None,
+    };
+    ledger.execute(world.at(20), open).await.unwrap();
+    fleet.succeeds(&ledger, 0, 21).await;
+    assert!(fleet.is_told(&ledger, 1, 22).await);
+    fleet.fails(&ledger, 1, 23).await;
+    assert_eq!(fleet.advance_blindly(&ledger, 24).await.halted, [fleet.number]);
+    let row = release(&ledger, fleet.row.manifest).await;
+    assert_eq!((row.state, row.rollback), (ReleaseState::Halted, false));
+    let outcome = world.contacts(&ledger, &mut fleet.computers[0], 30).await;
+    let goes_back = outcome.assignment.iter().flat_map(|assignment| &assignment.packages);
+    assert!(goes_back.clone().all(|told| told.action != Action::Rollback), "{outcome:?}");
+    sound(&ledger).await;
+}
+
+/// One admin halts while another one lets it go on: one of both is said and done, and never half of each.
+pub(super) async fn a_halt_and_a_resume_at_once_leave_a_rollout_that_is_one_of_both(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    fleet.approve(&ledger, 2, "rings").await;
+    fleet.advance(&ledger, 20, 0).await;
+    assert!(fleet.is_told(&ledger, 0, 21).await);
+    for round in 0..6 {
+        let halt = HaltRelease {
+            actor: admin(),
+            manifest: fleet.row.manifest,
+            reason: "it is slow".to_owned(),
+            runs: WhoRunsIt::Keeps,
+        };
+        let resume = SteerRollout {
+            actor: admin(),
+            number: fleet.number,
+            what: Steer::Resume,
+            comment: "it is not".to_owned(),
+            confirms: None,
+        };
+        let now = world.at(30 + round);
+        let before = ledger.head().size;
+        let (halted, resumed) = tokio::join!(ledger.execute(now, halt), ledger.execute(now, resume));
+        let (rollout, row) =
+            (rollout(&ledger, fleet.number).await, release(&ledger, fleet.row.manifest).await);
+        let state = (rollout.state, row.state);
+        let whole =
+            [(RolloutState::Halted, ReleaseState::Halted), (RolloutState::Running, ReleaseState::Approved)];
+        assert!(whole.contains(&state), "{state:?} after {halted:?} and {resumed:?}");
+        assert!(ledger.head().size <= before + 2, "each says one thing");
+        counted(&ledger).await;
+    }
     sound(&ledger).await;
 }

@@ -138,7 +138,9 @@ impl Side {
         names.extend(
             own.map(|named| settings.strategy_of(&named.package, named.kind.unwrap_or(PackageKind::Program))),
         );
-        names.extend(asserted.iter().map(|assertion| assertion.strategy.unwrap_or(strategy_programs)));
+        let asserted: BTreeSet<Word> =
+            asserted.iter().map(|assertion| assertion.strategy.unwrap_or(strategy_programs)).collect();
+        names.extend(asserted);
         let strategies = names.into_iter().map(|name| (name, settings.strategy(&name))).collect();
         let links = LinkTable::new(&settings.links);
         Self { plan: Plan { settings, ..Plan::default() }, links, strategies, places: Vec::new() }
@@ -354,7 +356,10 @@ impl<'a> Comparison<'a> {
         }
         let mut concerned = Concerned::default();
         self.changed.iter().for_each(|aspects| concerned.add(aspects));
-        let failed = self.assertions.iter().flat_map(|assertion| self.failed(assertion)).collect();
+        // The rings of a strategy are found once, however many assertions name it.
+        let mut rings = BTreeMap::new();
+        let failed =
+            self.assertions.iter().flat_map(|assertion| self.failed(assertion, &mut rings)).collect();
         (concerned, failed)
     }
 
@@ -374,7 +379,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn failed(&self, assertion: &Assertion) -> Vec<String> {
+    fn failed(&self, assertion: &Assertion, rings: &mut BTreeMap<usize, Vec<Option<usize>>>) -> Vec<String> {
         let Assertion { computer, in_group, not_in_group, delivery, ring, strategy } = assertion;
         let Some((index, stands)) = self.asserted.get(computer) else {
             return vec![format!("no seat is reserved for {computer}")];
@@ -401,7 +406,8 @@ impl<'a> Comparison<'a> {
             // Those of which something is asserted stand last, and take every computer in.
             let known = self.after.strategies.iter().rposition(|(known, _)| *known == name);
             let found = known.and_then(|known| {
-                let ring = self.after.rings(known).get(*index).copied().flatten()?;
+                let rings = rings.entry(known).or_insert_with(|| self.after.rings(known));
+                let ring = rings.get(*index).copied().flatten()?;
                 self.after.strategy(known)?.rings().get(ring).map(|ring| ring.name)
             });
             match found {

@@ -18,7 +18,7 @@ use crate::rules::rollouts::plan::{LiveCounts, LiveSoaks, Plan};
 use crate::rules::text::at_most;
 
 /// Longest entries of one answer together, in bytes as they are sent: with them, an answer without news stays within 2 KiB.
-const MAX_BYTES: usize = 1024;
+const MAX_BYTES: usize = 1000;
 
 /// What a contact says of its computer, as far as sentences need it.
 #[derive(Debug, Clone, Copy)]
@@ -54,11 +54,11 @@ pub fn waits_of(
 ) -> Vec<WaitsFor> {
     let mut room = MAX_BYTES;
     let waits = choices.iter().filter_map(|choice| of_package(choice, told, heard, rollouts, now));
-    let fitting = waits.take_while(|waits| {
+    let fitting = waits.filter(|waits| {
         // With the comma between two of them.
         let length = serde_json::to_vec(waits).map_or(usize::MAX, |text| text.len().saturating_add(1));
         let fits = length <= room;
-        room = room.saturating_sub(length);
+        room = room.saturating_sub(if fits { length } else { 0 });
         fits
     });
     fitting.take(MAX_WAITS).collect()

@@ -35,6 +35,10 @@ impl Cadence {
         let pause = seconds(now.duration_since(at));
         match known {
             None => Self { longest_secs: pause, since: at, before_secs: None },
+            // A clock that was ahead and is right again: what it counted since then says nothing.
+            Some(known) if now < known.since => {
+                Self { longest_secs: pause, since: now, before_secs: known.before_secs }
+            }
             Some(known) if now.duration_since(known.since) < FORTNIGHT => {
                 Self { longest_secs: known.longest_secs.max(pause), ..known }
             }
@@ -106,5 +110,9 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_makes_no_pause() {
         assert_eq!(Cadence::at(Some((at(5), None)), at(2)).silence(), SignedDuration::from_hours(28));
+        // Hourly contacts for a month; for a day the clock is a year ahead.
+        let year = 365 * 24;
+        let jumped = (0..30 * 24).chain(30 * 24 + year..31 * 24 + year).chain(31 * 24..62 * 24);
+        assert_eq!(silence(jumped), 8);
     }
 }

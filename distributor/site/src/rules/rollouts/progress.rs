@@ -348,8 +348,8 @@ fn passed(rollout: &Rollout, ring: usize, facts: &AdvanceFacts<'_>) -> Result<Op
     if left > SignedDuration::ZERO && finished > 0 {
         return Err(Waiting::Soak { ring, left });
     }
-    // A ring that nobody was told in may be one that has no computer: it is passed over.
-    if population.is_none() && finished == 0 && counts.under_way() == 0 {
+    // A ring of which nothing is known may be one that has no computer, or computers that run the release already.
+    if population.is_none() && finished == 0 {
         return Err(Waiting::Survey);
     }
     let wanted = u64::from(plan.minimum_sample);

@@ -451,6 +451,31 @@ mod tests {
         assert!(!Strategy::normal().is_immediate() && !Strategy::signatures().is_immediate());
     }
 
+    /// As the pages and the names promise it.
+    #[test]
+    fn the_strategies_that_every_site_has_go_as_far_as_is_said_of_them() {
+        let hours = 60;
+        let (first, tenth, half) = (Takes::First(1), Takes::percent(10), Takes::percent(50));
+        let all = Takes::Everyone;
+        #[rustfmt::skip]
+        let table = [
+            ("careful", vec![(first.clone(), 24 * hours), (tenth.clone(), 24 * hours), (half, 48 * hours), (all.clone(), 48 * hours)]),
+            ("everyone-now", vec![(all.clone(), 0)]),
+            ("normal", vec![(first.clone(), hours), (tenth.clone(), 4 * hours), (all.clone(), 24 * hours)]),
+            ("signatures", vec![(first, 15), (tenth, 30), (all, hours)]),
+        ];
+        let mut found: Vec<_> = built_in()
+            .into_iter()
+            .map(|(name, strategy)| {
+                let rings = strategy.rings.iter().map(|ring| (ring.takes.clone(), ring.soak_minutes));
+                assert_eq!(strategy.on_failure, OnFailure::RollBack, "{name}");
+                (name.to_string(), rings.collect::<Vec<_>>())
+            })
+            .collect();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(found, table.map(|(name, rings)| (name.to_owned(), rings)));
+    }
+
     #[test]
     fn rings_that_leave_somebody_out_or_take_nobody_are_no_strategy() {
         let of = |rings| Strategy::new(rings, OnFailure::Halt, None).unwrap_err();

@@ -341,8 +341,13 @@ fn what_waits_at_the_computer_is_said_to_it_in_the_same_words() {
             let heard = Heard { installed: &has, reports: &[], postponed: postponed.as_slice() };
             let rollouts =
                 Rollouts { plan: &plan, counts: &LiveCounts::default(), soaks: &LiveSoaks::default() };
-            let [there] = &waits_of(&[choice.clone()], &[wanted.clone()], &heard, &rollouts, at(NOW))[..]
-            else {
+            let [there] = &waits_of(
+                std::slice::from_ref(&choice),
+                std::slice::from_ref(&wanted),
+                &heard,
+                &rollouts,
+                at(NOW),
+            )[..] else {
                 panic!("{code}: nothing is said")
             };
             assert_eq!(
@@ -435,7 +440,7 @@ fn what_a_contact_says_of_waits_has_a_bound() {
     let releases: Vec<KnownRelease> = (0..40)
         .map(|number| {
             let mut release = known("2.0", 2);
-            release.release.package = PackageName::new(&format!("p{number:02}")).unwrap();
+            release.release.package = PackageName::new(format!("p{number:02}")).unwrap();
             release
         })
         .collect();

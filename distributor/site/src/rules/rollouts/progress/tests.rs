@@ -138,7 +138,15 @@ fn whether_a_ring_that_nobody_was_told_in_has_any_computer_is_asked_before_it_is
     let (mut told, left) = (open(0, 0, 0), SignedDuration::from_mins(15));
     told.counts.told = 1;
     let nobody_yet = |needed, heard_of| Err(Waiting::Sample { ring: 1, finished: 0, needed, heard_of });
-    assert_eq!(advance(&early(told), &NOBODY_LOOKED), nobody_yet(3, None));
+    assert_eq!(
+        advance(&early(told.clone()), &NOBODY_LOOKED),
+        Err(Waiting::Survey),
+        "others may run it already"
+    );
+    assert_eq!(
+        next([open(15, 1, 0), told, waiting()], [of(1, 1), of(2, 2), of(9, 9)]),
+        nobody_yet(1, Some(2))
+    );
     let looked = |ring| next([open(15, 1, 0), ring, waiting()], [of(1, 1), of(2, 2), of(9, 9)]);
     assert_eq!(looked(open(0, 0, 0)), nobody_yet(1, Some(2)));
     assert_eq!(looked(open(0, 1, 0)), Err(Waiting::Soak { ring: 1, left }));
