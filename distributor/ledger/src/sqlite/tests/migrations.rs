@@ -193,16 +193,20 @@ fn says_how_computers_tried(file: &str, from: u32) {
 }
 
 #[test]
-fn a_log_that_cannot_be_replayed_leaves_the_file_of_version_8_as_it_was() {
+fn a_log_that_cannot_be_replayed_keeps_no_file_of_version_8_from_being_brought_up() {
     let old = Old::of(VERSION_8);
     let connection = Connection::open(old.path()).unwrap();
     let damage = "UPDATE activity SET entry = CAST('{}' AS BLOB) WHERE sequence = 20";
     connection.execute(damage, []).unwrap();
-    let before = structure(&connection);
     drop(connection);
-    SqliteStore::open(&old.path()).unwrap_err();
-    assert_eq!(version(&old.path()), 8);
-    assert_eq!(structure(&Connection::open(old.path()).unwrap()), before);
+    drop(SqliteStore::open(&old.path()).unwrap());
+    assert_eq!(version(&old.path()), schema::VERSION);
+    let connection = Connection::open(old.path()).unwrap();
+    let tried = "SELECT count(*) FROM deliveries WHERE tries > 0 OR failed_reason IS NOT NULL";
+    let tried: i64 = connection.query_row(tried, [], |row| row.get(0)).unwrap();
+    assert_eq!(tried, 0, "all of it or nothing");
+    let check = verify_file(&old.path(), Vec::new()).unwrap();
+    assert!(check.damage.is_some(), "a check says what is wrong with the log");
 }
 
 /// Before, during and after: the audit finds nothing, and the tables are those of a new file.

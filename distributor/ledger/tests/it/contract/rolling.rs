@@ -87,7 +87,12 @@ pub(super) struct Rolling<'a> {
 impl<'a> Rolling<'a> {
     /// A site with so many computers, which knows the strategies.
     pub(super) async fn new(world: &'a World, ledger: &Ledger, count: u32) -> Self {
-        world.unlock(ledger, count).await;
+        Self::with_seats(world, ledger, count, count).await
+    }
+
+    /// The same, with seats for more.
+    pub(super) async fn with_seats(world: &'a World, ledger: &Ledger, count: u32, seats: u32) -> Self {
+        world.unlock(ledger, seats).await;
         world.pull(ledger, 4).await;
         let strategies =
             STRATEGIES.map(|(name, json)| setting(SettingKind::Strategy, name, json)).into_iter().collect();

@@ -289,7 +289,7 @@ pub(super) async fn a_rollout_keeps_the_strategy_it_began_with_and_takes_in_who_
     bench: &dyn Bench,
 ) {
     let ledger = bench.open();
-    let mut fleet = Rolling::new(world, &ledger, 3).await;
+    let mut fleet = Rolling::with_seats(world, &ledger, 3, 15).await;
     let old = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
     fleet.run(&ledger, &old, 10).await;
     fleet.approve(&ledger, 2, "rings").await;
