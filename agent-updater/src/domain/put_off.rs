@@ -208,10 +208,12 @@ impl PutOff {
     }
 
     /// Since when the product declines one time after the other. What it said before it was left alone for a day, as between a
-    /// download and a window that opens a week later, begins no such row.
+    /// download and a window that opens a week later, begins no such row. One that came to its end stays at it until an install.
     fn declines_since(&self, now: Timestamp) -> Timestamp {
         let goes_on = |declined: &Declined| {
-            now <= declined.again_at.saturating_add(LEFT_ALONE).unwrap_or(Timestamp::MAX)
+            let left_alone = declined.again_at.saturating_add(LEFT_ALONE).unwrap_or(Timestamp::MAX);
+            let end = declined.since.saturating_add(LONGEST_DECLINED).unwrap_or(Timestamp::MAX);
+            now <= left_alone || left_alone >= end
         };
         self.declined.filter(goes_on).map_or(now, |declined| declined.since)
     }
