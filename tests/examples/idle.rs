@@ -1,4 +1,4 @@
-//! Prints what an idle server and an idle agent hold in memory, and how long a contact without news is.
+//! Prints what an idle server and an idle agent hold in memory.
 //!
 //!     SEALPOST_PROGRAMS=target/release cargo run --release -p sealpost-tests --example idle [--json]
 //!
