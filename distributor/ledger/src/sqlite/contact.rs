@@ -24,9 +24,7 @@ use super::granted::{epoch_of, lossy};
 use super::lists::licenses::restore_columns;
 use super::lists::releases::{approved, known_release};
 use super::lists::servers::server_list;
-use super::plan::{
-    deliveries, deliveries_sql, listed_sql, live_counts, live_counts_sql, live_soaks, plan_of,
-};
+use super::plan::{deliveries, deliveries_sql, listed_sql, live_counts_sql, live_rings, plan_of};
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, unreadable,
 };
@@ -101,8 +99,7 @@ impl<C: Connected> Read<LoadContact> for C {
             kept = ran_before(connection, &query.client_id)?;
         }
         let plan_version = optional_count(row, CLIENT + 31)?.unwrap_or(0);
-        let counts = live_counts(row, CLIENT + 32)?;
-        let soaks = live_soaks(row, CLIENT + 32)?;
+        let (counts, soaks) = live_rings(row, CLIENT + 32)?;
         Ok(ContactFacts {
             client,
             plan: plan_of(self.plans(), connection, plan_version)?,

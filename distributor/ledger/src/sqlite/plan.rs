@@ -90,7 +90,7 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
     Ok(plan.with_delayed(delayed))
 }
 
-/// Without what changes at each contact: see `live_counts`.
+/// Without what changes at each contact: see `live_rings`.
 fn bare_rings(connection: &Connection, rollout: &mut Rollout) -> rusqlite::Result<()> {
     rollout.rings = rings(connection, rollout)?;
     for ring in &mut rollout.rings {
@@ -227,8 +227,8 @@ pub(super) use live_counts_sql;
 /// A ring as the statement gives it, column by column.
 type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, u64, i64, u64, i64);
 
-/// Counts from `live_counts_sql`.
-pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveCounts> {
+/// Counts from `live_counts_sql`, and how long the rings were watched.
+pub(super) fn live_rings(row: &Row<'_>, column: usize) -> rusqlite::Result<(LiveCounts, LiveSoaks)> {
     let rows: Vec<LiveRing> = from_json(row, column)?;
     let read = |(
         rollout,
@@ -243,7 +243,7 @@ pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<Live
         forgiven,
         hour,
         told_in_hour,
-        _,
+        millis,
     )| {
         let counts = RingCounts {
             offered,
@@ -257,22 +257,16 @@ pub(super) fn live_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<Live
             hour,
             told_in_hour,
         };
-        ((rollout, ring), counts)
+        let place = (rollout, ring);
+        ((place, counts), (place, SignedDuration::from_millis(millis)))
     };
-    Ok(rows.into_iter().map(read).collect())
+    Ok(rows.into_iter().map(read).unzip())
 }
 
-/// How long live rings were watched, from `live_counts_sql`.
-pub(super) fn live_soaks(row: &Row<'_>, column: usize) -> rusqlite::Result<LiveSoaks> {
-    let rows: Vec<LiveRing> = from_json(row, column)?;
-    let read = |(rollout, ring, .., millis): LiveRing| ((rollout, ring), SignedDuration::from_millis(millis));
-    Ok(rows.into_iter().map(read).collect())
-}
-
-/// The same, asked alone.
+/// The counts, asked alone.
 pub(super) fn counts_now(connection: &Connection) -> Result<LiveCounts, StoreError> {
     let sql = concat!("SELECT ", live_counts_sql!());
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| live_counts(row, 0))?)
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| live_rings(row, 0))?.0)
 }
 
 /// The newest deliveries of each package of client `c`, as one JSON text.
