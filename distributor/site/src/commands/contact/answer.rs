@@ -366,12 +366,12 @@ impl<'a> Answering<'a> {
             deliveries,
             attempts: &client.attempts,
         };
-        let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now: self.context.now };
+        let rolling = Rolling { plan: &facts.plan, counts: &facts.live.counts, asker, now: self.context.now };
         let choices = admitted(&facts.approved, &computer, &rolling);
         let wanted = told_of(&choices, &undoing, &computer, &rolling);
         let heard =
             Heard { installed: &seen.installed, reports: &self.contact.reports, postponed: &seen.postponed };
-        let rollouts = Rollouts { plan: &facts.plan, counts: &facts.counts, soaks: &facts.soaks };
+        let rollouts = Rollouts { plan: &facts.plan, live: &facts.live };
         let waits = waits_of(&choices, &wanted, &heard, &rollouts, self.context.now);
         let shown = self.shown.and_then(|shown| shown.assignment.as_ref());
         let decision = decide(&AssignmentFacts {
