@@ -9,8 +9,6 @@ use rusqlite::{Connection, OpenFlags};
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::LiveRings;
 
-use super::lists::releases::approved;
-use super::plan::live_rings;
 use super::plan_cache::PlanCache;
 use crate::grants::TrustedGrants;
 use crate::store::StoreError;
@@ -84,14 +82,10 @@ pub(super) trait Connected: Send {
     fn plans(&self) -> &PlanCache;
 
     /// Every release that goes to clients.
-    fn approved(&self) -> Result<Arc<Vec<KnownRelease>>, StoreError> {
-        approved(self.connection()).map(Arc::new)
-    }
+    fn approved(&self) -> Result<Arc<Vec<KnownRelease>>, StoreError>;
 
     /// How far the rings of live rollouts are.
-    fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
-        live_rings(self.connection()).map(Arc::new)
-    }
+    fn live(&self) -> Result<Arc<LiveRings>, StoreError>;
 }
 
 /// Runs one statement, which stays prepared.

@@ -281,6 +281,14 @@ impl Connected for SqliteReader {
     fn plans(&self) -> &PlanCache {
         &self.plans
     }
+
+    fn approved(&self) -> Result<Arc<Vec<KnownRelease>>, StoreError> {
+        approved(&self.connection).map(Arc::new)
+    }
+
+    fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
+        live_rings(&self.connection).map(Arc::new)
+    }
 }
 
 impl Connected for SqliteWriter {

@@ -5,8 +5,6 @@
 //! news stays small. Left out on purpose: what the computer knows itself (what it reported, that it has no lease), and what only
 //! an admin can look at (reviews, test-loads).
 
-use std::io;
-
 use jiff::Timestamp;
 use sealpost_manifests::wire::contact::{
     InstalledPackage, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, Postponed, PostponedBy, WaitsFor,
@@ -63,33 +61,13 @@ pub fn waits_of(
         }
         let Some(waits) = of_package(choice, told, heard, rollouts, now) else { continue };
         // With the comma between two of them.
-        let length = json_bytes(&waits).saturating_add(1);
+        let length = serde_json::to_vec(&waits).map_or(usize::MAX, |text| text.len().saturating_add(1));
         if length <= room {
             room -= length;
             said.push(waits);
         }
     }
     said
-}
-
-/// How long an entry is as it is sent, in bytes.
-fn json_bytes(waits: &WaitsFor) -> usize {
-    let mut counted = Counted(0);
-    serde_json::to_writer(&mut counted, waits).map_or(usize::MAX, |()| counted.0)
-}
-
-/// Counts bytes, and keeps none.
-struct Counted(usize);
-
-impl io::Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.saturating_add(bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn of_package(
