@@ -16,6 +16,7 @@ use sealpost_site::changes::{ActivityEntry, Actor, Change, DeliveryOf, DeliveryS
 use sealpost_site::commands::{Context, Terms};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
+use sealpost_site::rules::rollouts::cadence::Outage;
 use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use sealpost_site::rules::rollouts::progress::{
     DeliveryState, RingProgress, RingState, Rollout, RolloutState, hour_of,
@@ -40,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) first_finished: BTreeMap<(u64, u32), Timestamp>,
     /// Approved releases.
     pub(crate) approved: Vec<KnownRelease>,
+    /// The last time in which the server did not run.
+    pub(crate) outage: Option<Outage>,
     /// What a log would tell of rollouts, where somebody wants it.
     pub(crate) recorded: Option<Vec<ActivityEntry>>,
 }
@@ -80,12 +83,19 @@ impl Site {
             counts: LiveCounts::new(),
             first_finished: BTreeMap::new(),
             approved: Vec::new(),
+            outage: None,
             recorded: None,
         }
     }
 
     pub(crate) const fn context(&self) -> Context<'_> {
-        Context { now: self.now, server: &self.server, terms: &self.terms, log: &self.log }
+        Context {
+            now: self.now,
+            server: &self.server,
+            terms: &self.terms,
+            log: &self.log,
+            outage: self.outage,
+        }
     }
 
     /// A release that passed staging.

@@ -300,7 +300,7 @@ impl World {
         }
         let begun = self.begun;
         let minute = |minute: i64| begun.saturating_add(SignedDuration::from_mins(minute)).unwrap();
-        let cadence = Cadence::at(computer.last.map(|last| (minute(last), computer.pauses)), at);
+        let cadence = Cadence::at(computer.last.map(|last| (minute(last), computer.pauses)), at, site.outage);
         computer.pauses = Some(cadence);
         let answer = if computer.client.is_some() {
             by_command(&mut self.site, computer)
@@ -366,13 +366,19 @@ impl World {
         let watched = live
             .iter()
             .map(|number| (*number, self.site.now.duration_since(self.site.rollout(*number).started_at)));
-        let command =
-            AdvanceRollouts { now: self.site.now, elapsed, populations, watched: watched.collect() };
+        let command = AdvanceRollouts {
+            now: self.site.now,
+            elapsed,
+            populations,
+            watched: watched.collect(),
+            after: BTreeMap::new(),
+        };
         self.checks.round = SignedDuration::from_mins(ROUND);
         let facts = AdvancingFacts {
             rollouts: numbers.iter().map(|number| self.site.counted(*number)).collect(),
             releases: packages.iter().flat_map(|package| self.site.approved_or_superseded(package)).collect(),
             overdue: if self.now % 60 == 0 && !elapsed.is_zero() { self.overdue() } else { Vec::new() },
+            looked_to: BTreeMap::new(),
         };
         self.checks.populations = command.populations.clone();
         let decision = command.decide(facts, &self.site.context());
@@ -412,9 +418,10 @@ impl World {
                 let silence = computer.silences[&delivery.rollout];
                 let heard = self.at(computer.last.unwrap());
                 let live = self.site.rollout(delivery.rollout).state.is_live();
-                if live && self.site.now.duration_since(heard.max(delivery.told_at)) > silence {
+                let heard = heard.max(delivery.told_at);
+                if live && self.site.now.duration_since(heard) > silence {
                     let (client_id, name) = (computer.id.clone(), computer.name.clone());
-                    found.push(Overdue { client_id, name, delivery: delivery.clone(), silence });
+                    found.push(Overdue { client_id, name, delivery: delivery.clone(), heard, silence });
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Every question that a store answers, asked of two.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::Ledger;
@@ -136,7 +136,8 @@ async fn of_rollouts(pair: &Pair, known: &Known) {
     let floor = pair.sqlite.query(LicenseTime {}).await.unwrap().floor.unwrap();
     let plan = pair.query(LoadPlan {}).await;
     for hours in [0, 8, 24 * 60] {
-        pair.query(LoadAdvance { now: floor + SignedDuration::from_hours(hours) }).await;
+        let after = BTreeMap::new();
+        pair.query(LoadAdvance { now: floor + SignedDuration::from_hours(hours), after }).await;
     }
     let all = pair.query(Rollouts { before: None, open: false, limit: 1_000 }).await;
     for (open, limit) in [(true, 1_000), (false, 2), (true, 1)] {
