@@ -19,7 +19,9 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::changes::chain::{LogCheck, LogDamage};
 use sealpost_site::commands::{Command, Terms};
-use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
+use sealpost_site::queries::{
+    self, ClientKey, LastPull, LastSign, LicenseTime, Log, LogNodes, Query, StoredTime,
+};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::account::TokenId;
 use sealpost_site::rules::approvals::people::AccountName;
@@ -92,8 +94,8 @@ pub struct Ledger {
     keys: Mutex<HashMap<ClientId, PublicKey>>,
     grants: Arc<TrustedGrants>,
     findings: Findings,
-    /// License time that the last process over this ledger noted last, at most some minutes before its end.
-    last_sign: Timestamp,
+    /// The last sign of life of the server that ran over this ledger before.
+    last_sign: Option<Timestamp>,
     outage: Arc<OnceLock<Outage>>,
     /// Heads that this log was found to have had: entries are only added, so that stays true.
     known_heads: Mutex<HashSet<(u64, Sha256Digest)>>,
@@ -117,6 +119,7 @@ impl Ledger {
         let log = Read::<Log>::read(&mut *store, &Log {})?;
         believe_log(&mut *store, grants.log(), log.head())?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
+        let last_sign = Read::<LastSign>::read(&mut *store, &LastSign {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
         let refusals = Arc::new(Refusals::default());
         let (committed, heads) = watch::channel(log.head());
@@ -165,7 +168,7 @@ impl Ledger {
             keys,
             grants,
             findings: Findings::default(),
-            last_sign: stored_floor,
+            last_sign,
             outage,
             known_heads: Mutex::default(),
         })
@@ -186,7 +189,7 @@ impl Ledger {
     /// A server listens from now on, a license time: between the last sign of life over this ledger and now nobody could come.
     /// Only the first call counts.
     pub fn listens_from(&self, now: Timestamp) {
-        if let Some(outage) = Outage::between(self.last_sign, now) {
+        if let Some(outage) = self.last_sign.and_then(|last_sign| Outage::between(last_sign, now)) {
             self.outage.get_or_init(|| outage);
         }
     }

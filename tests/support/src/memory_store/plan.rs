@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
 use sealpost_manifests::release::PackageKind;
 use sealpost_site::commands::configuration::{ConfigurationFacts, LoadConfiguration};
 use sealpost_site::commands::rollouts::{
@@ -16,7 +16,7 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan, MemberFacts};
 use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollouts};
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
-use sealpost_site::rules::rollouts::plan::Plan;
+use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, Rollout, RolloutState};
 
 use super::releases::page;

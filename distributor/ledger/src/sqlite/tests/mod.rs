@@ -10,6 +10,7 @@ mod long_log;
 mod migrations;
 mod notes;
 mod replay;
+mod silent;
 
 use std::path::PathBuf;
 use std::sync::Arc;

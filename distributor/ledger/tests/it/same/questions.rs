@@ -23,10 +23,10 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
-    LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    StoredTime, Trying, Untested, VoidedReleases,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, Log,
+    LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server,
+    ServersLearned, SetupOf, StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -70,6 +70,7 @@ async fn of_the_site(pair: &Pair) {
         |one: &StoredTime, other: &StoredTime| one.floor.unwrap().duration_since(other.floor.unwrap());
     assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
     assert_eq!(sqlite.statement, memory.statement);
+    pair.query(LastSign {}).await;
     pair.query(Licenses {}).await;
     pair.query(RefusedGrants {}).await;
     pair.query(LogForks {}).await;
