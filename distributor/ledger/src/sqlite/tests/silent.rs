@@ -2,10 +2,13 @@
 //! server ran makes nobody silent.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rusqlite::{Connection, StatementStatus, params};
+use sealpost_manifests::word::Word;
+use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced, LOOKED_AT, Place};
 use sealpost_site::queries::{DeliveriesOf, ReleaseByManifest, RolloutByNumber};
 use sealpost_site::rules::rollouts::cadence::Cadence;
@@ -38,7 +41,8 @@ async fn goes_out(world: &World, ledger: &Ledger) -> u64 {
     let staged = world.staged("acme-av", 1, &["stable"]);
     let manifest = staged.manifest;
     ledger.execute(world.at(3), staged).await.unwrap();
-    ledger.execute(world.at(4), world.approve(manifest)).await.unwrap();
+    let strategy = Some(Word::new("normal").unwrap());
+    ledger.execute(world.at(4), ApproveRelease { strategy, ..world.approve(manifest) }).await.unwrap();
     let row = ledger.query(ReleaseByManifest { manifest }).await.unwrap().unwrap();
     let number = row.rollout.unwrap();
     let rings = ledger.query(RolloutByNumber { number }).await.unwrap().unwrap().rings.len();
@@ -72,28 +76,21 @@ async fn round(
     ledger.execute(world.at(at), command).await.unwrap()
 }
 
+/// When a computer was told, in microseconds: one after the other.
+fn told_at(world: &World, name: u32) -> i64 {
+    world.at(10).as_microsecond() + i64::from(name) * 1_000
+}
+
 /// Puts computers into a file that were told, and may be silent for so long.
-fn told(
-    connection: &Connection,
-    number: u64,
-    names: std::ops::Range<u32>,
-    silence_secs: i64,
-    at_micros: i64,
-) {
+fn told(world: &World, connection: &Connection, number: u64, names: Range<u32>, silence_secs: i64) {
     let sql = "INSERT INTO deliveries (client_id, rollout, name, package, manifest, ring, state, attempt, told_at, since, \
                silence_secs, current) SELECT ?1, r.number, ?2, 'acme-av', r.manifest, 0, 'told', 1, ?4, ?4, ?5, 1 \
                FROM rollouts r WHERE r.number = ?3";
     let mut statement = connection.prepare(sql).unwrap();
     for name in names {
-        let client_id = format!("{name:032x}");
-        let values = params![
-            client_id,
-            format!("pc-{name:05}"),
-            i64::try_from(number).unwrap(),
-            at_micros,
-            silence_secs
-        ];
-        statement.execute(values).unwrap();
+        let (client_id, at) = (format!("{name:032x}"), told_at(world, name));
+        let number = i64::try_from(number).unwrap();
+        statement.execute(params![client_id, format!("pc-{name:05}"), number, at, silence_secs]).unwrap();
     }
 }
 
@@ -109,16 +106,15 @@ async fn who_is_silent_is_found_behind_thousands_that_are_not_due_yet_and_a_roun
     let connection = Connection::open(file.path()).unwrap();
     connection.execute_batch("BEGIN").unwrap();
     // Their time has passed, and the server has not watched them for long enough.
-    told(&connection, number, 0..many, 20 * HOUR, world.at(10).as_microsecond());
-    told(&connection, number, many..many + 1, HOUR, world.at(11).as_microsecond());
+    told(&world, &connection, number, 0..many, 20 * HOUR);
+    told(&world, &connection, number, many..many + 1, HOUR);
     connection.execute_batch("COMMIT").unwrap();
 
     // The last page costs no more than the first, and no row is sorted.
     let mut statement = connection.prepare(OVERDUE).unwrap();
     let mut steps = Vec::new();
-    for (told_at, client_id) in
-        [(i64::MIN, String::new()), (world.at(10).as_microsecond(), format!("{:032x}", LOOKED_AT))]
-    {
+    let second = (told_at(&world, LOOKED_AT), format!("{LOOKED_AT:032x}"));
+    for (told_at, client_id) in [(i64::MIN, String::new()), second] {
         let values = params![i64::try_from(number).unwrap(), told_at, client_id, LOOKED_AT];
         let rows = statement.query_map(values, |_| Ok(())).unwrap().count();
         assert_eq!(rows, LOOKED_AT as usize);
