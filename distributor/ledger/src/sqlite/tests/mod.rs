@@ -4,6 +4,7 @@
 mod audit;
 mod cost;
 mod crashes;
+mod delayed;
 mod faults;
 mod hooked;
 mod long_log;
