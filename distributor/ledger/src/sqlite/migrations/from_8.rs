@@ -42,6 +42,8 @@ pub(super) fn fill(connection: &Connection) -> Result<(), OpenError> {
     if !connection.prepare("SELECT 1 FROM deliveries")?.exists([])? {
         return Ok(());
     }
+    let entries: i64 = connection.query_row("SELECT max(sequence) FROM activity", [], |row| row.get(0))?;
+    tracing::info!(entries, "brings the ledger up: reads the log for how computers tried earlier releases");
     let replayed = private_tables()?;
     let mut failure = None;
     entries::walk(connection, &mut |stored| match apply(&replayed, &stored) {

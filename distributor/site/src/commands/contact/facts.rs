@@ -309,8 +309,8 @@ pub struct ContactOutcome {
     pub name: ComputerName,
 }
 
-/// Why a computer does not run what it may have.
-#[derive(Debug, Clone)]
+/// Why a computer does not run what it may have. It is shown as its words, whether they are said yet or not.
+#[derive(Clone)]
 pub enum Waits {
     /// Said with the answer.
     Said(Vec<WaitsFor>),
@@ -320,7 +320,7 @@ pub enum Waits {
 }
 
 /// What the words of a retry are made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Unsaid {
     pub(super) facts: ContactFacts,
     pub(super) contact: Contact,

@@ -3,6 +3,7 @@
 //! Invariant: an answer and the words of its retry are made here, from the same facts in the same way.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::Timestamp;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
@@ -83,11 +84,17 @@ impl Look<'_> {
 impl Waits {
     /// The words, in which those of a retry are found now.
     #[must_use]
-    pub fn say(self) -> Vec<WaitsFor> {
+    pub fn say(&self) -> Vec<WaitsFor> {
         match self {
-            Self::Said(waits) => waits,
+            Self::Said(waits) => waits.clone(),
             Self::Unsaid(unsaid) => unsaid.say(),
         }
+    }
+}
+
+impl fmt::Debug for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.say().fmt(f)
     }
 }
 
