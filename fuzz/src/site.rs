@@ -79,7 +79,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
         let lost = shown.is_some().then(lost);
         let facts = ContactFacts {
             client,
-            approved: vec![approved()],
+            approved: vec![approved()].into(),
             voided: BTreeSet::new(),
             left: Vec::new(),
             kept: Vec::new(),
@@ -90,8 +90,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             server_list: None,
             lost,
             plan: std::sync::Arc::default(),
-            counts: BTreeMap::new(),
-            soaks: BTreeMap::new(),
+            live: std::sync::Arc::default(),
         };
         let decision = decide(
             AnswerContact { contact: contact.clone(), shown, head: NamedHead::OfThisLog, came_by: None },

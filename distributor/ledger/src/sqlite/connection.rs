@@ -1,11 +1,16 @@
 //! How connections to the file are opened.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use sealpost_site::rules::release::KnownRelease;
+use sealpost_site::rules::rollouts::plan::LiveRings;
 
+use super::lists::releases::approved;
+use super::plan::live_rings;
 use super::plan_cache::PlanCache;
 use crate::grants::TrustedGrants;
 use crate::store::StoreError;
@@ -77,6 +82,16 @@ pub(super) trait Connected: Send {
     fn grants(&self) -> &TrustedGrants;
     /// The plan that was read last.
     fn plans(&self) -> &PlanCache;
+
+    /// Every release that goes to clients.
+    fn approved(&self) -> Result<Arc<Vec<KnownRelease>>, StoreError> {
+        approved(self.connection()).map(Arc::new)
+    }
+
+    /// How far the rings of live rollouts are.
+    fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
+        live_rings(self.connection()).map(Arc::new)
+    }
 }
 
 /// Runs one statement, which stays prepared.

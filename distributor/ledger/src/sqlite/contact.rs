@@ -22,9 +22,9 @@ use super::connection::Connected;
 use super::entries::{has_seat, log_at};
 use super::granted::{epoch_of, lossy};
 use super::lists::licenses::restore_columns;
-use super::lists::releases::{approved, known_release};
+use super::lists::releases::known_release;
 use super::lists::servers::server_list;
-use super::plan::{deliveries, deliveries_sql, listed_sql, live_counts_sql, live_rings, plan_of};
+use super::plan::{deliveries, deliveries_sql, listed_sql, plan_of};
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, unreadable,
 };
@@ -51,9 +51,7 @@ const CONTACT: &str = concat!(
     listed_sql!(),
     ", ",
     deliveries_sql!(),
-    ", (SELECT version FROM plan), ",
-    live_counts_sql!(),
-    ", s.tags, s.postponed, s.came_by, k.cadence FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+    ", (SELECT version FROM plan), s.tags, s.postponed, s.came_by, k.cadence FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
 );
@@ -99,13 +97,11 @@ impl<C: Connected> Read<LoadContact> for C {
             kept = ran_before(connection, &query.client_id)?;
         }
         let plan_version = optional_count(row, CLIENT + 31)?.unwrap_or(0);
-        let (counts, soaks) = live_rings(row, CLIENT + 32)?;
         Ok(ContactFacts {
             client,
             plan: plan_of(self.plans(), connection, plan_version)?,
-            counts,
-            soaks,
-            approved: approved(connection)?,
+            live: self.live()?,
+            approved: self.approved()?,
             voided: from_json(row, 8)?,
             left,
             kept,
@@ -141,9 +137,9 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
             hostname: row.get(CLIENT + 19)?,
             installed: optional_from_json(row, CLIENT + 20)?.unwrap_or_default(),
             before: optional_from_json(row, CLIENT + 24)?.unwrap_or_default(),
-            tags: optional_from_json(row, CLIENT + 33)?.unwrap_or_default(),
-            postponed: optional_from_json(row, CLIENT + 34)?.unwrap_or_default(),
-            came_by: optional_text(row, CLIENT + 35)?,
+            tags: optional_from_json(row, CLIENT + 32)?.unwrap_or_default(),
+            postponed: optional_from_json(row, CLIENT + 33)?.unwrap_or_default(),
+            came_by: optional_text(row, CLIENT + 34)?,
         }),
         _ => None,
     };
@@ -244,7 +240,7 @@ fn last_contact(row: &Row<'_>) -> rusqlite::Result<Option<LastContact>> {
         nonces,
         answer: from_json(row, CLIENT + 12)?,
         progress: from_json(row, CLIENT + 13)?,
-        cadence: optional_from_json(row, CLIENT + 36)?,
+        cadence: optional_from_json(row, CLIENT + 35)?,
     }))
 }
 

@@ -23,6 +23,7 @@ mod plan_cache;
 mod projections;
 mod rebuild;
 mod releases;
+mod remembered;
 mod rollouts;
 mod schema;
 mod store;

@@ -11,10 +11,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::rules::release::KnownRelease;
-use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, LiveSoaks, Plan};
+use sealpost_site::rules::rollouts::plan::{Delivery, LiveRings, Plan};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, RingCounts, RingProgress, RingState, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settings};
-use serde::Deserialize;
 
 use super::approvals::approvals;
 use super::lists::releases::{known_release, release_id, replaced_of, waypoints};
@@ -273,97 +272,40 @@ pub(super) fn rollout(connection: &Connection, number: u64) -> Result<Option<Rol
     Ok(rollouts(connection, "WHERE o.number = ?1", values)?.pop())
 }
 
-/// Rows of the open rings of live rollouts as one JSON text: part of the statement of a contact. Nobody has room in a ring that
-/// has not opened.
-macro_rules! live_counts_sql {
-    () => {
-        "(SELECT json_group_array(json_array(rollout, ring, offered, told, begun, succeeded, failed, \
-     silent, dropped, forgiven, hour, told_in_hour, coalesce((SELECT soaked_millis FROM soaks s \
-     WHERE s.rollout = rings.rollout AND s.ring = rings.ring), 0))) FROM rings INDEXED BY rings_live \
-     WHERE live = 1 AND opened_at IS NOT NULL)"
-    };
-}
-pub(super) use live_counts_sql;
-/// A ring as the statement gives it, column by column.
-type LiveRing = (u64, u32, u64, u64, u64, u64, u64, u64, u64, u64, i64, u64, i64);
-
-/// Counts from `live_counts_sql`, and how long the rings were watched.
-pub(super) fn live_rings(row: &Row<'_>, column: usize) -> rusqlite::Result<(LiveCounts, LiveSoaks)> {
-    let rows: Vec<LiveRing> = from_json(row, column)?;
-    let read = |(
-        rollout,
-        ring,
-        offered,
-        told,
-        begun,
-        succeeded,
-        failed,
-        silent,
-        dropped,
-        forgiven,
-        hour,
-        told_in_hour,
-        millis,
-    )| {
-        let counts = RingCounts {
-            offered,
-            told,
-            begun,
-            succeeded,
-            failed,
-            silent,
-            dropped,
-            forgiven,
-            hour,
-            told_in_hour,
-        };
-        let place = (rollout, ring);
-        ((place, counts), (place, SignedDuration::from_millis(millis)))
-    };
-    Ok(rows.into_iter().map(read).unzip())
-}
-
-/// The counts, asked alone.
-pub(super) fn counts_now(connection: &Connection) -> Result<LiveCounts, StoreError> {
-    let sql = concat!("SELECT ", live_counts_sql!());
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| live_rings(row, 0))?.0)
+/// How far the open rings of live rollouts are. Nobody has room in a ring that has not opened.
+pub(super) fn live_rings(connection: &Connection) -> Result<LiveRings, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT rollout, ring, offered, told, begun, succeeded, failed, silent, dropped, forgiven, hour, \
+         told_in_hour, coalesce((SELECT soaked_millis FROM soaks s WHERE s.rollout = rings.rollout \
+         AND s.ring = rings.ring), 0) FROM rings INDEXED BY rings_live WHERE live = 1 AND opened_at IS NOT NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found = LiveRings::default();
+    while let Some(row) = rows.next()? {
+        let place = (count(row, 0)?, row.get(1)?);
+        found.counts.insert(place, counts(row, 2)?);
+        found.soaks.insert(place, SignedDuration::from_millis(row.get(12)?));
+    }
+    Ok(found)
 }
 
 /// The newest deliveries of each package of client `c`, as one JSON text.
 macro_rules! deliveries_sql {
     () => {
-        "(SELECT json_group_array(json_object('rollout', rollout, 'package', package, \
-     'manifest', manifest, 'ring', ring, 'state', state, 'attempt', attempt, 'told_at', told_at)) \
+        "(SELECT json_group_array(json_array(rollout, package, manifest, ring, state, attempt, told_at)) \
      FROM deliveries INDEXED BY deliveries_current WHERE client_id = c.client_id AND current = 1)"
     };
 }
 pub(super) use deliveries_sql;
-/// A delivery as the statement gives it.
-#[derive(Deserialize)]
-struct Stored {
-    rollout: u64,
-    package: PackageName,
-    manifest: Sha256Digest,
-    ring: u32,
-    state: DeliveryState,
-    attempt: u32,
-    told_at: i64,
-}
+/// A delivery as the statement gives it, column by column.
+type Stored = (u64, PackageName, Sha256Digest, u32, DeliveryState, u32, i64);
 
 /// Deliveries from `deliveries_sql`.
 pub(super) fn deliveries(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Delivery>> {
     let stored: Option<Vec<Stored>> = optional_from_json(row, column)?;
-    let read = |stored: Stored| {
-        Ok(Delivery {
-            rollout: stored.rollout,
-            package: stored.package,
-            manifest: stored.manifest,
-            ring: stored.ring,
-            state: stored.state,
-            attempt: stored.attempt,
-            told_at: Timestamp::from_microsecond(stored.told_at)
-                .map_err(|error| unreadable(column, error))?,
-        })
+    let read = |(rollout, package, manifest, ring, state, attempt, told_at): Stored| {
+        let told_at = Timestamp::from_microsecond(told_at).map_err(|error| unreadable(column, error))?;
+        Ok(Delivery { rollout, package, manifest, ring, state, attempt, told_at })
     };
     let mut all = stored.unwrap_or_default().into_iter().map(read).collect::<rusqlite::Result<Vec<_>>>()?;
     all.sort_by(|one, other| one.package.cmp(&other.package));

@@ -18,10 +18,15 @@ use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::NoFacts;
 use sealpost_site::queries::{Log, Server};
 use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::release::KnownRelease;
+use sealpost_site::rules::rollouts::plan::LiveRings;
 
 use super::connection::{Connected, open_read_only, open_writable};
+use super::lists::releases::approved;
 use super::open_error::OpenError;
+use super::plan::live_rings;
 use super::plan_cache::PlanCache;
+use super::remembered::Remembered;
 use super::{audit, entries, migrations, notes, schema};
 use crate::audit::check_log;
 use crate::grants::TrustedGrants;
@@ -204,7 +209,16 @@ impl SqliteStore {
             opened.push(Box::new(SqliteReader::new(connection, Arc::clone(grants))));
         }
         let grants = Arc::clone(grants);
-        Ok((SqliteWriter { connection, grants, plans: PlanCache::default(), _lock: lock }, opened))
+        Ok((
+            SqliteWriter {
+                connection,
+                grants,
+                plans: PlanCache::default(),
+                remembered: Remembered::default(),
+                _lock: lock,
+            },
+            opened,
+        ))
     }
 }
 
@@ -251,6 +265,7 @@ pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
     grants: Arc<TrustedGrants>,
     plans: PlanCache,
+    remembered: Remembered,
     _lock: FileLock,
 }
 
@@ -280,6 +295,14 @@ impl Connected for SqliteWriter {
     fn plans(&self) -> &PlanCache {
         &self.plans
     }
+
+    fn approved(&self) -> Result<Arc<Vec<KnownRelease>>, StoreError> {
+        self.remembered.approved(|| approved(&self.connection))
+    }
+
+    fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
+        self.remembered.live(|| live_rings(&self.connection))
+    }
 }
 
 impl<C: Connected> Read<NoFacts> for C {
@@ -299,6 +322,12 @@ impl<C: Connected> ReadStore for C {
 }
 
 impl SqliteWriter {
+    /// Forgets what was read: what is undone may come again under the same version.
+    fn forget(&self) {
+        self.plans.clear();
+        self.remembered.clear();
+    }
+
     fn run(&self, sql: &str) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql)?.execute([])?;
         Ok(())
@@ -315,10 +344,12 @@ impl WriteStore for SqliteWriter {
     }
 
     fn append(&mut self, entry: &LinkedEntry) -> Result<(), StoreError> {
+        self.remembered.before_change(&entry.entry.change);
         entries::append(&self.connection, entry)
     }
 
     fn note(&mut self, note: &Note) -> Result<(), StoreError> {
+        self.remembered.before_note(note);
         notes::keep(&self.connection, note)
     }
 
@@ -327,7 +358,7 @@ impl WriteStore for SqliteWriter {
     }
 
     fn undo(&mut self) -> Result<(), StoreError> {
-        self.plans.clear();
+        self.forget();
         self.run("ROLLBACK TO command")?;
         self.run("RELEASE command")
     }
@@ -337,7 +368,7 @@ impl WriteStore for SqliteWriter {
     }
 
     fn roll_back(&mut self) -> Result<(), StoreError> {
-        self.plans.clear();
+        self.forget();
         if self.in_transaction() { self.run("ROLLBACK") } else { Ok(()) }
     }
 

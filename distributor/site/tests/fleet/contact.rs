@@ -22,7 +22,7 @@ use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, RestoreState};
 use sealpost_site::rules::rollouts::cadence::Cadence;
-use sealpost_site::rules::rollouts::plan::{Asker, waits_since};
+use sealpost_site::rules::rollouts::plan::{Asker, LiveRings, waits_since};
 use sealpost_site::rules::rollouts::progress::DeliveryState;
 
 use crate::computer::Computer;
@@ -223,7 +223,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
     let day = site.now.as_second() / 86_400 * 86_400;
     let facts = ContactFacts {
         client: Some((*client).clone()),
-        approved: site.approved.clone(),
+        approved: site.approved.clone().into(),
         voided: BTreeSet::new(),
         left,
         kept,
@@ -234,8 +234,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
         server_list: None,
         lost: None,
         plan: site.plan.clone(),
-        counts: site.counts.clone(),
-        soaks: Default::default(),
+        live: LiveRings { counts: site.counts.clone(), soaks: Default::default() }.into(),
     };
     let decision = command.decide(facts, &site.context());
     let outcome = decision.answer.unwrap();

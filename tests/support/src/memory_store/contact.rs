@@ -14,6 +14,7 @@ use sealpost_site::commands::contact::{
 use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::restore::NameHolder;
+use sealpost_site::rules::rollouts::plan::LiveRings;
 
 use super::state::{Client, License, State};
 use super::store::{Handle, Holds};
@@ -41,9 +42,8 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             left,
             kept,
             plan: state.plan(),
-            counts: state.live_counts(),
-            soaks: state.live_soaks(),
-            approved: state.approved(),
+            live: LiveRings { counts: state.live_counts(), soaks: state.live_soaks() }.into(),
+            approved: state.approved().into(),
             voided: state.voided(),
             metadata_as_of: state.metadata_as_of(),
             has_trust: self.has_trust(),

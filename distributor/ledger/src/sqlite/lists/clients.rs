@@ -29,7 +29,7 @@ use super::releases::{approved, held_tests, known_release, staged, voided};
 use crate::grants::TrustedGrant;
 use crate::sqlite::connection::Connected;
 use crate::sqlite::granted::granted;
-use crate::sqlite::plan::{counts_now, deliveries, deliveries_sql, plan_now, rollouts};
+use crate::sqlite::plan::{deliveries, deliveries_sql, live_rings, plan_now, rollouts};
 use crate::sqlite::values::{
     count, from_json, from_word, json, micros, optional_count, optional_from_json, optional_text,
     optional_time, text, time,
@@ -251,7 +251,7 @@ impl<C: Connected> Read<ExplainClient> for C {
             staged: staged(connection)?,
             voided: voided(connection)?,
             plan: plan_now(self.plans(), connection)?,
-            counts: counts_now(connection)?,
+            counts: live_rings(connection)?.counts,
             rollouts: rollouts(
                 connection,
                 "WHERE o.state IN ('running', 'paused') OR (o.state IN ('halted', 'aborted') AND r.state = 'halted') \

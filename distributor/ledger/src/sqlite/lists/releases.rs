@@ -343,19 +343,20 @@ impl<C: Connected> Read<DeltaReleases> for C {
 
 impl<C: Connected> Read<ApprovedReleases> for C {
     fn read(&mut self, _: &ApprovedReleases) -> Result<Vec<KnownRelease>, StoreError> {
-        Ok(approved(self.connection())?)
+        approved(self.connection())
     }
 }
 
-/// Every release that goes to clients: read at each contact, from an index of only these, which gives them in order. It
+/// Every release that goes to clients, from an index of only these, which gives them in order. It
 /// is named because the planner would take the index of all states, and sort.
-pub(in crate::sqlite) fn approved(connection: &Connection) -> rusqlite::Result<Vec<KnownRelease>> {
-    connection
+pub(in crate::sqlite) fn approved(connection: &Connection) -> Result<Vec<KnownRelease>, StoreError> {
+    let found = connection
         .prepare_cached(known_releases!(
             "INDEXED BY releases_approved WHERE state = 'approved' ORDER BY package, counter, manifest"
         ))?
         .query_map([], known)?
-        .collect()
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(found)
 }
 
 /// Every release that waits for a review.

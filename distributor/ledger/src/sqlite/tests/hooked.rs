@@ -8,6 +8,8 @@ use rusqlite::Connection;
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{Change, Note};
 use sealpost_site::commands::{Command, Context, Decision, NoFacts};
+use sealpost_site::rules::release::KnownRelease;
+use sealpost_site::rules::rollouts::plan::LiveRings;
 
 use super::LedgerFile;
 use crate::grants::TrustedGrants;
@@ -122,6 +124,14 @@ impl Connected for HookedWriter {
 
     fn plans(&self) -> &PlanCache {
         self.writer.plans()
+    }
+
+    fn approved(&self) -> Result<Arc<Vec<KnownRelease>>, StoreError> {
+        self.writer.approved()
+    }
+
+    fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
+        self.writer.live()
     }
 }
 

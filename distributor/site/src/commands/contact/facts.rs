@@ -29,7 +29,7 @@ use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::rollouts::cadence::Cadence;
 use crate::rules::rollouts::groups::GroupName;
-use crate::rules::rollouts::plan::{Delivery, LiveCounts, LiveSoaks, Plan};
+use crate::rules::rollouts::plan::{Delivery, LiveRings, Plan};
 use crate::rules::text;
 
 query! {
@@ -63,7 +63,7 @@ pub struct ContactFacts {
     /// The client; `None` when none of this id holds a reservation.
     pub client: Option<ContactClient>,
     /// Every approved release.
-    pub approved: Vec<KnownRelease>,
+    pub approved: Arc<Vec<KnownRelease>>,
     /// Manifests of releases above a counter that the vendor reset.
     pub voided: BTreeSet<Sha256Digest>,
     /// Releases that it runs and that a person halted so that computers go back from them.
@@ -85,10 +85,8 @@ pub struct ContactFacts {
     pub lost: Option<LostFacts>,
     /// Settings and rollouts.
     pub plan: Arc<Plan>,
-    /// What became of the computers of live rollouts.
-    pub counts: LiveCounts,
-    /// How long their rings were watched.
-    pub soaks: LiveSoaks,
+    /// How far their rings are.
+    pub live: Arc<LiveRings>,
 }
 
 /// What the ledger knows beside what a client shows.

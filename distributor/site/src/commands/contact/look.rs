@@ -54,12 +54,12 @@ impl Look<'_> {
             deliveries,
             attempts: &client.attempts,
         };
-        let rolling = Rolling { plan: &facts.plan, counts: &facts.counts, asker, now };
+        let rolling = Rolling { plan: &facts.plan, counts: &facts.live.counts, asker, now };
         let choices = admitted(&facts.approved, &computer, &rolling);
         let wanted = told_of(&choices, &undoing, &computer, &rolling);
         let heard =
             Heard { installed: &seen.installed, reports: &contact.reports, postponed: &seen.postponed };
-        let rollouts = Rollouts { plan: &facts.plan, counts: &facts.counts, soaks: &facts.soaks };
+        let rollouts = Rollouts { plan: &facts.plan, live: &facts.live };
         let waits = waits_of(&choices, &wanted, &heard, &rollouts, now);
         then(&wanted, waits)
     }

@@ -5,6 +5,8 @@
 //! news stays small. Left out on purpose: what the computer knows itself (what it reported, that it has no lease), and what only
 //! an admin can look at (reviews, test-loads).
 
+use std::io;
+
 use jiff::Timestamp;
 use sealpost_manifests::wire::contact::{
     InstalledPackage, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, Postponed, PostponedBy, WaitsFor,
@@ -14,11 +16,13 @@ use sealpost_manifests::word::Word;
 
 use super::held::{Waits, waits_there, waits_until};
 use crate::rules::assignment::{Choice, Told};
-use crate::rules::rollouts::plan::{LiveCounts, LiveSoaks, Plan};
+use crate::rules::rollouts::plan::{LiveRings, Plan};
 use crate::rules::text::at_most;
 
 /// Longest entries of one answer together, in bytes as they are sent: with them, an answer without news stays within 2 KiB.
 const MAX_BYTES: usize = 1000;
+/// No entry is shorter than this, in bytes.
+const LEAST_BYTES: usize = 100;
 
 /// What a contact says of its computer, as far as sentences need it.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +40,8 @@ pub struct Heard<'a> {
 pub struct Rollouts<'a> {
     /// Settings and rollouts.
     pub plan: &'a Plan,
-    /// What became of their computers.
-    pub counts: &'a LiveCounts,
-    /// How long their rings were watched.
-    pub soaks: &'a LiveSoaks,
+    /// How far their rings are.
+    pub live: &'a LiveRings,
 }
 
 /// Why a computer does not run what it may have, sorted by package: what is held back from it, and what it was told and waits
@@ -53,15 +55,41 @@ pub fn waits_of(
     now: Timestamp,
 ) -> Vec<WaitsFor> {
     let mut room = MAX_BYTES;
-    let waits = choices.iter().filter_map(|choice| of_package(choice, told, heard, rollouts, now));
-    let fitting = waits.filter(|waits| {
+    let mut said = Vec::new();
+    for choice in choices {
+        // A contact says this each time: no sentence is made that could not be sent.
+        if room < LEAST_BYTES || said.len() == MAX_WAITS {
+            break;
+        }
+        let Some(waits) = of_package(choice, told, heard, rollouts, now) else { continue };
         // With the comma between two of them.
-        let length = serde_json::to_vec(waits).map_or(usize::MAX, |text| text.len().saturating_add(1));
-        let fits = length <= room;
-        room = room.saturating_sub(if fits { length } else { 0 });
-        fits
-    });
-    fitting.take(MAX_WAITS).collect()
+        let length = json_bytes(&waits).saturating_add(1);
+        if length <= room {
+            room -= length;
+            said.push(waits);
+        }
+    }
+    said
+}
+
+/// How long an entry is as it is sent, in bytes.
+fn json_bytes(waits: &WaitsFor) -> usize {
+    let mut counted = Counted(0);
+    serde_json::to_writer(&mut counted, waits).map_or(usize::MAX, |()| counted.0)
+}
+
+/// Counts bytes, and keeps none.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn of_package(
@@ -80,8 +108,7 @@ fn of_package(
     let postponed = heard.postponed.iter().find(|postponed| postponed.package == *package);
     let there = told.and_then(|told| Some((told, waits_there(told, report, postponed, now)?.0)));
     let numbered = choice.held.as_ref().and_then(Waits::rollout_of);
-    let rollout =
-        numbered.and_then(|number| rollouts.plan.rollout_now(number, rollouts.counts, rollouts.soaks));
+    let rollout = numbered.and_then(|number| rollouts.plan.rollout_now(number, rollouts.live));
     let held = Waits::of(choice, rollout.as_slice());
     let code = match (&held, &there) {
         (Some(held), _) => held.held.code(),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a plan holds every rollout that can hold a computer back or give it something: those that are live, those whose
 //! release is approved, and of signature files those that computers with a delay are still waiting for. What became of computers is not in it, because that changes with each contact: see
-//! [`LiveCounts`].
+//! [`LiveRings`].
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,15 @@ pub type LiveCounts = BTreeMap<(u64, u32), RingCounts>;
 
 /// How long each ring of the rollouts in the plan was watched, by rollout and ring.
 pub type LiveSoaks = BTreeMap<(u64, u32), SignedDuration>;
+
+/// How far the open rings of the rollouts in a plan are: what changes with each contact.
+#[derive(Debug, Clone, Default)]
+pub struct LiveRings {
+    /// What became of their computers.
+    pub counts: LiveCounts,
+    /// How long they were watched.
+    pub soaks: LiveSoaks,
+}
 
 /// What became of one rollout on one computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,11 +134,11 @@ impl Plan {
 
     /// A rollout as far as it is now: with what the plan leaves out because it changes with each contact.
     #[must_use]
-    pub fn rollout_now(&self, number: u64, counts: &LiveCounts, soaks: &LiveSoaks) -> Option<Rollout> {
+    pub fn rollout_now(&self, number: u64, live: &LiveRings) -> Option<Rollout> {
         let mut rollout = self.rollout(number)?.clone();
         for (ring, progress) in (0_u32..).zip(&mut rollout.rings) {
-            progress.counts = counts.get(&(number, ring)).copied().unwrap_or_default();
-            progress.soaked = soaks.get(&(number, ring)).copied().unwrap_or_default();
+            progress.counts = live.counts.get(&(number, ring)).copied().unwrap_or_default();
+            progress.soaked = live.soaks.get(&(number, ring)).copied().unwrap_or_default();
         }
         Some(rollout)
     }

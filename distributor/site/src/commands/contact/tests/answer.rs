@@ -40,7 +40,7 @@ fn first_contact() -> Contact {
 
 #[test]
 fn a_first_contact_brings_a_lease_of_all_seats_and_an_assignment_each_with_an_order_of_its_own() {
-    let facts = ContactFacts { approved: vec![approved()], ..facts(Some(enrolled(&[1, 2]))) };
+    let facts = ContactFacts { approved: vec![approved()].into(), ..facts(Some(enrolled(&[1, 2]))) };
     let decision = decide(facts, first_contact(), None);
     assert_eq!(kinds(&decision), ["lease_issued", "assignment_changed"]);
     let outcome = decision.answer.as_ref().unwrap();
@@ -57,7 +57,8 @@ fn a_first_contact_brings_a_lease_of_all_seats_and_an_assignment_each_with_an_or
 
 #[test]
 fn leases_and_assignments_count_apart_and_above_the_epoch_of_the_server() {
-    let facts = ContactFacts { approved: vec![approved()], epoch: Epoch::of(2, 0), ..facts(Some(client())) };
+    let facts =
+        ContactFacts { approved: vec![approved()].into(), epoch: Epoch::of(2, 0), ..facts(Some(client())) };
     let decision = decide(facts, contact(Some(2), 3), None);
     let outcome = decision.answer.as_ref().unwrap();
     let in_second = |sequence| Order { epoch: Epoch::of(2, 0), sequence };
@@ -67,8 +68,11 @@ fn leases_and_assignments_count_apart_and_above_the_epoch_of_the_server() {
 
 #[test]
 fn an_unconfirmed_ledger_gives_no_first_lease_and_says_why() {
-    let facts =
-        ContactFacts { approved: vec![approved()], restore: restored(), ..facts(Some(enrolled(&[1]))) };
+    let facts = ContactFacts {
+        approved: vec![approved()].into(),
+        restore: restored(),
+        ..facts(Some(enrolled(&[1])))
+    };
     let decision = decide(facts, first_contact(), None);
     assert!(decision.changes.is_empty(), "{:?}", kinds(&decision));
     let outcome = decision.answer.as_ref().unwrap();
@@ -95,7 +99,7 @@ fn an_unconfirmed_ledger_renews_whom_it_knows_and_not_whom_it_resumed() {
 #[test]
 fn a_client_whose_grant_the_ledger_lost_is_told_to_install_nothing() {
     let without = ContactClient { seats: Vec::new(), ..client() };
-    let facts = ContactFacts { approved: vec![approved()], ..facts(Some(without)) };
+    let facts = ContactFacts { approved: vec![approved()].into(), ..facts(Some(without)) };
     let decision = decide(facts, contact(Some(2), 3), None);
     assert!(decision.answer.unwrap().assignment.is_none());
 }
@@ -105,7 +109,7 @@ fn without_the_vendors_trust_document_a_client_keeps_its_lease_and_its_assignmen
     // No grant counts then, and nothing can be said of the epoch.
     let held = || ContactClient { seats: Vec::new(), ..client() };
     let lost_trust = |client| ContactFacts {
-        approved: vec![approved()],
+        approved: vec![approved()].into(),
         has_trust: false,
         epoch: Epoch::default(),
         ..facts(Some(client))
@@ -186,7 +190,8 @@ fn the_words_of_a_retry_are_those_of_an_answer_and_are_found_after_the_decision(
     let key = SettingKey { kind: SettingKind::Block, name: "one".to_owned() };
     let block = serde_json::json!({ "of": { "computer": "pc-1" } });
     plan.settings.set(&SettingChange { key, value: Some(block) }).unwrap();
-    let facts = ContactFacts { approved: vec![approved()], plan: plan.into(), ..facts(Some(client())) };
+    let facts =
+        ContactFacts { approved: vec![approved()].into(), plan: plan.into(), ..facts(Some(client())) };
     let said = decide(facts.clone(), contact(Some(2), 3), None).answer.unwrap().waits;
     let Waits::Said(said) = said else { panic!("{said:?}") };
     assert_eq!(said.len(), 1, "{said:?}");
@@ -201,8 +206,8 @@ fn a_retry_does_not_get_an_assignment_of_what_was_stopped_since() {
     let told = PackageAssignment::install(approved().release, approved().manifest, 1, 1);
     client.assignment = Some(Assignment { packages: vec![told], ..assignment(2) });
     client.last.as_mut().unwrap().answer.assignment = true;
-    let retried = |approved| {
-        let facts = ContactFacts { approved, ..facts(Some(client.clone())) };
+    let retried = |approved: Vec<KnownRelease>| {
+        let facts = ContactFacts { approved: approved.into(), ..facts(Some(client.clone())) };
         let outcome = decide(facts, contact(Some(1), 2), None).answer.unwrap();
         assert!(outcome.retry);
         outcome.assignment

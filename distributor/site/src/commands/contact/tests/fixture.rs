@@ -31,7 +31,6 @@ use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
-use crate::rules::rollouts::plan::{LiveCounts, LiveSoaks};
 
 /// Entries of the ledger.
 pub(super) const LOGGED: u64 = 50;
@@ -184,7 +183,7 @@ pub(super) fn client() -> ContactClient {
 pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
     ContactFacts {
         client,
-        approved: Vec::new(),
+        approved: Arc::default(),
         voided: BTreeSet::new(),
         left: Vec::new(),
         kept: Vec::new(),
@@ -195,8 +194,7 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         server_list: None,
         lost: None,
         plan: Arc::default(),
-        counts: LiveCounts::default(),
-        soaks: LiveSoaks::default(),
+        live: Arc::default(),
     }
 }
 

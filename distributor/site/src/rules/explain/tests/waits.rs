@@ -8,7 +8,7 @@ use super::*;
 use crate::rules::account::{Account, Actor};
 use crate::rules::assignment::Choice;
 use crate::rules::rollouts::gate::{Admitted, Held};
-use crate::rules::rollouts::plan::LiveSoaks;
+use crate::rules::rollouts::plan::LiveRings;
 use crate::rules::rollouts::progress::{RingCounts, RingProgress, RingState, RolloutState, StateChange};
 use crate::rules::rollouts::strategy::{ErrorThreshold, OnFailure, Ring, Strategy, Takes};
 
@@ -262,8 +262,10 @@ fn each_wait_has_its_sentence_its_code_and_its_time_and_a_contact_says_the_same(
         codes.insert(code);
 
         // The plan of a contact leaves out what changes; it is put back from what the contact reads anyway.
-        let counts = LiveCounts::from([((7, 0), rollout.rings[0].counts)]);
-        let soaks = LiveSoaks::from([((7, 0), rollout.rings[0].soaked)]);
+        let live = LiveRings {
+            counts: [((7, 0), rollout.rings[0].counts)].into(),
+            soaks: [((7, 0), rollout.rings[0].soaked)].into(),
+        };
         let mut bare = rollout.clone();
         bare.rings[0].counts = RingCounts::default();
         bare.rings[0].soaked = jiff::SignedDuration::ZERO;
@@ -271,7 +273,7 @@ fn each_wait_has_its_sentence_its_code_and_its_time_and_a_contact_says_the_same(
         let choice = Choice { newest: &newest, gets: Some((&runs, Admitted::Free)), held: Some(held) };
         let has = [installed(&runs)];
         let heard = Heard { installed: &has, reports: &[], postponed: &[] };
-        let rollouts = Rollouts { plan: &plan, counts: &counts, soaks: &soaks };
+        let rollouts = Rollouts { plan: &plan, live: &live };
         let [told_there] = &waits_of(&[choice], &[told(&runs)], &heard, &rollouts, at(NOW))[..] else {
             panic!("{sentence}: a contact says nothing of it")
         };
@@ -339,8 +341,7 @@ fn what_waits_at_the_computer_is_said_to_it_in_the_same_words() {
             let choice = Choice { newest: &newest, gets: None, held: None };
             let (has, plan) = ([installed(&runs)], Plan::default());
             let heard = Heard { installed: &has, reports: &[], postponed: postponed.as_slice() };
-            let rollouts =
-                Rollouts { plan: &plan, counts: &LiveCounts::default(), soaks: &LiveSoaks::default() };
+            let rollouts = Rollouts { plan: &plan, live: &LiveRings::default() };
             let [there] = &waits_of(
                 std::slice::from_ref(&choice),
                 std::slice::from_ref(&wanted),
@@ -448,7 +449,7 @@ fn what_a_contact_says_of_waits_has_a_bound() {
     let choices: Vec<Choice<'_>> =
         releases.iter().map(|newest| Choice { newest, gets: None, held: Some(held()) }).collect();
     let plan = Plan::default();
-    let rollouts = Rollouts { plan: &plan, counts: &LiveCounts::default(), soaks: &LiveSoaks::default() };
+    let rollouts = Rollouts { plan: &plan, live: &LiveRings::default() };
     let heard = Heard { installed: &[], reports: &[], postponed: &[] };
     let waits = waits_of(&choices, &[], &heard, &rollouts, at(NOW));
     assert!(!waits.is_empty() && serde_json::to_vec(&waits).unwrap().len() <= 1_026, "{}", waits.len());
