@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use sealpost_files::with_causes;
 use sealpost_ledger::{Ledger, LedgerError};
-use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced};
+use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced, Place};
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{MAX_PAGE, Rollouts};
 use sealpost_site::rules::rollouts::progress::{Population, Waiting};
@@ -62,6 +62,8 @@ struct Rounds {
     looked: BTreeMap<u64, Looked>,
     /// What rollouts waited for in the last round.
     waiting: BTreeMap<u64, Waiting>,
+    /// How far silent computers of each rollout were looked for.
+    looked_to: BTreeMap<u64, Place>,
 }
 
 /// What a look at all computers found for one rollout.
@@ -111,7 +113,7 @@ impl Rounds {
         for number in advanced.waiting.keys() {
             self.watched.entry(*number).or_insert(now);
         }
-        self.waiting = advanced.waiting;
+        (self.waiting, self.looked_to) = (advanced.waiting, advanced.looked_to);
         Ok(())
     }
 
@@ -128,6 +130,7 @@ impl Rounds {
         let looked = self.looked.iter();
         let populations = looked.map(|(number, looked)| (*number, looked.populations.clone())).collect();
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::ZERO);
-        ledger.execute(now, AdvanceRollouts { now, elapsed, populations, watched }).await
+        let after = self.looked_to.clone();
+        ledger.execute(now, AdvanceRollouts { now, elapsed, populations, watched, after }).await
     }
 }

@@ -154,7 +154,8 @@ where
     for entry in 0..50u64 {
         log.append(leaf_hash(&entry.to_le_bytes()));
     }
-    let context = Context { now: day(100), server: &server, terms: &Terms::default(), log: &log };
+    let context =
+        Context { now: day(100), server: &server, terms: &Terms::default(), log: &log, outage: None };
     let again = command.clone().decide(facts.clone(), &context);
     let decision = command.decide(facts, &context);
     assert_eq!(format!("{decision:?}"), format!("{again:?}"), "a decision is the same each time");

@@ -9,6 +9,7 @@ use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::{Actor, Change, Note, chain};
 use sealpost_site::commands::{Command, Context, Terms};
 use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::rollouts::cadence::Outage;
 use tokio::sync::oneshot;
 
 use crate::error::LedgerError;
@@ -46,6 +47,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) log: &'a mut Frontier,
     pub(crate) told: &'a TrustedLog,
     pub(crate) time: &'a mut LicenseFloor,
+    pub(crate) outage: Option<Outage>,
 }
 
 impl Transaction<'_> {
@@ -57,7 +59,13 @@ impl Transaction<'_> {
     {
         let facts =
             Read::<C::Facts>::read(self.store, &command.facts()).map_err(|error| self.judge(error))?;
-        let context = Context { now: self.now, server: self.server, terms: self.terms, log: self.log };
+        let context = Context {
+            now: self.now,
+            server: self.server,
+            terms: self.terms,
+            log: self.log,
+            outage: self.outage,
+        };
         let decision = command.decide(facts, &context);
         self.write(decision.changes, decision.notes)?;
         Ok(decision.answer)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -19,12 +19,15 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::changes::chain::{LogCheck, LogDamage};
 use sealpost_site::commands::{Command, Terms};
-use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
+use sealpost_site::queries::{
+    self, ClientKey, LastPull, LastSign, LicenseTime, Log, LogNodes, Query, StoredTime,
+};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::account::TokenId;
 use sealpost_site::rules::approvals::people::AccountName;
 use sealpost_site::rules::edits::Edits;
 use sealpost_site::rules::restore::NamedHead;
+use sealpost_site::rules::rollouts::cadence::Outage;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::{believe_log, check_log};
@@ -91,6 +94,9 @@ pub struct Ledger {
     keys: Mutex<HashMap<ClientId, PublicKey>>,
     grants: Arc<TrustedGrants>,
     findings: Findings,
+    /// The last sign of life of the server that ran over this ledger before.
+    last_sign: Option<Timestamp>,
+    outage: Arc<OnceLock<Outage>>,
     /// Heads that this log was found to have had: entries are only added, so that stays true.
     known_heads: Mutex<HashSet<(u64, Sha256Digest)>>,
 }
@@ -113,12 +119,14 @@ impl Ledger {
         let log = Read::<Log>::read(&mut *store, &Log {})?;
         believe_log(&mut *store, grants.log(), log.head())?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
+        let last_sign = Read::<LastSign>::read(&mut *store, &LastSign {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
         let refusals = Arc::new(Refusals::default());
         let (committed, heads) = watch::channel(log.head());
         let (sequence, sequences) = watch::channel(log.size());
         let (queue, messages) = mpsc::channel(QUEUE);
         let unwritten = Arc::new(AtomicBool::new(false));
+        let outage = Arc::new(OnceLock::new());
         let writer = Writer {
             store,
             server: server.clone(),
@@ -129,6 +137,7 @@ impl Ledger {
             time: LicenseFloor::from_stored(stored_floor, statement),
             stored_floor,
             observed: Instant::now(),
+            outage: Arc::clone(&outage),
             refusals: Arc::clone(&refusals),
             grants: Arc::clone(&grants),
             committed,
@@ -159,6 +168,8 @@ impl Ledger {
             keys,
             grants,
             findings: Findings::default(),
+            last_sign,
+            outage,
             known_heads: Mutex::default(),
         })
     }
@@ -173,6 +184,14 @@ impl Ledger {
     #[must_use]
     pub const fn site_key(&self) -> &PublicKey {
         &self.server.site_key
+    }
+
+    /// A server listens from now on, a license time: between the last sign of life over this ledger and now nobody could come.
+    /// Only the first call counts.
+    pub fn listens_from(&self, now: Timestamp) {
+        if let Some(outage) = self.last_sign.and_then(|last_sign| Outage::between(last_sign, now)) {
+            self.outage.get_or_init(|| outage);
+        }
     }
 
     /// From now on those grants count that the license keys in this trust document verify; before the first one none does.

@@ -24,8 +24,8 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
-    LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, Log,
+    LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
     Trying, Untested, VoidedReleases,
 };
@@ -116,6 +116,7 @@ pub trait ReadStore:
     + Read<LogEntry>
     + Read<LogForks>
     + Read<LicenseTime>
+    + Read<LastSign>
     + Read<Restores>
     + Read<Licenses>
     + Read<RefusedGrants>

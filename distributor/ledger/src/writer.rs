@@ -5,8 +5,8 @@
 //! transaction by itself (SQLite does so when the disk is full, also inside a savepoint); then the batch fails, and the
 //! log's tree is read again. A refusal that was decided from an uncommitted change is answered after the commit too.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +17,7 @@ use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::Terms;
 use sealpost_site::queries::Log;
 use sealpost_site::rows::ServerIdentity;
+use sealpost_site::rules::rollouts::cadence::Outage;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::grants::TrustedGrants;
@@ -102,6 +103,8 @@ pub(crate) struct Writer {
     pub(crate) time: LicenseFloor,
     pub(crate) stored_floor: Timestamp,
     pub(crate) observed: Instant,
+    /// The time before this start in which no server ran over the ledger, once it is known.
+    pub(crate) outage: Arc<OnceLock<Outage>>,
     pub(crate) refusals: Arc<Refusals>,
     /// What the log tells, kept up with what is written.
     pub(crate) grants: Arc<TrustedGrants>,
@@ -215,6 +218,7 @@ impl Writer {
                 log: &mut self.log,
                 told: self.grants.log(),
                 time: &mut self.time,
+                outage: self.outage.get().copied(),
             };
             match job.run(&mut transaction) {
                 Ok(()) => {}

@@ -147,6 +147,12 @@ query! {
 }
 
 query! {
+    /// The last sign of life of a server over this ledger, by license time: a contact, a pull, or an entry of the log. It looks
+    /// at all contacts, and is asked once at a start.
+    LastSign {} -> Option<Timestamp>, "find the last sign of life"
+}
+
+query! {
     /// Every grant that counts, with its counts, by serial number. The vendor issues few serial numbers.
     Licenses {} -> Vec<LicenseRow>, "list licenses"
 }

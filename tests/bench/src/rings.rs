@@ -160,7 +160,8 @@ async fn look(ledger: &Ledger) -> anyhow::Result<BTreeMap<u64, Vec<Population>>>
 /// Answers how many rollouts are live.
 async fn advance(ledger: &Ledger, populations: BTreeMap<u64, Vec<Population>>) -> anyhow::Result<usize> {
     let (now, elapsed) = (Timestamp::now(), SignedDuration::from_secs(1));
-    let command = AdvanceRollouts { now, elapsed, populations, watched: BTreeMap::new() };
+    let command =
+        AdvanceRollouts { now, elapsed, populations, watched: BTreeMap::new(), after: BTreeMap::new() };
     Ok(ledger.execute(now, command).await?.waiting.len())
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{ChannelName, PackageName};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::{Delivery, LiveRings, Plan};
@@ -23,6 +23,14 @@ use super::values::{
     unreadable,
 };
 use crate::store::StoreError;
+
+/// What `bare` reads.
+macro_rules! rollout_columns {
+    () => {
+        "o.number, o.manifest, r.package, r.version, r.platform, r.counter, r.kind, o.channels, \
+     o.strategy_name, o.strategy, o.emergency, o.state, o.started_at, o.changed"
+    };
+}
 
 /// The plan of a version.
 pub(super) fn plan_of(
@@ -82,10 +90,8 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
     let waypoints = waypoints(connection)?;
     let approvals = approvals(connection)?;
     let plan = Plan { version, settings, rollouts, replaced, waypoints, approvals };
-    if plan.settings.longest_delay().is_none() {
-        return Ok(plan);
-    }
-    let delayed = completed_signatures(connection)?;
+    let Some(delay) = plan.settings.longest_delay() else { return Ok(plan) };
+    let delayed = completed_signatures(connection, &plan, delay)?;
     Ok(plan.with_delayed(delayed))
 }
 
@@ -99,20 +105,75 @@ fn bare_rings(connection: &Connection, rollout: &mut Rollout) -> rusqlite::Resul
     Ok(())
 }
 
-/// Superseded signature files whose last rollout is complete, the newest first: as many as a plan may have to choose from.
-fn completed_signatures(connection: &Connection) -> Result<Vec<(KnownRelease, Rollout)>, StoreError> {
+/// Superseded signature files of each package whose last rollout is complete: as many as computers with the longest delay may
+/// have to choose from, whatever else is rolled out.
+fn completed_signatures(
+    connection: &Connection,
+    plan: &Plan,
+    delay: SignedDuration,
+) -> Result<Vec<(KnownRelease, Rollout)>, StoreError> {
+    // What was superseded was so by a release that is approved.
+    let mut newest: BTreeMap<&PackageName, Timestamp> = BTreeMap::new();
+    for rollout in plan.rollouts.iter().filter(|rollout| rollout.is_signatures()) {
+        let known = newest.entry(&rollout.release.package).or_insert(rollout.started_at);
+        *known = rollout.started_at.max(*known);
+    }
     let mut found = Vec::new();
-    let rollouts = connection
-        .prepare_cached(&format!(
-            "{ROLLOUTS} WHERE o.state = 'completed' AND r.state = 'superseded' AND r.kind = 'signatures' AND r.rollout = o.number \
-             ORDER BY o.number DESC LIMIT 1000"
-        ))?
-        .query_map([], bare)?
-        .collect::<rusqlite::Result<Vec<Rollout>>>()?;
-    for mut rollout in rollouts {
-        if let Some(release) = known_release(connection, &rollout.manifest)? {
-            bare_rings(connection, &mut rollout)?;
-            found.push((release, rollout));
+    for (package, newest) in newest {
+        let since = newest.checked_sub(delay).unwrap_or(Timestamp::MIN);
+        for mut rollout in completed_of(connection, package, since)? {
+            if let Some(release) = known_release(connection, &rollout.manifest)? {
+                bare_rings(connection, &mut rollout)?;
+                found.push((release, rollout));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Most signature files of one package and platform that are kept for computers with a delay: more than there are of a vendor
+/// who makes one each five minutes, in the longest delay that can be set.
+const MAX_DELAYED: usize = 1_000;
+/// So many that are older than the longest delay are looked at, beyond those that lead to every channel's last one.
+const MORE_LOOKED_AT: usize = 50;
+/// Most that are looked at: a channel whose last one lies further back is taken for one without any.
+const MAX_LOOKED_AT: u32 = 10_000;
+
+/// Completed rollouts of a package, from the highest counter down: those that began since a time, and of each platform and
+/// channel one more.
+fn completed_of(
+    connection: &Connection,
+    package: &PackageName,
+    since: Timestamp,
+) -> Result<Vec<Rollout>, StoreError> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        rollout_columns!(),
+        " FROM releases r INDEXED BY releases_in_order CROSS JOIN rollouts o ON o.number = r.rollout WHERE r.package = ?1 \
+         AND r.state = 'superseded' AND r.kind = 'signatures' AND o.state = 'completed' AND o.manifest = r.manifest \
+         ORDER BY r.counter DESC LIMIT ?2"
+    ))?;
+    let mut rows = statement.query(params![package.as_str(), MAX_LOOKED_AT])?;
+    let (mut found, mut kept, mut older) = (Vec::new(), BTreeMap::<String, usize>::new(), 0);
+    // Platforms and channels, and whether one was found that is older.
+    let mut lines: BTreeMap<(String, ChannelName), bool> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (platform, channels): (String, Vec<ChannelName>) = (row.get(4)?, from_json(row, 7)?);
+        let is_older = time(row, 12)? < since;
+        let mut leads = false;
+        for channel in channels {
+            let has_one = lines.entry((platform.clone(), channel)).or_default();
+            leads |= is_older && !*has_one;
+            *has_one |= is_older;
+        }
+        older += usize::from(is_older);
+        let of_platform = kept.entry(platform).or_default();
+        if leads || (!is_older && *of_platform < MAX_DELAYED) {
+            *of_platform += 1;
+            found.push(bare(row)?);
+        }
+        if older > MORE_LOOKED_AT && lines.values().all(|has_one| *has_one) {
+            break;
         }
     }
     Ok(found)
@@ -131,9 +192,8 @@ fn settings(connection: &Connection) -> Result<Settings, StoreError> {
     Ok(settings)
 }
 
-const ROLLOUTS: &str = "SELECT o.number, o.manifest, r.package, r.version, r.platform, r.counter, r.kind, o.channels, \
-     o.strategy_name, o.strategy, o.emergency, o.state, o.started_at, o.changed \
-     FROM rollouts o JOIN releases r ON r.manifest = o.manifest";
+const ROLLOUTS: &str =
+    concat!("SELECT ", rollout_columns!(), " FROM rollouts o JOIN releases r ON r.manifest = o.manifest");
 
 fn bare(row: &Row<'_>) -> rusqlite::Result<Rollout> {
     Ok(Rollout {

@@ -8,6 +8,7 @@
 mod answer;
 mod deliveries;
 mod facts;
+mod look;
 mod resume;
 mod witness;
 
@@ -19,7 +20,7 @@ use sealpost_manifests::wire::problem::Problem;
 use self::answer::{Answering, lease_to_resend};
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
-    SeenClient, Shown, ShownKey,
+    SeenClient, Shown, ShownKey, Unsaid, Waits,
 };
 use self::facts::{not_held, server_list};
 use super::decision::{Command, Context, Decision};
@@ -87,9 +88,16 @@ impl Command for AnswerContact {
             }
             (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
             (NonceJudgement::Retry, None, Some(last), _) => {
-                let list = server_list(&facts, &contact, context.server);
+                let server_list = server_list(&facts, &contact, context.server);
                 let retried = retried(&facts, client, &contact, last, context);
-                Decision::answer(ContactOutcome { server_list: list, ..retried })
+                let says_why = retried.notice.is_none();
+                let (now, server_id) = (context.now, context.server.server_id.clone());
+                let outcome = ContactOutcome { server_list, ..retried };
+                if !says_why {
+                    return Decision::answer(outcome);
+                }
+                let unsaid = Unsaid { facts, contact, now, server_id };
+                Decision::answer(ContactOutcome { waits: Waits::Unsaid(Box::new(unsaid)), ..outcome })
             }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
@@ -144,9 +152,6 @@ fn retried(
         Action::Other(_) => false,
     };
     let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
-    // Words are said anew: they are noted nowhere, and what they are about may have changed.
-    let answering = Answering::in_order(facts, client, contact, context);
-    let waits = if last.answer.notice.is_some() { Vec::new() } else { answering.waits() };
     ContactOutcome {
         grants: not_held(&client.seats, contact),
         lease: lease_to_resend(client, contact, context).filter(|_| last.answer.lease).cloned(),
@@ -155,7 +160,7 @@ fn retried(
         held_head: last.answer.held_head,
         acknowledged_report: last.answer.acknowledged_report,
         notice: last.answer.notice.clone(),
-        waits,
+        waits: Waits::Said(Vec::new()),
         receipt: last.progress.last.clone(),
         retry: true,
         name: client.name.clone(),

@@ -126,8 +126,13 @@ mod tests {
     fn found(timestamp: u64, corrected_to: Option<Timestamp>, before: PullFacts) -> Decision<()> {
         let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
         let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
-        let context =
-            Context { now: at(10), server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+        let context = Context {
+            now: at(10),
+            server: &server,
+            terms: &Terms::default(),
+            log: &Frontier::empty(),
+            outage: None,
+        };
         let statement = VendorStatement::new(at(9), at(16));
         PullSucceeded { versions: versions(timestamp), statement, corrected_to }.decide(before, &context)
     }

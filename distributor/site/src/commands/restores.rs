@@ -128,7 +128,8 @@ mod tests {
         let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
         let at = |day: i64| Timestamp::from_second(day * 24 * 3600).unwrap();
         let terms = Terms { lease_days: 20, ..Terms::default() };
-        let context = Context { now: at(5), server: &server, terms: &terms, log: &Frontier::empty() };
+        let context =
+            Context { now: at(5), server: &server, terms: &terms, log: &Frontier::empty(), outage: None };
         let command = DeclareRestore {
             actor: Actor::Server,
             cause: RestoreCause::BackupRestored { head: LogHead::empty() },

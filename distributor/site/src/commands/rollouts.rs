@@ -15,6 +15,7 @@ use super::steering::{index, opening};
 use crate::changes::{Actor, Change, DeliveryOf, DeliveryStep, Note};
 use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Supersession, is_mandatory, supersession};
+use crate::rules::rollouts::cadence::absence;
 use crate::rules::rollouts::plan::Delivery;
 use crate::rules::rollouts::progress::{
     AdvanceFacts, DeliveryState, Population, Rollout, Step, Waiting, advance, is_watched,
@@ -27,27 +28,41 @@ const MAX_STEPS: usize = 32;
 const COMPUTERS_PER_ENTRY: usize = 500;
 /// Who could not come because the server did not run has come by then, also where it restarts each night.
 const WATCHED_ENOUGH: SignedDuration = SignedDuration::from_hours(8);
-/// Most silent computers of one rollout in one round; the next round takes the rest.
-pub const MAX_SILENT: u32 = 5_000;
+/// So many computers of one rollout that work on it are looked at in one round, whether they are silent or not; the next round
+/// goes on after them. A round is each minute at the least, and nobody is silent before hours have passed.
+pub const LOOKED_AT: u32 = 2_000;
 
 query! {
     /// What rollouts do next is decided from.
     LoadAdvance {
         /// License time.
         pub now: Timestamp,
+        /// After which computers of each rollout silent ones are looked for; of others from the first on.
+        pub after: BTreeMap<u64, Place>,
     } -> AdvancingFacts, "read the rollouts"
 }
 
+/// One computer in the order in which those that work on a rollout are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Since when it waits for the release.
+    pub told_at: Timestamp,
+    /// The client.
+    pub client_id: ClientId,
+}
+
 /// As [`LoadAdvance`] says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AdvancingFacts {
     /// Rollouts that are live, with their counts, by number; and completed ones of the same packages.
     pub rollouts: Vec<Rollout>,
     /// Approved and superseded releases of their packages.
     pub releases: Vec<KnownRelease>,
-    /// Computers that were told by live rollouts and were not heard of for longer than they may be silent, by license time: at
-    /// most [`MAX_SILENT`] of each rollout.
+    /// Computers that were told by live rollouts and were not heard of for longer than they may be silent, by license time: those
+    /// among the next [`LOOKED_AT`] of each rollout.
     pub overdue: Vec<Overdue>,
+    /// The last computer that was looked at, of rollouts that have more.
+    pub looked_to: BTreeMap<u64, Place>,
 }
 
 /// A computer that was not heard of for too long.
@@ -59,6 +74,8 @@ pub struct Overdue {
     pub name: ComputerName,
     /// What it was told.
     pub delivery: Delivery,
+    /// When it came last, or its delivery went on, by license time.
+    pub heard: Timestamp,
     /// How long it may be silent.
     pub silence: SignedDuration,
 }
@@ -75,6 +92,8 @@ pub struct AdvanceRollouts {
     /// How long the server has watched each rollout, by the same clock, since it started. Nobody counts as silent before it has
     /// done so for as long, or for eight hours, whatever a clock says.
     pub watched: BTreeMap<u64, SignedDuration>,
+    /// How far the last round looked for silent computers, as it answered.
+    pub after: BTreeMap<u64, Place>,
 }
 
 /// What came of it.
@@ -86,6 +105,8 @@ pub struct Advanced {
     pub waiting: BTreeMap<u64, Waiting>,
     /// Rollouts that halted by themselves.
     pub halted: Vec<u64>,
+    /// How far silent computers were looked for, of rollouts where the next round goes on.
+    pub looked_to: BTreeMap<u64, Place>,
 }
 
 impl Command for AdvanceRollouts {
@@ -94,12 +115,15 @@ impl Command for AdvanceRollouts {
     const ATTEMPTED: &'static str = "let rollouts go on";
 
     fn facts(&self) -> LoadAdvance {
-        LoadAdvance { now: self.now }
+        LoadAdvance { now: self.now, after: self.after.clone() }
     }
 
     fn decide(self, facts: AdvancingFacts, context: &Context<'_>) -> Decision<Advanced> {
-        let mut round = Round { decision: Decision::answer(()), advanced: Advanced::default() };
-        let AdvancingFacts { mut rollouts, mut releases, overdue } = facts;
+        let AdvancingFacts { mut rollouts, mut releases, overdue, looked_to } = facts;
+        let advanced = Advanced { looked_to, ..Advanced::default() };
+        let mut round = Round { decision: Decision::answer(()), advanced };
+        let could_have_come = |of: &Overdue| absence(of.heard, self.now, context.outage) > of.silence;
+        let overdue: Vec<Overdue> = overdue.into_iter().filter(could_have_come).collect();
         let live: Vec<usize> = (0..rollouts.len())
             .filter(|index| rollouts.get(*index).is_some_and(|r| r.state.is_live()))
             .collect();

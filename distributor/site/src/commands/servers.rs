@@ -133,7 +133,7 @@ mod tests {
     fn announced(known: Option<KnownServerList>, ways: Vec<ServerEntry>) -> Decision<Order> {
         let (server, terms, log) = (server(), Terms::default(), Frontier::empty());
         let now = Timestamp::from_second(1_000).unwrap();
-        let context = Context { now, server: &server, terms: &terms, log: &log };
+        let context = Context { now, server: &server, terms: &terms, log: &log, outage: None };
         let facts = ServerListFacts { known, epoch: Epoch::of(3, 0) };
         AnnounceServers { actor: Actor::Server, ways }.decide(facts, &context)
     }

@@ -7,7 +7,11 @@ use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::changes::Change;
 use sealpost_site::rules::rollouts::delivery::Delivery;
-use sealpost_site::rules::rollouts::progress::{OpenReason, Population, RingState, RolloutState, hour_of};
+use sealpost_site::rules::rollouts::plan::Delivery as Told;
+use sealpost_site::rules::rollouts::progress::{
+    DeliveryState, OpenReason, Population, RingState, RolloutState, hour_of,
+};
+use sealpost_site::rules::rollouts::settings::{Block, Settings, Target};
 use sealpost_site::rules::rollouts::window::{Missed, Window};
 
 use crate::computer::Computer;
@@ -22,6 +26,12 @@ pub(crate) struct Checks {
     pub(crate) halts: BTreeMap<Sha256Digest, (Timestamp, usize)>,
     /// Rollouts that halted although nothing was wrong with their release.
     pub(crate) false_alarms: u32,
+    /// Computers that counted as silent.
+    pub(crate) silences: u32,
+    /// Computers that enrolled late and were told a release while a newer one waited for its rings.
+    pub(crate) late_ones_served: u32,
+    /// Releases that a pin or a block kept from a computer.
+    pub(crate) kept_away: u32,
     /// Computers that counted as silent although they were on at their hours.
     pub(crate) false_silences: u32,
     /// Time between two rounds.
@@ -94,12 +104,12 @@ impl Checks {
     fn passed(&self, number: u64, ring: usize, site: &Site) {
         let rollout = site.counted(number);
         let (plan, progress) = (&rollout.strategy.rings()[ring], &rollout.rings[ring]);
-        let RingState::Open { at } = progress.state else { panic!("ring {ring} of {number} was not open") };
+        assert!(progress.state != RingState::Waiting, "ring {ring} of {number} was not open");
         let running = self.populations.get(&number).map_or(0, |found| found[ring].running);
         let place = (number, u32::try_from(ring).unwrap());
         let watched = match site.first_finished.get(&place) {
-            Some(first) if running == 0 => site.now.duration_since(*first).saturating_add(self.round),
-            _ => site.now.duration_since(at),
+            Some(first) if running == 0 => site.real.duration_since(*first).saturating_add(self.round),
+            _ => site.real.duration_since(site.opened[&place]),
         };
         assert!(watched >= plan.soak(), "the soak of ring {ring} of {number}: {watched}");
         let counts = progress.counts;
@@ -124,8 +134,8 @@ impl Checks {
 
     /// The caps of the rings in which a computer was told just now.
     pub(crate) fn caps(&mut self, computer: &Computer, site: &Site) {
-        let now =
-            computer.deliveries.iter().filter(|told| told.told_at == site.now && told.state.is_under_way());
+        let begins = |told: &&Told| told.told_at == site.now && told.state == DeliveryState::Told;
+        let now = computer.deliveries.iter().filter(begins);
         for told in now {
             let rollout = site.rollout(told.rollout);
             let plan = &rollout.strategy.rings()[told.ring as usize];
@@ -147,7 +157,11 @@ impl Checks {
     }
 
     /// The times in an assignment are those of the computer's window, unless it is late.
-    pub(crate) fn told(&self, packages: &[PackageAssignment], computer: &Computer, site: &Site) {
+    pub(crate) fn told(&mut self, packages: &[PackageAssignment], computer: &Computer, site: &Site) {
+        self.kept_away(packages, computer, site);
+        if computer.late {
+            self.served(packages, computer, site);
+        }
         let Some(window) = window_of(computer, site) else { return };
         for told in packages.iter().filter(|told| told.action == Action::Install) {
             let runs = computer.installed.iter().any(|runs| runs.manifest == told.manifest);
@@ -171,6 +185,53 @@ impl Checks {
         }
     }
 
+    /// Nobody is told what a pin or a block keeps from it.
+    fn kept_away(&mut self, packages: &[PackageAssignment], computer: &Computer, site: &Site) {
+        let installs = packages.iter().filter(|told| {
+            told.action == Action::Install
+                && computer.installed.iter().all(|runs| runs.manifest != told.manifest)
+        });
+        let settings = &site.plan.settings;
+        for told in installs {
+            let package = &told.release.package;
+            for pin in
+                settings.pins.values().filter(|pin| pin.package == *package && is_of(computer, &pin.of))
+            {
+                assert_eq!(told.release.version, pin.version, "{} is pinned", computer.name);
+            }
+            let blocks = |block: &Block| block.package.as_ref().is_none_or(|one| one == package);
+            let blocked = settings.blocks.values().any(|block| blocks(block) && is_of(computer, &block.of));
+            assert!(!blocked, "{} is blocked and told {}", computer.name, told.release);
+        }
+        let kept = settings.pins.values().any(|pin| is_of(computer, &pin.of))
+            || settings.blocks.values().any(|block| is_of(computer, &block.of));
+        self.kept_away += u32::from(kept);
+    }
+
+    /// Who comes late gets a release of each package that is complete, also while a newer one goes through its rings.
+    fn served(&mut self, packages: &[PackageAssignment], computer: &Computer, site: &Site) {
+        for known in site.approved.iter().filter(|known| known.rolling_out.is_empty()) {
+            let package = &known.release.package;
+            let failed = |told: &Told| told.package == *package && told.state == DeliveryState::Failed;
+            let Settings { blocks, pins, .. } = &site.plan.settings;
+            let blocked = blocks.values().any(|block| block.package.as_ref() == Some(package));
+            // Whoever is pinned waits for that version alone.
+            let pinned = pins.values().any(|pin| pin.package == *package && is_of(computer, &pin.of));
+            let runs = computer.installed.iter().any(|runs| runs.package() == package);
+            if runs || blocked || pinned || computer.deliveries.iter().any(failed) {
+                continue;
+            }
+            let told = packages.iter().find(|told| told.release.package == *package);
+            assert!(told.is_some(), "{} enrolled late and gets no {package}", computer.name);
+            let waits = site
+                .approved
+                .iter()
+                .any(|other| other.release.package == *package && !other.rolling_out.is_empty());
+            self.late_ones_served +=
+                u32::from(waits && told.is_some_and(|told| told.manifest == known.manifest));
+        }
+    }
+
     /// A computer begins an install: where it may, and when it may.
     pub(crate) fn began(
         &mut self,
@@ -189,10 +250,10 @@ impl Checks {
             let before = delivery.is_some_and(|one| one.told_at <= *halted && one.ring as usize <= *ring);
             assert!(before, "{} installs {} after it was halted", computer.name, told.release);
         }
-        let late = told.deadline.is_some_and(|deadline| deadline <= site.now);
+        let late = told.deadline.is_some_and(|deadline| deadline <= site.real);
         if let Some(window) = window_of(computer, site) {
             if told.install_from.is_some() && !late {
-                assert!(window.is_open(site.now), "{} at {} outside {window}", computer.name, site.now);
+                assert!(window.is_open(site.real), "{} at {} outside {window}", computer.name, site.real);
                 self.in_window += 1;
             } else {
                 self.out_of_window += 1;
@@ -210,6 +271,14 @@ impl Checks {
                 self.ages.push(now - published[&runs.manifest]);
             }
         }
+    }
+}
+
+fn is_of(computer: &Computer, of: &Target) -> bool {
+    match of {
+        Target::Group(group) => computer.groups.contains(group),
+        Target::Computer(name) => *name == computer.name,
+        Target::Everyone => true,
     }
 }
 

@@ -51,6 +51,12 @@ pub(crate) struct Computer {
     /// How long it may be silent, by rollout.
     pub(crate) silences: BTreeMap<u64, SignedDuration>,
     pub(crate) last: Option<i64>,
+    /// The same by the server's clock.
+    pub(crate) answered_at: Option<Timestamp>,
+    /// It enrolled while the simulation ran, with nothing installed.
+    pub(crate) late: bool,
+    /// When the person there starts what is left to them.
+    pub(crate) by_person: BTreeMap<Sha256Digest, i64>,
     /// How long it pauses between contacts.
     pub(crate) pauses: Option<Cadence>,
     pub(crate) work: Vec<Work>,
@@ -101,7 +107,13 @@ impl Computer {
         for told in packages {
             let runs = self.installed.iter().any(|runs| runs.manifest == told.manifest);
             let made = self.made.get(&told.manifest).is_some_and(|made| *made >= told.attempt);
-            if runs || (made && told.action == Action::Install) || told.start == Start::ByPerson {
+            if runs || (made && told.action == Action::Install) {
+                continue;
+            }
+            if told.start == Start::ByPerson {
+                let days = self.dice.below(3 * DAY as u64) as i64;
+                let begins = *self.by_person.entry(told.manifest).or_insert(now + days);
+                self.work.push(Work { told: told.clone(), begins: begins.max(now + 2) });
                 continue;
             }
             let late = told.deadline.map(&minute_of).filter(|deadline| *deadline <= now);

@@ -70,7 +70,8 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, cadence: Cadenc
         let older = |runs: &sealpost_manifests::wire::contact::InstalledPackage| {
             *runs.package() == newest.release.package && runs.counter < newest.counter
         };
-        !computer.installed.iter().any(older)
+        let runs_one = computer.installed.iter().any(|runs| *runs.package() == newest.release.package);
+        runs_one && !computer.installed.iter().any(older)
     });
     let (left, kept) = undoing(site, computer);
     let under_way = computer.deliveries.iter().any(|told| told.state.is_under_way());
@@ -125,7 +126,12 @@ fn assigned(wanted: &[Told<'_>], computer: &Computer, cadence: Cadence) -> Vec<D
     for told in wanted.iter().filter(|told| told.action == TellTo::Install && !told.settled) {
         let Some(place) = told.place else { continue };
         let known = computer.deliveries.iter().find(|known| known.rollout == place.rollout.number);
-        if known.is_some_and(|known| known.state != DeliveryState::Dropped) {
+        let after = if told.schedule.by_person { DeliveryState::Offered } else { DeliveryState::Told };
+        // Nobody here is told an attempt of its own.
+        let again = |known: &sealpost_site::rules::rollouts::plan::Delivery| {
+            known.state == DeliveryState::Dropped || (known.state.is_told() && known.state != after)
+        };
+        if known.is_some_and(|known| !again(known)) {
             continue;
         }
         let silence = cadence.silence() + told.schedule.latest_start(place.told_at);
@@ -134,7 +140,7 @@ fn assigned(wanted: &[Told<'_>], computer: &Computer, cadence: Cadence) -> Vec<D
             package: told.release.release.package.clone(),
             ring: known.map_or(place.ring, |known| known.ring),
             before: known.map(|known| known.state),
-            after: DeliveryState::Told,
+            after,
             attempt: told.attempt,
             silence_secs: Some(silence.as_secs() as u32),
             waits_since: waits_since(

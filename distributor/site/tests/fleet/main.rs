@@ -1,7 +1,7 @@
 //! Simulated fleets go through weeks of rollouts, decided by the commands and rules of the server.
 //!
 //! `world` is the clock, the vendor and the admins; `site` keeps what the changes say; `computer` is one computer, `contact` how
-//! it gets its answer; `survey` is a look at all computers; `checks` is what has to hold at every step.
+//! it gets its answer; `persons` is what persons, outages and clocks do to rollouts; `survey` is a look at all computers; `checks` is what has to hold at every step.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@ mod checks;
 mod computer;
 mod contact;
 mod dice;
+mod persons;
 mod replay;
 mod scenarios;
 mod site;

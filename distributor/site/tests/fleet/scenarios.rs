@@ -15,9 +15,9 @@ use crate::computer::DAY;
 use crate::site::stable;
 use crate::world::{Event, Fleet, World};
 
-const HOUR: i64 = 60;
+pub(crate) const HOUR: i64 = 60;
 
-fn settings(changes: &[(SettingKind, &str, serde_json::Value)]) -> Settings {
+pub(crate) fn settings(changes: &[(SettingKind, &str, serde_json::Value)]) -> Settings {
     let mut settings = Settings::default();
     for (kind, name, value) in changes {
         let key = SettingKey { kind: *kind, name: (*name).to_owned() };
@@ -28,7 +28,7 @@ fn settings(changes: &[(SettingKind, &str, serde_json::Value)]) -> Settings {
 
 /// Three windows in three zones, a group for each by name, a group that is first, and strategies with caps for a fleet of
 /// this size.
-fn site(computers: u32) -> Settings {
+pub(crate) fn site_settings(computers: u32) -> Vec<(SettingKind, &'static str, serde_json::Value)> {
     let caps = [(computers / 2500).max(2), computers / 160, computers * 3 / 5, computers / 16];
     let window = |from: &str, days: &[&str], zone: &str, missed: serde_json::Value| {
         json!({ "days": days, "from": from, "length_minutes": 240, "zone": zone, "download_ahead_hours": 12,
@@ -36,7 +36,7 @@ fn site(computers: u32) -> Settings {
     };
     let week = ["monday", "tuesday", "wednesday", "thursday", "friday"];
     let group = |names: &str, window: &str| json!({ "rule": { "names": [names] }, "delivery": format!("window:{window}"), "rank": 1 });
-    settings(&[
+    vec![
         (SettingKind::Window, "berlin", window("12:00", &week, "Europe/Berlin", json!("next_window"))),
         (
             SettingKind::Window,
@@ -70,10 +70,10 @@ fn site(computers: u32) -> Settings {
             { "name": "everyone", "takes": "everyone", "soak_minutes": 60, "minimum_sample": 1, "errors": { "count": 20, "percent": 10 } } ] }),
         ),
         (SettingKind::Property, "strategy-signatures", json!("steady")),
-    ])
+    ]
 }
 
-fn release(package: &'static str, strategy: &'static str) -> Event {
+pub(crate) fn release(package: &'static str, strategy: &'static str) -> Event {
     let kind = if package.starts_with("sig") { PackageKind::Signatures } else { PackageKind::Program };
     Event::Release { package, kind, strategy: Some(strategy), bad: false }
 }
@@ -102,7 +102,7 @@ fn month(every: i64) -> Vec<(i64, Event)> {
 }
 
 /// Every computer that is on runs the newest release that is complete, or there is a reason that does not end by itself.
-fn ends_well(world: &World, now: i64) {
+pub(crate) fn ends_well(world: &World, now: i64) {
     let (site, channel, platform) = (&world.site, stable(), Platform::new("linux-x86_64").unwrap());
     let mut behind: BTreeMap<&str, u32> = BTreeMap::new();
     for computer in world.computers.iter().filter(|one| one.last.is_some_and(|last| now - last < 2 * DAY)) {
@@ -133,6 +133,7 @@ fn ends_well(world: &World, now: i64) {
             let why = match (&choice.held, told.map(|told| told.state)) {
                 (Some(held), _) => held.code(),
                 (None, Some(DeliveryState::Failed)) => "failed",
+                (None, Some(DeliveryState::Offered)) => "person",
                 // Its assignment says when it begins.
                 (None, Some(DeliveryState::Told)) if computer.work.iter().any(|work| work.begins > now) => {
                     "window"
@@ -160,7 +161,7 @@ fn ends_well(world: &World, now: i64) {
     // Some are off whenever their window is open, and catch up later.
     assert!(told * 20 <= all, "seed {}: {behind:?} of {all}", world.seed);
     assert!(
-        behind.keys().all(|why| ["failed", "told", "away", "window"].contains(why)),
+        behind.keys().all(|why| ["failed", "told", "away", "window", "person"].contains(why)),
         "seed {}: {behind:?}",
         world.seed
     );
@@ -183,7 +184,7 @@ fn goes_through_a_month(seed: u64, computers: u32, cadence: (i64, i64), every: i
         whole_contacts: 200.min(computers / 8),
         fails_per_mille: 2,
     };
-    let mut world = World::new(seed, &fleet, site(computers), &["av", "sig", "tools"]);
+    let mut world = World::new(seed, &fleet, settings(&site_settings(computers)), &["av", "sig", "tools"]);
     world.run(40 * DAY, &month(every));
     ends_well(&world, 40 * DAY);
     let checks = &mut world.checks;

@@ -16,11 +16,12 @@ use sealpost_site::changes::{ActivityEntry, Actor, Change, DeliveryOf, DeliveryS
 use sealpost_site::commands::{Context, Terms};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
+use sealpost_site::rules::rollouts::cadence::Outage;
 use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use sealpost_site::rules::rollouts::progress::{
     DeliveryState, RingProgress, RingState, Rollout, RolloutState, hour_of,
 };
-use sealpost_site::rules::rollouts::settings::Settings;
+use sealpost_site::rules::rollouts::settings::{SettingChange, Settings};
 
 use crate::computer::Computer;
 
@@ -36,10 +37,16 @@ pub(crate) struct Site {
     pub(crate) rollouts: Vec<Rollout>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) counts: LiveCounts,
-    /// When the first computer of a ring finished, well or not.
+    /// The time by a clock that nobody sets.
+    pub(crate) real: Timestamp,
+    /// When each ring opened, by that clock.
+    pub(crate) opened: BTreeMap<(u64, u32), Timestamp>,
+    /// When the first computer of a ring finished, well or not, by that clock.
     pub(crate) first_finished: BTreeMap<(u64, u32), Timestamp>,
     /// Approved releases.
     pub(crate) approved: Vec<KnownRelease>,
+    /// The last time in which the server did not run.
+    pub(crate) outage: Option<Outage>,
     /// What a log would tell of rollouts, where somebody wants it.
     pub(crate) recorded: Option<Vec<ActivityEntry>>,
 }
@@ -78,14 +85,23 @@ impl Site {
             rollouts: Vec::new(),
             plan: Arc::new(Plan { settings, ..Plan::default() }),
             counts: LiveCounts::new(),
+            real: now,
+            opened: BTreeMap::new(),
             first_finished: BTreeMap::new(),
             approved: Vec::new(),
+            outage: None,
             recorded: None,
         }
     }
 
     pub(crate) const fn context(&self) -> Context<'_> {
-        Context { now: self.now, server: &self.server, terms: &self.terms, log: &self.log }
+        Context {
+            now: self.now,
+            server: &self.server,
+            terms: &self.terms,
+            log: &self.log,
+            outage: self.outage,
+        }
     }
 
     /// A release that passed staging.
@@ -185,6 +201,7 @@ impl Site {
                 self.supersede(supersession);
             }
             Change::RingOpened { rollout, ring, below, .. } => {
+                self.opened.insert((*rollout, *ring), self.real);
                 let (now, below) = (self.now, *below);
                 let ring = &mut self.rollout_mut(*rollout).rings[*ring as usize];
                 *ring = RingProgress { state: RingState::Open { at: now }, below, ..ring.clone() };
@@ -203,6 +220,14 @@ impl Site {
                 self.rollout_mut(number).state = ends;
                 self.supersede(supersession);
             }
+            Change::RolloutEdited { rollout, strategy, plan, emergency, .. } => {
+                let rollout = self.rollout_mut(*rollout);
+                let waiting = Rollout::waiting_rings(plan).into_iter().skip(rollout.rings.len());
+                rollout.rings.extend(waiting);
+                rollout.rings.truncate(plan.rings().len());
+                (rollout.strategy_name, rollout.strategy) = (*strategy, plan.clone());
+                rollout.emergency = *emergency;
+            }
             Change::RolloutPaused { rollout, .. } => self.rollout_mut(*rollout).state = RolloutState::Paused,
             Change::RolloutResumed { rollout, manifest, forgiven, attempt, supersession, .. } => {
                 self.rollout_mut(*rollout).state = RolloutState::Running;
@@ -217,6 +242,24 @@ impl Site {
             other => panic!("{other:?}"),
         }
         self.replan();
+    }
+
+    /// An admin changes a setting, or takes it back.
+    pub(crate) fn set(&mut self, change: &SettingChange) {
+        Arc::make_mut(&mut self.plan).settings.set(change).unwrap();
+        assert_eq!(self.plan.settings.problems(), Vec::new());
+        self.replan();
+    }
+
+    /// Superseded releases that a pin or a block may bring back.
+    fn replaced(&self) -> Vec<KnownRelease> {
+        let Settings { pins, blocks, .. } = &self.plan.settings;
+        let named = |package: &PackageName| {
+            pins.values().any(|pin| pin.package == *package)
+                || blocks.values().any(|block| block.package.as_ref().is_none_or(|one| one == package))
+        };
+        let superseded = self.releases.values().filter(|known| known.state == ReleaseState::Superseded);
+        superseded.filter(|known| named(&known.release.package)).cloned().collect()
     }
 
     fn record(&mut self, change: impl FnOnce() -> Change) {
@@ -265,7 +308,7 @@ impl Site {
         };
         let rollouts = self.rollouts.iter().filter(holds).cloned().collect();
         let (version, settings) = (self.plan.version + 1, self.plan.settings.clone());
-        let plan = Plan { version, settings, rollouts, ..Plan::default() };
+        let plan = Plan { version, settings, rollouts, replaced: self.replaced(), ..Plan::default() };
         self.plan = Arc::new(plan.with_delayed(self.completed_signatures()));
         // Counts of what has ended are asked for by nobody.
         let rollouts = &self.rollouts;
@@ -293,7 +336,8 @@ impl Site {
             }],
         });
         let told = computer.deliveries.iter().position(|told| told.rollout == step.rollout);
-        if step.after == DeliveryState::Told {
+        let before = told.map(|told| (computer.deliveries[told].state, computer.deliveries[told].attempt));
+        if step.after.tells_anew(before, step.attempt) {
             computer.deliveries.retain(|told| told.package != step.package);
             let manifest = self.rollout(step.rollout).manifest;
             computer.deliveries.push(Delivery {
@@ -305,18 +349,19 @@ impl Site {
                 attempt: step.attempt,
                 told_at: step.waits_since.unwrap_or(now),
             });
-            let silence = jiff::SignedDuration::from_secs(step.silence_secs.unwrap().into());
-            computer.silences.insert(step.rollout, silence);
         } else if let Some(told) = told {
             assert_eq!(step.before, Some(computer.deliveries[told].state), "a step follows the last one");
             computer.deliveries[told].state = step.after;
         }
+        if let Some(silence) = step.silence_secs {
+            computer.silences.insert(step.rollout, jiff::SignedDuration::from_secs(silence.into()));
+        }
         if matches!(step.after, DeliveryState::Succeeded | DeliveryState::Failed | DeliveryState::Silent) {
-            self.first_finished.entry((step.rollout, step.ring)).or_insert(now);
+            self.first_finished.entry((step.rollout, step.ring)).or_insert(self.real);
         }
         let counts = self.counts.entry((step.rollout, step.ring)).or_default();
         counts.moves(step.before, step.after);
-        if step.after == DeliveryState::Told {
+        if step.after.counts_in_hour(before, step.attempt) {
             let hour = hour_of(now);
             counts.told_in_hour = counts.told_in(hour) + 1;
             counts.hour = hour;

@@ -14,9 +14,10 @@ use sealpost_site::commands::releases::{ApproveRelease, ReleaseFacts};
 use sealpost_site::commands::rollouts::{
     AdvanceRollouts, AdvancingFacts, Overdue, RolloutFacts, Steer, SteerRollout,
 };
-use sealpost_site::rules::rollouts::cadence::Cadence;
-use sealpost_site::rules::rollouts::progress::{Population, Rollout, RolloutState, Waiting};
-use sealpost_site::rules::rollouts::settings::Settings;
+use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
+use sealpost_site::rules::rollouts::cadence::{Cadence, Outage};
+use sealpost_site::rules::rollouts::progress::{DeliveryState, Population, Rollout, RolloutState, Waiting};
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind, Settings};
 use sealpost_site::rules::rollouts::share::{Salt, position};
 
 use crate::checks::Checks;
@@ -42,6 +43,22 @@ pub(crate) enum Event {
     Pause(&'static str),
     /// It goes on.
     Resume(&'static str),
+    /// So many computers enroll.
+    Join(u32),
+    /// A setting is made, or taken back.
+    Set(SettingKind, &'static str, Option<serde_json::Value>),
+    /// The next ring of the newest rollout of a package opens, if there is one.
+    Next(&'static str),
+    /// It goes on by another strategy.
+    Edit(&'static str, &'static str),
+    /// Its release is halted, and computers go back from it.
+    Halt(&'static str),
+    /// The server does not run for so many minutes.
+    Out(i64),
+    /// The server's clock is so many minutes ahead from now on.
+    ClockAhead(i64),
+    /// The next computer that is told a release is never heard of again.
+    Dies,
 }
 
 /// A whole simulation.
@@ -66,9 +83,22 @@ pub(crate) struct World {
     resumes: Vec<(i64, u64)>,
     /// Of 1,000 installs of a good release so many fail.
     fails_per_mille: u64,
+    /// The server does not run before this minute.
+    out_until: i64,
+    /// So many minutes its clock is ahead.
+    ahead: i64,
+    /// Since when this process of the server has watched each rollout.
+    watched_since: BTreeMap<u64, i64>,
+    fleet: Fleet,
+    next_dies: bool,
+    /// Computers that will not be heard of any more, and since when.
+    pub(crate) dead: BTreeMap<u32, i64>,
+    /// When dead computers counted as silent.
+    pub(crate) found_dead: BTreeMap<u32, i64>,
 }
 
 /// How many computers, and of which kind.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Fleet {
     pub(crate) computers: u32,
     /// Of 1,000 so many are always on.
@@ -102,6 +132,13 @@ impl World {
             looked: BTreeMap::new(),
             resumes: Vec::new(),
             fails_per_mille: fleet.fails_per_mille,
+            out_until: 0,
+            ahead: 0,
+            watched_since: BTreeMap::new(),
+            fleet: *fleet,
+            next_dies: false,
+            dead: BTreeMap::new(),
+            found_dead: BTreeMap::new(),
         };
         // What every computer runs at the beginning.
         for package in packages {
@@ -128,6 +165,8 @@ impl World {
         let cadence = if server { fleet.cadence.0 } else { fleet.cadence.1 };
         let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
+        let begins_with = self.published.keys().filter(|_| self.now == 0);
+        let installed = begins_with.map(|manifest| self.site.package(*manifest)).collect();
         let mut computer = Computer {
             position: position(&Salt::of(&self.site.server.server_id), &name),
             id: ClientId::from_random(id),
@@ -136,11 +175,14 @@ impl World {
             hours,
             away,
             cadence,
-            installed: self.published.keys().map(|manifest| self.site.package(*manifest)).collect(),
+            installed,
             before: Vec::new(),
             deliveries: Vec::new(),
             silences: BTreeMap::new(),
             last: None,
+            answered_at: None,
+            late: self.now > 0,
+            by_person: BTreeMap::new(),
             pauses: None,
             work: Vec::new(),
             reports: Vec::new(),
@@ -151,7 +193,7 @@ impl World {
             wakes: 0,
         };
         computer.installed.sort_by(|one, other| one.package().cmp(other.package()));
-        computer.wakes = computer.next_on(1 + dice.below(cadence as u64) as i64);
+        computer.wakes = computer.next_on(self.now + 1 + dice.below(cadence as u64) as i64);
         computer.groups = self.site.plan.groups_of(
             &BTreeSet::new(),
             &sealpost_site::rules::rollouts::groups::Attributes {
@@ -180,7 +222,8 @@ impl World {
         let mut events = events.iter().peekable();
         while self.now < until {
             self.now += 1;
-            self.site.now = self.at(self.now);
+            self.site.real = self.at(self.now);
+            self.site.now = self.at(self.now + self.ahead);
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= self.now) {
                 self.happens(event);
             }
@@ -193,7 +236,7 @@ impl World {
             for number in self.queue.remove(&self.now).unwrap_or_default() {
                 self.wake(number);
             }
-            if self.now % ROUND == 0 {
+            if self.now % ROUND == 0 && self.now >= self.out_until {
                 self.advance();
             }
             if self.now % 60 == 0 {
@@ -214,6 +257,31 @@ impl World {
             Event::Resume(package) => {
                 self.steer(package, RolloutState::Paused, &Steer::Resume);
             }
+            Event::Join(more) => {
+                let (known, fleet) = (self.computers.len() as u32, self.fleet);
+                (known..known + more).for_each(|number| self.join(number, &fleet));
+            }
+            Event::Set(kind, name, value) => {
+                let key = SettingKey { kind: *kind, name: (*name).to_owned() };
+                self.site.set(&SettingChange { key, value: value.clone() });
+            }
+            Event::Next(package) => self.next_ring(package),
+            Event::Edit(package, strategy) => {
+                let strategy = Word::new(strategy).unwrap();
+                let edit = Steer::Edit { strategy, emergency: false };
+                self.steer(package, RolloutState::Running, &edit);
+            }
+            Event::Halt(package) => self.halt(package),
+            Event::Out(minutes) => {
+                self.out_until = self.now + minutes;
+                self.site.outage = Outage::between(self.at(self.now), self.at(self.out_until));
+                self.watched_since.clear();
+            }
+            Event::ClockAhead(minutes) => {
+                self.ahead = *minutes;
+                self.site.now = self.at(self.now + self.ahead);
+            }
+            Event::Dies => self.next_dies = true,
         }
     }
 
@@ -232,7 +300,48 @@ impl World {
             confirms: None,
             test_load: sealpost_site::rules::test_load::Wanted::Nothing,
         };
-        let facts = ReleaseFacts {
+        let facts = self.facts_of(manifest, package);
+        let decision = command.decide(facts, &self.site.context());
+        decision.answer.unwrap();
+        decision.changes.iter().for_each(|(_, change)| self.site.apply(change));
+        self.published.insert(manifest, self.now);
+        manifest
+    }
+
+    fn next_ring(&mut self, package: &str) {
+        let runs =
+            |one: &&Rollout| one.release.package.as_str() == package && one.state == RolloutState::Running;
+        let Some(rollout) = self.site.rollouts.iter().rev().find(runs).cloned() else { return };
+        let ring = rollout.current_ring().map_or(0, |current| current + 1);
+        if ring >= rollout.rings.len() {
+            return;
+        }
+        let number = rollout.number;
+        let found = survey(&self.site, &self.computers, &[rollout], |minute| self.at(minute));
+        let what = Steer::Next { ring: ring as u32, populations: found.get(&number).cloned() };
+        self.steer_rollout(number, &what);
+    }
+
+    fn halt(&mut self, package: &str) {
+        let newest = self.site.approved.iter().filter(|known| known.release.package.as_str() == package);
+        let known = newest.max_by_key(|known| known.counter).unwrap().clone();
+        let manifest = known.manifest;
+        let command = HaltRelease {
+            actor: Actor::Server,
+            manifest,
+            reason: "simulated".to_owned(),
+            runs: WhoRunsIt::GoesBack,
+        };
+        let decision = command.decide(self.facts_of(manifest, package), &self.site.context());
+        decision.answer.unwrap();
+        for (_, change) in &decision.changes {
+            self.checks.change(change, &self.site, &self.computers);
+            self.site.apply(change);
+        }
+    }
+
+    fn facts_of(&self, manifest: Sha256Digest, package: &str) -> ReleaseFacts {
+        ReleaseFacts {
             known: self.site.releases.get(&manifest).cloned(),
             manifest_of_claimed: None,
             approved: self.site.approved_or_superseded(&PackageName::new(package).unwrap()),
@@ -241,12 +350,7 @@ impl World {
             staged_at: Some(self.site.now),
             test: None,
             plan: Arc::clone(&self.site.plan),
-        };
-        let decision = command.decide(facts, &self.site.context());
-        decision.answer.unwrap();
-        decision.changes.iter().for_each(|(_, change)| self.site.apply(change));
-        self.published.insert(manifest, self.now);
-        manifest
+        }
     }
 
     /// A person does something with the newest rollout of a package that is in a state.
@@ -286,7 +390,7 @@ impl World {
 
     /// One computer does what is due, and makes a contact.
     fn wake(&mut self, number: u32) {
-        let (now, at) = (self.now, self.site.now);
+        let (now, at, real) = (self.now, self.site.now, self.site.real);
         let computer = &mut self.computers[number as usize];
         if computer.wakes != now {
             return;
@@ -294,20 +398,24 @@ impl World {
         let (bad, ordinary, site) = (&self.bad, self.fails_per_mille, &self.site);
         let fails =
             |dice: &mut Dice, manifest| dice.happens(if bad.contains(&manifest) { 1000 } else { ordinary });
-        let began = computer.works(now, at, fails, |manifest| site.package(manifest));
+        let began = computer.works(now, real, fails, |manifest| site.package(manifest));
         for told in &began {
             self.checks.began(told, computer, &self.site, &self.bad);
         }
-        let begun = self.begun;
-        let minute = |minute: i64| begun.saturating_add(SignedDuration::from_mins(minute)).unwrap();
-        let cadence = Cadence::at(computer.last.map(|last| (minute(last), computer.pauses)), at);
+        if now < self.out_until {
+            // It tries again soon after the server is back.
+            computer.wakes = computer.next_on(self.out_until + 1 + (computer.position % 30) as i64);
+            self.queue.entry(computer.wakes).or_default().push(number);
+            return;
+        }
+        let cadence = Cadence::at(computer.answered_at.map(|last| (last, computer.pauses)), at, site.outage);
         computer.pauses = Some(cadence);
         let answer = if computer.client.is_some() {
             by_command(&mut self.site, computer)
         } else {
             by_rules(&mut self.site, computer, cadence)
         };
-        computer.last = Some(now);
+        (computer.last, computer.answered_at) = (Some(now), Some(at));
         let begun = self.begun;
         let minute_of = |time: Timestamp| (time.duration_since(begun).as_mins()).max(0);
         if let Some(packages) = answer.packages {
@@ -319,6 +427,11 @@ impl World {
             self.under_way.insert(number);
         } else {
             self.under_way.remove(&number);
+        }
+        if self.next_dies && self.under_way.contains(&number) {
+            (self.next_dies, computer.wakes) = (false, i64::MAX);
+            self.dead.insert(number, now);
+            return;
         }
         let begins = computer.work.iter().map(|work| work.begins).min().unwrap_or(i64::MAX);
         let wakes = begins.min(now + computer.cadence).max(now + 1);
@@ -363,16 +476,20 @@ impl World {
         let completed = completed.filter(|one| packages.contains(&one.release.package)).take(10);
         let mut numbers: Vec<u64> = completed.map(|one| one.number).chain(live.iter().copied()).collect();
         numbers.sort_unstable();
-        let watched = live
-            .iter()
-            .map(|number| (*number, self.site.now.duration_since(self.site.rollout(*number).started_at)));
+        let (now, since) = (self.now, &mut self.watched_since);
+        let watched = live.iter().map(|number| {
+            let watched = now - *since.entry(*number).or_insert(now);
+            (*number, SignedDuration::from_mins(watched))
+        });
+        let watched: BTreeMap<u64, SignedDuration> = watched.collect();
         let command =
-            AdvanceRollouts { now: self.site.now, elapsed, populations, watched: watched.collect() };
+            AdvanceRollouts { now: self.site.now, elapsed, populations, watched, after: BTreeMap::new() };
         self.checks.round = SignedDuration::from_mins(ROUND);
         let facts = AdvancingFacts {
             rollouts: numbers.iter().map(|number| self.site.counted(*number)).collect(),
             releases: packages.iter().flat_map(|package| self.site.approved_or_superseded(package)).collect(),
             overdue: if self.now % 60 == 0 && !elapsed.is_zero() { self.overdue() } else { Vec::new() },
+            looked_to: BTreeMap::new(),
         };
         self.checks.populations = command.populations.clone();
         let decision = command.decide(facts, &self.site.context());
@@ -381,6 +498,10 @@ impl World {
             if let Change::DeliveriesChanged { computers, .. } = change {
                 for of in computers {
                     let number = self.numbers[&of.name];
+                    self.checks.silences += 1;
+                    if self.dead.contains_key(&number) {
+                        self.found_dead.entry(number).or_insert(self.now);
+                    }
                     let (from, until) = self.computers[number as usize].away;
                     let is_away = (from..until + 3 * crate::computer::DAY).contains(&self.now);
                     // Who comes for less than a fortnight may be off for longer than is known of it.
@@ -408,13 +529,17 @@ impl World {
         let mut found = Vec::new();
         for number in &self.under_way {
             let computer = &self.computers[*number as usize];
-            for delivery in computer.deliveries.iter().filter(|told| told.state.is_under_way()) {
+            let works = |told: &&sealpost_site::rules::rollouts::plan::Delivery| {
+                told.state.is_under_way() && told.state != DeliveryState::Offered
+            };
+            for delivery in computer.deliveries.iter().filter(works) {
                 let silence = computer.silences[&delivery.rollout];
-                let heard = self.at(computer.last.unwrap());
+                let heard = computer.answered_at.unwrap();
                 let live = self.site.rollout(delivery.rollout).state.is_live();
-                if live && self.site.now.duration_since(heard.max(delivery.told_at)) > silence {
+                let heard = heard.max(delivery.told_at);
+                if live && self.site.now.duration_since(heard) > silence {
                     let (client_id, name) = (computer.id.clone(), computer.name.clone());
-                    found.push(Overdue { client_id, name, delivery: delivery.clone(), silence });
+                    found.push(Overdue { client_id, name, delivery: delivery.clone(), heard, silence });
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! `/api/v1/rollouts`: how releases go out, and what a person does about that.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -173,9 +174,9 @@ async fn looked_at_with_links(
 /// The rollouts by which others may be overtaken.
 async fn others(site: &Site, shown: &[progress::Rollout]) -> Result<AdvancingFacts, LedgerError> {
     if !shown.iter().any(|rollout| rollout.state == RolloutState::Running) {
-        return Ok(AdvancingFacts { rollouts: Vec::new(), releases: Vec::new(), overdue: Vec::new() });
+        return Ok(AdvancingFacts::default());
     }
-    site.parts.ledger.query(LoadAdvance { now: site.now() }).await
+    site.parts.ledger.query(LoadAdvance { now: site.now(), after: BTreeMap::new() }).await
 }
 
 fn shown(

@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
 use sealpost_manifests::release::PackageKind;
 use sealpost_site::commands::configuration::{ConfigurationFacts, LoadConfiguration};
 use sealpost_site::commands::rollouts::{
-    AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
+    AdvancingFacts, LOOKED_AT, LoadAdvance, LoadRollout, Overdue, Place, RolloutFacts,
 };
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan, MemberFacts};
 use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollouts};
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
-use sealpost_site::rules::rollouts::plan::Plan;
+use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, Rollout, RolloutState};
 
 use super::releases::page;
@@ -109,31 +109,42 @@ impl State {
         kept.filter(|rollout| rollout.state.is_live() || stopped(rollout)).collect()
     }
 
-    /// Computers that were told, and neither came nor reported within the time in which they may be silent.
-    fn overdue_of(&self, number: u64, now: Timestamp) -> Vec<Overdue> {
+    /// Computers that were told, and neither came nor reported within the time in which they may be silent, of the next ones
+    /// that work on the rollout; and the last of these, if there may be more.
+    fn overdue_of(
+        &self,
+        number: u64,
+        now: Timestamp,
+        after: Option<&Place>,
+    ) -> (Vec<Overdue>, Option<Place>) {
         let of_rollout = self.rolling.told.iter().filter(|((other, _), _)| *other == number);
-        let under_way = of_rollout.filter(|(_, told)| {
-            told.delivery.state.is_under_way() && told.delivery.state != DeliveryState::Offered
-        });
-        let overdue = under_way.filter(|((_, client_id), told)| {
-            let heard = self.answered(client_id).map(|answered| answered.at);
-            let last = heard.map_or(told.since, |heard| heard.max(told.since));
-            now.duration_since(last) > told.silence
-        });
-        let mut overdue: Vec<Overdue> = overdue
-            .map(|((_, client_id), told)| Overdue {
-                client_id: client_id.clone(),
-                name: told.name.clone(),
-                delivery: told.delivery.clone(),
-                silence: told.silence,
+        let under_way = of_rollout.filter(|(_, told)| told.delivery.state.is_under_way());
+        let place = |client_id: &ClientId, delivery: &Delivery| Place {
+            told_at: delivery.told_at,
+            client_id: client_id.clone(),
+        };
+        let mut next: Vec<(Place, Overdue)> = under_way
+            .map(|((_, client_id), told)| {
+                let answered = self.answered(client_id).map(|answered| answered.at);
+                let overdue = Overdue {
+                    client_id: client_id.clone(),
+                    name: told.name.clone(),
+                    delivery: told.delivery.clone(),
+                    heard: answered.map_or(told.since, |answered| answered.max(told.since)),
+                    silence: told.silence,
+                };
+                (place(client_id, &told.delivery), overdue)
             })
+            .filter(|(place, _)| after.is_none_or(|after| place > after))
             .collect();
-        overdue.sort_by(|one, other| {
-            let key = |overdue: &Overdue| (overdue.delivery.told_at, overdue.client_id.clone());
-            key(one).cmp(&key(other))
+        next.sort_by(|(one, _), (other, _)| one.cmp(other));
+        next.truncate(LOOKED_AT as usize);
+        let last = next.get(LOOKED_AT as usize - 1).map(|(place, _)| place.clone());
+        let overdue = next.into_iter().map(|(_, overdue)| overdue).filter(|overdue| {
+            overdue.delivery.state != DeliveryState::Offered
+                && now.duration_since(overdue.heard) > overdue.silence
         });
-        overdue.truncate(MAX_SILENT as usize);
-        overdue
+        (overdue.collect(), last)
     }
 }
 
@@ -178,11 +189,17 @@ impl<H: Holds> Read<LoadAdvance> for Handle<H> {
         let completed = completed.filter_map(|(number, _)| state.rollout(*number));
         let mut rollouts: Vec<Rollout> = live.iter().cloned().chain(completed).collect();
         rollouts.sort_by_key(|rollout| rollout.number);
-        Ok(AdvancingFacts {
+        let mut facts = AdvancingFacts {
             rollouts,
             releases: packages.iter().flat_map(|package| state.approved_of(package)).collect(),
-            overdue: live.iter().flat_map(|live| state.overdue_of(live.number, query.now)).collect(),
-        })
+            ..AdvancingFacts::default()
+        };
+        for number in live.iter().map(|rollout| rollout.number) {
+            let (overdue, last) = state.overdue_of(number, query.now, query.after.get(&number));
+            facts.overdue.extend(overdue);
+            facts.looked_to.extend(last.map(|last| (number, last)));
+        }
+        Ok(facts)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Whose ledger it is, where it stands after restores, its licenses, its pulls and its time.
 
+use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
+use sealpost_site::changes::Note;
 use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, ServersLearned,
-    StoredTime, page_limit,
+    LastPull, LastSign, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server,
+    ServersLearned, StoredTime, page_limit,
 };
 use sealpost_site::rows::{
     LeftBehindRow, LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity, ServersLearnedRow,
@@ -94,6 +96,18 @@ impl<H: Holds> Read<LicenseTime> for Handle<H> {
     fn read(&mut self, _: &LicenseTime) -> Result<StoredTime, StoreError> {
         let state = self.state();
         Ok(StoredTime { floor: state.noted_floor(), statement: state.vendor_statement() })
+    }
+}
+
+impl<H: Holds> Read<LastSign> for Handle<H> {
+    fn read(&mut self, _: &LastSign) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.state();
+        let contacts = state.notes.values().filter_map(|note| match note {
+            Note::ContactAnswered { at, .. } => Some(*at),
+            _ => None,
+        });
+        let entry = state.log.values().next_back().map(|logged| logged.linked.entry.at);
+        Ok(contacts.chain(state.pull_tried_at()).chain(entry).max())
     }
 }
 

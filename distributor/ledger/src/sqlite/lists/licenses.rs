@@ -1,5 +1,6 @@
 //! Whose ledger it is, its licenses, its pulls and its time.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::license_time::VendorStatement;
@@ -7,7 +8,8 @@ use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LastPull, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, StoredTime, page_limit,
+    LastPull, LastSign, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, StoredTime,
+    page_limit,
 };
 use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity};
 use sealpost_site::rules::restore::{Acknowledged, RestoreState, Restored};
@@ -43,6 +45,14 @@ impl<C: Connected> Read<LicenseTime> for C {
             })
             .optional()?;
         Ok(found.unwrap_or_default())
+    }
+}
+
+impl<C: Connected> Read<LastSign> for C {
+    fn read(&mut self, _: &LastSign) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT max(at) FROM (SELECT max(at) AS at FROM contacts UNION ALL SELECT tried_at FROM freshness \
+                   UNION ALL SELECT at FROM activity WHERE sequence = (SELECT max(sequence) FROM activity))";
+        Ok(self.connection().query_row(sql, [], |row| optional_time(row, 0))?)
     }
 }
 

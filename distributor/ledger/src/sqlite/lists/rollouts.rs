@@ -6,14 +6,14 @@ use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::wire::report::InstallStep;
 use sealpost_site::commands::configuration::{ConfigurationFacts, LoadConfiguration};
 use sealpost_site::commands::rollouts::{
-    AdvancingFacts, LoadAdvance, LoadRollout, MAX_SILENT, Overdue, RolloutFacts,
+    AdvancingFacts, LOOKED_AT, LoadAdvance, LoadRollout, Overdue, Place, RolloutFacts,
 };
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan, MemberFacts};
 use sealpost_site::queries::{DeliveriesOf, GroupMembers, RolloutByNumber, Rollouts, page_limit};
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::plan::{Delivery, Plan};
-use sealpost_site::rules::rollouts::progress::Rollout;
+use sealpost_site::rules::rollouts::progress::{DeliveryState, Rollout};
 use sealpost_site::rules::rollouts::tries::{FailedStep, Tries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -106,37 +106,50 @@ impl<C: Connected> Read<LoadAdvance> for C {
         for package in packages {
             releases.extend(approved_of(connection, package)?);
         }
-        let mut overdue = Vec::new();
-        for rollout in live() {
-            overdue.extend(overdue_of(connection, rollout, query.now)?);
+        let (mut overdue, mut looked_to) = (Vec::new(), BTreeMap::new());
+        for number in live().map(|rollout| rollout.number) {
+            let after = query.after.get(&number);
+            let last = overdue_of(connection, number, query.now, after, &mut overdue)?;
+            looked_to.extend(last.map(|last| (number, last)));
         }
-        Ok(AdvancingFacts { rollouts, releases, overdue })
+        Ok(AdvancingFacts { rollouts, releases, overdue, looked_to })
     }
 }
 
-/// Computers that were told, and neither came nor reported within the time in which they may be silent.
+/// Adds computers that were told, and neither came nor reported within the time in which they may be silent, of the next ones
+/// that work on the rollout. Answers the last of these, if there may be more.
 fn overdue_of(
     connection: &Connection,
-    rollout: &Rollout,
+    rollout: u64,
     now: Timestamp,
-) -> Result<Vec<Overdue>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.client_id, d.name, \
-         d.silence_secs FROM deliveries d INDEXED BY deliveries_under_way LEFT JOIN contacts k \
-         ON k.client_id = d.client_id WHERE d.rollout = ?1 AND d.state IN ('offered', 'told', 'begun') \
-         AND d.state <> 'offered' AND max(d.since, coalesce(k.at, 0)) + d.silence_secs * 1000000 < ?3 \
-         ORDER BY d.told_at, d.client_id LIMIT ?2",
-    )?;
-    let found = statement.query_map(params![integer(rollout.number), MAX_SILENT, micros(now)], |row| {
-        Ok(Overdue {
-            delivery: delivery(row)?,
-            client_id: text(row, 7)?,
-            name: text(row, 8)?,
-            silence: SignedDuration::from_secs(row.get(9)?),
-        })
-    })?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    after: Option<&Place>,
+    overdue: &mut Vec<Overdue>,
+) -> Result<Option<Place>, StoreError> {
+    let mut statement = connection.prepare_cached(OVERDUE)?;
+    let told_after = after.map_or(i64::MIN, |after| micros(after.told_at));
+    let client_after = after.map_or("", |after| after.client_id.as_str());
+    let mut rows = statement.query(params![integer(rollout), told_after, client_after, LOOKED_AT])?;
+    let (mut looked_at, mut last) = (0, None);
+    while let Some(row) = rows.next()? {
+        looked_at += 1;
+        if looked_at == LOOKED_AT {
+            last = Some(Place { told_at: time(row, 6)?, client_id: text(row, 7)? });
+        }
+        let (heard, silence) = (time(row, 9)?, SignedDuration::from_secs(row.get(10)?));
+        let delivery = delivery(row)?;
+        // Who waits for a person there is not silent.
+        if delivery.state != DeliveryState::Offered && now.duration_since(heard) > silence {
+            overdue.push(Overdue { delivery, client_id: text(row, 7)?, name: text(row, 8)?, heard, silence });
+        }
+    }
+    Ok(last)
 }
+
+/// In the order of their index, so that as many rows are read as are asked for.
+pub(in crate::sqlite) const OVERDUE: &str = "SELECT d.rollout, d.package, d.manifest, d.ring, d.state, d.attempt, d.told_at, d.client_id, d.name, \
+     max(d.since, coalesce(k.at, 0)), d.silence_secs FROM deliveries d INDEXED BY deliveries_under_way \
+     LEFT JOIN contacts k ON k.client_id = d.client_id WHERE d.rollout = ?1 AND d.state IN ('offered', 'told', 'begun') \
+     AND (d.told_at, d.client_id) > (?2, ?3) ORDER BY d.told_at, d.client_id LIMIT ?4";
 
 impl<C: Connected> Read<LoadRollout> for C {
     fn read(&mut self, query: &LoadRollout) -> Result<RolloutFacts, StoreError> {

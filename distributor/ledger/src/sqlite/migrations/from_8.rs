@@ -1,11 +1,13 @@
 //! What version 9 adds: how computers tried a release, kept with each delivery.
 
 use rusqlite::{Connection, params};
+use sealpost_site::changes::Change;
 use sealpost_site::changes::chain::{ReadEntry, StoredEntry, read};
+use sealpost_site::changes::tries::Reported;
 
 use crate::sqlite::audit::private_tables;
 use crate::sqlite::open_error::OpenError;
-use crate::sqlite::{entries, projections};
+use crate::sqlite::{deliveries, entries, projections};
 use crate::store::{StoreError, Walk};
 
 /// The version that this starts from.
@@ -20,13 +22,28 @@ ALTER TABLE deliveries ADD COLUMN failed_reason TEXT;
 ALTER TABLE deliveries ADD COLUMN failed_detail TEXT;
 ";
 
+/// Kinds of entries on which no delivery hangs: most of a log. They are not read.
+const PASSED_OVER: [&str; 9] = [
+    "lease_issued",
+    "drift_reported",
+    "metadata_pulled",
+    "pull_failed",
+    "delta_made",
+    "refused",
+    "unknown_computer_seen",
+    "admin_token_used",
+    "server_operated",
+];
+
 /// Fills the new columns with what the reports in the log say. Which delivery a report was about depends on what the computer
-/// had been told by then, so that the log is replayed; a file without deliveries needs none of it. Nothing but a report of the
-/// past hangs on it.
+/// had been told by then, so that the log is replayed, as far as deliveries hang on it; a file without deliveries needs none of
+/// it. Nothing but a report of the past hangs on it.
 pub(super) fn fill(connection: &Connection) -> Result<(), OpenError> {
     if !connection.prepare("SELECT 1 FROM deliveries")?.exists([])? {
         return Ok(());
     }
+    let entries: i64 = connection.query_row("SELECT max(sequence) FROM activity", [], |row| row.get(0))?;
+    tracing::info!(entries, "brings the ledger up: reads the log for how computers tried earlier releases");
     let replayed = private_tables()?;
     let mut failure = None;
     entries::walk(connection, &mut |stored| match apply(&replayed, &stored) {
@@ -43,11 +60,25 @@ pub(super) fn fill(connection: &Connection) -> Result<(), OpenError> {
 }
 
 fn apply(replayed: &Connection, stored: &StoredEntry) -> Result<(), StoreError> {
+    if PASSED_OVER.contains(&stored.found_by.kind.as_str()) {
+        return Ok(());
+    }
     let sequence = stored.sequence;
-    match read(&stored.bytes) {
-        Ok(ReadEntry::Known(entry)) => projections::apply(replayed, &entry),
-        Ok(ReadEntry::Newer(newer)) => Err(StoreError::NewerEntry { sequence, kind: newer.kind }),
-        Err(source) => Err(StoreError::Entry { sequence, source }),
+    let entry = match read(&stored.bytes) {
+        Ok(ReadEntry::Known(entry)) => entry,
+        Ok(ReadEntry::Newer(newer)) => return Err(StoreError::NewerEntry { sequence, kind: newer.kind }),
+        Err(source) => return Err(StoreError::Entry { sequence, source }),
+    };
+    match &entry.change {
+        // Without what else they leave: of computers only the deliveries are wanted.
+        Change::AssignmentChanged { client_id, deliveries: steps, .. } => {
+            steps.iter().try_for_each(|step| deliveries::moved_on(replayed, &entry, client_id, step))
+        }
+        Change::StepReported { client_id, report, effect, delivery } => {
+            let reported = Reported::of(report, *effect);
+            deliveries::reported(replayed, &entry, client_id, reported.as_ref(), delivery.as_ref())
+        }
+        _ => projections::apply(replayed, &entry),
     }
 }
 

@@ -463,6 +463,7 @@ async fn goes_out(server: &Server, counter: u64, below: &str) -> u64 {
         elapsed: SignedDuration::ZERO,
         populations: [(number, vec![first, Population::default(), Population::default()])].into(),
         watched: [].into(),
+        after: [].into(),
     };
     assert!(ledger.execute(world.at(33), advance).await.unwrap().opened);
     number

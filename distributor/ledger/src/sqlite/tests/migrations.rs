@@ -196,7 +196,7 @@ fn says_how_computers_tried(file: &str, from: u32) {
 fn a_log_that_cannot_be_replayed_keeps_no_file_of_version_8_from_being_brought_up() {
     let old = Old::of(VERSION_8);
     let connection = Connection::open(old.path()).unwrap();
-    let damage = "UPDATE activity SET entry = CAST('{}' AS BLOB) WHERE sequence = 20";
+    let damage = "UPDATE activity SET entry = CAST('{}' AS BLOB) WHERE sequence = 21";
     connection.execute(damage, []).unwrap();
     drop(connection);
     drop(SqliteStore::open(&old.path()).unwrap());

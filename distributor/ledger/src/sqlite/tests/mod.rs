@@ -4,12 +4,14 @@
 mod audit;
 mod cost;
 mod crashes;
+mod delayed;
 mod faults;
 mod hooked;
 mod long_log;
 mod migrations;
 mod notes;
 mod replay;
+mod silent;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -245,6 +245,7 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
             elapsed: SignedDuration::from_hours(hours),
             populations: [(number, vec![population, everyone])].into(),
             watched: [(number, SignedDuration::from_hours(100))].into(),
+            after: [].into(),
         };
         ledger.execute(at, command).await.unwrap()
     };

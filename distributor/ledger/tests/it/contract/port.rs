@@ -73,7 +73,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 answer: ContactAnswer { acknowledged_report: u64::from(number), ..ContactAnswer::default() },
                 progress: progress(number),
                 server_list: None,
-                cadence: Some(Cadence::at(None, at)),
+                cadence: Some(Cadence::at(None, at, None)),
             },
             Note::ClientSeen {
                 client_id: id.clone(),

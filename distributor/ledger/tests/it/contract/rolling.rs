@@ -202,6 +202,7 @@ impl<'a> Rolling<'a> {
             elapsed: SignedDuration::from_mins(minutes),
             populations: Default::default(),
             watched: Default::default(),
+            after: Default::default(),
         }
     }
 

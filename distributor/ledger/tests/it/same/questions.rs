@@ -1,6 +1,6 @@
 //! Every question that a store answers, asked of two.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::Ledger;
@@ -23,10 +23,10 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
-    LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    StoredTime, Trying, Untested, VoidedReleases,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, Log,
+    LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants,
+    ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server,
+    ServersLearned, SetupOf, StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -70,6 +70,7 @@ async fn of_the_site(pair: &Pair) {
         |one: &StoredTime, other: &StoredTime| one.floor.unwrap().duration_since(other.floor.unwrap());
     assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
     assert_eq!(sqlite.statement, memory.statement);
+    pair.query(LastSign {}).await;
     pair.query(Licenses {}).await;
     pair.query(RefusedGrants {}).await;
     pair.query(LogForks {}).await;
@@ -136,7 +137,8 @@ async fn of_rollouts(pair: &Pair, known: &Known) {
     let floor = pair.sqlite.query(LicenseTime {}).await.unwrap().floor.unwrap();
     let plan = pair.query(LoadPlan {}).await;
     for hours in [0, 8, 24 * 60] {
-        pair.query(LoadAdvance { now: floor + SignedDuration::from_hours(hours) }).await;
+        let after = BTreeMap::new();
+        pair.query(LoadAdvance { now: floor + SignedDuration::from_hours(hours), after }).await;
     }
     let all = pair.query(Rollouts { before: None, open: false, limit: 1_000 }).await;
     for (open, limit) in [(true, 1_000), (false, 2), (true, 1)] {

@@ -568,7 +568,10 @@ impl<'a> Site<'a> {
             watched.insert(rollout.number, hours(&mut self.random, 30));
         }
         let elapsed = hours(&mut self.random, 60);
-        self.pair.execute(now, AdvanceRollouts { now, elapsed, populations, watched }).await.unwrap();
+        self.pair
+            .execute(now, AdvanceRollouts { now, elapsed, populations, watched, after: [].into() })
+            .await
+            .unwrap();
     }
 
     async fn pulls(&mut self) {

@@ -21,7 +21,13 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 fn decide<C: Command>(command: C, facts: <C::Facts as crate::queries::Query>::Answer) -> Decision<C::Answer> {
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
-    let context = Context { now: NOW, server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    let context = Context {
+        now: NOW,
+        server: &server,
+        terms: &Terms::default(),
+        log: &Frontier::empty(),
+        outage: None,
+    };
     command.decide(facts, &context)
 }
 

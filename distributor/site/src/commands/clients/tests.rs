@@ -54,8 +54,13 @@ fn confirmed() -> RestoreState {
 
 fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decision<C::Answer> {
     let server = ServerIdentity { server_id: ServerId::of_site_key(&key(1)), site_key: key(1) };
-    let context =
-        Context { now: at(TODAY), server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    let context = Context {
+        now: at(TODAY),
+        server: &server,
+        terms: &Terms::default(),
+        log: &Frontier::empty(),
+        outage: None,
+    };
     command.decide(facts, &context)
 }
 

@@ -14,7 +14,8 @@ fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<Outcome<u64>> {
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
-    let context = Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    let context =
+        Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty(), outage: None };
     command.decide(ConfigurationFacts { plan: Arc::new(plan), members: BTreeMap::new() }, &context)
 }
 
@@ -92,7 +93,8 @@ fn whoever_looked_at_other_settings_or_other_lists_takes_nothing_back() {
         let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
         let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
         let (terms, log) = (Terms::default(), Frontier::empty());
-        let context = Context { now: Timestamp::UNIX_EPOCH, server: &server, terms: &terms, log: &log };
+        let context =
+            Context { now: Timestamp::UNIX_EPOCH, server: &server, terms: &terms, log: &log, outage: None };
         let apply = command(Vec::new(), vec![listing("canary", 3)]);
         let apply = ApplyConfiguration { state: Some(looked_at), ..apply };
         assert!(apply.facts().lists, "they are read in the same transaction");

@@ -1,36 +1,28 @@
 //! The answer to a contact that is taken: reports, lease, assignment, grants, and what is noted of it.
 
-use std::collections::BTreeSet;
-
 use sealpost_manifests::assignment::Assignment;
-use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Order, Signer};
 use sealpost_manifests::wire::contact::{Contact, WaitsFor};
 
 use super::deliveries;
 use super::facts::{
-    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
-    server_list,
+    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, Waits, drift, next_order, not_held,
+    order_of, server_list,
 };
+use super::look::Look;
 use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
 use crate::commands::decision::{Context, Decision};
-use crate::rules::assignment::{
-    AssignmentDecision, AssignmentFacts, Computer, Licensed, Rolling, Told, Undoing, admitted, decide,
-    told_of,
-};
+use crate::rules::assignment::{AssignmentDecision, AssignmentFacts, Told, decide};
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
     Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held, may_sign_again,
     seats_due,
 };
-use crate::rules::explain::{Heard, Rollouts, waits_of};
 use crate::rules::reports;
 use crate::rules::restore::Progress;
 use crate::rules::rollouts::cadence::Cadence;
-use crate::rules::rollouts::groups::{Attributes, GroupName};
-use crate::rules::rollouts::plan::{Asker, Delivery};
-use crate::rules::rollouts::share::{self, Salt};
+use crate::rules::rollouts::plan::Delivery;
 
 /// The seats of a client whose grants count.
 pub(super) fn seats_in_lease(client: &ContactClient) -> Vec<SeatInLease<'_>> {
@@ -147,7 +139,7 @@ impl<'a> Answering<'a> {
             held_head: answer.held_head,
             acknowledged_report,
             notice,
-            waits,
+            waits: Waits::Said(waits),
             receipt: self.progress.last.clone(),
             retry: false,
             name: client.name.clone(),
@@ -204,7 +196,7 @@ impl<'a> Answering<'a> {
     /// How long the computer pauses between contacts, with this one.
     fn cadence(&self) -> Cadence {
         let last = self.client.last.as_ref().map(|last| (last.at, last.cadence));
-        Cadence::at(last, self.context.now)
+        Cadence::at(last, self.context.now, self.context.outage)
     }
 
     /// Reports that are not in the log yet, oldest first, and the highest id that is then.
@@ -336,80 +328,36 @@ impl<'a> Answering<'a> {
         Sent::New(Box::new(lease), Box::new(change))
     }
 
-    /// Why it does not run what it may have, of a contact that was answered before.
-    pub(super) fn waits(&self) -> Vec<WaitsFor> {
-        let seen = SeenClient::of(self.contact, self.came_by, self.client.seen.as_ref());
-        self.assignment(&seen, &self.client.deliveries).1
-    }
-
     /// The assignment to send, and why the computer does not run what it may have.
     fn assignment(&self, seen: &SeenClient, deliveries: &[Delivery]) -> (Sent<Assignment>, Vec<WaitsFor>) {
+        let (facts, client, contact) = (self.facts, self.client, self.contact);
+        let (now, server_id) = (self.context.now, &self.context.server.server_id);
+        let look = Look { facts, client, contact, seen, deliveries, now, server_id };
+        look.then(|wanted, waits| (self.assignment_of(wanted, deliveries), waits))
+    }
+
+    fn assignment_of(&self, wanted: &[Told<'_>], deliveries: &[Delivery]) -> Sent<Assignment> {
         let (facts, client) = (self.facts, self.client);
-        let licensed = Licensed::by(client.seats.iter().map(|seat| &seat.grant));
-        let back = client.back();
-        let undoing =
-            Undoing { left: &facts.left, kept: &facts.kept, attempts: &client.attempts, back: &back };
-        let computer = Computer {
-            channel: &client.channel,
-            platform: &self.contact.platform,
-            licensed: &licensed,
-            installed: &seen.installed,
-            before: &seen.before,
-            voided: &facts.voided,
-        };
-        let groups = self.groups(seen);
-        let asker = Asker {
-            name: &client.name,
-            position: share::position(&Salt::of(&self.context.server.server_id), &client.name),
-            groups: &groups,
-            channel: &client.channel,
-            deliveries,
-            attempts: &client.attempts,
-        };
-        let rolling = Rolling { plan: &facts.plan, counts: &facts.live.counts, asker, now: self.context.now };
-        let choices = admitted(&facts.approved, &computer, &rolling);
-        let wanted = told_of(&choices, &undoing, &computer, &rolling);
-        let heard =
-            Heard { installed: &seen.installed, reports: &self.contact.reports, postponed: &seen.postponed };
-        let rollouts = Rollouts { plan: &facts.plan, live: &facts.live };
-        let waits = waits_of(&choices, &wanted, &heard, &rollouts, self.context.now);
         let shown = self.shown.and_then(|shown| shown.assignment.as_ref());
         let decision = decide(&AssignmentFacts {
             now: self.context.now,
             last: client.assignment.as_ref(),
             ever: client.assignment_order.is_some(),
             held: held(&self.contact.highest, Claim::Assignment),
-            wanted: &wanted,
+            wanted,
             epoch: self.epoch(client.assignment_order),
             metadata_as_of: facts.metadata_as_of,
         });
         // What was shown and cannot be followed is replaced at once, also by an empty assignment.
         let issue = matches!(decision, AssignmentDecision::Issue(_)) || shown.is_some();
-        let sent = match (issue, decision, facts.metadata_as_of, &client.assignment) {
+        match (issue, decision, facts.metadata_as_of, &client.assignment) {
             (true, _, Some(as_of), _) => {
-                let steps = deliveries::assigned(&wanted, deliveries, self.cadence().silence());
-                self.new_assignment(&wanted, as_of, order_of(shown), steps)
+                let steps = deliveries::assigned(wanted, deliveries, self.cadence().silence());
+                self.new_assignment(wanted, as_of, order_of(shown), steps)
             }
             (_, AssignmentDecision::Resend, _, Some(assignment)) => Sent::Again(Box::new(assignment.clone())),
             _ => Sent::Nothing,
-        };
-        (sent, waits)
-    }
-
-    /// The groups that it belongs to.
-    fn groups(&self, seen: &SeenClient) -> BTreeSet<GroupName> {
-        let serials: Vec<&SerialNumber> = self.client.seats.iter().map(|seat| &seat.grant.serial).collect();
-        self.facts.plan.groups_of(
-            &self.client.listed,
-            &Attributes {
-                name: &self.client.name,
-                channel: &self.client.channel,
-                platform: Some(&self.contact.platform),
-                tags: &self.contact.tags,
-                serials: &serials,
-                installed: &seen.installed,
-            },
-        )
+        }
     }
 
     fn new_assignment(

@@ -66,7 +66,13 @@ fn facts(held: &Grant, restored: bool) -> GrantFacts {
 
 fn accept(grant: &Grant, facts: GrantFacts) -> Decision<GrantAnswer> {
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key()), site_key: site_key() };
-    let context = Context { now: at(10), server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    let context = Context {
+        now: at(10),
+        server: &server,
+        terms: &Terms::default(),
+        log: &Frontier::empty(),
+        outage: None,
+    };
     let actor = Actor::socket("alice");
     let document = document(grant);
     AcceptGrant { actor, grant: grant.clone(), document, asked_for: None }.decide(facts, &context)
@@ -124,7 +130,13 @@ fn what_a_new_grant_says_of_the_time_is_noted_and_an_old_or_foreign_one_leaves_n
 #[test]
 fn a_registration_keeps_its_reason_and_its_request() {
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key()), site_key: site_key() };
-    let context = Context { now: at(10), server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    let context = Context {
+        now: at(10),
+        server: &server,
+        terms: &Terms::default(),
+        log: &Frontier::empty(),
+        outage: None,
+    };
     let command = RegisterSerial {
         actor: Actor::socket("alice"),
         serial: SerialNumber::from_random([1; 19]),

@@ -70,17 +70,21 @@ fn rollout(release: &KnownRelease, open: usize, soaked: SignedDuration) -> Rollo
 fn opened(older: &KnownRelease, newer: &KnownRelease) -> (Vec<(u64, u32)>, BTreeMap<u64, Waiting>) {
     let soaked = SignedDuration::from_hours(1);
     let rollouts = vec![rollout(older, 1, soaked), rollout(newer, 2, SignedDuration::ZERO)];
-    let facts =
-        AdvancingFacts { rollouts, releases: vec![older.clone(), newer.clone()], overdue: Vec::new() };
+    let facts = AdvancingFacts {
+        rollouts,
+        releases: vec![older.clone(), newer.clone()],
+        ..AdvancingFacts::default()
+    };
     let key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&key), site_key: key };
     let (terms, log) = (Terms::default(), Frontier::default());
-    let context = Context { now: at(90), server: &server, terms: &terms, log: &log };
+    let context = Context { now: at(90), server: &server, terms: &terms, log: &log, outage: None };
     let command = AdvanceRollouts {
         now: at(90),
         elapsed: SignedDuration::ZERO,
         populations: BTreeMap::new(),
         watched: BTreeMap::new(),
+        after: BTreeMap::new(),
     };
     let Decision { changes, answer, .. } = command.decide(facts, &context);
     let rings = changes.iter().filter_map(|(_, change)| match change {

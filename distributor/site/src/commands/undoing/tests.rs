@@ -38,7 +38,8 @@ fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decisio
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
-    let context = Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty() };
+    let context =
+        Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty(), outage: None };
     command.decide(facts, &context)
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Invariant: a computer is silent only after more than the longest pause of its last fortnight: a contact in between, as when
 //! it is called for an update, makes no pause shorter. An office that is closed at night or over a weekend is no failure.
+//! Time in which the server did not run belongs to nobody's pause, and to nobody's silence.
+//! Left out on purpose: times in which nobody at all came although the server ran. A network that failed looks like an office
+//! that is closed, and whoever takes closed hours out of pauses finds everybody silent on the first weekend on which one
+//! computer was left on.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -14,6 +18,33 @@ const FORTNIGHT: SignedDuration = SignedDuration::from_hours(14 * 24);
 const UNKNOWN: SignedDuration = SignedDuration::from_hours(24);
 /// The longest pause that is believed: a computer that comes once a fortnight is not waited for longer.
 const LONGEST: SignedDuration = FORTNIGHT;
+
+/// The time before the server started in which it did not run, so that nobody could come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Outage {
+    /// From the last sign of life of the server to its start; `None` where that is no time at all.
+    #[must_use]
+    pub fn between(last_sign: Timestamp, started: Timestamp) -> Option<Self> {
+        (last_sign < started).then_some(Self { from: last_sign, until: started })
+    }
+
+    /// How much of it lies between two times.
+    fn within(self, from: Timestamp, until: Timestamp) -> SignedDuration {
+        self.until.min(until).duration_since(self.from.max(from)).max(SignedDuration::ZERO)
+    }
+}
+
+/// How long a computer could have come and did not, if it was heard of last at `heard`.
+#[must_use]
+pub fn absence(heard: Timestamp, now: Timestamp, outage: Option<Outage>) -> SignedDuration {
+    let out = outage.map_or(SignedDuration::ZERO, |outage| outage.within(heard, now));
+    now.duration_since(heard).saturating_sub(out).max(SignedDuration::ZERO)
+}
 
 /// How long a computer paused between its contacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +59,12 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// As it is with a contact at `now`. `last` is the contact before, with what was known at it.
+    /// As it is with a contact at `now`. `last` is the contact before, with what was known at it; `outage` is the server's last
+    /// one.
     #[must_use]
-    pub fn at(last: Option<(Timestamp, Option<Self>)>, now: Timestamp) -> Self {
+    pub fn at(last: Option<(Timestamp, Option<Self>)>, now: Timestamp, outage: Option<Outage>) -> Self {
         let Some((at, known)) = last else { return Self { longest_secs: 0, since: now, before_secs: None } };
-        let pause = seconds(now.duration_since(at));
+        let pause = seconds(absence(at, now, outage));
         match known {
             None => Self { longest_secs: pause, since: at, before_secs: None },
             // A clock that was ahead and is right again: what it counted since then says nothing.
@@ -63,6 +95,8 @@ fn seconds(duration: SignedDuration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     fn at(hours: i64) -> Timestamp {
@@ -71,9 +105,17 @@ mod tests {
 
     /// How many hours a computer may be silent after contacts at these hours.
     fn silence(contacts: impl IntoIterator<Item = i64>) -> i64 {
+        silence_after(contacts, 0..0)
+    }
+
+    /// The same of a server that did not run in these hours, and whose computers nobody heard of then.
+    fn silence_after(contacts: impl IntoIterator<Item = i64>, out: Range<i64>) -> i64 {
+        let outage = Outage::between(at(out.start), at(out.end));
         let mut last = None;
-        for hour in contacts {
-            last = Some((at(hour), Some(Cadence::at(last, at(hour)))));
+        for hour in contacts.into_iter().filter(|hour| !out.contains(hour)) {
+            // What a server that goes on knows of its next outage.
+            let known = outage.filter(|_| hour >= out.end);
+            last = Some((at(hour), Some(Cadence::at(last, at(hour), known))));
         }
         last.and_then(|(_, known)| known).unwrap().silence().as_hours()
     }
@@ -108,8 +150,54 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_as_much_shorter_as_the_server_was_out_in_it() {
+        let month = 30 * 24;
+        let daily = || (0..31).map(|day| day * 24);
+        let friday = 26 * 24 - 6;
+        let cases: [(&str, i64, i64); 6] = [
+            ("hourly, out for three days", silence_after(0..34 * 24, month..month + 72), 8),
+            (
+                "off for ten hours, and out for four of them",
+                silence_after((0..month).chain([month + 10]), month..month + 4),
+                11,
+            ),
+            ("out before it was off", silence_after((0..month).chain([month + 40]), 600..630), 41 + 4),
+            ("once a day, out for two days", silence_after(daily(), 20 * 24 + 1..22 * 24 + 1), 28),
+            (
+                "an office, out from Friday evening to Monday morning",
+                silence_after(office(35), friday..friday + 62),
+                62 + 4,
+            ),
+            ("a new one, out for a week", silence_after([0, 170], 1..169), 28),
+        ];
+        for (who, found, wanted) in cases {
+            assert_eq!(found, wanted, "{who}");
+        }
+    }
+
+    #[test]
+    fn who_could_not_come_was_not_away() {
+        let out = Outage::between(at(10), at(20));
+        let cases = [
+            ((0, 30, out), 20),
+            ((12, 30, out), 10),
+            ((0, 15, out), 10),
+            ((12, 18, out), 0),
+            ((20, 30, out), 10),
+            ((0, 10, out), 10),
+            ((30, 0, out), 0),
+            ((0, 30, None), 30),
+        ];
+        for ((heard, now, outage), wanted) in cases {
+            assert_eq!(absence(at(heard), at(now), outage).as_hours(), wanted, "{heard} {now}");
+        }
+        assert_eq!(Outage::between(at(5), at(5)), None);
+        assert_eq!(Outage::between(at(6), at(5)), None, "a clock that was set back");
+    }
+
+    #[test]
     fn a_clock_that_goes_back_makes_no_pause() {
-        assert_eq!(Cadence::at(Some((at(5), None)), at(2)).silence(), SignedDuration::from_hours(28));
+        assert_eq!(Cadence::at(Some((at(5), None)), at(2), None).silence(), SignedDuration::from_hours(28));
         // Hourly contacts for a month; for a day the clock is a year ahead.
         let year = 365 * 24;
         let jumped = (0..30 * 24).chain(30 * 24 + year..31 * 24 + year).chain(31 * 24..62 * 24);

@@ -209,7 +209,7 @@ fn unless_kept_away<'p>(
     counts: &LiveCounts,
     now: Timestamp,
 ) -> Result<Admitted<'p>, Held> {
-    let Some(rollout) = plan.rollout_of(release.manifest, computer.channel) else {
+    let Some(rollout) = plan.rollout_of(release, computer.channel) else {
         return Ok(Admitted::Free);
     };
     let by_person = starts_by_person(computer, plan);

@@ -115,11 +115,15 @@ pub fn attempt_of(release: &KnownRelease, attempts: &BTreeMap<Sha256Digest, u32>
 impl Plan {
     /// The rollout that a release reaches the computers of a channel by; `None` when nothing holds it back there.
     #[must_use]
-    pub fn rollout_of(&self, manifest: Sha256Digest, channel: &ChannelName) -> Option<&Rollout> {
-        self.rollouts
-            .iter()
-            .rev()
-            .find(|rollout| rollout.manifest == manifest && rollout.channels.contains(channel))
+    pub fn rollout_of(&self, release: &KnownRelease, channel: &ChannelName) -> Option<&Rollout> {
+        let brings =
+            |rollout: &&Rollout| rollout.manifest == release.manifest && rollout.channels.contains(channel);
+        // Its last one, by number: a plan with delays has hundreds.
+        let last = release.rollout.and_then(|last| {
+            let at = self.rollouts.binary_search_by_key(&last, |rollout| rollout.number).ok()?;
+            self.rollouts.get(at)
+        });
+        last.filter(brings).or_else(|| self.rollouts.iter().rev().find(brings))
     }
 
     /// A rollout by its number.

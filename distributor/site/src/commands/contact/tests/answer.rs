@@ -13,10 +13,12 @@ use super::fixture::{
     lease, leased, order, progress, receipt, refused_without_a_trace, restored, serial,
 };
 use crate::changes::Note;
-use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, SeenClient};
+use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, SeenClient, Waits};
 use crate::rules::came_by::CameBy;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::Progress;
+use crate::rules::rollouts::plan::Plan;
+use crate::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 
 /// A client that enrolled and has not contacted yet, with seats of these serial numbers.
 fn enrolled(serials: &[u8]) -> ContactClient {
@@ -180,6 +182,22 @@ fn a_retry_gets_the_answer_of_the_first_try_and_writes_nothing() {
     assert_eq!(outcome.lease, Some(lease(5, 40, &[1])));
     assert_eq!((outcome.assignment, outcome.held_head), (None, Some(30)));
     assert_eq!(outcome.receipt, receipt(0, ANSWERED));
+}
+
+#[test]
+fn the_words_of_a_retry_are_those_of_an_answer_and_are_found_after_the_decision() {
+    let mut plan = Plan::default();
+    let key = SettingKey { kind: SettingKind::Block, name: "one".to_owned() };
+    let block = serde_json::json!({ "of": { "computer": "pc-1" } });
+    plan.settings.set(&SettingChange { key, value: Some(block) }).unwrap();
+    let facts =
+        ContactFacts { approved: vec![approved()].into(), plan: plan.into(), ..facts(Some(client())) };
+    let said = decide(facts.clone(), contact(Some(2), 3), None).answer.unwrap().waits;
+    let Waits::Said(said) = said else { panic!("{said:?}") };
+    assert_eq!(said.len(), 1, "{said:?}");
+    let outcome = decide(facts, contact(Some(1), 2), None).answer.unwrap();
+    assert!(outcome.retry && matches!(outcome.waits, Waits::Unsaid(_)), "{:?}", outcome.waits);
+    assert_eq!(outcome.waits.say(), said);
 }
 
 #[test]

@@ -304,7 +304,8 @@ pub(super) fn decide(
     for entry in 0..LOGGED {
         log.append(leaf_hash(&entry.to_le_bytes()));
     }
-    let context = Context { now: at(TODAY), server: &server, terms: &Terms::default(), log: &log };
+    let context =
+        Context { now: at(TODAY), server: &server, terms: &Terms::default(), log: &log, outage: None };
     AnswerContact { contact, shown, head: NamedHead::OfThisLog, came_by: None }.decide(facts, &context)
 }
 
