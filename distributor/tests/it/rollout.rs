@@ -276,7 +276,7 @@ async fn a_contact_without_news_stays_within_two_kib_each_way_also_where_all_is_
     for number in &rollouts {
         crate::rollouts::until(&site, *number, is_open).await;
     }
-    let pause = serde_json::json!({ "do": "pause", "comment": "the support desk is closed. ".repeat(9) });
+    let pause = serde_json::json!({ "do": "pause", "comment": "the support desk is closed. ".repeat(13) });
     let _: serde_json::Value = site.post(&format!("/rollouts/{}/steer", rollouts[0]), &pause).await;
 
     let runs = InstalledPackage {

@@ -173,7 +173,7 @@ impl Command for RetryRelease {
 
     fn decide(self, facts: RetryFacts, _: &Context<'_>) -> Decision<Vec<ComputerName>> {
         let Self { actor, manifest, names, comment } = self;
-        let comment = text::stored(comment.trim());
+        let comment = comment.trim();
         if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
             return Decision::refuse(Problem::new(
                 ProblemCode::BadRequest,
@@ -183,6 +183,7 @@ impl Command for RetryRelease {
                 "say in one sentence why, for whoever reads the log later",
             ));
         }
+        let comment = text::stored(comment);
         if let Err(refusal) = review::retry(Reviewed { manifest, found: facts.known.as_ref() }) {
             return Decision::refuse(refusal.problem());
         }

@@ -105,7 +105,8 @@ fn best<'r>(releases: &[&'r KnownRelease], platform: &Platform) -> Option<&'r Kn
         .copied()
 }
 
-/// What a computer gets of one package, and why it does not get the newest.
+/// What a computer gets of one package, and why it does not get the newest. Where a pin leads it to another one, on the way or
+/// held back as well, that one counts as the newest.
 #[derive(Debug, Clone)]
 pub struct Choice<'r> {
     /// The newest release that it may have.
@@ -161,12 +162,22 @@ fn choose<'r>(
     let newest = best(&releases, computer.platform)?;
     let mut choice = Choice { newest, gets: None, held: None };
     while let Some(next) = best(&releases, computer.platform) {
+        // A pin says where the computer is to be: what counts then is what keeps it from there, or leads it there.
+        let is_pin = |held: &Option<Held>| matches!(held, Some(Held::Pinned { .. }));
         match let_through(next, computer, rolling) {
             Ok(gets) => {
+                if is_pin(&choice.held) && gets.0.manifest != next.manifest {
+                    (choice.newest, choice.held) = (next, None);
+                }
                 choice.gets = Some(gets);
                 break;
             }
-            Err(held) => drop(choice.held.get_or_insert(held)),
+            Err(held) => {
+                let held = Some(held);
+                if choice.held.is_none() || (is_pin(&choice.held) && !is_pin(&held)) {
+                    (choice.newest, choice.held) = (next, held);
+                }
+            }
         }
         releases.retain(|release| {
             release.release.version != next.release.version && release.counter < next.counter
