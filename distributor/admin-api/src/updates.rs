@@ -535,8 +535,8 @@ pub struct RetryRequest {
     /// Which computers; all that failed when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<ComputerName>,
-    /// Why, in words; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// Why, for whoever reads the log later. A request without a reason is refused.
+    #[serde(default)]
     pub comment: String,
 }
 

@@ -51,7 +51,9 @@ use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::folder::FolderDesk;
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
-use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
+use crate::ports::staging::{
+    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+};
 use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
 use crate::push::Push;
@@ -191,8 +193,8 @@ impl Staging for Nothing {
         Ok(None)
     }
 
-    fn lay_out(&self, _: &Sha256Digest, _: &Path) -> Result<bool, StagingError> {
-        Ok(false)
+    fn lay_out(&self, _: &Sha256Digest, _: &Path) -> Result<LaidOut, StagingError> {
+        Ok(LaidOut::Absent)
     }
 
     fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {

@@ -68,6 +68,17 @@ impl StagingError {
     }
 }
 
+/// Whether a release was laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaidOut {
+    /// Its files lie in the folder.
+    Whole,
+    /// Its manifest or payload is not here.
+    Absent,
+    /// What is stored of it was changed on the disk, and was put aside.
+    Damaged,
+}
+
 /// What a reviewer sees of a release.
 #[derive(Debug, Clone)]
 pub struct Review {
@@ -105,12 +116,12 @@ pub trait Staging: Send + Sync {
     /// [`StagingError`] if it is there and cannot be read, or was changed.
     fn manifest(&self, digest: &Sha256Digest) -> Result<Option<ReleaseManifest>, StagingError>;
 
-    /// Lays the files of a release out in a folder that is made for that, as they were signed, and readable for everybody; answers
-    /// `false` if its manifest or payload is not here. Reads and writes the disk.
+    /// Lays the files of a release out in a folder that is made for that, as they were signed, and readable for everybody. Reads
+    /// and writes the disk.
     ///
     /// # Errors
     /// [`StagingError`] if it is here and cannot be laid out as it was signed.
-    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError>;
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError>;
 
     /// The delta between two releases, named by their manifests; `None` if there is none. Reads the disk.
     ///

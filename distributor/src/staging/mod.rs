@@ -30,7 +30,9 @@ use self::trees::Trees;
 use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
-use crate::ports::staging::{FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta};
+use crate::ports::staging::{
+    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+};
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
 
@@ -248,7 +250,7 @@ impl Staging for FolderStaging {
         self.trees.manifest(digest)
     }
 
-    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError> {
         self.trees.lay_out(digest, folder)
     }
 

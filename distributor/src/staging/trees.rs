@@ -17,8 +17,8 @@ use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::{PayloadSink, ReadError, read_gzip};
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
 
-use crate::ports::blobs::BlobStore;
-use crate::ports::staging::StagingError;
+use crate::ports::blobs::{BlobError, BlobStore};
+use crate::ports::staging::{LaidOut, StagingError};
 
 /// Largest manifest that is read, in bytes.
 const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
@@ -135,20 +135,33 @@ impl Trees {
 
     /// Lays a release out in a new folder, straight from its payload: its digest is verified, and each byte is compared with the
     /// manifest on the way, so that no more is written than was signed.
-    pub(super) fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
-        let Some(manifest) = self.manifest(digest)? else { return Ok(false) };
-        let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else { return Ok(false) };
+    pub(super) fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError> {
+        let manifest = match self.manifest(digest) {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => return Ok(self.missing(digest)),
+            Err(StagingError::Blobs { source: BlobError::Damaged { .. } }) => return Ok(LaidOut::Damaged),
+            Err(error) => return Err(error),
+        };
+        let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else { return Ok(LaidOut::Absent) };
         // The stored bytes are the signed ones before anything reads them as an archive.
-        if !self.blobs.verify(&blob.sha256)? {
-            return Ok(false);
+        match self.blobs.verify(&blob.sha256) {
+            Ok(true) => {}
+            Ok(false) => return Ok(self.missing(&blob.sha256)),
+            Err(BlobError::Damaged { .. }) => return Ok(LaidOut::Damaged),
+            Err(error) => return Err(error.into()),
         }
-        let Some(payload) = self.blobs.open(&blob.sha256)? else { return Ok(false) };
+        let Some(payload) = self.blobs.open(&blob.sha256)? else { return Ok(LaidOut::Absent) };
         open_folders(folder).map_err(|source| StagingError::io("make", folder, source))?;
         let mut sink = OpenSink { root: folder.to_owned() };
         match read_gzip(payload.file, &manifest, &mut sink) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(LaidOut::Whole),
             Err(error) => Err(StagingError::io("unpack a payload into", folder, io::Error::other(error))),
         }
+    }
+
+    /// What was found damaged is not here either, and that is another matter for whoever looks after the disk.
+    fn missing(&self, sha256: &Sha256Digest) -> LaidOut {
+        if self.blobs.was_damaged(sha256) { LaidOut::Damaged } else { LaidOut::Absent }
     }
 
     /// Removes trees that no delta needs.

@@ -18,7 +18,8 @@ use tempfile::TempDir;
 
 use super::room::Room;
 use crate::config::TestLoad;
-use crate::ports::staging::{Staging, StagingError};
+use crate::ports::blobs::BlobError;
+use crate::ports::staging::{LaidOut, Staging, StagingError};
 
 /// The search path that programs get.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -120,14 +121,23 @@ fn laid_out(
     room: &Room,
     release: &KnownRelease,
 ) -> Result<(TempDir, PathBuf), String> {
-    let absent = || "its payload is not stored here; `distributor pull` fetches it".to_owned();
-    let damaged = |error: StagingError| format!("it cannot be unpacked: {}", with_causes(&error));
-    let manifest = staging.manifest(&release.manifest).map_err(damaged)?.ok_or_else(absent)?;
-    let folder = room.make(manifest.payload.tar.length)?;
+    let unusable = |error: StagingError| format!("it cannot be unpacked: {}", with_causes(&error));
+    // A manifest that is not here needs no room; what is missing of the release is said below.
+    let needed = match staging.manifest(&release.manifest) {
+        Ok(manifest) => manifest.map_or(0, |manifest| manifest.payload.tar.length),
+        Err(StagingError::Blobs { source: BlobError::Damaged { .. } }) => 0,
+        Err(error) => return Err(unusable(error)),
+    };
+    let folder = room.make(needed)?;
     let slot = folder.path().join("slot");
-    match staging.lay_out(&release.manifest, &slot).map_err(damaged)? {
-        true => Ok((folder, slot)),
-        false => Err(absent()),
+    match staging.lay_out(&release.manifest, &slot).map_err(unusable)? {
+        LaidOut::Whole => Ok((folder, slot)),
+        LaidOut::Absent => Err("its payload is not stored here; `distributor pull` fetches it".to_owned()),
+        LaidOut::Damaged => {
+            Err("what is stored of it here was changed or damaged on the disk, and was put aside: check \
+                                 the disk, then `distributor pull` fetches it again"
+                .to_owned())
+        }
     }
 }
 

@@ -12,12 +12,14 @@ use sealpost_admin_api::updates::{Review, Update};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::limits::RequestLimits;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::Severity;
 use sealpost_manifests::wire::contact::ContactAnswer;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
 use crate::rollout::{payload_path, read_until, target_path};
+use crate::rollouts::said;
 use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
 
@@ -317,4 +319,75 @@ async fn news_wakes_only_whom_the_method_wants_woken_and_what_cannot_wait_wakes_
     let halt = serde_json::json!({ "manifest": manifest, "reason": "crashes" });
     let _: serde_json::Value = site.post("/updates/halt", &halt).await;
     read_until(&mut late, "event: contact\n").await;
+}
+
+#[tokio::test]
+async fn what_the_vendor_calls_critical_wakes_who_polls_where_the_site_wants_it_at_once() {
+    let vendor = start_vendor(10).await;
+    let of_severity = |version: &str, severity| {
+        let mut draft = vendor.draft(version, &[("engine", version.as_bytes())]);
+        draft.manifest.severity = severity;
+        vendor.publish(&draft, &["stable"])
+    };
+    let site = Site::licensed(&vendor).await;
+    let polls = Agent::licensed(&site, "polls-1").await;
+    let pushed = Agent::licensed(&site, "pushed-1").await;
+    let request = serde_json::json!({
+        "changes": [
+            { "kind": "property", "name": "critical", "value": "at_once" },
+            { "kind": "group", "name": "pollers", "value": { "delivery": "poll" } },
+        ],
+        "members": [{ "group": "pollers", "add": ["polls-1"] }],
+        "comment": "x",
+    });
+    let _: Changed = site.post("/settings", &request).await;
+    let mut quiet = polls.get(&site, "/wake").await;
+    read_until(&mut quiet, ": hello\n\n").await;
+    let mut told = pushed.get(&site, "/wake").await;
+    read_until(&mut told, ": hello\n\n").await;
+    let ordinary = of_severity("1.0", Severity::Normal);
+    site.pull().await;
+    site.approve(ordinary).await;
+    read_until(&mut told, "event: contact\n").await;
+    let mut late = polls.get(&site, "/wake").await;
+    let came = read_until(&mut late, ": hello\n\n").await;
+    assert!(!came.contains("contact"), "{came}");
+    while let Ok(Some(chunk)) = quiet.chunk().await {
+        assert!(!String::from_utf8_lossy(&chunk).contains("contact"), "an ordinary one wakes who polls");
+    }
+    let critical = of_severity("1.1", Severity::Critical);
+    site.pull().await;
+    site.approve(critical).await;
+    let woken = tokio::time::timeout(PATIENCE, read_until(&mut late, "event: contact\n")).await;
+    assert!(woken.is_ok(), "a critical one does not wake who polls");
+}
+
+#[tokio::test]
+async fn what_travels_over_each_link_is_printed_with_its_rollout_and_its_report() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 3_000_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "64 kB/s", 2))).await;
+    set(&site, "south", Some(link("127.0.2.0/24", "1 MB/s", 3))).await;
+    for host in 1..=2 {
+        Behind::at(&site, &format!("north-{host}"), [127, 0, 1, host]).await;
+    }
+    Behind::at(&site, "south-1", [127, 0, 2, 1]).await;
+    let updates: serde_json::Value = site.get("/updates").await;
+    let number = updates["updates"][0]["rollout"].to_string();
+    let shown = said(&site, &["rollouts", "show", &number]).await;
+    let report = said(&site, &["rollouts", "report", &number]).await;
+    let north = "2 computers behind north, 64 kB/s (2 at a time): ";
+    let south = "1 computer behind south, 1 MB/s (3 at a time): ";
+    let line = |text: &str, begin: &str| {
+        let line = text.lines().find(|line| line.starts_with(begin));
+        line.unwrap_or_else(|| panic!("no line begins with {begin:?}: {text}")).to_owned()
+    };
+    for line in [
+        line(&shown, &format!("  links      {north}")),
+        line(&shown, &format!("             {south}")),
+        line(&report, &format!("  {north}")),
+        line(&report, &format!("  {south}")),
+    ] {
+        assert!(line.contains(" take ") && line.ends_with(" UTC if all begin now"), "{line}");
+    }
 }

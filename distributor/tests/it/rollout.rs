@@ -1,17 +1,23 @@
 //! From an approval to a computer: review, wake, assignment, targets in part, deltas.
 
 use jiff::SignedDuration;
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode, header};
 use sealpost_admin_api::clients::Client;
-use sealpost_admin_api::updates::Review;
+use sealpost_admin_api::updates::{Review, Update};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::release::AttachmentKind;
+use sealpost_manifests::release::{AttachmentKind, PackageKind};
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
+use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::wire::contact::{ContactAnswer, InstalledPackage};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::releases::WithdrawRelease;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::names::{acme_av, package, release_id};
+use sealpost_test_support::release::Draft;
 
 use crate::agent::Agent;
-use crate::site::{Site, code};
+use crate::site::{Site, code, good};
 use crate::vendor::start_vendor;
 
 /// Reads the stream until what came contains a text.
@@ -211,4 +217,103 @@ async fn a_rejected_release_goes_nowhere_and_a_contact_without_news_is_small() {
     let quiet = agent.contact(&site).await;
     assert!(quiet.lease.is_none() && quiet.assignment.is_none() && quiet.grants.is_empty());
     assert!(serde_json::to_vec(&quiet).unwrap().len() < 1024);
+}
+
+/// What headers take as text; HTTP/2 takes less.
+fn bytes_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
+#[tokio::test]
+async fn a_contact_without_news_stays_within_two_kib_each_way_also_where_all_is_said_that_may_wait() {
+    const MOST: usize = 2 * 1024;
+    let vendor = start_vendor(10).await;
+    let other = package("beta-scanner");
+    vendor.change_trust(|trust| {
+        trust.keys.push(TrustedKey {
+            key_use: KeyUse::Release,
+            package: Some(other.clone()),
+            key: vendor.release_key.public().to_base64(),
+            status: KeyStatus::Active,
+            digests: std::collections::BTreeSet::new(),
+        });
+    });
+    let site = Site::licensed(&vendor).await;
+    let _pilot = Agent::licensed(&site, "pilot-1").await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let rings = serde_json::json!([
+        { "name": "pilots", "takes": { "group": "pilots" }, "soak_minutes": 600 },
+        { "name": "everyone", "takes": "everyone", "soak_minutes": 600 },
+    ]);
+    let request = serde_json::json!({
+        "changes": [
+            { "kind": "group", "name": "pilots", "value": {} },
+            { "kind": "strategy", "name": "pilots-first", "value": { "rings": rings } },
+        ],
+        "members": [{ "group": "pilots", "add": ["pilot-1"] }],
+        "comment": "a test",
+    });
+    let _: serde_json::Value = site.post("/settings", &request).await;
+    let old = vendor.release("1.0", &[("engine", b"one")]);
+    site.pull().await;
+    site.approve(old).await;
+    let held = [
+        vendor.release("2.0", &[("engine", b"two")]),
+        vendor.publish_in_another_package(&Draft::of_files(
+            &[("engine", b"other")],
+            release_id(&other, "10.4.2"),
+            1,
+        )),
+    ];
+    site.pull().await;
+    let mut rollouts = Vec::new();
+    for manifest in held {
+        let approval = serde_json::json!({ "manifest": manifest, "strategy": "pilots-first" });
+        let approved: Update = site.post("/updates/approve", &approval).await;
+        rollouts.push(approved.rollout.unwrap());
+    }
+    let is_open = |rollout: &sealpost_admin_api::rollouts::Rollout| rollout.current_ring() == Some(0);
+    for number in &rollouts {
+        crate::rollouts::until(&site, *number, is_open).await;
+    }
+    let pause = serde_json::json!({ "do": "pause", "comment": "the support desk is closed. ".repeat(13) });
+    let _: serde_json::Value = site.post(&format!("/rollouts/{}/steer", rollouts[0]), &pause).await;
+
+    let runs = InstalledPackage {
+        release: release_id(&acme_av(), "1.0"),
+        kind: PackageKind::Program,
+        counter: ReleaseCounter(1),
+        manifest: old,
+    };
+    let contact = |agent: &Agent| {
+        let mut contact = agent.next_contact();
+        contact.packages = vec![runs.clone()];
+        contact
+    };
+    let first = contact(&agent);
+    agent.send_contact(&site, &first).await;
+    site.clock.forward(SignedDuration::from_mins(1));
+    let second = contact(&agent);
+    let sent = site.http.post(site.url("/agent/v1/contact")).json(&agent.contact_request(&second));
+    let request = sent.try_clone().unwrap().build().unwrap();
+    let request_body = request.body().and_then(|body| body.as_bytes()).unwrap().len();
+    let host = format!("POST /agent/v1/contact HTTP/1.1\r\nhost: {}\r\n", site.server.address());
+    let request_head =
+        bytes_of(request.headers()) + host.len() + format!("content-length: {request_body}\r\n\r\n").len();
+    let response = sent.send().await.unwrap();
+    let answer_head = bytes_of(response.headers()) + "HTTP/1.1 200 OK\r\n\r\n".len();
+    let answer: ContactAnswer = good(response).await;
+    let answer_body = serde_json::to_vec(&answer).unwrap().len();
+    agent.take_answer(&second, &answer);
+    assert!(answer.lease.is_none() && answer.assignment.is_none() && answer.checkpoint.is_none());
+    let waits = serde_json::to_vec(&answer.waits).unwrap().len();
+    assert!(answer.waits.len() == 2 && (900..=1_002).contains(&waits), "{waits}: {:?}", answer.waits);
+    println!(
+        "a contact without news: request {request_body} + {request_head} of headers, answer {answer_body} + \
+         {answer_head}, of which {waits} say what waits"
+    );
+    for (what, body, head) in [("request", request_body, request_head), ("answer", answer_body, answer_head)]
+    {
+        assert!(body + head <= MOST, "the {what} takes {body} bytes and {head} of headers");
+    }
 }

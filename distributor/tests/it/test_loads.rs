@@ -1,17 +1,19 @@
 //! Test-loads with the real program: a staged release is loaded by the site's own script before it can be approved.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::release::Encoding;
 use sealpost_test_support::vendor_server::ServedVendor;
 use sealpost_test_support::wait;
 use tempfile::TempDir;
 
 use crate::agent::Agent;
-use crate::program::{json, refused, run, serve, signal, stdout, stop};
+use crate::program::{distributor, json, refused, run, running as started, serve, signal, stdout, stop};
 use crate::site::{Site, configure};
 use crate::vendor::start_vendor;
 
@@ -20,10 +22,16 @@ const SCRIPT: &str = r#"#!/bin/sh
 read -r word < "$1/engine"
 case "$word" in
     good) exit 0 ;;
+    limits) printf 'uid %s has %s KiB\n' "$(id -u)" "$(ulimit -v)"; exit 3 ;;
     hang) while ! [ -e "$2" ]; do sleep 0.05; done ;;
     *) printf 'uid %s cannot read \033[31m%s\n' "$(id -u)" "$word"; exit 3 ;;
 esac
 "#;
+
+/// Memory that the script may have.
+const MEMORY_MIB: u32 = 512;
+/// A user without rights, as whom nothing else runs in the tests.
+const NOBODY: u32 = 65_534;
 
 /// The script, and the file that ends its hanging.
 struct Script {
@@ -55,7 +63,8 @@ impl Script {
         configure(
             home,
             &format!(
-                "[test_load.acme-av]\ncommand = [{script:?}, \"{{slot}}\", {go:?}]\ntime_limit = \"{time_limit}\"\n"
+                "[test_load.acme-av]\ncommand = [{script:?}, \"{{slot}}\", {go:?}]\ntime_limit = \"{time_limit}\"\n\
+                 memory_mib = {MEMORY_MIB}\n"
             ),
         );
     }
@@ -133,7 +142,7 @@ async fn a_release_that_its_script_loads_is_approved_and_one_that_it_does_not_lo
             let said = test["sentence"].as_str().unwrap();
             assert!(said.contains("cannot read") && !said.chars().any(char::is_control), "{said}");
             // With root's rights it would reach what the server has.
-            if rustix::process::geteuid().is_root() {
+            if geteuid().is_root() {
                 assert!(said.contains("uid 65534 "), "{said}");
             }
             for approve in [
@@ -251,4 +260,107 @@ async fn a_script_that_others_can_change_is_not_run_and_lets_nothing_through() {
         stop(server);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_was_damaged_on_the_disk_is_called_so_until_it_was_fetched_again() {
+    let vendor = start_vendor(10).await;
+    let draft = vendor.draft("1.0", &[("engine", b"good\n")]);
+    let good = vendor.publish(&draft, &["stable"]);
+    let payload = draft.manifest.payload.encoding(Encoding::Gzip).unwrap().sha256.to_string();
+    let site = with_a_computer(&vendor).await;
+    let script = Script::new();
+    site.between(async |home| {
+        let server = serve(home);
+        stdout(home, &["pull"]);
+        let stored = home.join("blobs").join(&payload[..2]).join(&payload);
+        let length = fs::metadata(&stored).unwrap().len();
+        fs::remove_file(&stored).unwrap();
+        fs::write(&stored, vec![0; usize::try_from(length).unwrap()]).unwrap();
+        script.configured(home, "30s");
+        signal(&server, Signal::HUP);
+        // The first look takes it out of the store, and the sentence stays true afterwards.
+        for _ in 0..2 {
+            let test = test_load(home, good, has("not_run"));
+            let said = test["sentence"].as_str().unwrap();
+            assert!(said.contains("was changed or damaged on the disk"), "{said}");
+            assert!(said.contains("`distributor pull` fetches it again"), "{said}");
+            let again = run(home, &["updates", "test-load", "acme-av:1.0"]);
+            assert_eq!(again.status.code(), Some(1), "{again:?}");
+        }
+        assert_eq!((running(&script), rooms(home)), (0, 0), "nothing was given to the script");
+        stdout(home, &["pull"]);
+        assert_eq!(fs::metadata(&stored).unwrap().len(), length);
+        assert!(stdout(home, &["updates", "test-load", "acme-av:1.0"]).contains("passed"));
+        stop(server);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_roots_rights_runs_the_script_as_itself_and_within_its_limits() {
+    let vendor = start_vendor(10).await;
+    let limits = vendor.release("1.0", &[("engine", b"limits\n")]);
+    let Site { folder, server, .. } = with_a_computer(&vendor).await;
+    server.stop().await.unwrap();
+    let home = folder.path().join("home");
+    let script = Script::new();
+    script.configured(&home, "3s");
+    let mut command = distributor(&home);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    let user = if geteuid().is_root() {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        give_away(&home);
+        command.uid(NOBODY).gid(NOBODY);
+        NOBODY
+    } else {
+        geteuid().as_raw()
+    };
+    tokio::task::spawn_blocking(move || {
+        let server = started(command);
+        stdout(&home, &["pull"]);
+        let test = test_load(&home, limits, has("failed"));
+        let (said, kib) = (test["sentence"].as_str().unwrap(), u64::from(MEMORY_MIB) * 1024);
+        assert!(said.contains(&format!("uid {user} has {kib} KiB")), "{said}");
+
+        let hangs = vendor.release("2.0", &[("engine", b"hang\n")]);
+        stdout(&home, &["pull"]);
+        let test = test_load(&home, hangs, has("timed_out"));
+        let said = test["sentence"].as_str().unwrap();
+        assert!(said.contains("killed after 3 s"), "{said}");
+        assert_eq!((running(&script), rooms(&home)), (0, 0), "nothing is left of either");
+        stop(server);
+    })
+    .await
+    .unwrap();
+}
+
+/// Gives a home to a user without rights.
+fn give_away(path: &Path) {
+    chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.is_dir() {
+        fs::read_dir(path).unwrap().for_each(|entry| give_away(&entry.unwrap().path()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settings_file_that_names_a_program_to_run_is_refused_by_name_and_changes_nothing() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (folder, home) = (tempfile::tempdir().unwrap(), site.home());
+    let file = folder.path().join("site.toml");
+    fs::write(&file, "[properties]\ndelivery = \"poll\"\n\n[test_load.acme-av]\ncommand = [\"/bin/sh\"]\n")
+        .unwrap();
+    let said = tokio::task::spawn_blocking(move || {
+        let file = file.to_str().unwrap();
+        [
+            refused(&home, &["config", "plan", file]),
+            refused(&home, &["config", "apply", file, "--yes", "--why", "x"]),
+        ]
+    });
+    for said in said.await.unwrap() {
+        assert!(said.contains("test_load") && said.contains("line 4"), "{said}");
+    }
+    let after: serde_json::Value = site.get("/settings").await;
+    assert_eq!(after["settings"], serde_json::json!([]), "{after}");
 }

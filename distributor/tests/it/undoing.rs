@@ -47,9 +47,13 @@ async fn a_halt_wakes_the_connected_computer_and_takes_the_release_out_of_its_as
     }
     let answer = agent.contact(&site).await;
     assert!(agent.assignment(&answer).packages.is_empty());
-    let retry = serde_json::json!({ "manifest": manifest });
+    let unsaid = serde_json::json!({ "manifest": manifest });
+    let problem = site.post_refused("/updates/retry", &unsaid).await;
+    assert_eq!(problem.code, ProblemCode::BadRequest);
+    assert!(problem.message.contains("without a reason"), "{problem}");
+    let retry = serde_json::json!({ "manifest": manifest, "comment": "mended" });
     assert_eq!(site.post_refused("/updates/retry", &retry).await.code, ProblemCode::WrongState);
-    let staged: Update = site.post("/updates/reconsider", &retry).await;
+    let staged: Update = site.post("/updates/reconsider", &unsaid).await;
     assert_eq!((staged.state, staged.attempt), (ReleaseState::Staged, 2));
 }
 
@@ -259,12 +263,28 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     let gave_up = status.warnings.iter().find(|warning| warning.code == "installs_failed").unwrap();
     assert!(
         gave_up.message.contains("1 computer has given up acme-av 1.0")
-            && gave_up.message.contains("`distributor updates retry acme-av:1.0`"),
+            && gave_up.message.contains("`distributor updates retry acme-av:1.0 --why TEXT`"),
         "{}",
         gave_up.message
     );
-    let (code, said) = ends_with(&site, &["updates", "retry", "acme-av:1.0"]).await;
+    // Who lets computers try again says why, on the command line and over the API, and the log keeps it.
+    let home = site.home();
+    let unsaid =
+        tokio::task::spawn_blocking(move || run(&home, &["updates", "retry", "acme-av:1.0"])).await.unwrap();
+    let said = String::from_utf8(unsaid.stderr).unwrap();
+    assert_eq!(unsaid.status.code(), Some(2), "{said}");
+    assert!(said.contains("--why <TEXT>"), "{said}");
+    let home = site.home();
+    let empty = ["updates", "retry", "acme-av:1.0", "--why", " "];
+    let said = tokio::task::spawn_blocking(move || refused(&home, &empty)).await.unwrap();
+    assert!(said.contains("without a reason"), "{said}");
+    let (code, said) =
+        ends_with(&site, &["updates", "retry", "acme-av:1.0", "--why", "the disk was full"]).await;
     assert_eq!(code, 0, "{said}");
+    let home = site.home();
+    let entry = ["log", "--kind", "release_retried", "--json"];
+    let entry = tokio::task::spawn_blocking(move || json(&home, &entry)).await.unwrap();
+    assert_eq!(entry["entry"]["change"]["comment"], "the disk was full", "{entry}");
     let answer = bad.contact(&site).await;
     assert_eq!(bad.assignment(&answer).packages[0].attempt, 2);
     let mut again = bad.next_contact();
@@ -277,7 +297,7 @@ async fn a_watch_ends_well_when_all_run_the_release_and_with_1_when_one_failed()
     assert!(status.warnings.iter().all(|warning| warning.code != "installs_failed"));
     // A name is found in whatever spelling.
     let home = site.home();
-    let arguments = ["updates", "retry", "acme-av:1.0", "--client", "PC-2."];
+    let arguments = ["updates", "retry", "acme-av:1.0", "--client", "PC-2.", "--why", "once more"];
     let output = tokio::task::spawn_blocking(move || run(&home, &arguments)).await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "it runs it: {said}");
@@ -461,7 +481,10 @@ fn decisions(home: &Path) {
     assert!(again.contains("is approved already for beta, stable; nothing changed"), "{again}");
     // 2.0 is superseded now: it would reach nobody.
     assert!(refused(home, &["updates", "approve", "acme-av:2.0", "--yes"]).contains("newer release"));
-    assert!(refused(home, &["updates", "retry", "acme-av:1.9"]).contains("nothing to try again"));
+    assert!(
+        refused(home, &["updates", "retry", "acme-av:1.9", "--why", "mended"])
+            .contains("nothing to try again")
+    );
     let unknown = refused(home, &["updates", "show", "acme-av:7", "--json"]);
     assert!(unknown.contains("\"code\":\"not_found\""), "{unknown}");
     let halted = stdout(home, &["updates", "halt", "acme-av:1.9", "--reason", "it crashes", "--rollback"]);

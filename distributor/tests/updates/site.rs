@@ -14,7 +14,7 @@ use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::staging::{
-    FetchedRelease, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
 };
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
@@ -122,7 +122,7 @@ impl Staging for FragileStaging {
         self.inner.manifest(digest)
     }
 
-    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<bool, StagingError> {
+    fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError> {
         self.inner.lay_out(digest, folder)
     }
 

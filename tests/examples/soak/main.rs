@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints by itself: no program of a site")]
 
 mod chance;
+mod rings;
 mod rounds;
 mod scene;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
 fn soak(wanted: &Wanted, round: &mut u64) -> Result<String> {
     let end = Instant::now() + Duration::from_secs_f64(wanted.minutes * 60.0);
     let mut scene = Scene::new()?;
+    rings::set_strategy(&scene)?;
     while Instant::now() < end && *round < wanted.rounds {
         *round += 1;
         // A round's own decisions, whatever the rounds before it did.

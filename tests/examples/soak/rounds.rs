@@ -3,43 +3,31 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sealpost_test_support::folders::{make_writable, set_mode};
 use sealpost_tests::harness::{self, copy_tree, files_beneath};
 
 use super::chance::Chance;
-use super::scene::{PACKAGE, Scene};
+use super::rings;
+use super::scene::{MOMENT, PACKAGE, Scene, text};
 
-/// Longest that a command runs before it is killed: most take less.
-const MOMENT: Duration = Duration::from_millis(400);
 /// Bytes that a full disk still has.
 const REST: u64 = 8 * 1024;
 
 /// One round; what it was, in words.
 pub(crate) fn run(scene: &mut Scene, chance: &mut Chance) -> Result<String> {
-    match chance.below(8) {
+    match chance.below(10) {
         0 => release_with_kills(scene, chance),
         1 => approval_with_kills(scene, chance),
         2 | 3 => agents_with_kills(scene, chance),
         4 => reservations_while_the_server_is_killed(scene, chance),
         5 => a_bad_release(scene, chance),
         6 => full_disk(scene, chance),
+        7 => rings::a_good_release(scene, chance),
+        8 => rings::a_bad_release(scene, chance),
         _ => flipped_bits(scene, chance),
     }
-}
-
-fn text(path: &Path) -> Result<&str> {
-    path.to_str().context("a path in UTF-8")
-}
-
-/// A new version is released and approved, without a fault.
-fn update(scene: &mut Scene) -> Result<String> {
-    let version = scene.release(true)?;
-    scene.site.pull_and_approve(&format!("{PACKAGE}:{version}"))?;
-    scene.is_approved(version.clone());
-    Ok(version)
 }
 
 /// The vendor's release is killed, and made again.
@@ -99,7 +87,7 @@ fn approval_with_kills(scene: &mut Scene, chance: &mut Chance) -> Result<String>
 
 /// Agents install a new version, each killed some times.
 fn agents_with_kills(scene: &mut Scene, chance: &mut Chance) -> Result<String> {
-    let version = update(scene)?;
+    let version = scene.update()?;
     let homes: Vec<PathBuf> = scene.computers.iter().map(|computer| computer.home().to_owned()).collect();
     for _ in 0..=chance.below(3) {
         let mut children = Vec::new();
@@ -155,7 +143,7 @@ fn a_bad_release(scene: &mut Scene, chance: &mut Chance) -> Result<String> {
     for computer in &scene.computers {
         computer.check()?;
     }
-    let version = update(scene)?;
+    let version = scene.update()?;
     Ok(format!("{reference} is bad and halted, then {version}"))
 }
 
@@ -164,7 +152,7 @@ fn full_disk(scene: &mut Scene, chance: &mut Chance) -> Result<String> {
     if std::env::var_os("SEALPOST_SMALL_DISK").is_none() {
         return agents_with_kills(scene, chance);
     }
-    let version = update(scene)?;
+    let version = scene.update()?;
     let filler = scene.lab.path("filler");
     let leaves = REST + chance.below(200_000);
     fill(&filler, scene.free_bytes()?.saturating_sub(leaves))?;

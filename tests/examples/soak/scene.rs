@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use sealpost_tests::harness::{Computer, Lab, Site, Vendor, copy_tree, write_exec
 pub(crate) const PACKAGE: &str = "scanner";
 /// How often a computer may look before it has what is approved.
 const MOST_CHECKS: usize = 4;
+/// Longest that a command runs before it is killed: most take less.
+pub(crate) const MOMENT: Duration = Duration::from_millis(400);
 
 /// A site, its vendor and its computers.
 pub(crate) struct Scene {
@@ -83,6 +85,11 @@ impl Scene {
         Ok(computer)
     }
 
+    /// What the product of a computer that runs wrote down; nothing while it is stopped.
+    pub(crate) fn running(&self, name: &str) -> String {
+        fs::read_to_string(self.runs(name)).unwrap_or_default().trim().to_owned()
+    }
+
     fn runs(&self, name: &str) -> PathBuf {
         self.lab.path(&format!("{name}.running"))
     }
@@ -103,6 +110,14 @@ impl Scene {
         let (version, folder) = self.draft(is_good)?;
         self.vendor.release_program(&folder, PACKAGE, &version)?;
         fs::remove_dir_all(folder)?;
+        Ok(version)
+    }
+
+    /// A new version is released and approved for all at once, without a fault.
+    pub(crate) fn update(&mut self) -> Result<String> {
+        let version = self.release(true)?;
+        self.site.pull_and_approve(&format!("{PACKAGE}:{version}"))?;
+        self.is_approved(version.clone());
         Ok(version)
     }
 
@@ -159,8 +174,8 @@ impl Scene {
             };
             ensure!(!said.contains("panicked"), "{said}");
             if computer.installed(PACKAGE, "VERSION").as_ref() == Some(&self.newest) {
-                let runs = fs::read_to_string(self.runs(computer.name())).unwrap_or_default();
-                ensure!(runs.trim() == self.newest, "{runs:?} runs, {} is installed: {said}", self.newest);
+                let runs = self.running(computer.name());
+                ensure!(runs == self.newest, "{runs:?} runs, {} is installed: {said}", self.newest);
                 computer.no_leftovers(PACKAGE)?;
                 return computer.audit();
             }
@@ -193,4 +208,9 @@ impl Scene {
             reserved.len()
         )
     }
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path in UTF-8")
 }

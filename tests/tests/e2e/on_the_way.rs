@@ -108,6 +108,73 @@ fn a_computer_that_was_away_walks_through_two_mandatory_releases_in_their_order(
 }
 
 #[test]
+fn a_computer_that_is_pinned_walks_through_the_mandatory_release_to_its_pin_and_no_further() -> Result<()> {
+    let lab = Lab::new()?;
+    let (vendor, site) = lab.vendor_and_site(2)?;
+    let [pinned, free] = ["pc-01", "pc-02"].map(|name| Computer::enrolled(&lab, &site, name, &vendor.root()));
+    let (pinned, free) = (pinned?, free?);
+    vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0")])?;
+    site.pull_and_approve("scanner:1.0")?;
+    for computer in [&pinned, &free] {
+        computer.check()?.ok()?;
+    }
+    let file = lab.path("site.toml");
+    let pin = "[pins.laboratory]\nof = { computer = \"pc-01\" }\npackage = \"scanner\"\nversion = \"3.0\"\n\
+               why = \"the instrument is certified with it\"\n";
+    std::fs::write(&file, pin)?;
+    let file = file.display().to_string();
+    site.distributor(&["config", "apply", &file, "--yes", "--why", "the laboratory"])?.ok()?;
+    for version in ["2.0", "3.0", "4.0"] {
+        vendor.release_files(PACKAGE, version, &[("VERSION", version)])?;
+        // A site takes what a channel points to.
+        site.pull()?;
+    }
+    vendor.publisher(&["channel", "mandatory", PACKAGE, "2.0"])?.ok()?;
+    site.pull()?;
+    let approve = |version: &str| {
+        let reference = format!("scanner:{version}");
+        let arguments = ["updates", "approve", &reference, "--strategy", "everyone-now", "--yes"];
+        site.distributor(&arguments)?.ok()
+    };
+    // Nobody approved the one on the way yet: neither of them leaves what it runs, and each is told why.
+    approve("3.0")?;
+    approve("4.0")?;
+    for computer in [&pinned, &free] {
+        computer.check()?.ok()?;
+        ensure!(runs(computer).as_deref() == Some("1.0"), "{:?}", runs(computer));
+        let said = why(&site, computer)?;
+        ensure!(said.contains("pass through 2.0 first"), "{said}");
+    }
+    approve("2.0")?;
+    let said = why(&site, &pinned)?;
+    ensure!(said.contains("should run 2.0, through which it passes on its way to 3.0"), "{said}");
+    let walks = |computer: &Computer| -> Result<Vec<String>> {
+        let mut walked = vec!["1.0".to_owned()];
+        for _ in 0..6 {
+            computer.check()?;
+            let now = runs(computer).context("a release that runs")?;
+            if walked.last() != Some(&now) {
+                walked.push(now);
+            }
+        }
+        Ok(walked)
+    };
+    let walked = walks(&pinned)?;
+    ensure!(walked == ["1.0", "2.0", "3.0"], "{walked:?}");
+    let walked = walks(&free)?;
+    ensure!(walked == ["1.0", "2.0", "4.0"], "{walked:?}");
+    let said = why(&site, &pinned)?;
+    let pin = ["does not get 4.0 yet", "the pin `laboratory` keeps it at 3.0", "the instrument is certified"];
+    ensure!(pin.iter().all(|part| said.contains(part)), "{said}");
+    // It goes on by itself once the pin is gone.
+    std::fs::write(lab.path("site.toml"), "")?;
+    site.distributor(&["config", "apply", &file, "--yes", "--force", "--why", "certified anew"])?.ok()?;
+    pinned.check()?.ok()?;
+    ensure!(runs(&pinned).as_deref() == Some("4.0"), "{:?}", runs(&pinned));
+    site.verify_log()
+}
+
+#[test]
 fn the_age_of_signature_files_is_said_for_all_and_for_each_group() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, site) = lab.vendor_and_site(1)?;

@@ -341,8 +341,10 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
     computer.agent(&["rollback", "scanner"])?.ok()?;
     // Tells the server, and ends with 1 because of what the person gave up.
     computer.check()?.refused()?;
-    typing
-        .types("distributor updates retry REF", &["updates", "retry", "scanner:1.3", "--client", "pc-2"])?;
+    typing.types(
+        "distributor updates retry REF --why TEXT",
+        &["updates", "retry", "scanner:1.3", "--client", "pc-2", "--why", "it is back"],
+    )?;
     computer.check()?.ok()?;
     ensure!(computer.installed("scanner", "VERSION").as_deref() == Some("1.3"));
     typing.types(

@@ -40,6 +40,25 @@ impl Scene {
         Ok(())
     }
 
+    /// Approves a release at once for all, who wait for a window that is open on another day.
+    fn waits_for_a_window(&self, lab: &Lab, version: &str) -> Result<()> {
+        let day = format!("{:?}", jiff::Zoned::now().weekday().wrapping_add(3)).to_lowercase();
+        let window = format!(
+            "[properties]\ndelivery = \"window:nights\"\n\n[windows.nights]\ndays = [\"{day}\"]\nfrom = \"00:00\"\n\
+             length_minutes = 60\nzone = \"UTC\"\n"
+        );
+        let file = lab.path("site.toml");
+        std::fs::write(&file, window)?;
+        let file = file.display().to_string();
+        self.site.distributor(&["config", "apply", &file, "--yes", "--why", "nights"])?.ok()?;
+        self.vendor.release_files(PACKAGE, version, &[("VERSION", version)])?;
+        self.site.pull()?;
+        let reference = format!("scanner:{version}");
+        let approve = ["updates", "approve", &reference, "--strategy", "everyone-now", "--yes"];
+        self.site.distributor(&approve)?.ok()?;
+        Ok(())
+    }
+
     fn who_run(&self, version: &str) -> Vec<&Computer> {
         let runs = |computer: &&Computer| computer.installed(PACKAGE, "VERSION").as_deref() == Some(version);
         self.computers.iter().filter(runs).collect()
@@ -253,21 +272,7 @@ fn a_computer_that_waits_shows_the_sentence_of_the_server_and_its_time() -> Resu
     ensure!(both(&scene.site, canary)?.0.is_empty(), "who runs the newest waits for nothing");
 
     // One that waits for its window: it is open on another day.
-    let day = (jiff::Zoned::now().weekday().wrapping_add(3), "00:00");
-    let name = format!("{:?}", day.0).to_lowercase();
-    let window = format!(
-        "[properties]\ndelivery = \"window:nights\"\n\n[windows.nights]\ndays = [\"{name}\"]\nfrom = \"{}\"\n\
-         length_minutes = 60\nzone = \"UTC\"\n",
-        day.1
-    );
-    let file = lab.path("site.toml");
-    std::fs::write(&file, window)?;
-    let file = file.display().to_string();
-    scene.site.distributor(&["config", "apply", &file, "--yes", "--why", "nights"])?.ok()?;
-    scene.vendor.release_files(PACKAGE, "1.2", &[("VERSION", "1.2")])?;
-    scene.site.pull()?;
-    let approve = ["updates", "approve", "scanner:1.2", "--strategy", "everyone-now", "--yes"];
-    scene.site.distributor(&approve)?.ok()?;
+    scene.waits_for_a_window(&lab, "1.2")?;
     says_the_same(&scene.site, behind, "it is told, and its window opens at ")?;
     // Also once it reported that it is made ready.
     says_the_same(&scene.site, behind, "it is told, and its window opens at ")?;
@@ -275,6 +280,59 @@ fn a_computer_that_waits_shows_the_sentence_of_the_server_and_its_time() -> Resu
     let says = &shown["packages"][0]["server_says"];
     ensure!(says["code"] == "waits_for_window" && says["until"].is_string(), "{shown}");
     ensure!(scene.who_run("1.2").is_empty(), "a window was not waited for");
+    scene.site.verify_log()
+}
+
+#[test]
+fn what_a_person_puts_off_at_a_computer_is_said_by_the_server_and_in_the_report_with_its_end() -> Result<()> {
+    let lab = Lab::new()?;
+    let scene = Scene::new(&lab)?;
+    scene.waits_for_a_window(&lab, "1.1")?;
+    let (computer, other) = (&scene.computers[0], &scene.computers[1]);
+    // A look ends with 1 while something waits.
+    for told in [computer, other] {
+        told.check()?.refused()?;
+    }
+    let held = computer.agent(&["hold", PACKAGE, "--for", "2h"])?.ok()?;
+    ensure!(held.contains("1 of 3 times"), "{held}");
+    // It is the person who holds it back now, and no window any more.
+    scene.site.distributor(&["properties", "set", "delivery", "push", "--why", "at once"])?.ok()?;
+    computer.check()?.refused()?;
+    // What it waits for it says with its next contact.
+    computer.check()?.refused()?;
+    other.check()?.ok()?;
+    let running = [computer, other].map(|told| told.installed(PACKAGE, "VERSION"));
+    ensure!(running == ["1.0", "1.1"].map(|version| Some(version.to_owned())), "{running:?}");
+    let shown = computer.status()?;
+    let there = &shown["packages"][0];
+    ensure!(there["decision"] == "postponed_by_person", "{shown:#}");
+    let until: jiff::Timestamp = there["changes_at"].as_str().context("an end")?.parse()?;
+    let left = until.duration_since(jiff::Timestamp::now()).as_mins();
+    ensure!((100..=120).contains(&left), "{left} minutes are left");
+    // The server has the time to the second, and says it wherever somebody asks.
+    let expected = format!("a person there put it off until {until}");
+    let said = scene.sentence(computer)?;
+    ensure!(said.contains(&expected), "{expected}: {said}");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = scene.site.distributor(&["updates", "why", computer.name()])?.ok()?;
+    ensure!(words(&said).contains(&expected), "{expected}: {said}");
+    let report = scene.site.json(&["rollouts", "report", "2"])?;
+    let of = |name: &str| {
+        let all = report["computers"].as_array()?;
+        Some(&all.iter().find(|one| one["computer"] == name)?["why"])
+    };
+    let why = of(computer.name()).context("its line in the report")?;
+    ensure!(why["sentence"].as_str().is_some_and(|said| said.contains(&expected)), "{report:#}");
+    let ends: jiff::Timestamp = why["changes_at"].as_str().context("a time")?.parse()?;
+    ensure!(ends == until, "{report:#}");
+    let printed = scene.site.distributor(&["rollouts", "report", "2"])?.ok()?;
+    ensure!(words(&printed).contains(&expected), "{printed}");
+
+    computer.agent(&["hold", PACKAGE, "--end"])?.ok()?;
+    computer.check()?.ok()?;
+    ensure!(scene.who_run("1.1").len() == 2, "it is put off no more");
+    let said = scene.sentence(computer)?;
+    ensure!(!said.contains("put it off"), "{said}");
     scene.site.verify_log()
 }
 

@@ -80,7 +80,7 @@ fn a_release_that_failed_for_a_local_cause_is_tried_again_when_somebody_on_eithe
     // By itself nobody tries it again.
     let _ = by_the_site.check()?;
     runs(&by_the_site, "1.0")?;
-    site.distributor(&["updates", "retry", "scanner:1.1", "--client", "asked"])?.ok()?;
+    site.distributor(&["updates", "retry", "scanner:1.1", "--client", "asked", "--why", "mended"])?.ok()?;
     by_the_site.check()?.ok()?;
     runs(&by_the_site, "1.1")?;
     let _ = by_a_person.check()?;

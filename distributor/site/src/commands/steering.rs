@@ -24,7 +24,7 @@ use crate::rules::rollouts::strategy::{Ring, Strategy, Takes};
 use crate::rules::text;
 
 /// Longest comment, in bytes.
-const MAX_COMMENT_BYTES: usize = 2 * 1024;
+pub(super) const MAX_COMMENT_BYTES: usize = 2 * 1024;
 
 query! {
     /// What a person does with a rollout is decided from.

@@ -9,6 +9,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
 use super::releases::{LoadRelease, ReleaseFacts};
+use super::steering::MAX_COMMENT_BYTES;
 use crate::changes::{Actor, Change, NextAttempt, ReleaseRetry};
 use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Transition};
@@ -157,7 +158,7 @@ pub struct RetryRelease {
     pub manifest: Sha256Digest,
     /// Which computers; those that failed when empty.
     pub names: Vec<ComputerName>,
-    /// Why, in words; may be empty.
+    /// Why, for whoever reads the log later.
     pub comment: String,
 }
 
@@ -172,6 +173,17 @@ impl Command for RetryRelease {
 
     fn decide(self, facts: RetryFacts, _: &Context<'_>) -> Decision<Vec<ComputerName>> {
         let Self { actor, manifest, names, comment } = self;
+        let comment = comment.trim();
+        if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
+            return Decision::refuse(Problem::new(
+                ProblemCode::BadRequest,
+                format!(
+                    "cannot let computers try a release again without a reason of 1 to {MAX_COMMENT_BYTES} bytes"
+                ),
+                "say in one sentence why, for whoever reads the log later",
+            ));
+        }
+        let comment = text::stored(comment);
         if let Err(refusal) = review::retry(Reviewed { manifest, found: facts.known.as_ref() }) {
             return Decision::refuse(refusal.problem());
         }
@@ -198,9 +210,8 @@ impl Command for RetryRelease {
             .collect();
         let told = attempts.iter().map(|next| next.name.clone()).collect();
         attempts.chunks(COMPUTERS_PER_ENTRY).fold(Decision::answer(told), |decision, chunk| {
-            let (release, computers, comment) =
-                (known.release.clone(), chunk.to_vec(), text::stored(comment.trim()));
-            let retry = ReleaseRetry { release, manifest, computers, comment };
+            let (release, computers) = (known.release.clone(), chunk.to_vec());
+            let retry = ReleaseRetry { release, manifest, computers, comment: comment.clone() };
             decision.change(actor.clone(), Change::ReleaseRetried(retry))
         })
     }

@@ -20,6 +20,7 @@ use sealpost_manifests::word::Word;
 
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::delivery::{Delivery, Schedule, ScheduleFacts};
+pub use crate::rules::rollouts::gate::Choice;
 use crate::rules::rollouts::gate::{self, Admitted, Held};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of, waits_since};
 use crate::rules::rollouts::progress::Rollout;
@@ -105,17 +106,6 @@ fn best<'r>(releases: &[&'r KnownRelease], platform: &Platform) -> Option<&'r Kn
         .copied()
 }
 
-/// What a computer gets of one package, and why it does not get the newest.
-#[derive(Debug, Clone)]
-pub struct Choice<'r> {
-    /// The newest release that it may have.
-    pub newest: &'r KnownRelease,
-    /// What it gets, and how that reaches it.
-    pub gets: Option<(&'r KnownRelease, Admitted<'r>)>,
-    /// Why it does not get the newest.
-    pub held: Option<Held>,
-}
-
 /// What lets releases through to a computer.
 #[derive(Debug, Clone, Copy)]
 pub struct Rolling<'r> {
@@ -161,12 +151,9 @@ fn choose<'r>(
     let newest = best(&releases, computer.platform)?;
     let mut choice = Choice { newest, gets: None, held: None };
     while let Some(next) = best(&releases, computer.platform) {
-        match let_through(next, computer, rolling) {
-            Ok(gets) => {
-                choice.gets = Some(gets);
-                break;
-            }
-            Err(held) => drop(choice.held.get_or_insert(held)),
+        choice.note(next, let_through(next, computer, rolling));
+        if choice.gets.is_some() {
+            break;
         }
         releases.retain(|release| {
             release.release.version != next.release.version && release.counter < next.counter

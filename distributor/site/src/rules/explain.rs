@@ -536,7 +536,7 @@ fn reported(should: &str, report: &Report, view: &PackageView<'_>) -> (String, C
         let ReleaseId { package, version, .. } = &report.release;
         let text = format!(
             "{should}; it rolled back at {at} ({why}) and does not retry this release automatically: when the cause is \
-             gone, run `distributor updates retry {package}:{version} --client {name}`"
+             gone, run `distributor updates retry {package}:{version} --client {name} --why TEXT`"
         );
         return (text, ChangesWhen::Admin);
     }

@@ -155,7 +155,7 @@ fn gave_up(row: &ReleaseRow, who: &ComputersRow, now: Timestamp) -> Warning {
     let (have, them) = (counted(who.count, "computer has", "computers have"), them(who));
     let said = format!(
         "{have} given up {} ({}): `distributor clients show NAME` says why; when the cause is gone, \
-         `distributor updates retry {package}:{version}` lets {them} try again",
+         `distributor updates retry {package}:{version} --why TEXT` lets {them} try again",
         row.release,
         first_names(&who.names, who.count)
     );

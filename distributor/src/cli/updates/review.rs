@@ -149,7 +149,7 @@ pub(super) fn print_review(view: &Review) -> anyhow::Result<()> {
     if failed > 0 {
         let release = &row.release;
         print_line(format_args!(
-            "  failed     {}; `distributor updates retry {}:{}` lets them try again",
+            "  failed     {}; `distributor updates retry {}:{} --why TEXT` lets them try again",
             counted(failed, "computer", "computers"),
             release.package,
             release.version

@@ -56,8 +56,8 @@ pub(crate) struct Reconsider {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  distributor updates retry acme-av:1.0.1
-  distributor updates retry acme-av:1.0.1 --client reception-1 --client lab-7 --why \"the disk was full\"")]
+  distributor updates retry acme-av:1.0.1 --why \"the disk was full\"
+  distributor updates retry acme-av:1.0.1 --client reception-1 --client lab-7 --why \"their disks were full\"")]
 pub(crate) struct Retry {
     /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
     #[arg(value_name = "REF")]
@@ -66,7 +66,7 @@ pub(crate) struct Retry {
     #[arg(long = "client", value_name = "NAME", num_args = 1..)]
     clients: Vec<String>,
     /// Why, for whoever reads the log later.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT")]
     why: String,
     /// Print the answer as JSON.
     #[arg(long)]

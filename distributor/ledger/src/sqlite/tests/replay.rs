@@ -129,7 +129,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
         actor: admin(),
         manifest: second,
         names: vec![computer.name.clone()],
-        comment: String::new(),
+        comment: "mended".to_owned(),
     };
     ledger.execute(world.at(400_001), retry).await.unwrap();
     computer.drift = vec![Drift { package: row.release.package.clone(), kind: DriftKind::Changed }];

@@ -117,7 +117,7 @@ pub(super) async fn a_computer_that_is_told_anew_keeps_what_it_tried_and_reports
         actor: admin(),
         manifest: fleet.row.manifest,
         names: Vec::new(),
-        comment: String::new(),
+        comment: "mended".to_owned(),
     };
     ledger.execute(world.at(50), retry).await.unwrap();
     // It was on its way while it was told to try again.

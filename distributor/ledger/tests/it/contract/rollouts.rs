@@ -419,7 +419,7 @@ pub(super) async fn many_who_try_again_wait_behind_the_cap_of_their_ring(world: 
         actor: admin(),
         manifest: fleet.row.manifest,
         names: Vec::new(),
-        comment: String::new(),
+        comment: "mended".to_owned(),
     };
     assert_eq!(ledger.execute(world.at(40), retry).await.unwrap().len(), 6);
     for at in 0..6 {

@@ -327,7 +327,10 @@ pub(super) async fn a_retry_raises_the_attempt_of_who_failed_and_of_nobody_else(
     );
     let mut bad = failed(world, &ledger, "pc-1", &row, 1).await;
     let sentence = says(world, &ledger, &bad.name, 12).await;
-    assert!(sentence.contains("`distributor updates retry acme-av:1.0 --client pc-1`"), "{sentence}");
+    assert!(
+        sentence.contains("`distributor updates retry acme-av:1.0 --client pc-1 --why TEXT`"),
+        "{sentence}"
+    );
     let names = ledger.execute(world.at(20), retry(row.manifest, &[])).await.unwrap();
     assert_eq!(names, [computer_name("pc-1")]);
     assert_eq!(only(told(world, &ledger, &mut bad, 21).await).attempt, 2);

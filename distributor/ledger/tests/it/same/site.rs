@@ -386,8 +386,12 @@ impl<'a> Site<'a> {
             (13, Some(known)) => {
                 let names =
                     if self.random.below(2) == 0 { Vec::new() } else { vec![computer_name(&self.name())] };
-                let retry =
-                    RetryRelease { actor: admin(), manifest: known.manifest, names, comment: String::new() };
+                let retry = RetryRelease {
+                    actor: admin(),
+                    manifest: known.manifest,
+                    names,
+                    comment: "mended".to_owned(),
+                };
                 let _ = self.pair.execute(now, retry).await;
             }
             (14, Some(known)) => {
@@ -452,7 +456,7 @@ impl<'a> Site<'a> {
                         actor: admin(),
                         manifest: known.manifest,
                         names,
-                        comment: String::new(),
+                        comment: "mended".to_owned(),
                     };
                     let _ = self.pair.execute(now, retry).await;
                 }

@@ -150,8 +150,43 @@ fn a_retry_raises_the_attempt_of_those_that_failed_once_and_of_those_that_are_na
         actor: Actor::Server,
         manifest: stopped.manifest,
         names: Vec::new(),
-        comment: String::new(),
+        comment: "mended".to_owned(),
     };
     let refused = decide(command, RetryFacts { known: Some(stopped), computers: Vec::new() });
     assert!(refused.answer.unwrap_err().hint.contains("updates reconsider"));
+}
+
+#[test]
+fn a_retry_without_a_reason_is_refused_and_its_reason_stands_in_each_entry() {
+    let known = release(2, ReleaseState::Approved);
+    let computers: Vec<AttemptOf> = (0..600)
+        .map(|number| AttemptOf {
+            client_id: ClientId::from_random([1; 16]),
+            name: ComputerName::new(format!("pc-{number}")).unwrap(),
+            attempt: None,
+            failed: Some(1),
+        })
+        .collect();
+    let retry = |comment: &str| {
+        let (manifest, comment) = (known.manifest, comment.to_owned());
+        let command = RetryRelease { actor: Actor::Server, manifest, names: Vec::new(), comment };
+        decide(command, RetryFacts { known: Some(known.clone()), computers: computers.clone() })
+    };
+    for comment in [String::new(), "  \n".to_owned(), "x".repeat(MAX_COMMENT_BYTES + 1)] {
+        let refused = retry(&comment);
+        assert!(refused.changes.is_empty(), "{comment:?}");
+        let problem = refused.answer.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::BadRequest);
+        assert!(problem.message.contains("without a reason of 1 to"), "{problem}");
+    }
+    let told = retry(" the disk was full ");
+    let comments: Vec<&str> = told
+        .changes
+        .iter()
+        .map(|(_, change)| match change {
+            Change::ReleaseRetried(ReleaseRetry { comment, .. }) => comment.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(comments, ["the disk was full"; 2]);
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::rules::release::ReleaseState;
-use sealpost_manifests::ids::{ClientId, ServerId};
+use crate::rules::rollouts::plan::NO_ATTEMPTS;
+use crate::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::order::Signer;
 use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
@@ -298,4 +300,68 @@ fn a_license_of_any_product_covers_the_agent_itself() {
     let av = covers("av");
     assert_eq!(versions(&releases, &av, &[]), ["agent-updater 2 (any)"]);
     assert!(versions(&releases, &Licensed::Nothing, &[]).is_empty(), "no license covers nothing");
+}
+
+#[test]
+fn of_a_pinned_computer_it_is_said_what_keeps_it_from_its_pin_or_leads_it_there() {
+    let release = |version: &str, counter| approved("av", version, "any", counter, "stable");
+    let (one, three, four) = (release("1", 1), release("3", 3), release("4", 4));
+    let three = KnownRelease { state: ReleaseState::Superseded, ..three };
+    let runs = |release: &KnownRelease| InstalledPackage {
+        release: release.release.clone(),
+        kind: PackageKind::Program,
+        counter: release.counter,
+        manifest: release.manifest,
+    };
+    let (name, channel) = (ComputerName::new("pc-1").unwrap(), ChannelName::new("stable").unwrap());
+    let (platform, voided, groups) =
+        (Platform::new("linux-x86_64").unwrap(), BTreeSet::new(), BTreeSet::new());
+    // What counts as the newest, what it gets, and why not the newest.
+    let chosen = |two: ReleaseState, installed: &KnownRelease, block: bool| {
+        let two = KnownRelease { state: two, mandatory: true, ..release("2", 2) };
+        let mut plan = Plan { replaced: vec![three.clone()], waypoints: vec![two], ..Plan::default() };
+        let mut set = |kind, value: serde_json::Value| {
+            let key = SettingKey { kind, name: "laboratory".to_owned() };
+            plan.settings.set(&SettingChange { key, value: Some(value) }).unwrap();
+        };
+        set(
+            SettingKind::Pin,
+            serde_json::json!({ "of": { "computer": "pc-1" }, "package": "av", "version": "3" }),
+        );
+        if block {
+            set(SettingKind::Block, serde_json::json!({ "of": "everyone", "package": "av", "version": "3" }));
+        }
+        let installed = [runs(installed)];
+        let computer = Computer {
+            channel: &channel,
+            platform: &platform,
+            licensed: &Licensed::Everything,
+            installed: &installed,
+            before: &[],
+            voided: &voided,
+        };
+        let asker = Asker {
+            name: &name,
+            position: 1,
+            groups: &groups,
+            channel: &channel,
+            deliveries: &[],
+            attempts: &NO_ATTEMPTS,
+        };
+        let rolling = Rolling { plan: &plan, counts: &LiveCounts::new(), asker, now: at(1) };
+        let releases = [four.clone()];
+        let choices = admitted(&releases, &computer, &rolling);
+        let [choice] = choices.as_slice() else { panic!("{choices:?}") };
+        let version = |release: &KnownRelease| release.release.version.to_string();
+        let gets = choice.gets.as_ref().map(|(gets, _)| version(gets));
+        (version(choice.newest), gets, choice.held.as_ref().map(Held::code))
+    };
+    let said = |newest: &str, gets: Option<&str>, held| (newest.to_owned(), gets.map(str::to_owned), held);
+    let (staged, approved) = (ReleaseState::Staged, ReleaseState::Approved);
+    assert_eq!(chosen(staged, &one, false), said("3", None, Some("mandatory_release")));
+    assert_eq!(chosen(approved, &one, false), said("3", Some("2"), None), "it is on its way to its pin");
+    assert_eq!(chosen(approved, &one, true), said("3", None, Some("blocked")));
+    let two = release("2", 2);
+    assert_eq!(chosen(approved, &two, false), said("4", Some("3"), Some("pinned")));
+    assert_eq!(chosen(approved, &three, false), said("4", Some("3"), Some("pinned")));
 }

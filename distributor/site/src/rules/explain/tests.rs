@@ -178,7 +178,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };
     let failed = PackageView { last_report: Some(&rolled), ..good.clone() };
     say(&failed, "rolled back");
-    say(&failed, "run `distributor updates retry acme-av:2.0 --client pc-1`");
+    say(&failed, "run `distributor updates retry acme-av:2.0 --client pc-1 --why TEXT`");
     // What the report says of its own time is not said of now, when the computer says nothing of the kind any more.
     let detail = "no port; acme-av 1.0 (any) is in its place and does NOT run: it could not be started";
     let was_down = Report { detail: detail.to_owned(), ..rolled.clone() };

@@ -168,6 +168,43 @@ fn because(why: &str) -> String {
     if why.is_empty() { String::new() } else { format!(" ({})", crate::rules::text::escape(why)) }
 }
 
+/// What a computer gets of one package, and why it does not get the newest. Where a pin leads it to another one, on the way or
+/// held back as well, that one counts as the newest.
+#[derive(Debug, Clone)]
+pub struct Choice<'r> {
+    /// The newest release that it may have.
+    pub newest: &'r KnownRelease,
+    /// What it gets, and how that reaches it.
+    pub gets: Option<(&'r KnownRelease, Admitted<'r>)>,
+    /// Why it does not get the newest.
+    pub held: Option<Held>,
+}
+
+impl<'r> Choice<'r> {
+    /// Notes what became of a release; asked from the newest down, until one is let through.
+    pub(in crate::rules) fn note(
+        &mut self,
+        release: &'r KnownRelease,
+        found: Result<(&'r KnownRelease, Admitted<'r>), Held>,
+    ) {
+        // A pin says where the computer is to be: what counts then is what keeps it from there, or leads it there.
+        let is_pin = |held: &Held| matches!(held, Held::Pinned { .. });
+        let was_pinned = self.held.as_ref().is_some_and(is_pin);
+        match found {
+            Ok(gets) => {
+                if was_pinned && gets.0.manifest != release.manifest {
+                    (self.newest, self.held) = (release, None);
+                }
+                self.gets = Some(gets);
+            }
+            Err(held) if self.held.is_none() || (was_pinned && !is_pin(&held)) => {
+                (self.newest, self.held) = (release, Some(held));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 /// Whether a computer that may have a release gets it now.
 ///
 /// # Errors
