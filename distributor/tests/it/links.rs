@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response, StatusCode, header};
 use sealpost_admin_api::clients::Client as ClientView;
+use sealpost_admin_api::links::{LinkDetail, LinksView};
 use sealpost_admin_api::rollouts::Rollout;
 use sealpost_admin_api::settings::Changed;
 use sealpost_admin_api::updates::{Review, Update};
@@ -17,6 +18,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
+use crate::program::run;
 use crate::rollout::{payload_path, read_until, target_path};
 use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
@@ -112,6 +114,16 @@ async fn site_with(vendor: &ServedVendor, bytes: usize) -> (Site, Sha256Digest) 
     (site, manifest)
 }
 
+/// What a command prints against the site of a test.
+async fn printed(site: &Site, arguments: &[&str]) -> String {
+    let home = site.home();
+    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+    let work = move || run(&home, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = tokio::task::spawn_blocking(work).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 async fn why(site: &Site, name: &str) -> String {
     let view: ClientView = site.get(&format!("/clients/{name}")).await;
     view.explanations[0].sentence.clone()
@@ -125,7 +137,7 @@ async fn refused(answer: Response) -> (Problem, u64) {
     (problem, after)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_does() {
     let vendor = start_vendor(10).await;
     let (site, _) = site_with(&vendor, 3_000_000).await;
@@ -144,6 +156,29 @@ async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_doe
     let (said, after) = refused(north[2].get(&site, &path).await).await;
     assert!(said.message.contains("the link north as may at one time (2), and 0 wait"), "{said}");
     assert_eq!(after, 5);
+    let seen: LinksView = site.get("/links").await;
+    let counts: Vec<_> =
+        seen.links.iter().map(|link| (link.name.as_str(), link.downloading, link.waiting)).collect();
+    assert_eq!(counts, [("north", 2, 1), ("south", 0, 0)]);
+    let detail: LinkDetail = site.get("/links/north").await;
+    let names: Vec<_> =
+        detail.downloads.iter().filter_map(|one| Some(one.computer.as_ref()?.as_str())).collect();
+    assert!(names.contains(&"north-1") && names.contains(&"north-2"), "{names:?}");
+    assert_eq!(detail.line.len(), 1);
+    assert_eq!(detail.line[0].computer.as_ref().unwrap().as_str(), "north-3");
+    assert!(detail.link.left_bytes > 3_000_000 && detail.link.needs_secs > 30, "{detail:?}");
+    let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "sealpost_link_downloads{link=\"north\",size=\"long\"} 2\n",
+        "sealpost_link_waiting{link=\"north\",size=\"long\"} 1\n",
+        "sealpost_link_rate_bytes{link=\"south\"} 1000000000\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert_eq!(metrics.matches("# TYPE sealpost_link_downloads ").count(), 1);
+    let shown = printed(&site, &["links", "show", "north"]).await;
+    assert!(shown.contains("64 kB/s for all, 2 at a time") && shown.contains("north-3: "), "{shown}");
+    assert!(printed(&site, &["links", "list"]).await.contains("2 of 2"));
     // A person who asks why hears of it, with a time.
     let (downloads, waits) = (why(&site, "north-1").await, why(&site, "north-3").await);
     assert!(
