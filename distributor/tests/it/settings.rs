@@ -94,8 +94,8 @@ async fn a_group_has_whom_it_lists_and_who_fits_its_rule_and_goes_with_its_list(
     let (code, said) = ends_with(&site, &["groups", "members", "other", "--add", "pc-1"]).await;
     assert!(code == 1 && said.contains("distributor groups add other"), "{said}");
 
-    let runs =
-        ["groups", "add", "old", "--serial", &serial().to_string(), "--runs", "acme-av:1.4", "--why", "x"];
+    let number = serial().to_string();
+    let runs = ["groups", "add", "old", "--serial", &number, "--runs", "acme-av:1.4", "--why", "x"];
     done(&site, &runs).await;
     let listed = done(&site, &["groups", "list"]).await;
     assert!(listed.contains("runs acme-av") && listed.contains("serial "), "{listed}");
