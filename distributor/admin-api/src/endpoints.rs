@@ -99,8 +99,14 @@ pub enum Endpoint {
     SimulateRollouts,
     /// How old the signature files are that computers run.
     ShowContent,
+    /// What goes over each link.
+    ListLinks,
+    /// Who downloads over a link, and who waits.
+    ShowLink,
     /// What the site sets.
     ShowSettings,
+    /// Everything that the site sets, as it was at one moment.
+    ExportSettings,
     /// Change settings, and whom groups list.
     ChangeSettings,
     /// Compare a whole configuration with what the site has.
@@ -141,7 +147,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 58] = [
+const TABLE: [Line; 61] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -192,7 +198,10 @@ const TABLE: [Line; 58] = [
     Line(Endpoint::SteerRollout, Method::Post, "/api/v1/rollouts/{number}/steer", Permission::DecideUpdates),
     Line(Endpoint::SimulateRollouts, Method::Post, "/api/v1/rollouts/simulate", Permission::ViewUpdates),
     Line(Endpoint::ShowContent, Method::Get, "/api/v1/content", Permission::ViewStatus),
+    Line(Endpoint::ListLinks, Method::Get, "/api/v1/links", Permission::ViewStatus),
+    Line(Endpoint::ShowLink, Method::Get, "/api/v1/links/{name}", Permission::ViewStatus),
     Line(Endpoint::ShowSettings, Method::Get, "/api/v1/settings", Permission::ViewUpdates),
+    Line(Endpoint::ExportSettings, Method::Get, "/api/v1/settings/export", Permission::ViewUpdates),
     Line(Endpoint::ChangeSettings, Method::Post, "/api/v1/settings", Permission::DecideUpdates),
     Line(Endpoint::PlanSettings, Method::Post, "/api/v1/settings/plan", Permission::ViewUpdates),
     Line(Endpoint::ApplySettings, Method::Post, "/api/v1/settings/apply", Permission::DecideUpdates),

@@ -16,6 +16,7 @@ pub mod endpoints;
 pub mod folder;
 pub mod groups;
 pub mod licenses;
+pub mod links;
 pub mod log;
 pub mod pulls;
 pub mod rollouts;

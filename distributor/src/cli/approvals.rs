@@ -223,7 +223,7 @@ fn print_proposed(waiting: &Waiting) -> anyhow::Result<()> {
     if !waiting.comment.is_empty() {
         print_line(format_args!("  comment  {}", plain(&waiting.comment)))?;
     }
-    if let Proposed::ChangeSettings { changes, members } = &waiting.proposed {
+    if let Proposed::ChangeSettings { changes, members, .. } = &waiting.proposed {
         for SettingChange { key, value } in changes {
             let value = value.as_ref().map_or_else(|| "removed".to_owned(), ToString::to_string);
             print_line(format_args!("  {}  {}", plain(&key.to_string()), plain(&value)))?;

@@ -1,4 +1,4 @@
-//! `distributor config export|plan|apply`: everything that a site sets, as one file.
+//! `distributor config show|export|plan|apply`: everything that a site sets, in lines or as one file.
 
 mod text;
 
@@ -14,15 +14,13 @@ use sealpost_admin_api::settings::{
 use sealpost_files::{PRIVATE, Unfinished, refuse_what_is_no_file, sync_parent};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_site::rules::configuration::fingerprint;
-use sealpost_site::rules::rollouts::groups::GroupName;
-use sealpost_site::rules::rollouts::settings::SettingKind;
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKind};
 use sealpost_site::rules::text::more_than;
 
 use super::api::AdminApi;
 use super::approvals::still_waits;
-use super::groups::listed;
 use super::outcome::Outcome;
-use super::output::{ask, can_ask, counted, plain, print_json, print_line, tell};
+use super::output::{Table, ask, can_ask, counted, plain, print_json, print_line, tell};
 
 /// Longest configuration file, in bytes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -33,9 +31,28 @@ const MAX_SHOWN: usize = 10;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Show(Show),
     Export(Export),
     Plan(Plan),
     Apply(Apply),
+}
+
+/// Show what the site sets, one line for each setting: all of it, or what is of some kinds.
+///
+/// Blocks and pins that stand here are in force. A property that is not named here has the product's default.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor config show
+  distributor config show block pin
+  distributor config show window --json")]
+pub(super) struct Show {
+    /// Only of these kinds: property, group, strategy, window, package, block, pin, link, or approval.
+    #[arg(value_name = "KIND")]
+    kinds: Vec<SettingKind>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Write everything that the site sets into one TOML file: properties, groups with the computers that they list, strategies,
@@ -115,25 +132,36 @@ pub(super) struct Apply {
 
 pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Show(options) => show(&api, &options).await,
         Command::Export(options) => export(&api, &options).await,
         Command::Plan(options) => plan(&api, &options).await,
         Command::Apply(options) => apply(&api, options).await,
     }
 }
 
-async fn export(api: &AdminApi, options: &Export) -> anyhow::Result<Outcome> {
+async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     let view: SettingsView = api.get("/settings").await?;
-    let mut configuration = ConfigurationText { settings: view.settings, ..ConfigurationText::default() };
-    let groups = configuration.settings.iter().filter(|set| set.key.kind == SettingKind::Group);
-    let groups: Vec<GroupName> = groups.map(|set| GroupName::new(&set.key.name)).collect::<Result<_, _>>()?;
-    for group in groups {
-        let members = listed(api, &group).await?;
-        if !members.is_empty() {
-            configuration.members.insert(group, members.into_iter().collect());
-        }
+    let wanted = |set: &SettingChange| options.kinds.is_empty() || options.kinds.contains(&set.key.kind);
+    let settings: Vec<SettingChange> = view.settings.into_iter().filter(wanted).collect();
+    if options.json {
+        print_json(&settings)?;
+        return Ok(Outcome::Done);
     }
-    let wanted = configuration.configuration().context("cannot read what the server answered")?;
-    configuration.based_on = Some(fingerprint(&wanted.settings, &wanted.members));
+    let mut table = Table::new(&["KIND", "NAME", "VALUE"]);
+    for SettingChange { key, value } in &settings {
+        let value = value.as_ref().map(ToString::to_string).unwrap_or_default();
+        table.row([key.kind.to_string(), key.name.clone(), value]);
+    }
+    table.print()?;
+    if settings.is_empty() {
+        tell("the site has set nothing of that");
+    }
+    Ok(Outcome::Done)
+}
+
+async fn export(api: &AdminApi, options: &Export) -> anyhow::Result<Outcome> {
+    // In one request: what is read part by part is a state in which the site never was.
+    let configuration: ConfigurationText = api.get("/settings/export").await?;
     let text = text::write(&configuration).context("cannot write the configuration")?;
     if options.file.as_os_str() == STANDARD_OUTPUT {
         for line in text.lines() {

@@ -1,16 +1,17 @@
 //! `distributor groups list|show|add|members|remove`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sealpost_admin_api::groups::{Group, GroupsView, MAX_MEMBERS, MembersPage, MembersRequest};
 use sealpost_admin_api::settings::{ChangeRequest, Changed, SettingsView};
-use sealpost_manifests::ids::{ChannelName, ComputerName, Platform, Tag};
-use sealpost_site::rules::configuration::MembersChange;
+use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform, SerialNumber, Tag};
+use sealpost_manifests::version::Version;
 use sealpost_site::rules::rollouts::delivery::Delivery;
 use sealpost_site::rules::rollouts::glob::NamePattern;
-use sealpost_site::rules::rollouts::groups::{AnyOf, Criteria, Description, GroupName, GroupRule};
+use sealpost_site::rules::rollouts::groups::{AnyOf, Criteria, Description, GroupName, GroupRule, Runs};
 use sealpost_site::rules::rollouts::settings::{GroupSettings, SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::text::more_than;
 use serde::Deserialize as _;
@@ -72,6 +73,7 @@ pub(super) struct Show {
 Examples:
   distributor groups add canary --why \"the laboratory takes everything first\"
   distributor groups add cad --name 'cad-*' --platform linux-x86_64 --why \"graphics drivers\"
+  distributor groups add old-engine --runs acme-engine:1.4 --runs acme-engine:1.5 --why \"the update needs care\"
   distributor groups add wards --tag ward --tag operating-room --delivery manual --why \"nurses decide\"")]
 pub(super) struct Add {
     /// Its name.
@@ -89,6 +91,12 @@ pub(super) struct Add {
     /// Computers that follow this channel; may be given more than once.
     #[arg(long = "channel", value_name = "CHANNEL")]
     channels: Vec<String>,
+    /// Computers that hold a seat of this serial number; may be given more than once.
+    #[arg(long = "serial", value_name = "SERIAL")]
+    serials: Vec<String>,
+    /// Computers that run this package, in this version or in any; may be given more than once.
+    #[arg(long, value_name = "PACKAGE[:VERSION]")]
+    runs: Vec<String>,
     /// How its computers get updates: push, poll, window:NAME, manual, or folder [default: as the property says].
     #[arg(long, value_name = "METHOD")]
     delivery: Option<Delivery>,
@@ -162,7 +170,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 /// Every computer that a group lists by name.
-pub(super) async fn listed(api: &AdminApi, group: &GroupName) -> anyhow::Result<Vec<ComputerName>> {
+async fn listed(api: &AdminApi, group: &GroupName) -> anyhow::Result<Vec<ComputerName>> {
     let mut all = Vec::new();
     let mut path = format!("/groups/{group}/members?limit={MAX_MEMBERS}");
     loop {
@@ -242,13 +250,15 @@ async fn one(api: &AdminApi, name: &GroupName) -> anyhow::Result<Group> {
 }
 
 async fn add(api: &AdminApi, options: Add) -> anyhow::Result<Outcome> {
-    let Add { name, tags, names, platforms, channels, delivery, rank, description, why, json } = options;
+    let Add { name, tags, names, platforms, channels, serials, runs, .. } = options;
+    let Add { delivery, rank, description, why, json, .. } = options;
     let criteria = Criteria {
         channels: any_of(channels, ChannelName::new).context("cannot use --channel")?,
         platforms: any_of(platforms, Platform::new).context("cannot use --platform")?,
         names: any_of(names, |text| NamePattern::new(&text)).context("cannot use --name")?,
         tags: any_of(tags, Tag::new).context("cannot use --tag")?,
-        ..Criteria::default()
+        serials: any_of(serials, SerialNumber::new).context("cannot use --serial")?,
+        runs: packages(&runs).context("cannot use --runs")?,
     };
     let rule = if criteria == Criteria::default() { None } else { Some(GroupRule::try_from(criteria)?) };
     let description =
@@ -296,6 +306,28 @@ where
     }
     let values = texts.into_iter().map(read).collect::<Result<Vec<T>, E>>()?;
     Ok(Some(AnyOf::try_from(values)?))
+}
+
+/// Packages, each with the versions that stand beside it. A package that is named alone is meant in every version.
+fn packages(texts: &[String]) -> anyhow::Result<Option<AnyOf<Runs>>> {
+    let mut found: BTreeMap<PackageName, Option<Vec<Version>>> = BTreeMap::new();
+    for text in texts {
+        let Some((package, version)) = text.split_once(':') else {
+            found.insert(PackageName::new(text)?, None);
+            continue;
+        };
+        let versions = found.entry(PackageName::new(package)?).or_insert_with(|| Some(Vec::new()));
+        if let Some(versions) = versions {
+            versions.push(Version::new(version)?);
+        }
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let runs = found.into_iter().map(|(package, versions)| {
+        Ok(Runs { package, versions: versions.map(AnyOf::try_from).transpose()? })
+    });
+    Ok(Some(AnyOf::try_from(runs.collect::<anyhow::Result<Vec<Runs>>>()?)?))
 }
 
 async fn members(api: &AdminApi, options: &Members) -> anyhow::Result<Outcome> {
@@ -366,16 +398,9 @@ fn names_of(text: &str) -> anyhow::Result<Vec<ComputerName>> {
 
 async fn remove(api: &AdminApi, options: Remove) -> anyhow::Result<Outcome> {
     let Remove { name, why, json } = options;
-    let listed = listed(api, &name).await?;
-    let members = if listed.is_empty() {
-        Vec::new()
-    } else {
-        // A group of this name that is made later begins with nobody.
-        vec![MembersChange { group: name.clone(), add: Vec::new(), remove: listed }]
-    };
     let key = SettingKey { kind: SettingKind::Group, name: name.to_string() };
     let changes = vec![SettingChange { key, value: None }];
-    let request = ChangeRequest { changes, members, comment: why, expected: None };
+    let request = ChangeRequest { changes, members: Vec::new(), comment: why, expected: None };
     let changed: Changed = api.post("/settings", &request).await?;
     if json {
         print_json(&changed)?;
@@ -388,6 +413,26 @@ async fn remove(api: &AdminApi, options: Remove) -> anyhow::Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_are_named_with_versions_or_alone_and_alone_means_every_version() {
+        let of = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            packages(&texts).map(|runs| serde_json::to_value(&runs).unwrap())
+        };
+        let both = serde_json::json!([
+            { "package": "acme-engine", "versions": ["1.4", "1.5"] },
+            { "package": "acme-sigs" },
+        ]);
+        assert_eq!(of(&["acme-engine:1.4", "acme-sigs", "acme-engine:1.5"]).unwrap(), both);
+        let every = serde_json::json!([{ "package": "acme-engine" }]);
+        assert_eq!(of(&["acme-engine:1.4", "acme-engine"]).unwrap(), every);
+        assert_eq!(of(&["acme-engine", "acme-engine:1.4"]).unwrap(), every);
+        assert_eq!(of(&[]).unwrap(), serde_json::Value::Null);
+        for wrong in ["", ":1.4", "acme-engine:", "no package"] {
+            assert!(of(&[wrong]).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_file_of_names_may_have_empty_lines_and_remarks_and_a_wrong_name_is_named_by_its_line() {

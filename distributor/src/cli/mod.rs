@@ -17,6 +17,7 @@ mod folder;
 mod groups;
 mod init;
 mod ledger;
+mod links;
 mod log;
 mod log_export;
 mod log_proofs;
@@ -119,6 +120,15 @@ Examples:
   distributor --home /srv/sealpost groups members canary --add lab-1 lab-2"
     )]
     Groups(groups::Command),
+    /// See what goes over the lines that several computers share.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost links list
+  distributor --home /srv/sealpost links show branch-north"
+    )]
+    Links(links::Command),
     /// See and set how all computers get updates.
     #[command(
         subcommand,
@@ -133,6 +143,7 @@ Examples:
         subcommand,
         after_help = "\
 Examples:
+  distributor --home /srv/sealpost config show block pin
   distributor --home /srv/sealpost config export site.toml
   distributor --home /srv/sealpost config plan site.toml
   distributor --home /srv/sealpost config apply site.toml --why \"change 4711\""
@@ -341,6 +352,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Rollouts(command) => block_on(rollouts::run(AdminApi::open(&reach)?, command)),
         Command::Strategies(command) => block_on(strategies::run(AdminApi::open(&reach)?, command)),
         Command::Groups(command) => block_on(groups::run(AdminApi::open(&reach)?, command)),
+        Command::Links(command) => block_on(links::run(AdminApi::open(&reach)?, command)),
         Command::Properties(command) => block_on(properties::run(AdminApi::open(&reach)?, command)),
         Command::Config(command) => block_on(config_file::run(AdminApi::open(&reach)?, command)),
         Command::Accounts(command) => block_on(accounts::run(AdminApi::open(&reach)?, command)),

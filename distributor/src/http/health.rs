@@ -118,6 +118,7 @@ async fn gauges(site: &Arc<Site>) -> Result<Gauges, ApiError> {
         missing_files: found.missing.len() as u64,
         expiries: ExpiryGauge::of_each(&found.expiries, now),
         problems: found.problems,
+        links: site.links.see(0).await?.into_iter().map(|seen| seen.link).collect(),
         content: site.content.ages(&site.parts.ledger, site.now()).await?,
     })
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use sealpost_admin_api::content::ContentAge;
+use sealpost_admin_api::links::LinkView;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::expiries::Expiry;
 use sealpost_site::rules::warnings::Warning;
@@ -37,6 +38,8 @@ pub(crate) struct Gauges {
     pub(crate) expiries: Vec<ExpiryGauge>,
     pub(crate) problems: Vec<Warning>,
     pub(crate) content: Vec<ContentAge>,
+    /// As many as the site set.
+    pub(crate) links: Vec<LinkView>,
 }
 
 /// Seconds until something ends.
@@ -133,6 +136,7 @@ impl Metrics {
             line(&mut text, name, &labels, *seconds_left);
         }
         content(&mut text, &gauges.content);
+        links(&mut text, &gauges.links);
         let name = "sealpost_problems";
         head(&mut text, name, "gauge", "what is wrong: computers, files or requests that it concerns, or 1");
         for ((code, level), number) in numbers(&gauges.problems) {
@@ -159,6 +163,38 @@ fn content(text: &mut String, ages: &[ContentAge]) {
     head(text, name, "gauge", "computers that run signature files of a package");
     for age in ages {
         line(text, name, &of(age), age.computers);
+    }
+}
+
+/// What goes over each link. Links are named, and no computer.
+fn links(text: &mut String, links: &[LinkView]) {
+    type Value = fn(&LinkView) -> u64;
+    let series: [(&str, &str, &str, &str, Value); 10] = [
+        ("rate_bytes", "gauge", "bytes per second that all downloads share", "", |link| {
+            link.rate.bytes_per_second()
+        }),
+        ("turns", "gauge", "long downloads at one time", "", |link| link.concurrent.into()),
+        ("downloads", "gauge", "downloads that are under way", "long", |link| link.downloading),
+        ("downloads", "gauge", "", "short", |link| link.short_downloading),
+        ("waiting", "gauge", "computers that wait to download", "long", |link| link.waiting),
+        ("waiting", "gauge", "", "short", |link| link.short_waiting),
+        ("left_bytes", "gauge", "bytes of both that are still to go", "", |link| link.left_bytes),
+        ("needs_seconds", "gauge", "time that the link needs for them", "", |link| link.needs_secs),
+        ("day_bytes", "gauge", "bytes that were sent in the last 24 hours", "", |link| link.day_bytes),
+        ("sent_bytes_total", "counter", "bytes that were sent", "", |link| link.sent_bytes),
+    ];
+    if links.is_empty() {
+        return;
+    }
+    for (name, kind, help, size, value) in series {
+        let name = format!("sealpost_link_{name}");
+        if !help.is_empty() {
+            head(text, &name, kind, help);
+        }
+        for link in links {
+            let size = if size.is_empty() { String::new() } else { format!(",size=\"{size}\"") };
+            line(text, &name, &format!("link=\"{}\"{size}", link.name), value(link));
+        }
     }
 }
 

@@ -244,6 +244,11 @@ async fn nobody_changes_the_rules_alone_by_any_door() {
     let other = json!({ "kind": "property", "name": "delivery", "value": "poll" });
     let changed: Changed = site.post("/settings", &json!({ "changes": [other], "comment": "x" })).await;
     assert_eq!((changed.changed, changed.waits), (1, None));
+    // Over what was not compared a configuration is not confirmed.
+    let stale = ben.send(&site, &format!("/approvals/{number}/confirm"), json!({})).await;
+    let stale = problem(stale).await;
+    assert_eq!(stale.code, ProblemCode::WrongState, "{stale}");
+    assert!(stale.message.contains("changed since this configuration was proposed"), "{stale}");
     let gone = json!({ "changes": [{ "kind": "property", "name": "delivery" }], "comment": "x" });
     let _: Changed = site.post("/settings", &gone).await;
     // Two do.

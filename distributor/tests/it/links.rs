@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response, StatusCode, header};
 use sealpost_admin_api::clients::Client as ClientView;
+use sealpost_admin_api::links::{LinkDetail, LinksView};
 use sealpost_admin_api::rollouts::Rollout;
 use sealpost_admin_api::settings::Changed;
 use sealpost_admin_api::updates::{Review, Update};
@@ -18,6 +19,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
+use crate::program::run;
 use crate::rollout::{payload_path, read_until, target_path};
 use crate::rollouts::said;
 use crate::site::{Site, code, good, problem};
@@ -114,6 +116,16 @@ async fn site_with(vendor: &ServedVendor, bytes: usize) -> (Site, Sha256Digest) 
     (site, manifest)
 }
 
+/// What a command prints against the site of a test.
+async fn printed(site: &Site, arguments: &[&str]) -> String {
+    let home = site.home();
+    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+    let work = move || run(&home, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = tokio::task::spawn_blocking(work).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 async fn why(site: &Site, name: &str) -> String {
     let view: ClientView = site.get(&format!("/clients/{name}")).await;
     view.explanations[0].sentence.clone()
@@ -127,7 +139,7 @@ async fn refused(answer: Response) -> (Problem, u64) {
     (problem, after)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_does() {
     let vendor = start_vendor(10).await;
     let (site, _) = site_with(&vendor, 3_000_000).await;
@@ -146,6 +158,29 @@ async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_doe
     let (said, after) = refused(north[2].get(&site, &path).await).await;
     assert!(said.message.contains("the link north as may at one time (2), and 0 wait"), "{said}");
     assert_eq!(after, 5);
+    let seen: LinksView = site.get("/links").await;
+    let counts: Vec<_> =
+        seen.links.iter().map(|link| (link.name.as_str(), link.downloading, link.waiting)).collect();
+    assert_eq!(counts, [("north", 2, 1), ("south", 0, 0)]);
+    let detail: LinkDetail = site.get("/links/north").await;
+    let names: Vec<_> =
+        detail.downloads.iter().filter_map(|one| Some(one.computer.as_ref()?.as_str())).collect();
+    assert!(names.contains(&"north-1") && names.contains(&"north-2"), "{names:?}");
+    assert_eq!(detail.line.len(), 1);
+    assert_eq!(detail.line[0].computer.as_ref().unwrap().as_str(), "north-3");
+    assert!(detail.link.left_bytes > 3_000_000 && detail.link.needs_secs > 30, "{detail:?}");
+    let metrics = site.http.get(site.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "sealpost_link_downloads{link=\"north\",size=\"long\"} 2\n",
+        "sealpost_link_waiting{link=\"north\",size=\"long\"} 1\n",
+        "sealpost_link_rate_bytes{link=\"south\"} 1000000000\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert_eq!(metrics.matches("# TYPE sealpost_link_downloads ").count(), 1);
+    let shown = printed(&site, &["links", "show", "north"]).await;
+    assert!(shown.contains("64 kB/s for all, 2 at a time") && shown.contains("north-3: "), "{shown}");
+    assert!(printed(&site, &["links", "list"]).await.contains("2 of 2"));
     // A person who asks why hears of it, with a time.
     let (downloads, waits) = (why(&site, "north-1").await, why(&site, "north-3").await);
     assert!(
@@ -236,6 +271,108 @@ async fn who_reads_nothing_loses_its_turn_and_who_asks_again_keeps_one() {
     assert_eq!((older.status(), newer.status()), (StatusCode::OK, StatusCode::OK));
     assert_eq!(newer.bytes().await.unwrap().len(), whole.len());
     assert!(older.bytes().await.is_err(), "its turn went to the newer one");
+}
+
+#[tokio::test]
+async fn many_small_downloads_at_once_come_one_after_the_other_and_share_the_rate_of_their_link() {
+    const RATE: u64 = 80_000;
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 30_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "80 kB/s", 2))).await;
+    let mut computers = Vec::new();
+    for host in 1..=10 {
+        computers.push(Behind::at(&site, &format!("north-{host}"), [127, 0, 1, host]).await);
+    }
+    let path = payload_path(&site, &computers[0].agent).await;
+    let began = Instant::now();
+    let download = async |behind: &Behind| {
+        let mut told = 0;
+        loop {
+            let answer = behind.get(&site, &path).await;
+            if answer.status().is_success() {
+                return (answer.bytes().await.unwrap().len() as u64, told);
+            }
+            let (said, after) = refused(answer).await;
+            assert!(said.message.contains("sends to other computers first"), "{said}");
+            told += 1;
+            tokio::time::sleep(Duration::from_secs(after)).await;
+        }
+    };
+    let all = futures_util::future::join_all(computers.iter().map(download));
+    let came = tokio::time::timeout(PATIENCE, all).await.unwrap();
+    let bytes: u64 = came.iter().map(|(bytes, _)| bytes).sum();
+    let given = u64::try_from(began.elapsed().as_millis()).unwrap() * RATE / 1_000;
+    assert!(bytes >= 300_000, "{bytes}");
+    assert!(bytes <= given + RATE / 2, "{bytes} bytes, and the link gave {given}");
+    let told: Vec<u32> = came.iter().map(|(_, told)| *told).collect();
+    assert!(told.contains(&0) && told.iter().any(|times| *times > 0), "{told:?}");
+    assert!(told.iter().all(|times| *times <= 3), "each has its time: {told:?}");
+}
+
+#[tokio::test]
+async fn what_was_asked_for_and_given_up_holds_nobody_up() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 200_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "64 kB/s", 2))).await;
+    let hasty = Behind::at(&site, "north-1", [127, 0, 1, 1]).await;
+    let calm = Behind::at(&site, "north-2", [127, 0, 1, 2]).await;
+    let path = payload_path(&site, &hasty.agent).await;
+    let short = [("range", "bytes=0-31999")];
+    for _ in 0..60 {
+        drop(hasty.get_with(&site, &path, &short).await);
+    }
+    let began = Instant::now();
+    let answer = calm.get_with(&site, &path, &short).await;
+    assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(answer.bytes().await.unwrap().len(), 32_000);
+    // Half a second at its rate; 60 pieces that nobody takes would be 7 s.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn who_reads_next_to_nothing_loses_its_turn_while_it_still_reads() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 24_000_000).await;
+    let limits = RequestLimits { link_window: Duration::from_millis(300), ..RequestLimits::default() };
+    let site = site.restart_with(limits).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "1 GB/s", 1))).await;
+    let slow = Behind::at(&site, "north-1", [127, 0, 1, 1]).await;
+    let next = Behind::at(&site, "north-2", [127, 0, 1, 2]).await;
+    let path = payload_path(&site, &slow.agent).await;
+    let mut held = slow.get(&site, &path).await;
+    assert_eq!(held.status(), StatusCode::OK);
+    let trickle = async {
+        while let Ok(Some(_)) = held.chunk().await {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    tokio::select! {
+        () = trickle => panic!("it reads for as long as it can"),
+        came = next.turn(&site, &path) => assert_eq!(came.status(), StatusCode::OK),
+    }
+}
+
+#[tokio::test]
+async fn whose_connection_broke_goes_on_before_those_that_wait() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 3_000_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "64 kB/s", 1))).await;
+    let first = Behind::at(&site, "north-1", [127, 0, 1, 1]).await;
+    let second = Behind::at(&site, "north-2", [127, 0, 1, 2]).await;
+    let path = payload_path(&site, &first.agent).await;
+    let broken = first.get(&site, &path).await;
+    assert_eq!(broken.status(), StatusCode::OK);
+    let (said, _) = refused(second.get(&site, &path).await).await;
+    assert!(said.message.contains("and 0 wait"), "{said}");
+    drop(broken);
+    let rest = first.get_with(&site, &path, &[("range", "bytes=1000000-")]).await;
+    assert_eq!(rest.status(), StatusCode::PARTIAL_CONTENT, "and not behind the one that waits");
+    refused(second.get(&site, &path).await).await;
+    drop(rest);
+    let turn = second.turn(&site, &path).await;
+    assert_eq!(turn.status(), StatusCode::OK);
+    let (said, _) = refused(first.get(&site, &path).await).await;
+    assert!(said.message.contains("and 0 wait"), "it is the next one: {said}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use sealpost_admin_api::groups::{GroupsView, MembersPage};
 use sealpost_admin_api::settings::{Changed, ConfigurationPlan, SettingsView};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::license::serial;
 
 use crate::agent::Agent;
 use crate::program::run;
@@ -93,6 +94,11 @@ async fn a_group_has_whom_it_lists_and_who_fits_its_rule_and_goes_with_its_list(
     let (code, said) = ends_with(&site, &["groups", "members", "other", "--add", "pc-1"]).await;
     assert!(code == 1 && said.contains("distributor groups add other"), "{said}");
 
+    let number = serial().to_string();
+    let runs = ["groups", "add", "old", "--serial", &number, "--runs", "acme-av:1.4", "--why", "x"];
+    done(&site, &runs).await;
+    let listed = done(&site, &["groups", "list"]).await;
+    assert!(listed.contains("runs acme-av") && listed.contains("serial "), "{listed}");
     done(&site, &["groups", "remove", "lab", "--why", "closed"]).await;
     let (code, said) = ends_with(&site, &["groups", "show", "lab"]).await;
     assert!(code == 1 && said.contains("there is no group named lab"), "{said}");
@@ -118,6 +124,10 @@ async fn what_was_exported_changes_nothing_and_a_changed_file_says_for_how_many(
     let (code, said) = ends_with(&site, &["config", "export", path]).await;
     assert!(code == 1 && said.contains("it is there already"), "{said}");
     assert!(done(&site, &["config", "plan", path]).await.contains("nothing changes"));
+    let shown = done(&site, &["config", "show", "group", "pin"]).await;
+    assert!(shown.contains("group") && shown.contains("canary") && shown.contains("first"), "{shown}");
+    let (code, said) = ends_with(&site, &["config", "show", "blocks"]).await;
+    assert!(code == 2 && said.contains("it is one of property, group"), "{said}");
     let before: SettingsView = site.get("/settings").await;
     assert!(done(&site, &["config", "apply", path, "--yes", "--why", "x"]).await.contains("nothing changed"));
     let after: SettingsView = site.get("/settings").await;

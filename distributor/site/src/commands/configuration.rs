@@ -19,6 +19,7 @@ use crate::queries::{Query, query};
 use crate::rules::configuration::{MembersChange, fingerprint};
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
+use crate::rules::rollouts::settings::{SettingChange, SettingKind};
 
 /// Most names in one configuration that are listed or not listed any more.
 pub const MAX_NAMES: usize = 100_000;
@@ -59,32 +60,49 @@ impl Command for ApplyConfiguration {
     const ATTEMPTED: &'static str = "apply a configuration";
 
     fn facts(&self) -> LoadConfiguration {
-        LoadConfiguration { lists: self.state.is_some() }
+        let removes =
+            |change: &SettingChange| change.key.kind == SettingKind::Group && change.value.is_none();
+        LoadConfiguration { lists: self.state.is_some() || self.settings.changes.iter().any(removes) }
     }
 
     fn decide(self, facts: ConfigurationFacts, context: &Context<'_>) -> Decision<Outcome<u64>> {
-        let Self { settings, members, state } = self;
+        let Self { settings, mut members, state } = self;
         let ConfigurationFacts { plan, members: listed } = facts;
         if state.is_some_and(|state| state != fingerprint(&plan.settings, &listed)) {
-            return Decision::refuse(changed_meanwhile("the settings or the computers that a group lists"));
+            return Decision::refuse(match settings.confirms {
+                Some(number) => changed_since_proposed(number),
+                None => changed_meanwhile("the settings or the computers that a group lists"),
+            });
         }
         let actor = settings.actor.clone();
-        let count: usize = members.iter().map(|change| change.add.len() + change.remove.len()).sum();
-        if count > MAX_NAMES {
-            return refuse(format!("{count} names are too many for one change: {MAX_NAMES} at most"));
-        }
         let mut after = plan.settings.clone();
         for change in &settings.changes {
             if let Err(error) = after.set(change) {
                 return refuse(error.to_string());
             }
         }
+        // A group of the same name that is made later begins with nobody.
+        let gone = listed.iter().filter(|(group, _)| {
+            plan.settings.groups.contains_key(*group) && !after.groups.contains_key(*group)
+        });
+        for (group, listed) in gone {
+            let remove: Vec<ComputerName> = listed.iter().cloned().collect();
+            match members.iter_mut().find(|change| change.group == *group) {
+                Some(change) => change.remove = remove,
+                None if remove.is_empty() => {}
+                None => members.push(MembersChange { group: group.clone(), add: Vec::new(), remove }),
+            }
+        }
+        let count: usize = members.iter().map(|change| change.add.len() + change.remove.len()).sum();
+        if count > MAX_NAMES {
+            return refuse(format!("{count} names are too many for one change: {MAX_NAMES} at most"));
+        }
         let nowhere =
             members.iter().find(|change| !change.add.is_empty() && !after.groups.contains_key(&change.group));
         if let Some(change) = nowhere {
             return refuse(format!("computers are listed in the group {}, which is not there", change.group));
         }
-        let mut decision = settings.decide_with(&members, &plan, context);
+        let mut decision = settings.decide_with(&members, state, &plan, context);
         let Ok(Outcome::Done(changed)) = decision.answer else { return decision };
         for MembersChange { group, add, remove } in members {
             // Named twice, a computer would be in the group after one entry and not after the next.
@@ -100,6 +118,19 @@ impl Command for ApplyConfiguration {
         decision.answer = Ok(Outcome::Done(changed.saturating_add(count as u64)));
         decision
     }
+}
+
+/// A second person agrees to what was compared with a site that is another one by now.
+fn changed_since_proposed(number: u64) -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        "the settings or the computers that a group lists were changed since this configuration was proposed, and it would \
+         take that back",
+        format!(
+            "nothing was changed; withdraw it with `distributor approvals withdraw {number}`, and look at the file again with \
+             `distributor config plan FILE`"
+        ),
+    )
 }
 
 fn refuse(why: String) -> Decision<Outcome<u64>> {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::word::Word;
@@ -62,7 +63,7 @@ impl Command for ChangeSettings {
     }
 
     fn decide(self, plan: Arc<Plan>, context: &Context<'_>) -> Decision<Outcome<u64>> {
-        self.decide_with(&[], &plan, context)
+        self.decide_with(&[], None, &plan, context)
     }
 }
 
@@ -71,6 +72,7 @@ impl ChangeSettings {
     pub(super) fn decide_with(
         self,
         members: &[MembersChange],
+        state: Option<Sha256Digest>,
         plan: &Plan,
         context: &Context<'_>,
     ) -> Decision<Outcome<u64>> {
@@ -108,7 +110,7 @@ impl ChangeSettings {
         if needs == Needs::One && self.confirms.is_none() {
             return done(&self.comment, changed);
         }
-        let what = Proposed::ChangeSettings { changes: changed.clone(), members: members.to_vec() };
+        let what = Proposed::ChangeSettings { changes: changed.clone(), members: members.to_vec(), state };
         let (actor, confirms, comment) = (&self.actor, self.confirms, self.comment.as_str());
         match ask(Request { plan, actor, what, needs, confirms, comment }, 0, context) {
             Ok(mut agreed) => {

@@ -2,7 +2,8 @@
 //!
 //! The age of a revision counts from when it arrived here: that is known by the server's own license time, and it is what the
 //! site can change. What arrived and waits for an approval or a ring therefore makes computers older, as it should. Invariant:
-//! what is kept is bounded by revisions and groups, and not by computers.
+//! what is kept is bounded by revisions and groups, and not by computers: of a package that never arrived here nothing is kept,
+//! whatever a computer says that it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ type Of = (PackageName, Option<GroupName>);
 #[derive(Debug, Default)]
 pub struct Contents {
     arrived: BTreeMap<Sha256Digest, Timestamp>,
+    packages: BTreeSet<PackageName>,
     runs: BTreeMap<Of, Runs>,
 }
 
@@ -55,11 +57,15 @@ impl Contents {
     /// One more revision; all of them before the first computer.
     pub fn revision(&mut self, row: &RevisionRow) {
         self.arrived.insert(row.manifest, row.staged_at);
+        self.packages.insert(row.package.clone());
     }
 
     /// Takes in a computer: what it said that it runs, and its groups.
     pub fn computer(&mut self, installed: &[InstalledPackage], groups: &BTreeSet<GroupName>) {
-        for runs in installed.iter().filter(|runs| runs.kind == PackageKind::Signatures) {
+        let is_known = |runs: &&InstalledPackage| {
+            runs.kind == PackageKind::Signatures && self.packages.contains(runs.package())
+        };
+        for runs in installed.iter().filter(is_known) {
             let arrived = self.arrived.get(&runs.manifest).copied();
             for group in groups.iter().cloned().map(Some).chain([None]) {
                 let found = self.runs.entry((runs.package().clone(), group)).or_default();
@@ -184,6 +190,15 @@ mod tests {
             .map(|age| (age.group.as_ref().map(|name| name.as_str()), age.computers, age.oldest.as_hours()))
             .collect();
         assert_eq!(said, [(None, 2, 19), (Some("pilots"), 1, 1)]);
+    }
+
+    #[test]
+    fn a_package_that_a_computer_invents_is_not_counted_at_all() {
+        let mut contents = contents();
+        let invented: Vec<InstalledPackage> =
+            (0..100).map(|number| runs(&format!("sigs-{number}"), 1, PackageKind::Signatures)).collect();
+        contents.computer(&invented, &group("pilots"));
+        assert_eq!(contents.ages(at(21)), []);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::configuration::ApplyConfiguration;
+use sealpost_site::commands::configuration::{ApplyConfiguration, ConfigurationFacts, LoadConfiguration};
 use sealpost_site::commands::second_eyes::Outcome;
 use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
 use sealpost_site::queries::{GroupMembers, KnownReleases, MAX_PAGE, Recipients};
@@ -40,6 +40,15 @@ const MAX_NAMED: usize = 5;
 pub(crate) async fn show(State(site): State<Arc<Site>>) -> Result<Json<SettingsView>, ApiError> {
     let plan = site.parts.ledger.query(LoadPlan {}).await?;
     Ok(Json(SettingsView::from(&*plan)))
+}
+
+/// Everything that the site sets, and the fingerprint of that: settings and lists of one moment.
+pub(crate) async fn export(State(site): State<Arc<Site>>) -> Result<Json<ConfigurationText>, ApiError> {
+    let (_, Configuration { settings, members }) = configuration(&site.parts.ledger).await?;
+    let set = entries(&settings).into_iter();
+    let settings_text = set.map(|(key, value)| SettingChange { key, value: Some(value) }).collect();
+    let based_on = Some(fingerprint(&settings, &members));
+    Ok(Json(ConfigurationText { settings: settings_text, members, assertions: Vec::new(), based_on }))
 }
 
 /// Changes settings; what is so already is not written again.
@@ -135,8 +144,7 @@ async fn compared(site: &Site, text: &ConfigurationText) -> Result<Configuration
             "assert it of fewer computers; nothing was changed",
         ));
     }
-    let plan = ledger.query(LoadPlan {}).await?;
-    let had = configuration(ledger, &plan).await?;
+    let (plan, had) = configuration(ledger).await?;
     let difference = difference(&had, &wanted);
     let before = entries(&had.settings);
     let changes = difference.changes.into_iter().map(|SettingChange { key, value }| PlannedChange {
@@ -195,16 +203,12 @@ async fn concerned(
     Ok(comparison.finish())
 }
 
-/// What the site sets, and whom its groups list.
-async fn configuration(ledger: &Ledger, plan: &Plan) -> Result<Configuration, LedgerError> {
-    let mut members = BTreeMap::new();
-    for group in plan.settings.groups.keys() {
-        let listed = listed(ledger, group).await?;
-        if !listed.is_empty() {
-            members.insert(group.clone(), listed);
-        }
-    }
-    Ok(Configuration { settings: plan.settings.clone(), members })
+/// What the site sets, and whom its groups list, as they were at one moment.
+async fn configuration(ledger: &Ledger) -> Result<(Arc<Plan>, Configuration), LedgerError> {
+    let ConfigurationFacts { plan, members } = ledger.query(LoadConfiguration { lists: true }).await?;
+    let members = members.into_iter().filter(|(_, listed)| !listed.is_empty()).collect();
+    let settings = plan.settings.clone();
+    Ok((plan, Configuration { settings, members }))
 }
 
 /// The computers that a group lists by name.

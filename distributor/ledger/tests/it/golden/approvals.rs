@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sealpost_keys::{Token, TokenDigest};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::{
     AccountChanged, Actor, Change, ProposalEnded, ProposalMade, ReleaseDeferred, TokenConfirmed, TokenOwner,
@@ -54,7 +55,7 @@ fn proposal(number: u64, proposed: Proposed, by: Option<&str>, expires_at: Times
 }
 
 /// A rule of approvals, and a member of a group.
-fn settings() -> Proposed {
+fn settings(state: Option<Sha256Digest>) -> Proposed {
     let key = SettingKey { kind: SettingKind::Approval, name: "programs".to_owned() };
     let rule = r#"{"package":"acme-*","kind":"program","channel":"stable","severity":"high","needs":"two",
         "min_age_hours":24,"description":"the CAD computers"}"#;
@@ -64,6 +65,7 @@ fn settings() -> Proposed {
     Proposed::ChangeSettings {
         changes: vec![SettingChange { key, value }],
         members: vec![MembersChange { group, add, remove: Vec::new() }],
+        state,
     }
 }
 
@@ -87,7 +89,7 @@ fn proposed() -> Vec<(Option<&'static str>, Proposed)> {
         (Some("ben"), steer(edit)),
         (Some("ben"), steer(Steering::Next { ring: 1 })),
         (None, steer(Steering::Resume)),
-        (None, settings()),
+        (None, settings(None)),
         (None, Proposed::AddAccount { account: account("dora") }),
         (None, Proposed::EnableAccount { account: account("carl") }),
         (
@@ -95,6 +97,18 @@ fn proposed() -> Vec<(Option<&'static str>, Proposed)> {
             Proposed::ConfirmToken { account: account("ben"), token: id('C'), name: "ben-laptop".to_owned() },
         ),
     ]
+}
+
+/// A configuration that waits, with what it was compared with.
+pub(super) fn based_changes(world: &World) -> Vec<(Actor, Change)> {
+    let made = ProposalMade {
+        number: 900,
+        proposed: settings(Some(manifest(90))),
+        account: Some(account("anna")),
+        expires_at: world.at(400 * DAY),
+        comment: "ticket 4711".to_owned(),
+    };
+    vec![(anna(), Change::ProposalMade(made))]
 }
 
 /// Accounts, their tokens, what waits, and what is put off.

@@ -77,7 +77,10 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
                 | Proposed::SteerRollout { how: Steering::Edit { emergency, .. }, .. } => {
                     fields.push(("emergency", !emergency));
                 }
-                Proposed::ChangeSettings { members, .. } => fields.push(("members", members.is_empty())),
+                Proposed::ChangeSettings { members, state, .. } => {
+                    fields.push(("members", members.is_empty()));
+                    fields.push(("state", state.is_none()));
+                }
                 Proposed::SteerRollout { .. }
                 | Proposed::AddAccount { .. }
                 | Proposed::EnableAccount { .. }

@@ -11,12 +11,20 @@ use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 
 fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<Outcome<u64>> {
+    decide_with(command, &plan, BTreeMap::new())
+}
+
+fn decide_with(
+    command: ApplyConfiguration,
+    plan: &Plan,
+    members: BTreeMap<GroupName, BTreeSet<ComputerName>>,
+) -> Decision<Outcome<u64>> {
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
     let context =
         Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty(), outage: None };
-    command.decide(ConfigurationFacts { plan: Arc::new(plan), members: BTreeMap::new() }, &context)
+    command.decide(ConfigurationFacts { plan: Arc::new(plan.clone()), members }, &context)
 }
 
 fn group(name: &str) -> SettingChange {
@@ -72,6 +80,45 @@ fn settings_that_do_not_fit_or_were_changed_meanwhile_refuse_the_computers_too()
     let decision = decide(command(vec![group("canary")], vec![listing("canary", 1)]), later);
     assert_eq!(decision.answer.unwrap_err().code, ProblemCode::WrongState);
     assert!(decision.changes.is_empty());
+}
+
+#[test]
+fn of_a_group_that_is_removed_nobody_stays_listed_also_when_nobody_said_so() {
+    let canary = GroupName::new("canary").unwrap();
+    let mut plan = Plan::default();
+    plan.settings.set(&group("canary")).unwrap();
+    let listed: BTreeSet<ComputerName> =
+        (0..1_200).map(|number| ComputerName::new(format!("pc-{number}")).unwrap()).collect();
+    let mut gone = group("canary");
+    gone.value = None;
+    let one = listed.first().unwrap().clone();
+    let said = MembersChange { group: canary.clone(), add: Vec::new(), remove: vec![one] };
+    for members in [Vec::new(), vec![said]] {
+        let command = command(vec![gone.clone()], members);
+        assert!(command.facts().lists, "whom it lists is read in the same transaction");
+        let decision = decide_with(command, &plan, BTreeMap::from([(canary.clone(), listed.clone())]));
+        assert_eq!(decision.answer, Ok(Outcome::Done(1_201)));
+        let removed = decision.changes.iter().map(|(_, change)| match change {
+            Change::GroupMembersChanged { removed, .. } => removed.len(),
+            _ => 0,
+        });
+        assert_eq!(removed.collect::<Vec<_>>(), [0, 500, 500, 200]);
+    }
+    assert!(!command(vec![group("canary")], Vec::new()).facts().lists, "no other change reads them");
+}
+
+#[test]
+fn a_second_person_agrees_only_over_what_was_compared() {
+    let plan = Plan::default();
+    let mut confirms = command(vec![group("canary")], Vec::new());
+    confirms.settings = ChangeSettings { expected: None, confirms: Some(7), ..confirms.settings };
+    confirms.state = Some(Sha256Digest::of(b"another configuration"));
+    let refused = decide_with(confirms, &plan, BTreeMap::new());
+    assert!(refused.changes.is_empty());
+    let refused = refused.answer.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::WrongState);
+    assert!(refused.message.contains("changed since this configuration was proposed"), "{refused:?}");
+    assert!(refused.hint.contains("distributor approvals withdraw 7"), "{refused:?}");
 }
 
 #[test]

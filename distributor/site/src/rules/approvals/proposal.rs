@@ -62,6 +62,9 @@ pub enum Proposed {
         /// Whom groups list from then on, or not any more.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         members: Vec<MembersChange>,
+        /// The fingerprint of the configuration that it was compared with: over another one it is not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Sha256Digest>,
     },
     /// To add an account.
     AddAccount {
@@ -176,7 +179,7 @@ impl fmt::Display for Proposed {
                     write!(f, "let rollout {rollout} ({release}) go on by the strategy {strategy}{urgent}")
                 }
             },
-            Self::ChangeSettings { changes, members } => {
+            Self::ChangeSettings { changes, members, .. } => {
                 // What two people watch over is named first.
                 let is_rule = |change: &&SettingChange| change.key.kind == SettingKind::Approval;
                 let (rules, others): (Vec<_>, Vec<_>) = changes.iter().partition(is_rule);

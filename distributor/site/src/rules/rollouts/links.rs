@@ -10,6 +10,8 @@
 pub mod bucket;
 pub mod line;
 pub mod load;
+pub mod short;
+pub mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::SignedDuration;
 use sealpost_manifests::ids::{ComputerName, PackageName};
@@ -79,6 +80,15 @@ impl SettingKind {
             Self::Link => "link",
             Self::Approval => "approval",
         }
+    }
+}
+
+impl FromStr for SettingKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| format!("it is one of {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 

@@ -28,6 +28,12 @@ impl Bucket {
         self.earned_at = self.earned_at.max(now).saturating_add(rate.time_for(bytes));
         self.earned_at.saturating_sub(BURST).saturating_sub(now)
     }
+
+    /// What was asked for last does not go after all, so that the next one need not wait for it. Only the last one can be given
+    /// back: who was told its time behind another would go at the same time as somebody else.
+    pub fn give_back(&mut self, bytes: u64, rate: Rate) {
+        self.earned_at = self.earned_at.saturating_sub(rate.time_for(bytes));
+    }
 }
 
 /// How many bytes a download asks for at once, so that it is not silent for long and wakes up seldom.
@@ -55,6 +61,22 @@ mod tests {
         let later = at + Duration::from_secs(3_600);
         assert_eq!(bucket.take(250_000, rate, later), Duration::ZERO);
         assert_eq!(bucket.take(1_000, rate, later), Duration::from_millis(1), "an hour saves up one burst");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_did_not_go_holds_nobody_up() {
+        let (mut bucket, rate) = (Bucket::default(), rate(1_000_000));
+        let at = Duration::from_secs(100);
+        assert_eq!(bucket.take(250_000, rate, at), Duration::ZERO);
+        assert_eq!(bucket.take(500_000, rate, at), Duration::from_millis(500));
+        bucket.give_back(500_000, rate);
+        assert_eq!(bucket.take(100_000, rate, at), Duration::from_millis(100));
+        bucket.give_back(u64::MAX, rate);
+        assert_eq!(
+            bucket.take(500_000, rate, at),
+            Duration::from_millis(250),
+            "one burst is saved up at the most"
+        );
     }
 
     #[test]
