@@ -17,10 +17,8 @@ use crate::rules::approvals::rule::by_itself;
 use crate::rules::release::ReleaseState;
 use crate::rules::rollouts::plan::Plan;
 use crate::rules::test_load::{self, Gate, gate};
-use crate::rules::text;
+use crate::rules::text::{self, MAX_COMMENT_BYTES};
 
-/// Longest comment, in bytes.
-const MAX_COMMENT_BYTES: usize = 2 * 1024;
 /// Longest time for which a decision is put off: a year.
 const MAX_DEFERRED: SignedDuration = SignedDuration::from_hours(366 * 24);
 
@@ -49,7 +47,7 @@ impl Command for WithdrawProposal {
         if !plan.approvals.proposals.contains_key(&number) {
             return Decision::refuse(no_such_proposal(number));
         }
-        let (how, comment) = (Ending::Withdrawn, text::stored(comment.trim()));
+        let (how, comment) = (Ending::Withdrawn, text::comment(&comment));
         let ended = ProposalEnded { number, how, comment };
         Decision::answer(()).change(actor, Change::ProposalEnded(ended))
     }
@@ -119,7 +117,7 @@ impl Command for DeferRelease {
                 "a release that nobody wants is rejected with `distributor updates reject`",
             ));
         }
-        let comment = text::stored(comment);
+        let comment = text::comment(comment);
         let before = facts.plan.approvals.deferrals.get(&manifest);
         if before.is_some_and(|before| (before.until, &before.comment) == (until, &comment)) {
             return Decision::answer(());

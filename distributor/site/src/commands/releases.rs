@@ -480,7 +480,7 @@ impl Command for RejectRelease {
         match (review::reject(reviewed, reason), &facts.known) {
             (Err(refusal), _) => Decision::refuse(refusal.problem()),
             (Ok(Transition::To(_)), Some(known)) => {
-                let (release, reason) = (known.release.clone(), text::stored(reason));
+                let (release, reason) = (known.release.clone(), text::comment(reason));
                 Decision::answer(()).change(self.actor, Change::ReleaseRejected { release, manifest, reason })
             }
             (Ok(_), _) => Decision::answer(()),

@@ -11,7 +11,7 @@ use crate::rules::approvals::door::{Asked, Door};
 use crate::rules::approvals::proposal::{Ending, Proposed};
 use crate::rules::approvals::rule::Needs;
 use crate::rules::rollouts::plan::Plan;
-use crate::rules::text;
+use crate::rules::text::{self, MAX_COMMENT_BYTES};
 
 /// What became of something that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,14 @@ impl Stop {
 /// Whether it goes on. `earlier` is how many entries the same command writes before.
 pub(super) fn ask(request: Request<'_>, earlier: usize, context: &Context<'_>) -> Result<Agreed, Stop> {
     let Request { plan, actor, what, needs, confirms, comment } = request;
-    let comment = text::stored(comment.trim());
+    if comment.trim().len() > MAX_COMMENT_BYTES {
+        return Err(Stop::Refused(Problem::new(
+            ProblemCode::BadRequest,
+            format!("a comment has at most {MAX_COMMENT_BYTES} bytes"),
+            "say in one sentence why, for whoever reads the log later",
+        )));
+    }
+    let comment = text::comment(comment);
     let asked = Asked { approvals: &plan.approvals, actor, what: &what, needs, confirms, now: context.now };
     let ended = |ends: Vec<(u64, Ending)>, comment: &str| -> Vec<Change> {
         let end = |(number, how)| {
@@ -89,7 +96,7 @@ pub(super) fn ask(request: Request<'_>, earlier: usize, context: &Context<'_>) -
             let both = [behind.comment.unwrap_or_default(), comment];
             let mut said: Vec<&str> = both.iter().map(String::as_str).filter(|one| !one.is_empty()).collect();
             said.dedup();
-            Ok(Agreed { accounts: behind.accounts, comment: text::stored(&said.join("; ")), ended })
+            Ok(Agreed { accounts: behind.accounts, comment: said.join("; "), ended })
         }
         Door::Waits { eyes, expires_at, ends } => {
             let mut changes = ended(ends, "");

@@ -103,7 +103,7 @@ impl ChangeSettings {
         }
         let needs = if before != after && need_two(before) { Needs::Two } else { Needs::One };
         let done = |comment: &str, changes| {
-            let comment = text::stored(comment.trim());
+            let comment = text::comment(comment);
             Decision::answer(Outcome::Done(count))
                 .change(self.actor.clone(), Change::SettingsChanged { changes, comment })
         };

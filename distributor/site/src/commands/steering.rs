@@ -21,10 +21,7 @@ use crate::rules::rollouts::progress::{
 };
 use crate::rules::rollouts::settings::Settings;
 use crate::rules::rollouts::strategy::{Ring, Strategy, Takes};
-use crate::rules::text;
-
-/// Longest comment, in bytes.
-pub(super) const MAX_COMMENT_BYTES: usize = 2 * 1024;
+use crate::rules::text::{self, MAX_COMMENT_BYTES};
 
 query! {
     /// What a person does with a rollout is decided from.
@@ -119,7 +116,7 @@ impl Command for SteerRollout {
 
     fn decide(self, facts: RolloutFacts, context: &Context<'_>) -> Decision<Outcome<()>> {
         let Self { actor, number, what, comment, confirms } = self;
-        let comment = text::stored(comment.trim());
+        let comment = comment.trim().to_owned();
         if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
             return Decision::refuse(Problem::new(
                 ProblemCode::BadRequest,

@@ -37,7 +37,7 @@ impl Command for NoteTestLoad {
 
     fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
         let Self { manifest, program, outcome, detail } = self;
-        let detail = cut(&text::stored(detail.trim()));
+        let detail = cut(detail.trim());
         let test = facts.test.as_ref();
         let is_new = test.is_none_or(|test| {
             (test.outcome, test.program, &test.detail) != (outcome, Some(program), &detail)
@@ -78,7 +78,7 @@ impl Command for OverrideTestLoad {
 
     fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
         let Self { actor, manifest, comment } = self;
-        let detail = text::stored(comment.trim());
+        let detail = comment.trim().to_owned();
         if detail.is_empty() || detail.len() > MAX_DETAIL_BYTES {
             return Decision::refuse(Problem::new(
                 ProblemCode::BadRequest,
@@ -119,4 +119,20 @@ fn cut(text: &str) -> String {
         from += 1;
     }
     text.get(from..).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_a_program_said_is_kept_because_the_reason_stands_there() {
+        let said = format!("{}ü: the signature is broken", "x".repeat(3 * MAX_DETAIL_BYTES));
+        let kept = cut(&said);
+        assert!(kept.ends_with("xü: the signature is broken"), "{kept}");
+        assert_eq!(kept.len(), MAX_DETAIL_BYTES);
+        assert_eq!(cut("short"), "short");
+        let cut_inside = "ü".repeat(MAX_DETAIL_BYTES);
+        assert_eq!(cut(&format!("{cut_inside}x")).len(), MAX_DETAIL_BYTES - 1);
+    }
 }

@@ -9,12 +9,11 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::decision::{Command, Context, Decision};
 use super::releases::{LoadRelease, ReleaseFacts};
-use super::steering::MAX_COMMENT_BYTES;
 use crate::changes::{Actor, Change, NextAttempt, ReleaseRetry};
 use crate::queries::{Query, query};
 use crate::rules::release::{KnownRelease, ReleaseState, Transition};
 use crate::rules::review::{self, Reviewed};
-use crate::rules::text;
+use crate::rules::text::{self, MAX_COMMENT_BYTES};
 
 /// Computers in one entry of the log: an entry stays small.
 const COMPUTERS_PER_ENTRY: usize = 500;
@@ -183,7 +182,7 @@ impl Command for RetryRelease {
                 "say in one sentence why, for whoever reads the log later",
             ));
         }
-        let comment = text::stored(comment);
+        let comment = text::comment(comment);
         if let Err(refusal) = review::retry(Reviewed { manifest, found: facts.known.as_ref() }) {
             return Decision::refuse(refusal.problem());
         }

@@ -12,9 +12,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use crate::rules::release::{
     IllegalTransition, KnownRelease, ReleaseCommand, ReleaseState, Transition, is_superseded, transition,
 };
-
-/// Longest reason of a rejection, in bytes.
-const MAX_REASON_BYTES: usize = 2 * 1024;
+use crate::rules::text::MAX_COMMENT_BYTES;
 
 /// Why a decision is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +98,7 @@ impl ReviewRefusal {
             ),
             Self::Reason => Problem::new(
                 ProblemCode::BadRequest,
-                format!("a rejection or a halt needs a reason of 1 to {MAX_REASON_BYTES} bytes"),
+                format!("a rejection or a halt needs a reason of 1 to {MAX_COMMENT_BYTES} bytes"),
                 "say in one sentence why, for whoever reads the log later",
             ),
             Self::NewerApproved { release } => Problem::new(
@@ -229,7 +227,7 @@ pub fn retry(reviewed: Reviewed<'_>) -> Result<Transition, ReviewRefusal> {
 }
 
 fn check_reason(reason: &str) -> Result<(), ReviewRefusal> {
-    let fits = !reason.is_empty() && reason.len() <= MAX_REASON_BYTES;
+    let fits = !reason.is_empty() && reason.len() <= MAX_COMMENT_BYTES;
     if fits { Ok(()) } else { Err(ReviewRefusal::Reason) }
 }
 
@@ -355,7 +353,7 @@ mod tests {
         let release = staged(&key);
         let reviewed = Reviewed { manifest: release.manifest, found: Some(&release) };
         assert_eq!(reject(reviewed, "too big"), Ok(Transition::To(ReleaseState::Rejected)));
-        for reason in ["", "x".repeat(MAX_REASON_BYTES + 1).as_str()] {
+        for reason in ["", "x".repeat(MAX_COMMENT_BYTES + 1).as_str()] {
             assert_eq!(reject(reviewed, reason), Err(ReviewRefusal::Reason));
         }
     }

@@ -10,6 +10,8 @@ const MAX_SHOWN_CHARS: usize = 300;
 const MAX_NAMED: usize = 5;
 /// Longest reason or problem that is stored, in characters: hostile input does not fill the log.
 const MAX_STORED_CHARS: usize = 500;
+/// Longest comment of a person, in bytes.
+pub const MAX_COMMENT_BYTES: usize = 2 * 1024;
 /// Longest agent version that is stored, in characters.
 const MAX_AGENT_VERSION_CHARS: usize = 64;
 /// Longest source (IP address or account) that is stored, in characters.
@@ -50,7 +52,13 @@ pub fn at_most(text: &str, max_bytes: usize) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
-/// A reason or problem as it is stored.
+/// What a person wrote, as it is stored: whole. Commands refuse what is longer.
+#[must_use]
+pub fn comment(text: &str) -> String {
+    at_most(text.trim(), MAX_COMMENT_BYTES).to_owned()
+}
+
+/// A reason or problem from a program or another site, as it is stored.
 #[must_use]
 pub fn stored(text: &str) -> String {
     cut(text, MAX_STORED_CHARS)
@@ -163,6 +171,9 @@ mod tests {
     #[test]
     fn what_is_stored_is_bounded_in_characters_and_never_cut_inside_one() {
         assert_eq!(stored(&"ü".repeat(5000)).chars().count(), 500);
+        let said = "ü".repeat(MAX_COMMENT_BYTES / 2);
+        assert_eq!(comment(&format!("  {said}\n")), said, "what a person wrote is kept whole");
+        assert_eq!(comment(&format!("{said}x")), said);
         assert_eq!(agent_version(&"ü".repeat(5000)).chars().count(), 64);
         assert_eq!(source("192.0.2.1"), "192.0.2.1");
         assert_eq!((at_most("aü", 2), at_most("aü", 3), at_most("a", 9)), ("a", "aü", "a"));

@@ -8,6 +8,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use super::*;
 use crate::commands::Terms;
 use crate::rows::ServerIdentity;
+use crate::rules::text::MAX_COMMENT_BYTES;
 
 fn release(counter: u64, state: ReleaseState) -> KnownRelease {
     let channels = vec![ChannelName::new("stable").unwrap()];
@@ -179,6 +180,10 @@ fn a_retry_without_a_reason_is_refused_and_its_reason_stands_in_each_entry() {
         assert_eq!(problem.code, ProblemCode::BadRequest);
         assert!(problem.message.contains("without a reason of 1 to"), "{problem}");
     }
+    let long = "x".repeat(MAX_COMMENT_BYTES);
+    assert!(retry(&long).changes.iter().all(
+        |(_, change)| matches!(change, Change::ReleaseRetried(ReleaseRetry { comment, .. }) if *comment == long)
+    ));
     let told = retry(" the disk was full ");
     let comments: Vec<&str> = told
         .changes
