@@ -101,7 +101,10 @@ pub fn timing(wanted: &PackageAssignment, put_off: &PutOff, now: Timestamp) -> T
         return Timing::NotBefore(by_deadline(from));
     }
     if let Some(from) = wanted.install_from.filter(|from| *from > now) {
-        return Timing::Waits(Wait::Window { opens_at: by_deadline(from) });
+        let opens_at = by_deadline(from);
+        // What ends last is what it waits for.
+        let held = put_off.held_until(wanted).filter(|until| *until > opens_at);
+        return Timing::Waits(held.map_or(Wait::Window { opens_at }, |until| Wait::Hold { until }));
     }
     if wanted.start == Start::ByPerson && !put_off.is_asked_for {
         return Timing::Waits(Wait::Person { deadline: wanted.deadline });
@@ -248,6 +251,18 @@ mod tests {
             "the site's window stays closed to everybody"
         );
         assert_eq!(timing(&wanted, &asked, at(60)), Timing::Now);
+    }
+
+    #[test]
+    fn a_hold_that_outlasts_the_opening_of_a_window_is_what_is_waited_for() {
+        let wanted = PackageAssignment { postpone: postponable().postpone, ..windowed() };
+        let held = |minutes| {
+            let held = untouched().hold(&wanted, at(20), SignedDuration::from_mins(minutes)).unwrap();
+            timing(&wanted, &held, at(20))
+        };
+        assert_eq!(held(39), window(at(60)));
+        assert_eq!(held(40), window(at(60)));
+        assert_eq!(held(41), Timing::Waits(Wait::Hold { until: at(61) }));
     }
 
     #[test]
