@@ -137,14 +137,26 @@ fn parse_computer(text: &str) -> Result<String, NameError> {
     if text.len() > 512 {
         return Err(fail());
     }
-    // Folding can undo a normalization, so normalize on both sides (Unicode 3.13, D146).
-    let folded: String =
-        caseless::default_case_fold_str(&text.trim().nfkc().collect::<String>()).nfkc().collect();
+    let folded = folded(text.trim());
     let plain = |character: char| character.is_alphanumeric();
     let ok = folded.len() <= 128
         && folded.chars().next().is_some_and(plain)
         && folded.chars().all(|character| plain(character) || matches!(character, '-' | '.' | '_'));
     if ok { Ok(folded) } else { Err(fail()) }
+}
+
+/// The one spelling of all that mean the same name.
+fn folded(text: &str) -> String {
+    // Most names are of these characters alone, and every row that is read has one.
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    folded_by_unicode(text)
+}
+
+fn folded_by_unicode(text: &str) -> String {
+    // Folding can undo a normalization, so normalize on both sides (Unicode 3.13, D146).
+    caseless::default_case_fold_str(&text.nfkc().collect::<String>()).nfkc().collect()
 }
 
 fn parse_relative_path(text: &str) -> Result<String, NameError> {
@@ -167,6 +179,13 @@ mod tests {
         assert_eq!(name, ComputerName::new("  STRASSE-pc.EXAMPLE ").unwrap());
         // Full-width letters are the same letters (NFKC).
         assert_eq!(ComputerName::new("ＰＣ１").unwrap().as_str(), "pc1");
+    }
+
+    #[test]
+    fn names_of_ascii_characters_are_folded_as_unicode_folds_them() {
+        let all: String = (0..128_u8).map(char::from).collect();
+        assert_eq!(folded(&all), folded_by_unicode(&all));
+        assert_eq!(folded("K"), "k", "the sign for Kelvin is a letter of another script");
     }
 
     #[test]

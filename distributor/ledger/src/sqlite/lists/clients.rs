@@ -390,9 +390,9 @@ impl<C: Connected> Read<Recipients> for C {
         let granted = granted(connection, self.grants())?;
         let mut statement = connection.prepare_cached(concat!(
             "SELECT r.name, r.channel, coalesce(s.platform, c.platform), \
-             (SELECT json_group_array(o.serial ORDER BY o.serial) FROM reservations o WHERE o.name = r.name), \
+             (SELECT json_group_array(o.serial) FROM reservations o WHERE o.name = r.name), \
              s.installed, s.before, k.at, \
-             (SELECT json_group_array(of_group ORDER BY of_group) FROM group_members WHERE name = r.name), ",
+             (SELECT json_group_array(of_group) FROM group_members WHERE name = r.name), ",
             deliveries_sql!(),
             ", s.tags, s.came_by FROM computers r LEFT JOIN clients c ON c.name = r.name LEFT JOIN seen s ON s.client_id = c.client_id \
              LEFT JOIN contacts k ON k.client_id = c.client_id \
@@ -404,7 +404,9 @@ impl<C: Connected> Read<Recipients> for C {
         let mut rows = statement.query(params![after, page_limit(Some(query.limit)), running])?;
         let mut recipients = Vec::new();
         while let Some(row) = rows.next()? {
-            let serials: Vec<SerialNumber> = from_json(row, 3)?;
+            // Sorted here: of one value a sorter of the database costs more than the look.
+            let mut serials: Vec<SerialNumber> = from_json(row, 3)?;
+            serials.sort();
             recipients.push(RecipientRow {
                 name: text(row, 0)?,
                 channel: text(row, 1)?,

@@ -47,7 +47,15 @@ impl NamePattern {
     /// Whether a name is meant. A dot at its end does not count.
     #[must_use]
     pub fn matches(&self, name: &ComputerName) -> bool {
-        matches(self.0.chars(), name.as_str().trim_end_matches('.').chars())
+        let name = name.as_str().trim_end_matches('.');
+        // Most names fail at one of their ends already.
+        let fits = |pattern: Option<char>, name: Option<char>| match pattern {
+            Some('*' | '?') => true,
+            end => end == name,
+        };
+        fits(self.0.chars().next(), name.chars().next())
+            && fits(self.0.chars().next_back(), name.chars().next_back())
+            && matches(self.0.chars(), name.chars())
     }
 
     fn canonical(text: &str) -> Option<Self> {
