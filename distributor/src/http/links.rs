@@ -1,15 +1,14 @@
 //! Turns and rates of links, as the HTTP floor keeps to them: who may download now, and when its next bytes go.
 //!
 //! Invariants: the address that counts is the one of the connection, whatever a header says; only downloads of payloads, their
-//! attachments and deltas wait here, never a contact, metadata or a manifest; who only repeats what a computer sent never takes
-//! its turn or its place; whoever gets no turn is told when to come again, and nothing is
-//! held open for it; a turn ends with its answer. Of all downloads over a link only the one whose bytes are next has asked the
-//! bucket for them, the others stand behind it in the order of coming: so who leaves leaves nothing asked for, and a client waits
-//! for one piece of each other download at the most. A place there is worth nothing once the turn has gone to a newer request. Settings that change
-//! count from the next request on, for what is under way within seconds: a download whose computer is behind another link then is
-//! cut, and goes on there.
-//! What this builds on: who is first in the queue is polled when its time has come, as HTTP/1 does with a body that waits (hyper
-//! is built with `http1` alone). With a protocol that holds a body back, such as HTTP/2, the first could stop the others.
+//! attachments and deltas wait here, never a contact, metadata or a manifest; who only repeats what a computer sent takes neither
+//! its turn nor its place; whoever gets no turn is told when to come again, and nothing is held open for it; a turn ends with its
+//! answer. Of all downloads over a link only the one whose bytes are next has asked the bucket for them, the others stand behind
+//! it in the order of coming: so who leaves leaves nothing asked for, and a client waits for one piece of each other download at
+//! the most. There a request gets nothing that was replaced by a newer one of its client. Settings that change count from the
+//! next request on, for what is under way within seconds: a download whose computer is behind another link then is cut.
+//! A body that is first in the queue is polled again as soon as its time has come: HTTP/1 polls a body that waits whatever its
+//! reader does, and the server speaks nothing else. A protocol that holds a body back, as HTTP/2 may, could stop a link so.
 //! Left out on purpose: the arithmetic, which is `rules::rollouts::links`.
 
 use std::collections::{BTreeMap, HashMap};

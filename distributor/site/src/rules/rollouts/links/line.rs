@@ -1,13 +1,13 @@
 //! Whose turn it is to download over a link: who has one, and who waits for one.
 //!
 //! A turn is asked for with each request; who gets none comes back after a while and keeps its place in the line meanwhile, so
-//! nothing is held open for it. Invariants: never more turns than the link has, but that turns which are out stay when
-//! an admin lowers their number; a client has one turn, and its newest request has it; what anybody
-//! can send who recorded a request takes nothing from the computer itself; nobody gets a turn before those that
-//! came earlier and still come back; whose connection breaks has the next free turn for a short while, and nobody waits for it
-//! meanwhile; who takes far less than its share loses its turn once somebody waits, and goes on from the end of the line; the
-//! line is bounded. Of a turn only the time counts in which the server waits for its reader, so that nobody loses it because
-//! of others. Time comes in as an argument: how long after some moment that stays the same.
+//! nothing is held open for it. Invariants: never more turns than the link has, but that turns which are out stay when an admin
+//! lowers their number; a client has one turn, and its newest request has it; who only repeats what a computer sent takes
+//! nothing from it; nobody gets a turn before those that came earlier and still come back; whose connection breaks has the next
+//! free turn for a short while, and nobody waits for it meanwhile; who takes far less than its share loses its turn once
+//! somebody waits, and goes on from the end of the line; the line is bounded. Of a turn only the time counts in which the
+//! server waits for its reader, so that nobody loses it because of others. Time comes in as an argument: how long after some
+//! moment that stays the same.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

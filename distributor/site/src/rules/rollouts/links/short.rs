@@ -1,12 +1,12 @@
 //! Short downloads over a link, which take no turn: when each may begin, so that many of them at once do not fill the link.
 //!
-//! A download that is over in a moment needs no place among the long ones. But thousands of computers may ask for the same small
-//! delta at once, and each would get a drop of the link until it gives up. So what is under way is bounded in time; who comes
-//! then gets an appointment: the time at which the link has sent what is due before. Invariants: what is under way never takes
-//! the link longer than [`AHEAD`] and one download; while long downloads are under way the short ones are given half of the link;
-//! a client has one short download at one time, and one appointment, and what anybody can send who recorded a request
-//! takes neither from the computer itself; appointments are bounded in number and in time. Time comes
-//! in as an argument: how long after some moment that stays the same.
+//! A download that is over in a moment needs no place among the long ones. But thousands of computers may ask for the same
+//! small delta at once, and each would get a drop of the link until it gives up. So what is under way is bounded in time; who
+//! comes then gets an appointment: the time at which the link has sent what is due before. Invariants: what is under way never
+//! takes the link longer than [`AHEAD`] and one download; while long downloads are under way the short ones are given half of
+//! the link; a client has one short download at one time, and one appointment, and who only repeats what it sent takes neither
+//! from it; appointments are bounded in number and in time. Time comes in as an argument: how long after some moment that stays
+//! the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
