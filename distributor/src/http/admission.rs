@@ -58,10 +58,10 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// The client, if it is known who asks.
-    pub(crate) fn client(&self) -> Option<&ClientId> {
+    /// The client, if it is known who asks, and what its token came with.
+    pub(crate) fn client(&self) -> Option<(&ClientId, TokenOrigin)> {
         match self {
-            Self::Client(row, _) => Some(&row.client_id),
+            Self::Client(row, origin) => Some((&row.client_id, *origin)),
             Self::Unnamed => None,
         }
     }

@@ -1,11 +1,14 @@
 //! Turns and rates of links, as the HTTP floor keeps to them: who may download now, and when its next bytes go.
 //!
-//! Invariants: the address that counts is the one of the connection, whatever a header says; only downloads of payloads and
-//! deltas wait here, never a contact, metadata or a manifest; whoever gets no turn is told when to come again, and nothing is
-//! held open for it; a turn ends with its answer. Of all downloads over a link only the one whose bytes are next has asked the
-//! bucket for them, the others stand behind it in the order of coming: so who leaves leaves nothing asked for, and a client waits
-//! for one piece of each other download at the most. Settings that change count from the next request on, for what is under
-//! way within seconds.
+//! Invariants: the address that counts is the one of the connection, whatever a header says; only downloads of payloads, their
+//! attachments and deltas wait here, never a contact, metadata or a manifest; who only repeats what a computer sent takes neither
+//! its turn nor its place; whoever gets no turn is told when to come again, and nothing is held open for it; a turn ends with its
+//! answer. Of all downloads over a link only the one whose bytes are next has asked the bucket for them, the others stand behind
+//! it in the order of coming: so who leaves leaves nothing asked for, and a client waits for one piece of each other download at
+//! the most. There a request gets nothing that was replaced by a newer one of its client. Settings that change count from the
+//! next request on, for what is under way within seconds: a download whose computer is behind another link then is cut.
+//! A body that is first in the queue is polled again as soon as its time has come: HTTP/1 polls a body that waits whatever its
+//! reader does, and the server speaks nothing else. A protocol that holds a body back, as HTTP/2 may, could stop a link so.
 //! Left out on purpose: the arithmetic, which is `rules::rollouts::links`.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,13 +25,14 @@ use sealpost_manifests::word::Word;
 use sealpost_serving::Peer;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::rules::rollouts::links::bucket::{Bucket, chunk};
-use sealpost_site::rules::rollouts::links::line::{Asked, Line, Standing};
+use sealpost_site::rules::rollouts::links::line::{Asked, Line, Proof, Request, Standing};
 use sealpost_site::rules::rollouts::links::short::{Beside, SHORT_BYTES, Short};
 use sealpost_site::rules::rollouts::links::traffic::Traffic;
 use sealpost_site::rules::rollouts::links::{Link, LinkTable, Rate};
 use sealpost_site::rules::rollouts::plan::Plan;
 
 use super::problem::ApiError;
+use super::token::TokenOrigin;
 
 /// What is under way looks at the settings this often.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -47,7 +51,10 @@ pub(crate) struct LinkDesk {
 struct State {
     /// The version of the settings that are known; `None` before they were read.
     version: Option<u64>,
+    /// When the ledger was last asked for them.
     looked: Option<Instant>,
+    /// The number of the newest request, over all links.
+    newest: u64,
     links: BTreeMap<Word, Link>,
     table: LinkTable,
     uses: HashMap<Word, Use>,
@@ -79,16 +86,14 @@ impl Use {
         self.line.is_idle(now) && self.short.is_idle(now)
     }
 
-    fn ask(&mut self, client: &ClientId, bytes: u64, link: &Link, now: Duration) -> (Kind, Asked) {
-        if bytes > SHORT_BYTES {
-            return (Kind::Long, self.line.ask(client, bytes, link, now));
-        }
+    fn ask(&mut self, request: &Request<'_>, kind: Kind, link: &Link, now: Duration) -> Asked {
         let beside = if self.line.under_way() > 0 { Beside::Long } else { Beside::Nothing };
-        (Kind::Short, self.short.ask(client, bytes, link, beside, now))
+        match kind {
+            Kind::Long => self.line.ask(request, link, now),
+            Kind::Short => self.short.ask(request, link, beside, now),
+        }
     }
-}
 
-impl Use {
     fn see(&self, name: Word, link: &Link, most: usize, now: Duration) -> Seen {
         let left: u64 = self.line.downloads().map(|one| one.left).fold(0, u64::saturating_add);
         let waits = self.line.waits(now).map(|(_, bytes)| bytes).fold(0, u64::saturating_add);
@@ -126,6 +131,22 @@ enum Kind {
     Short,
 }
 
+impl Kind {
+    /// Of a file of this length, however little of it is asked for at one time.
+    const fn of(length: u64) -> Self {
+        if length > SHORT_BYTES { Self::Long } else { Self::Short }
+    }
+}
+
+/// What a client asks for of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The length of the file.
+    pub(crate) length: u64,
+    /// The bytes of it that are asked for.
+    pub(crate) bytes: u64,
+}
+
 impl LinkDesk {
     pub(crate) fn new(ledger: Arc<Ledger>, window: Duration) -> Arc<Self> {
         Arc::new(Self { ledger, began: Instant::now(), window, state: Mutex::default() })
@@ -144,8 +165,8 @@ impl LinkDesk {
     fn follow(&self, plan: &Plan) {
         let now = self.now();
         let mut state = self.lock();
-        state.looked = Some(Instant::now());
-        if state.version == Some(plan.version) {
+        // Of two that looked at one time the one that read the older settings may come second.
+        if state.version.is_some_and(|known| known >= plan.version) {
             return;
         }
         state.version = Some(plan.version);
@@ -157,29 +178,47 @@ impl LinkDesk {
         }
     }
 
+    /// Whether it is time to look at the settings. Only one is told so: the others go on meanwhile, however long it takes.
     fn is_to_look(&self) -> bool {
-        self.lock().looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY)
+        let mut state = self.lock();
+        let is_due = state.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
+        if is_due {
+            state.looked = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Asks whether a download may begin; `None` when the address is behind no link.
-    fn ask(&self, address: IpAddr, client: &ClientId, bytes: u64) -> Option<(Word, May)> {
+    fn ask(
+        self: &Arc<Self>,
+        address: IpAddr,
+        (client, proof): (&ClientId, Proof),
+        wanted: Wanted,
+    ) -> Option<Result<Passage, Refused>> {
         let now = self.now();
         let mut state = self.lock();
         let name = state.table.of(address)?;
-        let State { links, uses, .. } = &mut *state;
+        let State { links, uses, newest, .. } = &mut *state;
         let link = links.get(&name)?;
         let used = uses.entry(name).or_insert_with(|| Use::counting_over(self.window));
-        let may = match used.ask(client, bytes, link, now) {
-            (kind, Asked::Turn(number)) => Ok((kind, number)),
-            (kind, Asked::Wait { ahead, again_in }) => {
-                Err(Refused { link: link.clone(), kind, ahead, again_in })
+        *newest += 1;
+        let request = Request { client, proof, number: *newest, bytes: wanted.bytes };
+        let kind = Kind::of(wanted.length);
+        Some(match used.ask(&request, kind, link, now) {
+            Asked::Turn(number) => {
+                let (desk, client) = (Arc::clone(self), client.clone());
+                Ok(Passage { desk, address, link: name, client, kind, number })
             }
-        };
-        Some((name, may))
+            Asked::Wait { ahead, again_in } => {
+                Err(Refused::Waits { name, link: link.clone(), kind, ahead, again_in })
+            }
+            Asked::Held { again_in } => Err(Refused::Held { name, again_in }),
+        })
     }
 
     /// Takes over the settings as the ledger has them now.
     async fn look(&self) -> Result<(), LedgerError> {
+        self.lock().looked = Some(Instant::now());
         self.follow(&*self.ledger.query(LoadPlan {}).await?);
         Ok(())
     }
@@ -215,30 +254,25 @@ impl LinkDesk {
         Ok(links.collect())
     }
 
-    /// Lets a client download so many bytes over the link that it is behind, if it is behind one.
+    /// Lets a client download over the link that it is behind, if it is behind one.
     ///
     /// # Errors
     /// That it is not its turn, with when to come again.
     pub(crate) async fn pass(
         self: &Arc<Self>,
         peer: &Peer,
-        client: Option<&ClientId>,
-        bytes: u64,
+        client: Option<(&ClientId, TokenOrigin)>,
+        wanted: Wanted,
     ) -> Result<Option<Passage>, ApiError> {
-        let (Peer::Network(address), Some(client)) = (peer, client) else { return Ok(None) };
+        let (Peer::Network(address), Some((client, origin))) = (peer, client) else { return Ok(None) };
         self.look().await?;
-        match self.ask(*address, client, bytes) {
-            None => Ok(None),
-            Some((link, Ok((kind, number)))) => {
-                Ok(Some(Passage { desk: Arc::clone(self), link, client: client.clone(), kind, number }))
-            }
-            Some((name, Err(refused))) => Err(not_yet(name, &refused)),
-        }
+        let proof = match origin {
+            TokenOrigin::First => Proof::First,
+            TokenOrigin::Repeated => Proof::Repeated,
+        };
+        self.ask(*address, (client, proof), wanted).transpose().map_err(|refused| not_yet(&refused))
     }
 }
-
-/// The number of a download that may begin, or why it may not.
-type May = Result<(Kind, u64), Refused>;
 
 /// What goes over a link.
 #[derive(Debug, Clone)]
@@ -258,33 +292,47 @@ pub(crate) struct Stands {
     pub(crate) standing: Option<Standing>,
 }
 
+/// Why a download may not begin yet.
 #[derive(Debug)]
-struct Refused {
-    link: Link,
-    kind: Kind,
-    ahead: usize,
-    again_in: Duration,
+enum Refused {
+    Waits { name: Word, link: Link, kind: Kind, ahead: usize, again_in: Duration },
+    Held { name: Word, again_in: Duration },
 }
 
-fn not_yet(name: Word, refused: &Refused) -> ApiError {
-    let Refused { link, kind, ahead, again_in } = refused;
-    let message = match kind {
-        Kind::Long => format!(
-            "as many computers download over the link {name} as may at one time ({}), and {ahead} wait before this one",
-            link.concurrent()
-        ),
-        Kind::Short => format!(
-            "the link {name} ({}) sends to other computers first, and {ahead} wait before this one",
-            link.rate()
-        ),
+fn not_yet(refused: &Refused) -> ApiError {
+    let (message, again_in) = match refused {
+        Refused::Waits { name, link, kind: Kind::Long, ahead, again_in } => {
+            let most = link.concurrent();
+            let message = format!(
+                "as many computers download over the link {name} as may at one time ({most}), and {ahead} wait before this one"
+            );
+            (message, *again_in)
+        }
+        Refused::Waits { name, link, kind: Kind::Short, ahead, again_in } => {
+            let rate = link.rate();
+            let message = format!(
+                "the link {name} ({rate}) sends to other computers first, and {ahead} wait before this one"
+            );
+            (message, *again_in)
+        }
+        Refused::Held { name, again_in } => {
+            let message = format!(
+                "this computer has its turn or its place on the link {name} already, and the token is from an answer that was \
+                 repeated"
+            );
+            let hint = "make another contact, and use the token in its answer";
+            return ApiError::new(ProblemCode::LinkBusy, message, hint).retry_after(*again_in);
+        }
     };
     let hint = format!("ask again in {} s; the place in the line is kept", again_in.as_secs());
-    ApiError::new(ProblemCode::LinkBusy, message, hint).retry_after(*again_in)
+    ApiError::new(ProblemCode::LinkBusy, message, hint).retry_after(again_in)
 }
 
 /// A download over a link.
 pub(crate) struct Passage {
     desk: Arc<LinkDesk>,
+    /// Where its connection comes from.
+    address: IpAddr,
     link: Word,
     client: ClientId,
     kind: Kind,
@@ -292,69 +340,85 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// How many bytes go at once at the most; `None` when the link is gone.
-    pub(crate) fn chunk_bytes(&self) -> Option<usize> {
-        let state = self.desk.lock();
-        let link = state.links.get(&self.link)?;
-        Some(usize::try_from(chunk(link.rate())).unwrap_or(usize::MAX))
-    }
-
-    /// Waits until so many bytes may go.
+    /// Waits until bytes may go, at most so many, and says how many.
     ///
     /// # Errors
-    /// When the turn was lost: the client took too little for too long, or asked anew. Then its answer is cut.
-    pub(crate) async fn wait_for(&self, bytes: usize) -> io::Result<()> {
+    /// When the turn was lost: the client took too little for too long, asked anew, or is behind another link now. Then its
+    /// answer is cut.
+    pub(crate) async fn wait_for(&self, most: usize) -> io::Result<usize> {
         let desk = &self.desk;
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let ready = self.is_ready()?;
         if desk.is_to_look() {
             // When the ledger cannot be read the settings of before stay.
             drop(desk.look().await);
         }
-        let next = self.is_ready(bytes)?;
+        let Some(next) = ready else { return Ok(most) };
         let _next = next.lock().await;
-        let mut asked = self.asks(bytes);
+        let Some(mut asked) = self.asks(most)? else { return Ok(most) };
         if !asked.wait.is_zero() {
             tokio::time::sleep(asked.wait).await;
         }
-        asked.goes();
-        Ok(())
+        asked.goes()?;
+        Ok(asked.bytes)
     }
 
-    /// The client has taken what went before, and is ready for more.
-    fn is_ready(&self, bytes: u64) -> io::Result<Arc<tokio::sync::Mutex<()>>> {
-        self.with_use(|used, now| {
-            let is_its_turn = match self.kind {
-                Kind::Long => used.line.takes(&self.client, self.number, bytes, now),
-                Kind::Short => used.short.takes(&self.client, self.number, bytes),
-            };
-            let lost = || io::Error::new(io::ErrorKind::TimedOut, "the turn on the link was lost");
-            is_its_turn.then(|| Arc::clone(&used.next)).ok_or_else(lost)
-        })
-    }
-
-    fn asks(&self, bytes: u64) -> AskedFor<'_> {
-        let desk = &self.desk;
-        let now = desk.now();
-        let mut state = desk.lock();
-        let State { links, uses, .. } = &mut *state;
-        let used = uses.entry(self.link).or_insert_with(|| Use::counting_over(desk.window));
-        let rate = links.get(&self.link).map(Link::rate);
-        let wait = rate.map_or(Duration::ZERO, |rate| used.bucket.take(bytes, rate, now));
-        AskedFor { passage: self, bytes, rate, wait, has_gone: false }
-    }
-
-    fn with_use<T>(&self, act: impl FnOnce(&mut Use, Duration) -> T) -> T {
+    /// The bytes go out: from now on it is the reader that the server waits for.
+    pub(crate) fn sends(&self) {
         let now = self.desk.now();
         let mut state = self.desk.lock();
-        let window = self.desk.window;
-        act(state.uses.entry(self.link).or_insert_with(|| Use::counting_over(window)), now)
+        if let (Kind::Long, Some(used)) = (self.kind, state.uses.get_mut(&self.link)) {
+            used.line.sends(&self.client, self.number, now);
+        }
     }
-}
 
-impl Drop for Passage {
-    fn drop(&mut self) {
+    /// The client has taken what went before, and is ready for more; `None` when nothing holds it back any more.
+    fn is_ready(&self) -> io::Result<Option<Arc<tokio::sync::Mutex<()>>>> {
         let now = self.desk.now();
         let mut state = self.desk.lock();
+        let Some((used, _)) = self.over(&mut state, now)? else { return Ok(None) };
+        let has_turn = match self.kind {
+            Kind::Long => used.line.is_ready(&self.client, self.number, now),
+            Kind::Short => used.short.has(&self.client, self.number),
+        };
+        has_turn.then(|| Some(Arc::clone(&used.next))).ok_or_else(lost)
+    }
+
+    /// Asks for its next bytes. What happened while others were before it counts, also another rate.
+    fn asks(&self, most: usize) -> io::Result<Option<AskedFor<'_>>> {
+        let now = self.desk.now();
+        let mut state = self.desk.lock();
+        let Some((used, rate)) = self.over(&mut state, now)? else { return Ok(None) };
+        let at_once = usize::try_from(chunk(rate)).unwrap_or(usize::MAX).min(most);
+        let bytes = at_once as u64;
+        let has_turn = match self.kind {
+            Kind::Long => used.line.takes(&self.client, self.number, bytes, now),
+            Kind::Short => used.short.takes(&self.client, self.number, bytes),
+        };
+        if !has_turn {
+            return Err(lost());
+        }
+        let wait = used.bucket.take(bytes, rate, now);
+        Ok(Some(AskedFor { passage: self, bytes: at_once, rate, wait, has_gone: false }))
+    }
+
+    /// What goes over its link, and the rate of that; `None` when its client is behind no link any more.
+    fn over<'a>(&self, state: &'a mut State, now: Duration) -> io::Result<Option<(&'a mut Use, Rate)>> {
+        match state.table.of(self.address) {
+            None => {
+                self.leave(state, now);
+                Ok(None)
+            }
+            Some(name) if name != self.link => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the computer is behind another link now"))
+            }
+            Some(name) => {
+                let rate = state.links.get(&name).map(Link::rate);
+                state.uses.get_mut(&name).zip(rate).map(Some).ok_or_else(lost)
+            }
+        }
+    }
+
+    fn leave(&self, state: &mut State, now: Duration) {
         let Some(used) = state.uses.get_mut(&self.link) else { return };
         match self.kind {
             Kind::Long => used.line.leave(&self.client, self.number, now),
@@ -363,32 +427,54 @@ impl Drop for Passage {
     }
 }
 
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the turn on the link was lost")
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let now = self.desk.now();
+        self.leave(&mut self.desk.lock(), now);
+    }
+}
+
 /// Bytes that a download has asked for; given back when its client leaves before they go.
 struct AskedFor<'a> {
     passage: &'a Passage,
-    bytes: u64,
-    rate: Option<Rate>,
+    bytes: usize,
+    rate: Rate,
     wait: Duration,
     has_gone: bool,
 }
 
 impl AskedFor<'_> {
-    fn goes(&mut self) {
+    /// Their time has come; the turn may have been lost meanwhile.
+    fn goes(&mut self) -> io::Result<()> {
+        let passage = self.passage;
+        let now = passage.desk.now();
+        let mut state = passage.desk.lock();
+        let Some((used, _)) = passage.over(&mut state, now)? else { return Ok(()) };
+        let has_turn = match passage.kind {
+            Kind::Long => used.line.has(&passage.client, passage.number),
+            Kind::Short => used.short.has(&passage.client, passage.number),
+        };
+        if !has_turn {
+            return Err(lost());
+        }
+        used.traffic.add(self.bytes as u64, now);
         self.has_gone = true;
-        let Self { passage, bytes, .. } = self;
-        passage.with_use(|used, now| {
-            used.traffic.add(*bytes, now);
-            if passage.kind == Kind::Long {
-                used.line.sends(&passage.client, passage.number, now);
-            }
-        });
+        Ok(())
     }
 }
 
 impl Drop for AskedFor<'_> {
     fn drop(&mut self) {
-        if let (false, Some(rate)) = (self.has_gone, self.rate) {
-            self.passage.with_use(|used, _| used.bucket.give_back(self.bytes, rate));
+        let mut state = self.passage.desk.lock();
+        if let (false, Some(used)) = (self.has_gone, state.uses.get_mut(&self.passage.link)) {
+            used.bucket.give_back(self.bytes as u64, self.rate);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::wire::problem::ProblemCode;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::links::Passage;
+use super::links::{Passage, Wanted};
 use super::problem::ApiError;
 
 /// Bytes that are read and sent at once: large enough for a full line, small enough for many clients.
@@ -41,13 +41,14 @@ struct Check {
     expected: Expected,
 }
 
-/// How many bytes a request asks for of a file of this length.
-pub(crate) fn asked_bytes(length: u64, request: &HeaderMap) -> u64 {
-    match asked(range_of(request), length) {
+/// What a request asks for of a file of this length.
+pub(crate) fn wanted(length: u64, request: &HeaderMap) -> Wanted {
+    let bytes = match asked(range_of(request), length) {
         Asked::Whole => length,
         Asked::Part(range) => range.end - range.start,
         Asked::Unsatisfiable => 0,
-    }
+    };
+    Wanted { length, bytes }
 }
 
 fn range_of(request: &HeaderMap) -> Option<&str> {
@@ -107,14 +108,11 @@ async fn part(
         if left == 0 {
             return Ok(None);
         }
-        let most = passage
-            .as_ref()
-            .and_then(Passage::chunk_bytes)
-            .map_or(CHUNK_BYTES, |at_once| at_once.min(CHUNK_BYTES));
-        let wanted = usize::try_from(left).map_or(most, |left| left.min(most));
-        if let Some(passage) = &passage {
-            passage.wait_for(wanted).await?;
-        }
+        let most = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let wanted = match &passage {
+            Some(passage) => passage.wait_for(most).await?,
+            None => most,
+        };
         let mut buffer = vec![0; wanted];
         let count = file.read(&mut buffer).await?;
         if count == 0 {
@@ -132,6 +130,9 @@ async fn part(
         {
             (expected.damaged)();
             return Err(std::io::Error::from(std::io::ErrorKind::InvalidData));
+        }
+        if let Some(passage) = &passage {
+            passage.sends();
         }
         Ok(Some((Bytes::from(buffer), (file, left, check, passage))))
     });

@@ -330,6 +330,30 @@ async fn what_was_asked_for_and_given_up_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_recorded_contact_cuts_no_download_of_its_computer() {
+    let vendor = start_vendor(10).await;
+    let (site, _) = site_with(&vendor, 3_000_000).await;
+    set(&site, "north", Some(link("127.0.1.0/24", "64 kB/s", 1))).await;
+    let mut behind = Behind::at(&site, "north-1", [127, 0, 1, 1]).await;
+    let contact = behind.agent.next_contact();
+    let request = behind.agent.contact_request(&contact);
+    let send = || behind.http.post(site.url("/agent/v1/contact")).json(&request).send();
+    let answer: ContactAnswer = good(send().await.unwrap()).await;
+    let recorded: ContactAnswer = good(send().await.unwrap()).await;
+    behind.agent.take_answer(&contact, &answer);
+    let path = payload_path(&site, &behind.agent).await;
+    let download = behind.get_with(&site, &path, &[("range", "bytes=0-99999")]).await;
+    assert_eq!(download.status(), StatusCode::PARTIAL_CONTENT);
+    let url = site.url(&format!("/agent/v1{path}"));
+    let head = behind.http.head(&url).bearer_auth(&recorded.access_token).send().await.unwrap();
+    assert_eq!(head.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let again = behind.http.get(&url).bearer_auth(&recorded.access_token).send().await.unwrap();
+    let (said, _) = refused(again).await;
+    assert!(said.message.contains("an answer that was repeated"), "{said}");
+    assert_eq!(download.bytes().await.unwrap().len(), 100_000);
+}
+
+#[tokio::test]
 async fn who_reads_next_to_nothing_loses_its_turn_while_it_still_reads() {
     let vendor = start_vendor(10).await;
     let (site, _) = site_with(&vendor, 24_000_000).await;

@@ -28,8 +28,8 @@ pub(crate) async fn delta(
         .map_err(|error| ApiError::internal("open a delta", &error))?;
     match open {
         Some(blob) => {
-            let bytes = send::asked_bytes(blob.length, &headers);
-            let passage = site.links.pass(&peer, caller.client(), bytes).await?;
+            let wanted = send::wanted(blob.length, &headers);
+            let passage = site.links.pass(&peer, caller.client(), wanted).await?;
             send::file(blob.file, blob.length, None, passage, &headers).await
         }
         None => {

@@ -38,10 +38,10 @@ pub(crate) async fn target(
         Some(blob) => {
             let upstream = Arc::clone(&site.parts.upstream);
             let damaged = Box::new(move || upstream.suspect(sha256));
-            let passage = match is_payload(&entry) {
+            let passage = match waits_for_link(&entry) {
                 true => {
-                    let bytes = send::asked_bytes(blob.length, &headers);
-                    site.links.pass(&peer, caller.client(), bytes).await?
+                    let wanted = send::wanted(blob.length, &headers);
+                    site.links.pass(&peer, caller.client(), wanted).await?
                 }
                 false => None,
             };
@@ -55,12 +55,11 @@ pub(crate) async fn target(
     }
 }
 
-/// Whether it is the payload of a release: nothing else waits for a link.
-fn is_payload(entry: &TargetEntry) -> bool {
+/// Whether it goes over a link in its turn: everything of a release but what says what the release is.
+fn waits_for_link(entry: &TargetEntry) -> bool {
     let TargetClass::Release { release, .. } = &entry.class else { return false };
-    let Ok(manifest) = release.manifest_target() else { return false };
-    let stem = manifest.as_str().strip_suffix("manifest");
-    stem.and_then(|stem| entry.name.as_str().strip_prefix(stem)).is_some_and(|rest| rest.starts_with("tar."))
+    let says = [release.manifest_target(), release.minisig_target()];
+    !says.iter().flatten().any(|name| *name == entry.name)
 }
 
 fn damaged(name: &TargetName) -> ApiError {
@@ -68,4 +67,30 @@ fn damaged(name: &TargetName) -> ApiError {
         format!("the server's copy of {name} is damaged"),
         "ask the server's admin to look at its status, and to pull again",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_manifests::digest::Sha256Digest;
+    use sealpost_manifests::release::ReleaseId;
+
+    use super::*;
+
+    #[test]
+    fn payloads_and_attachments_wait_for_a_link_and_what_says_what_they_are_does_not() {
+        let sha256 = Sha256Digest::of(b"x");
+        let release = ReleaseId::from_manifest_target("acme-av_1.0_any.manifest").unwrap();
+        let of_release = TargetClass::Release { release, manifest: sha256 };
+        for (name, class, waits) in [
+            ("acme-av_1.0_any.manifest", &of_release, false),
+            ("acme-av_1.0_any.manifest.minisig", &of_release, false),
+            ("acme-av_1.0_any.tar.gz", &of_release, true),
+            ("acme-av_1.0_any.attachment.sbom.json", &of_release, true),
+            ("trust.json", &TargetClass::Trust, false),
+        ] {
+            let name = TargetName::new(name).unwrap();
+            let entry = TargetEntry { name, sha256, length: 1, class: class.clone() };
+            assert_eq!(waits_for_link(&entry), waits, "{}", entry.name);
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! Whose turn it is to download over a link: who has one, and who waits for one.
 //!
 //! A turn is asked for with each request; who gets none comes back after a while and keeps its place in the line meanwhile, so
-//! nothing is held open for it. Invariants: never more turns than the link has, but that turns which are out stay when
-//! an admin lowers their number; a client has one turn, and its newest request has it; nobody gets a turn before those that
-//! came earlier and still come back; whose connection breaks has the next free turn for a short while, and nobody waits for it
-//! meanwhile; who takes far less than its share loses its turn once somebody waits, and goes on from the end of the line; the
-//! line is bounded. Of a turn only the time counts in which the server waits for its reader, so that nobody loses it because
-//! of others. Time comes in as an argument: how long after some moment that stays the same.
+//! nothing is held open for it. Invariants: never more turns than the link has, but that turns which are out stay when an admin
+//! lowers their number; a client has one turn, and its newest request has it; who only repeats what a computer sent takes
+//! nothing from it; nobody gets a turn before those that came earlier and still come back; whose connection breaks has the next
+//! free turn for a short while, and nobody waits for it meanwhile; who takes far less than its share loses its turn once
+//! somebody waits, and goes on from the end of the line; the line is bounded. Of a turn only the time counts in which the
+//! server waits for its reader, so that nobody loses it because of others. Time comes in as an argument: how long after some
+//! moment that stays the same.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -45,13 +46,13 @@ pub struct Line {
     waiting: VecDeque<Waiting>,
     /// Clients whose connection broke in their turn.
     broken: BTreeMap<ClientId, Broken>,
-    next: u64,
 }
 
 /// What is known of a download.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
     number: u64,
+    proof: Proof,
     /// Bytes that it asked for.
     bytes: u64,
     /// Bytes that are still to go.
@@ -73,6 +74,7 @@ struct Turn {
 /// A client that may come back to its turn.
 #[derive(Debug, Clone, Copy)]
 struct Broken {
+    proof: Proof,
     returns: u8,
     kept_until: Duration,
 }
@@ -81,9 +83,32 @@ struct Broken {
 #[derive(Debug)]
 struct Waiting {
     client: ClientId,
+    proof: Proof,
     bytes: u64,
     returns: u8,
     kept_until: Duration,
+}
+
+/// What shows that it is the computer itself that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// What only the computer can have sent.
+    First,
+    /// What everybody can send who recorded it.
+    Repeated,
+}
+
+/// A request for a download.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Whose.
+    pub client: &'a ClientId,
+    /// Whether it is the computer that asks.
+    pub proof: Proof,
+    /// A number that no other request has.
+    pub number: u64,
+    /// Bytes that it asks for.
+    pub bytes: u64,
 }
 
 /// The answer to who asks for a turn.
@@ -95,6 +120,11 @@ pub enum Asked {
     Wait {
         /// How many wait before it.
         ahead: usize,
+        /// When it is to ask again.
+        again_in: Duration,
+    },
+    /// The computer itself has a turn or a place, and whoever asks may be another.
+    Held {
         /// When it is to ask again.
         again_in: Duration,
     },
@@ -134,11 +164,15 @@ impl Line {
     /// Nobody downloads yet. What a client takes is counted over this time.
     #[must_use]
     pub const fn counting_over(window: Duration) -> Self {
-        Self { window, turns: BTreeMap::new(), waiting: VecDeque::new(), broken: BTreeMap::new(), next: 0 }
+        Self { window, turns: BTreeMap::new(), waiting: VecDeque::new(), broken: BTreeMap::new() }
     }
 
-    /// A client asks for a turn, to download so many bytes.
-    pub fn ask(&mut self, client: &ClientId, bytes: u64, link: &Link, now: Duration) -> Asked {
+    /// A client asks for a turn.
+    pub fn ask(&mut self, request: &Request<'_>, link: &Link, now: Duration) -> Asked {
+        let Request { client, proof, bytes, .. } = *request;
+        if proof == Proof::Repeated && self.is_held(client, now) {
+            return Asked::Held { again_in: SOONEST };
+        }
         self.waiting.retain(|waiting| waiting.kept_until >= now || waiting.client == *client);
         // Its connection may have broken without a word.
         if let Some(turn) = self.turns.get(client) {
@@ -165,11 +199,11 @@ impl Line {
             if let Some(place) = place {
                 let _ = self.waiting.remove(place);
             }
-            return Asked::Turn(self.begin(client, bytes, returns, link, now));
+            return Asked::Turn(self.begin(request, returns, link, now));
         }
         let again_in = again_in(ahead, bytes, link);
         let kept_until = now.saturating_add(again_in).saturating_add(KEPT_BEYOND);
-        let waits = Waiting { client: client.clone(), bytes, returns, kept_until };
+        let waits = Waiting { client: client.clone(), proof, bytes, returns, kept_until };
         if let Some(waiting) = place.and_then(|place| self.waiting.get_mut(place)) {
             *waiting = waits;
         } else if self.waiting.len() < MAX_WAITING {
@@ -179,10 +213,21 @@ impl Line {
         Asked::Wait { ahead, again_in }
     }
 
-    fn begin(&mut self, client: &ClientId, bytes: u64, returns: u8, link: &Link, now: Duration) -> u64 {
-        self.next += 1;
+    /// Whether the computer itself has a turn or a place, or may come back to one.
+    fn is_held(&self, client: &ClientId, now: Duration) -> bool {
+        let turn = self.turns.get(client).map(|turn| turn.proof);
+        let broken = self.broken.get(client).filter(|broken| broken.kept_until >= now);
+        let mut waiting = self.waiting.iter().filter(|waiting| waiting.kept_until >= now);
+        turn == Some(Proof::First)
+            || broken.is_some_and(|broken| broken.proof == Proof::First)
+            || waiting.any(|waiting| waiting.client == *client && waiting.proof == Proof::First)
+    }
+
+    fn begin(&mut self, request: &Request<'_>, returns: u8, link: &Link, now: Duration) -> u64 {
+        let Request { client, proof, number, bytes } = *request;
         let turn = Turn {
-            number: self.next,
+            number,
+            proof,
             bytes,
             left: bytes,
             began: now,
@@ -194,10 +239,27 @@ impl Line {
             was_slow: false,
         };
         let _ = self.turns.insert(client.clone(), turn);
-        self.next
+        number
     }
 
-    /// A client is ready to take so many bytes; `false` when the turn is not its any more.
+    /// Whether a download still has its turn.
+    #[must_use]
+    pub fn has(&self, client: &ClientId, number: u64) -> bool {
+        self.turns.get(client).is_some_and(|turn| turn.number == number)
+    }
+
+    /// A client has taken what went before: from now on it is not the reader that the server waits for. `false` when the turn
+    /// is not its any more.
+    pub fn is_ready(&mut self, client: &ClientId, number: u64, now: Duration) -> bool {
+        let window = self.window;
+        let Some(turn) = self.turns.get_mut(client).filter(|turn| turn.number == number) else {
+            return false;
+        };
+        turn.is_ready(window, now);
+        true
+    }
+
+    /// A client that is ready takes so many bytes; `false` when the turn is not its any more.
     pub fn takes(&mut self, client: &ClientId, number: u64, bytes: u64, now: Duration) -> bool {
         let window = self.window;
         let Some(turn) = self.turns.get_mut(client).filter(|turn| turn.number == number) else {
@@ -221,7 +283,9 @@ impl Line {
         let may_return = turn.left > 0 && turn.returns < MAX_RETURNS && !turn.has_stalled(self.window, now);
         if may_return && self.broken.len() < MAX_WAITING {
             let kept_until = now.saturating_add(BACK_WITHIN);
-            let _ = self.broken.insert(client.clone(), Broken { returns: turn.returns, kept_until });
+            let _ = self
+                .broken
+                .insert(client.clone(), Broken { proof: turn.proof, returns: turn.returns, kept_until });
         }
     }
 
@@ -273,13 +337,17 @@ impl Line {
 }
 
 impl Turn {
-    fn takes(&mut self, bytes: u64, window: Duration, now: Duration) {
+    fn is_ready(&mut self, window: Duration, now: Duration) {
         self.reader = self.waited_for_reader(now);
         self.reader_since = None;
         if self.reader >= window {
             self.was_slow = self.taken < self.least_in(self.reader);
             (self.reader, self.taken) = (Duration::ZERO, 0);
         }
+    }
+
+    fn takes(&mut self, bytes: u64, window: Duration, now: Duration) {
+        self.is_ready(window, now);
         self.taken = self.taken.saturating_add(bytes);
         // Who has become fast waits for no reader, and so has no window that would end.
         self.was_slow &= self.taken < self.least_in(window);

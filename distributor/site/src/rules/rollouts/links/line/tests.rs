@@ -1,8 +1,22 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::super::dice::Dice;
 use super::*;
 
 fn client(number: u8) -> ClientId {
     ClientId::from_random([number; 16])
+}
+
+/// Requests are numbered through all tests.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+fn asks(client: &ClientId, bytes: u64) -> Request<'_> {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    Request { client, proof: Proof::First, number, bytes }
+}
+
+fn repeated(client: &ClientId, bytes: u64) -> Request<'_> {
+    Request { proof: Proof::Repeated, ..asks(client, bytes) }
 }
 
 fn link(concurrent: u16) -> Link {
@@ -22,62 +36,62 @@ fn turn(asked: Asked) -> u64 {
 #[test]
 fn turns_are_as_many_as_the_link_has_and_who_came_first_is_next() {
     let (mut line, link) = (Line::default(), link(2));
-    let first = turn(line.ask(&client(1), 100, &link, at(0)));
-    let _ = turn(line.ask(&client(2), 100, &link, at(0)));
+    let first = turn(line.ask(&asks(&client(1), 100), &link, at(0)));
+    let _ = turn(line.ask(&asks(&client(2), 100), &link, at(0)));
     let wait = |ahead| Asked::Wait { ahead, again_in: SOONEST };
-    assert_eq!(line.ask(&client(3), 100, &link, at(1)), wait(0));
-    assert_eq!(line.ask(&client(4), 100, &link, at(2)), wait(1));
-    assert_eq!(line.ask(&client(5), 100, &link, at(3)), wait(2));
+    assert_eq!(line.ask(&asks(&client(3), 100), &link, at(1)), wait(0));
+    assert_eq!(line.ask(&asks(&client(4), 100), &link, at(2)), wait(1));
+    assert_eq!(line.ask(&asks(&client(5), 100), &link, at(3)), wait(2));
     line.leave(&client(1), first, at(4));
-    assert_eq!(line.ask(&client(5), 100, &link, at(5)), wait(2), "others came before");
-    assert_eq!(line.ask(&client(4), 100, &link, at(5)), wait(1));
-    let _ = turn(line.ask(&client(3), 100, &link, at(6)));
-    assert_eq!(line.ask(&client(4), 100, &link, at(7)), wait(0));
+    assert_eq!(line.ask(&asks(&client(5), 100), &link, at(5)), wait(2), "others came before");
+    assert_eq!(line.ask(&asks(&client(4), 100), &link, at(5)), wait(1));
+    let _ = turn(line.ask(&asks(&client(3), 100), &link, at(6)));
+    assert_eq!(line.ask(&asks(&client(4), 100), &link, at(7)), wait(0));
     assert_eq!(line.under_way(), 2);
 }
 
 #[test]
 fn who_does_not_come_back_loses_its_place_and_nobody_waits_for_it() {
     let (mut line, link) = (Line::default(), link(1));
-    let first = turn(line.ask(&client(1), 100, &link, at(0)));
-    let _ = line.ask(&client(2), 100, &link, at(0));
-    let _ = line.ask(&client(3), 100, &link, at(100));
+    let first = turn(line.ask(&asks(&client(1), 100), &link, at(0)));
+    let _ = line.ask(&asks(&client(2), 100), &link, at(0));
+    let _ = line.ask(&asks(&client(3), 100), &link, at(100));
     line.leave(&client(1), first, at(110));
-    assert!(matches!(line.ask(&client(3), 100, &link, at(120)), Asked::Wait { ahead: 1, .. }));
-    let _ = turn(line.ask(&client(3), 100, &link, at(126)));
-    assert!(matches!(line.ask(&client(2), 100, &link, at(127)), Asked::Wait { ahead: 0, .. }));
+    assert!(matches!(line.ask(&asks(&client(3), 100), &link, at(120)), Asked::Wait { ahead: 1, .. }));
+    let _ = turn(line.ask(&asks(&client(3), 100), &link, at(126)));
+    assert!(matches!(line.ask(&asks(&client(2), 100), &link, at(127)), Asked::Wait { ahead: 0, .. }));
 }
 
 #[test]
 fn who_holds_a_turn_and_reads_nothing_loses_it_when_somebody_waits() {
     let (mut line, link) = (Line::default(), link(1));
-    let number = turn(line.ask(&client(1), 1 << 30, &link, at(0)));
+    let number = turn(line.ask(&asks(&client(1), 1 << 30), &link, at(0)));
     assert!(line.takes(&client(1), number, 1_000, at(1)));
     line.sends(&client(1), number, at(1));
-    assert!(matches!(line.ask(&client(2), 100, &link, at(29)), Asked::Wait { ahead: 0, .. }));
-    let _ = turn(line.ask(&client(2), 100, &link, at(30)));
+    assert!(matches!(line.ask(&asks(&client(2), 100), &link, at(29)), Asked::Wait { ahead: 0, .. }));
+    let _ = turn(line.ask(&asks(&client(2), 100), &link, at(30)));
     assert!(!line.takes(&client(1), number, 1_000, at(31)), "its download is cut, and goes on in its turn");
-    assert!(matches!(line.ask(&client(1), 100, &link, at(32)), Asked::Wait { ahead: 0, .. }));
+    assert!(matches!(line.ask(&asks(&client(1), 100), &link, at(32)), Asked::Wait { ahead: 0, .. }));
 }
 
 #[test]
 fn who_took_much_and_then_nothing_more_loses_its_turn_too() {
     let (mut line, link) = (Line::default(), link(1));
-    let number = turn(line.ask(&client(1), 1 << 30, &link, at(0)));
+    let number = turn(line.ask(&asks(&client(1), 1 << 30), &link, at(0)));
     assert!(line.takes(&client(1), number, 10_000_000, at(1)));
     line.sends(&client(1), number, at(1));
-    assert!(matches!(line.ask(&client(2), 100, &link, at(60)), Asked::Wait { ahead: 0, .. }));
-    let _ = turn(line.ask(&client(2), 100, &link, at(61)));
+    assert!(matches!(line.ask(&asks(&client(2), 100), &link, at(60)), Asked::Wait { ahead: 0, .. }));
+    let _ = turn(line.ask(&asks(&client(2), 100), &link, at(61)));
 }
 
 /// Client 1 takes so many bytes in each of 199 seconds while client 2 asks; whether it keeps its turn, and until when.
 fn holds_out(each_second: u64, link: &Link) -> Result<(), u64> {
     let mut line = Line::default();
-    let number = turn(line.ask(&client(1), 1 << 30, link, at(0)));
+    let number = turn(line.ask(&asks(&client(1), 1 << 30), link, at(0)));
     for other in 1..link.concurrent() {
         // The other turns are out, and wait for the link and not for their readers.
         let other = client(100 + u8::try_from(other).unwrap());
-        let number = turn(line.ask(&other, 1 << 30, link, at(0)));
+        let number = turn(line.ask(&asks(&other, 1 << 30), link, at(0)));
         assert!(line.takes(&other, number, 1, at(0)));
     }
     for second in 1..200 {
@@ -85,7 +99,7 @@ fn holds_out(each_second: u64, link: &Link) -> Result<(), u64> {
             return Err(second);
         }
         line.sends(&client(1), number, at(second));
-        let _ = line.ask(&client(2), 100, link, at(second));
+        let _ = line.ask(&asks(&client(2), 100), link, at(second));
     }
     Ok(())
 }
@@ -115,11 +129,11 @@ fn who_takes_far_less_than_its_share_loses_its_turn_within_a_minute_and_a_slow_c
 #[test]
 fn time_in_which_a_download_waits_for_others_costs_it_no_turn() {
     let (mut line, link) = (Line::default(), link(1));
-    let number = turn(line.ask(&client(1), 1 << 30, &link, at(0)));
+    let number = turn(line.ask(&asks(&client(1), 1 << 30), &link, at(0)));
     for minute in 0..30 {
         // It is ready at once each time, and its next bytes are due a minute later.
         assert!(line.takes(&client(1), number, 1_000, at(minute * 60)));
-        assert!(matches!(line.ask(&client(2), 100, &link, at(minute * 60 + 59)), Asked::Wait { .. }));
+        assert!(matches!(line.ask(&asks(&client(2), 100), &link, at(minute * 60 + 59)), Asked::Wait { .. }));
         line.sends(&client(1), number, at(minute * 60 + 60));
     }
 }
@@ -127,64 +141,67 @@ fn time_in_which_a_download_waits_for_others_costs_it_no_turn() {
 #[test]
 fn who_was_slow_and_is_fast_again_keeps_its_turn() {
     let (mut line, link) = (Line::default(), link(1));
-    let number = turn(line.ask(&client(1), 1 << 30, &link, at(0)));
+    let number = turn(line.ask(&asks(&client(1), 1 << 30), &link, at(0)));
     line.sends(&client(1), number, at(0));
     assert!(line.takes(&client(1), number, 100_000, at(31)), "nobody waited");
     for _ in 0..40 {
         line.sends(&client(1), number, at(31));
         assert!(line.takes(&client(1), number, 128 * 1024, at(31)));
     }
-    assert!(matches!(line.ask(&client(2), 100, &link, at(32)), Asked::Wait { .. }));
+    assert!(matches!(line.ask(&asks(&client(2), 100), &link, at(32)), Asked::Wait { .. }));
 }
 
 #[test]
 fn whose_connection_broke_has_the_next_free_turn_for_a_minute_and_nobody_waits_for_it() {
     let (mut line, link) = (Line::default(), link(1));
-    let number = turn(line.ask(&client(1), 100, &link, at(0)));
+    let number = turn(line.ask(&asks(&client(1), 100), &link, at(0)));
     for other in 2..=4 {
-        let _ = line.ask(&client(other), 100, &link, at(1));
+        let _ = line.ask(&asks(&client(other), 100), &link, at(1));
     }
     line.leave(&client(1), number, at(2));
-    let number = turn(line.ask(&client(1), 60, &link, at(10)));
+    let number = turn(line.ask(&asks(&client(1), 60), &link, at(10)));
     line.leave(&client(1), number, at(11));
-    let other = turn(line.ask(&client(2), 100, &link, at(12)));
-    assert!(matches!(line.ask(&client(1), 60, &link, at(13)), Asked::Wait { ahead: 0, .. }));
-    assert!(matches!(line.ask(&client(3), 100, &link, at(13)), Asked::Wait { ahead: 1, .. }));
+    let other = turn(line.ask(&asks(&client(2), 100), &link, at(12)));
+    assert!(matches!(line.ask(&asks(&client(1), 60), &link, at(13)), Asked::Wait { ahead: 0, .. }));
+    assert!(matches!(line.ask(&asks(&client(3), 100), &link, at(13)), Asked::Wait { ahead: 1, .. }));
     line.leave(&client(2), other, at(14));
-    let number = turn(line.ask(&client(1), 60, &link, at(18)));
+    let number = turn(line.ask(&asks(&client(1), 60), &link, at(18)));
     line.leave(&client(1), number, at(19));
-    assert!(matches!(line.ask(&client(1), 60, &link, at(80)), Asked::Wait { ahead: 2, .. }), "too late");
+    assert!(
+        matches!(line.ask(&asks(&client(1), 60), &link, at(80)), Asked::Wait { ahead: 2, .. }),
+        "too late"
+    );
 }
 
 #[test]
 fn who_asks_again_in_its_turn_keeps_it_also_when_others_wait_and_who_is_done_does_not() {
     let (mut line, link) = (Line::default(), link(1));
-    let first = turn(line.ask(&client(1), 100, &link, at(0)));
-    let _ = line.ask(&client(2), 100, &link, at(1));
-    let second = turn(line.ask(&client(1), 50, &link, at(5)));
+    let first = turn(line.ask(&asks(&client(1), 100), &link, at(0)));
+    let _ = line.ask(&asks(&client(2), 100), &link, at(1));
+    let second = turn(line.ask(&asks(&client(1), 50), &link, at(5)));
     assert!(!line.takes(&client(1), first, 1, at(5)));
     assert!(line.takes(&client(1), second, 50, at(6)));
     line.leave(&client(1), second, at(7));
-    assert!(matches!(line.ask(&client(1), 100, &link, at(8)), Asked::Wait { ahead: 1, .. }));
+    assert!(matches!(line.ask(&asks(&client(1), 100), &link, at(8)), Asked::Wait { ahead: 1, .. }));
 }
 
 #[test]
 fn nobody_comes_back_to_its_turn_for_ever() {
     let (mut line, link) = (Line::default(), link(1));
-    let _ = turn(line.ask(&client(1), 100, &link, at(0)));
-    let _ = line.ask(&client(2), 100, &link, at(0));
+    let _ = turn(line.ask(&asks(&client(1), 100), &link, at(0)));
+    let _ = line.ask(&asks(&client(2), 100), &link, at(0));
     for again in 1..=u64::from(MAX_RETURNS) {
-        let _ = turn(line.ask(&client(1), 100, &link, at(again)));
+        let _ = turn(line.ask(&asks(&client(1), 100), &link, at(again)));
     }
-    assert!(matches!(line.ask(&client(1), 100, &link, at(9)), Asked::Wait { ahead: 1, .. }));
-    let _ = turn(line.ask(&client(2), 100, &link, at(9)));
+    assert!(matches!(line.ask(&asks(&client(1), 100), &link, at(9)), Asked::Wait { ahead: 1, .. }));
+    let _ = turn(line.ask(&asks(&client(2), 100), &link, at(9)));
 }
 
 #[test]
 fn a_client_has_one_turn_however_often_it_asks_and_the_newest_request_has_it() {
     let (mut line, link) = (Line::default(), link(2));
-    let older = turn(line.ask(&client(1), 100, &link, at(0)));
-    let newer = turn(line.ask(&client(1), 50, &link, at(1)));
+    let older = turn(line.ask(&asks(&client(1), 100), &link, at(0)));
+    let newer = turn(line.ask(&asks(&client(1), 50), &link, at(1)));
     assert_eq!(line.under_way(), 1);
     assert!(!line.takes(&client(1), older, 1, at(2)));
     line.leave(&client(1), older, at(2));
@@ -194,12 +211,12 @@ fn a_client_has_one_turn_however_often_it_asks_and_the_newest_request_has_it() {
 #[test]
 fn who_is_far_back_comes_back_later_and_the_line_has_an_end() {
     let (mut line, link) = (Line::default(), link(1));
-    let _ = turn(line.ask(&ClientId::from_random([0; 16]), 100_000_000, &link, at(0)));
+    let _ = turn(line.ask(&asks(&ClientId::from_random([0; 16]), 100_000_000), &link, at(0)));
     let mut waits = Vec::new();
     for number in 1..=MAX_WAITING + 5 {
         let mut bytes = [1; 16];
         bytes[..8].copy_from_slice(&(number as u64).to_le_bytes());
-        let asked = line.ask(&ClientId::from_random(bytes), 100_000_000, &link, at(0));
+        let asked = line.ask(&asks(&ClientId::from_random(bytes), 100_000_000), &link, at(0));
         let Asked::Wait { again_in, .. } = asked else { panic!("{asked:?}") };
         waits.push(again_in.as_secs());
     }
@@ -210,23 +227,23 @@ fn who_is_far_back_comes_back_later_and_the_line_has_an_end() {
 #[test]
 fn a_lower_number_of_turns_counts_from_the_next_one_on() {
     let mut line = Line::default();
-    let first = turn(line.ask(&client(1), 100, &link(2), at(0)));
-    let second = turn(line.ask(&client(2), 100, &link(2), at(0)));
+    let first = turn(line.ask(&asks(&client(1), 100), &link(2), at(0)));
+    let second = turn(line.ask(&asks(&client(2), 100), &link(2), at(0)));
     assert!(line.takes(&client(1), first, 10, at(1)) && line.takes(&client(2), second, 10, at(1)));
-    assert!(matches!(line.ask(&client(3), 100, &link(1), at(1)), Asked::Wait { .. }));
+    assert!(matches!(line.ask(&asks(&client(3), 100), &link(1), at(1)), Asked::Wait { .. }));
     line.leave(&client(1), first, at(1));
-    assert!(matches!(line.ask(&client(3), 100, &link(1), at(2)), Asked::Wait { .. }));
+    assert!(matches!(line.ask(&asks(&client(3), 100), &link(1), at(2)), Asked::Wait { .. }));
     line.leave(&client(2), second, at(2));
-    let _ = turn(line.ask(&client(3), 100, &link(1), at(3)));
+    let _ = turn(line.ask(&asks(&client(3), 100), &link(1), at(3)));
     assert!(!line.is_idle(at(4)));
 }
 
 #[test]
 fn where_somebody_stands_counts_the_bytes_before_it() {
     let (mut line, link) = (Line::default(), link(1));
-    let number = turn(line.ask(&client(1), 1_000, &link, at(0)));
-    let _ = line.ask(&client(2), 500, &link, at(0));
-    let _ = line.ask(&client(3), 40, &link, at(0));
+    let number = turn(line.ask(&asks(&client(1), 1_000), &link, at(0)));
+    let _ = line.ask(&asks(&client(2), 500), &link, at(0));
+    let _ = line.ask(&asks(&client(3), 40), &link, at(0));
     assert!(line.takes(&client(1), number, 200, at(1)));
     let standing = |number| line.standing(&client(number), at(1));
     assert_eq!(standing(1), Some(Standing { ahead: None, waiting: 2, bytes: 800 }));
@@ -261,7 +278,7 @@ fn everybody_who_keeps_coming_back_gets_a_turn_in_the_order_of_coming() {
                 if !first_asked.contains(&number) {
                     first_asked.push(number);
                 }
-                match line.ask(&client(number), 10_000_000, &link, at(second)) {
+                match line.ask(&asks(&client(number), 10_000_000), &link, at(second)) {
                     Asked::Turn(turn) => {
                         let before = first_asked.iter().take_while(|one| **one != number);
                         let ahead = before.filter(|one| !served.contains(*one)).count();
@@ -274,10 +291,37 @@ fn everybody_who_keeps_coming_back_gets_a_turn_in_the_order_of_coming() {
                     Asked::Wait { again_in, .. } => {
                         let _ = comes.insert(number, second + again_in.as_secs() + dice.below(60));
                     }
+                    Asked::Held { .. } => panic!("each asks by itself"),
                 }
                 assert!(under_way.len() <= usize::from(concurrent));
             }
         }
         assert_eq!(served.len(), 40, "nobody waits for ever");
     }
+}
+
+#[test]
+fn who_repeats_a_request_takes_no_turn_no_place_and_no_return_of_the_computer_itself() {
+    let (mut line, link) = (Line::default(), link(1));
+    let held = Asked::Held { again_in: SOONEST };
+    let recorded = turn(line.ask(&repeated(&client(1), 100), &link, at(0)));
+    let own = turn(line.ask(&asks(&client(1), 100), &link, at(1)));
+    assert!(!line.takes(&client(1), recorded, 1, at(1)), "the computer itself goes before it");
+    assert_eq!(line.ask(&repeated(&client(1), 1), &link, at(2)), held);
+    assert!(line.takes(&client(1), own, 1, at(2)));
+    // A place: it is the computer's from when that asks for it.
+    assert!(matches!(line.ask(&repeated(&client(2), 100), &link, at(3)), Asked::Wait { ahead: 0, .. }));
+    assert!(matches!(line.ask(&repeated(&client(2), 100), &link, at(3)), Asked::Wait { ahead: 0, .. }));
+    assert!(matches!(line.ask(&asks(&client(2), 100), &link, at(4)), Asked::Wait { ahead: 0, .. }));
+    assert_eq!(line.ask(&repeated(&client(2), 1), &link, at(5)), held);
+    assert_eq!(line.waits(at(5)).collect::<Vec<_>>(), [(&client(2), 100)]);
+    // The turn that it may come back to.
+    line.leave(&client(1), own, at(6));
+    assert_eq!(line.ask(&repeated(&client(1), 1), &link, at(7)), held);
+    assert_eq!(line.ask(&repeated(&client(2), 1), &link, at(7)), held, "nor what is free now");
+    let own = turn(line.ask(&asks(&client(1), 99), &link, at(8)));
+    assert!(line.takes(&client(1), own, 99, at(9)));
+    line.leave(&client(1), own, at(9));
+    // Places that nobody came for hold nobody up.
+    let _ = turn(line.ask(&repeated(&client(2), 100), &link, at(500)));
 }
