@@ -21,7 +21,7 @@ use crate::rules::rollouts::progress::{
 };
 use crate::rules::rollouts::settings::Settings;
 use crate::rules::rollouts::strategy::{Ring, Strategy, Takes};
-use crate::rules::text::{self, MAX_COMMENT_BYTES};
+use crate::rules::text::MAX_COMMENT_BYTES;
 
 query! {
     /// What a person does with a rollout is decided from.

@@ -8,7 +8,6 @@ use super::releases::{LoadRelease, ReleaseFacts};
 use crate::changes::{Actor, Change, ReleaseTest};
 use crate::rules::release::ReleaseState;
 use crate::rules::test_load::TestOutcome;
-use crate::rules::text;
 
 /// Longest text of one test, in bytes.
 const MAX_DETAIL_BYTES: usize = 4 * 1024;
