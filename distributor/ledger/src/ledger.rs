@@ -94,9 +94,7 @@ pub struct Ledger {
     keys: Mutex<HashMap<ClientId, PublicKey>>,
     grants: Arc<TrustedGrants>,
     findings: Findings,
-    /// The last sign of life of the server that ran over this ledger before.
-    last_sign: Option<Timestamp>,
-    outage: Arc<OnceLock<Outage>>,
+    outage: Arc<OnceLock<Option<Outage>>>,
     /// Heads that this log was found to have had: entries are only added, so that stays true.
     known_heads: Mutex<HashSet<(u64, Sha256Digest)>>,
 }
@@ -119,7 +117,6 @@ impl Ledger {
         let log = Read::<Log>::read(&mut *store, &Log {})?;
         believe_log(&mut *store, grants.log(), log.head())?;
         let StoredTime { floor, statement } = Read::<LicenseTime>::read(&mut *store, &LicenseTime {})?;
-        let last_sign = Read::<LastSign>::read(&mut *store, &LastSign {})?;
         let stored_floor = floor.unwrap_or(Timestamp::UNIX_EPOCH);
         let refusals = Arc::new(Refusals::default());
         let (committed, heads) = watch::channel(log.head());
@@ -168,7 +165,6 @@ impl Ledger {
             keys,
             grants,
             findings: Findings::default(),
-            last_sign,
             outage,
             known_heads: Mutex::default(),
         })
@@ -187,11 +183,16 @@ impl Ledger {
     }
 
     /// A server listens from now on, a license time: between the last sign of life over this ledger and now nobody could come.
-    /// Only the first call counts.
-    pub fn listens_from(&self, now: Timestamp) {
-        if let Some(outage) = self.last_sign.and_then(|last_sign| Outage::between(last_sign, now)) {
-            self.outage.get_or_init(|| outage);
+    /// Only the first call counts; it comes before anything that only a server writes.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn listens_from(&self, now: Timestamp) -> Result<(), LedgerError> {
+        if self.outage.get().is_none() {
+            let last_sign = self.query(LastSign { now }).await?;
+            self.outage.get_or_init(|| last_sign.and_then(|last_sign| Outage::between(last_sign, now)));
         }
+        Ok(())
     }
 
     /// From now on those grants count that the license keys in this trust document verify; before the first one none does.

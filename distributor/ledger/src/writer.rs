@@ -104,7 +104,7 @@ pub(crate) struct Writer {
     pub(crate) stored_floor: Timestamp,
     pub(crate) observed: Instant,
     /// The time before this start in which no server ran over the ledger, once it is known.
-    pub(crate) outage: Arc<OnceLock<Outage>>,
+    pub(crate) outage: Arc<OnceLock<Option<Outage>>>,
     pub(crate) refusals: Arc<Refusals>,
     /// What the log tells, kept up with what is written.
     pub(crate) grants: Arc<TrustedGrants>,
@@ -218,7 +218,7 @@ impl Writer {
                 log: &mut self.log,
                 told: self.grants.log(),
                 time: &mut self.time,
-                outage: self.outage.get().copied(),
+                outage: self.outage.get().copied().flatten(),
             };
             match job.run(&mut transaction) {
                 Ok(()) => {}

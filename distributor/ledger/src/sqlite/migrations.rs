@@ -9,7 +9,6 @@ mod from_7;
 mod from_8;
 
 use rusqlite::Connection;
-use sealpost_files::with_causes;
 
 use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
@@ -207,13 +206,7 @@ fn steps(connection: &Connection) -> Result<(), OpenError> {
         }
     }
     if found <= from_8::VERSION {
-        // A log that cannot be replayed keeps nobody from starting: reports of the past say less, and a check says why.
-        if let Err(error) = from_8::fill(connection) {
-            tracing::warn!(
-                error = %with_causes(&error),
-                "how computers tried earlier releases is not known: the log cannot be replayed; see `distributor log verify`"
-            );
-        }
+        from_8::fill(connection)?;
     }
     Ok(connection.pragma_update(None, "user_version", VERSION)?)
 }

@@ -90,8 +90,7 @@ fn read(connection: &Connection, version: u64) -> Result<Plan, StoreError> {
     let waypoints = waypoints(connection)?;
     let approvals = approvals(connection)?;
     let plan = Plan { version, settings, rollouts, replaced, waypoints, approvals };
-    let Some(delay) = plan.settings.longest_delay() else { return Ok(plan) };
-    let delayed = completed_signatures(connection, &plan, delay)?;
+    let delayed = completed_signatures(connection, &plan)?;
     Ok(plan.with_delayed(delayed))
 }
 
@@ -105,12 +104,11 @@ fn bare_rings(connection: &Connection, rollout: &mut Rollout) -> rusqlite::Resul
     Ok(())
 }
 
-/// Superseded signature files of each package whose last rollout is complete: as many as computers with the longest delay may
-/// have to choose from, whatever else is rolled out.
+/// Superseded signature files whose last rollout is complete, of each package that a delay is set for: as many as computers with
+/// the longest one may have to choose from, whatever else is rolled out.
 fn completed_signatures(
     connection: &Connection,
     plan: &Plan,
-    delay: SignedDuration,
 ) -> Result<Vec<(KnownRelease, Rollout)>, StoreError> {
     // What was superseded was so by a release that is approved.
     let mut newest: BTreeMap<&PackageName, Timestamp> = BTreeMap::new();
@@ -120,8 +118,9 @@ fn completed_signatures(
     }
     let mut found = Vec::new();
     for (package, newest) in newest {
+        let Some(delay) = plan.settings.longest_delay_of(package) else { continue };
         let since = newest.checked_sub(delay).unwrap_or(Timestamp::MIN);
-        for mut rollout in completed_of(connection, package, since)? {
+        for mut rollout in completed_of(connection, package, since, lines_of(plan, package))? {
             if let Some(release) = known_release(connection, &rollout.manifest)? {
                 bare_rings(connection, &mut rollout)?;
                 found.push((release, rollout));
@@ -139,12 +138,28 @@ const MORE_LOOKED_AT: usize = 50;
 /// Most that are looked at: a channel whose last one lies further back is taken for one without any.
 const MAX_LOOKED_AT: u32 = 10_000;
 
+/// Platforms and channels of a package, and whether a signature file was found there that is older than the longest delay.
+type Lines = BTreeMap<(String, ChannelName), bool>;
+
+/// Those in which a signature file is the newest: what it superseded may be the only one that a computer can be told, and lie
+/// behind any number of others.
+fn lines_of(plan: &Plan, package: &PackageName) -> Lines {
+    let of_package = |rollout: &&Rollout| rollout.is_signatures() && rollout.release.package == *package;
+    let newest = plan.rollouts.iter().filter(of_package);
+    let lines = newest.flat_map(|rollout| {
+        let platform = rollout.release.platform.to_string();
+        rollout.channels.iter().map(move |channel| ((platform.clone(), channel.clone()), false))
+    });
+    lines.collect()
+}
+
 /// Completed rollouts of a package, from the highest counter down: those that began since a time, and of each platform and
 /// channel one more.
 fn completed_of(
     connection: &Connection,
     package: &PackageName,
     since: Timestamp,
+    mut lines: Lines,
 ) -> Result<Vec<Rollout>, StoreError> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
@@ -155,8 +170,6 @@ fn completed_of(
     ))?;
     let mut rows = statement.query(params![package.as_str(), MAX_LOOKED_AT])?;
     let (mut found, mut kept, mut older) = (Vec::new(), BTreeMap::<String, usize>::new(), 0);
-    // Platforms and channels, and whether one was found that is older.
-    let mut lines: BTreeMap<(String, ChannelName), bool> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (platform, channels): (String, Vec<ChannelName>) = (row.get(4)?, from_json(row, 7)?);
         let is_older = time(row, 12)? < since;

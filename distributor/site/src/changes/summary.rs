@@ -78,6 +78,25 @@ pub const KINDS: [&str; 53] = [
     "release_test_loaded",
 ];
 
+/// Those that are also written while nobody can come: when a ledger is made, restored or rebuilt, and by the commands for tokens
+/// that need no running server. To stay on the safe side, everything about tokens and the server's own home is one of them.
+const WITHOUT_A_SERVER: [&str; 9] = [
+    "server_initialized",
+    "ledger_restored",
+    "admin_token_made",
+    "admin_token_used",
+    "admin_token_revoked",
+    "admin_token_confirmed",
+    "proposal_made",
+    "proposal_ended",
+    "server_operated",
+];
+
+/// Those that only a server writes to which computers can come.
+pub fn kinds_of_a_server() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().filter(|kind| !WITHOUT_A_SERVER.contains(kind))
+}
+
 /// The stable word for a change: its `type` in JSON.
 #[must_use]
 pub const fn kind(change: &Change) -> &'static str {

@@ -94,7 +94,8 @@ impl ChangeSettings {
             return Decision::refuse(problem);
         }
         let count = changed.len() as u64;
-        if changed.is_empty() {
+        // What a second person agrees to is asked for also where nothing is left of it to do.
+        if changed.is_empty() && self.confirms.is_none() {
             return Decision::answer(Outcome::Done(0));
         }
         let (before, after) = (&plan.settings.approvals, &settings.approvals);

@@ -149,9 +149,12 @@ fn choose<'r>(
     rolling: &Rolling<'r>,
 ) -> Option<Choice<'r>> {
     let newest = best(&releases, computer.platform)?;
+    let Rolling { plan, asker, .. } = rolling;
+    let pin = gate::pin_of(&plan.settings, asker.name, asker.groups, &newest.release.package);
     let mut choice = Choice { newest, gets: None, held: None };
     while let Some(next) = best(&releases, computer.platform) {
-        choice.note(next, let_through(next, computer, rolling));
+        let is_pin = pin.is_some_and(|(_, pin)| pin.version == next.release.version);
+        choice.note(next, let_through(next, computer, rolling), is_pin);
         if choice.gets.is_some() {
             break;
         }

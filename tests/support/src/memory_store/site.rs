@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_site::changes::Note;
+use sealpost_site::changes::summary::{self, kinds_of_a_server};
 use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LastPull, LastSign, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server,
-    ServersLearned, StoredTime, page_limit,
+    LOOKED_BACK, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores,
+    Server, ServersLearned, StoredTime, page_limit,
 };
 use sealpost_site::rows::{
     LeftBehindRow, LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity, ServersLearnedRow,
@@ -100,14 +101,18 @@ impl<H: Holds> Read<LicenseTime> for Handle<H> {
 }
 
 impl<H: Holds> Read<LastSign> for Handle<H> {
-    fn read(&mut self, _: &LastSign) -> Result<Option<Timestamp>, StoreError> {
+    fn read(&mut self, query: &LastSign) -> Result<Option<Timestamp>, StoreError> {
         let state = self.state();
         let contacts = state.notes.values().filter_map(|note| match note {
             Note::ContactAnswered { at, .. } => Some(*at),
             _ => None,
         });
-        let entry = state.log.values().next_back().map(|logged| logged.linked.entry.at);
-        Ok(contacts.chain(state.pull_tried_at()).chain(entry).max())
+        let entries = kinds_of_a_server().flat_map(|kind| {
+            let newest = state.log.values().rev().map(|logged| &logged.linked.entry);
+            newest.filter(move |entry| summary::kind(&entry.change) == kind).take(LOOKED_BACK as usize)
+        });
+        let all = contacts.chain(state.pull_tried_at()).chain(entries.map(|entry| entry.at));
+        Ok(all.filter(|at| *at <= query.now).max())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What version 9 adds: how computers tried a release, kept with each delivery.
 
 use rusqlite::{Connection, params};
+use sealpost_files::with_causes;
 use sealpost_site::changes::Change;
 use sealpost_site::changes::chain::{ReadEntry, StoredEntry, read};
 use sealpost_site::changes::tries::Reported;
@@ -37,14 +38,35 @@ const PASSED_OVER: [&str; 9] = [
 
 /// Fills the new columns with what the reports in the log say. Which delivery a report was about depends on what the computer
 /// had been told by then, so that the log is replayed, as far as deliveries hang on it; a file without deliveries needs none of
-/// it. Nothing but a report of the past hangs on it.
+/// it. Nothing but a report of the past hangs on it: a log that cannot be replayed keeps nobody from starting.
+///
+/// # Errors
+/// What failed in the file itself: SQLite may have rolled back every step by then.
 pub(super) fn fill(connection: &Connection) -> Result<(), OpenError> {
     if !connection.prepare("SELECT 1 FROM deliveries")?.exists([])? {
         return Ok(());
     }
-    let entries: i64 = connection.query_row("SELECT max(sequence) FROM activity", [], |row| row.get(0))?;
+    let entries: Option<i64> =
+        connection.query_row("SELECT max(sequence) FROM activity", [], |row| row.get(0))?;
     tracing::info!(entries, "brings the ledger up: reads the log for how computers tried earlier releases");
-    let replayed = private_tables()?;
+    match replay(connection)? {
+        Ok(replayed) => copy(&replayed, connection),
+        Err(error) => {
+            tracing::warn!(
+                error = %with_causes(&error),
+                "how computers tried earlier releases is not known: the log cannot be replayed; see `distributor log verify`"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The deliveries that the log makes, in tables of their own, or why it makes none.
+fn replay(connection: &Connection) -> Result<Result<Connection, StoreError>, OpenError> {
+    let replayed = match private_tables() {
+        Ok(replayed) => replayed,
+        Err(error) => return Ok(Err(error.into())),
+    };
     let mut failure = None;
     entries::walk(connection, &mut |stored| match apply(&replayed, &stored) {
         Ok(()) => Walk::Continue,
@@ -53,10 +75,7 @@ pub(super) fn fill(connection: &Connection) -> Result<(), OpenError> {
             Walk::Stop
         }
     })?;
-    if let Some(failure) = failure {
-        return Err(failure.into());
-    }
-    copy(&replayed, connection)
+    Ok(failure.map_or(Ok(replayed), Err))
 }
 
 fn apply(replayed: &Connection, stored: &StoredEntry) -> Result<(), StoreError> {

@@ -29,8 +29,10 @@ impl Revisions {
         let file = LedgerFile::new(&world);
         let connection = Connection::open(file.path()).unwrap();
         let delay = r#"{"content":{"delayed":72}}"#;
-        let sql = "INSERT INTO settings (kind, name, value) VALUES ('package', 'sig-fast', ?1)";
-        connection.execute(sql, [delay]).unwrap();
+        let sql = "INSERT INTO settings (kind, name, value) VALUES ('package', ?1, ?2)";
+        for package in ["sig-fast", "sig-slow"] {
+            connection.execute(sql, [package, delay]).unwrap();
+        }
         connection.execute("INSERT INTO plan (id, version) VALUES (1, 1)", []).unwrap();
         connection.execute_batch("BEGIN").unwrap();
         Self { file, connection, world, number: 0 }
@@ -75,7 +77,9 @@ fn a_package_with_a_revision_each_five_minutes_takes_no_other_package_its_revisi
     // Those of hours come first, and have lower numbers than thousands that follow them.
     for hour in 0..=200 {
         let state = if hour == 200 { "approved" } else { "superseded" };
-        revisions.add("sig-slow", "linux-x86_64", "stable", hour * HOUR, state);
+        for package in ["sig-slow", "sig-other"] {
+            revisions.add(package, "linux-x86_64", "stable", hour * HOUR, state);
+        }
     }
     for number in 0..=end / step {
         let state = if number == end / step { "approved" } else { "superseded" };
@@ -87,6 +91,8 @@ fn a_package_with_a_revision_each_five_minutes_takes_no_other_package_its_revisi
     let (plan, _file) = revisions.plan();
     let slow = ages(&plan, &world, "sig-slow", "linux-x86_64", end);
     assert_eq!(slow, (0..=73).collect::<Vec<_>>(), "72 hours, and one more");
+    let other = ages(&plan, &world, "sig-other", "linux-x86_64", end);
+    assert_eq!(other, [0], "nobody has a delay of its files");
     for platform in ["linux-x86_64", "linux-aarch64"] {
         let fast = ages(&plan, &world, "sig-fast", platform, end);
         assert_eq!((fast.len(), fast.last().copied()), (72 * 12 + 2, Some(72)), "{platform}");
@@ -95,23 +101,21 @@ fn a_package_with_a_revision_each_five_minutes_takes_no_other_package_its_revisi
 
 #[test]
 fn the_last_revision_of_a_channel_that_gets_few_is_found_behind_those_of_others() {
-    let mut revisions = Revisions::new();
-    revisions.add("sig-fast", "any", "beta", 0, "superseded");
-    revisions.add("sig-fast", "any", "beta", HOUR, "superseded");
-    for hour in 2..=400 {
-        revisions.add(
-            "sig-fast",
-            "any",
-            "stable",
-            hour * HOUR,
-            if hour == 400 { "approved" } else { "superseded" },
-        );
+    // Also where the newest one of the channel is approved, so that no superseded one of it comes before.
+    for newest in ["superseded", "approved"] {
+        let mut revisions = Revisions::new();
+        revisions.add("sig-fast", "any", "beta", 0, "superseded");
+        revisions.add("sig-fast", "any", "beta", HOUR, "superseded");
+        for hour in 2..=400 {
+            let state = if hour == 400 { "approved" } else { "superseded" };
+            revisions.add("sig-fast", "any", "stable", hour * HOUR, state);
+        }
+        revisions.add("sig-fast", "any", "beta", 400 * HOUR, newest);
+        let world = World::new();
+        let (plan, _file) = revisions.plan();
+        let found = ages(&plan, &world, "sig-fast", "any", 400 * HOUR);
+        let mut wanted: Vec<i64> = [0].into_iter().chain(0..=73).collect();
+        wanted.push(399);
+        assert_eq!(found, wanted, "{newest}");
     }
-    revisions.add("sig-fast", "any", "beta", 400 * HOUR, "superseded");
-    let world = World::new();
-    let (plan, _file) = revisions.plan();
-    let found = ages(&plan, &world, "sig-fast", "any", 400 * HOUR);
-    let mut wanted: Vec<i64> = [0].into_iter().chain(0..=73).collect();
-    wanted.push(399);
-    assert_eq!(found, wanted);
 }

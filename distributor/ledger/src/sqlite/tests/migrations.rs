@@ -16,7 +16,7 @@ use sealpost_site::rules::rollouts::settings::Settings;
 use tempfile::TempDir;
 
 use crate::sqlite::schema::{self, CHAINED_TABLES};
-use crate::sqlite::{SqliteStore, copy_file, identify, rebuild, verify_file};
+use crate::sqlite::{SqliteStore, copy_file, identify, migrations, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
 /// A file as version 8 left it, with the rollouts of the one of version 7.
@@ -207,6 +207,24 @@ fn a_log_that_cannot_be_replayed_keeps_no_file_of_version_8_from_being_brought_u
     assert_eq!(tried, 0, "all of it or nothing");
     let check = verify_file(&old.path(), Vec::new()).unwrap();
     assert!(check.damage.is_some(), "a check says what is wrong with the log");
+}
+
+#[test]
+fn a_file_of_version_8_stays_one_when_sqlite_rolls_everything_back_while_it_is_brought_up() {
+    let old = Old::of(VERSION_8);
+    let connection = Connection::open(old.path()).unwrap();
+    let before = structure(&connection);
+    // As it does when the disk is full or cannot be written.
+    let full = "CREATE TEMP TRIGGER disk_full BEFORE UPDATE ON main.deliveries \
+                BEGIN SELECT RAISE(ROLLBACK, 'disk full'); END";
+    connection.execute_batch(full).unwrap();
+    let error = migrations::bring_up(&connection).unwrap_err();
+    assert!(connection.is_autocommit(), "{error}");
+    drop(connection);
+    assert_eq!(version(&old.path()), 8);
+    assert_eq!(structure(&Connection::open(old.path()).unwrap()), before);
+    // The next start does all of it.
+    is_brought_up(&old, 8);
 }
 
 /// Before, during and after: the audit finds nothing, and the tables are those of a new file.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rusqlite::{Connection, StatementStatus, params};
+use sealpost_keys::Token;
 use sealpost_manifests::word::Word;
+use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Advanced, LOOKED_AT, Place};
+use sealpost_site::commands::tokens::{MakeTokens, NewToken, Origin};
 use sealpost_site::queries::{DeliveriesOf, ReleaseByManifest, RolloutByNumber};
 use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::rollouts::progress::{DeliveryState, Population};
@@ -145,7 +148,7 @@ async fn time_in_which_no_server_ran_is_no_pause_of_a_computer_and_makes_nobody_
     let world = World::new();
     let file = LedgerFile::new(&world);
     let ledger = with_license(&world, &file).await;
-    ledger.listens_from(world.at(6));
+    ledger.listens_from(world.at(6)).await.unwrap();
     let mut computer: Computer = world.computer("pc-1");
     ledger.execute(world.at(6), reserve("pc-1")).await.unwrap();
     ledger.execute(world.at(6), computer.issue_setup()).await.unwrap();
@@ -160,11 +163,18 @@ async fn time_in_which_no_server_ran_is_no_pause_of_a_computer_and_makes_nobody_
     contact(&ledger, &mut computer, 2 * HOUR).await;
     ledger.close().await.unwrap();
 
-    // Off for three days, and again for one.
+    // Off for three days. At the end of them somebody makes a token without a server: that is no sign of one.
     let back = 74 * HOUR;
     let ledger = open(&world, &file);
-    ledger.listens_from(world.at(back));
-    ledger.listens_from(world.at(back + HOUR));
+    let digest = "A".repeat(43).parse::<Token>().unwrap().digest();
+    let tokens = vec![NewToken { name: "laptop".to_owned(), digest, ends_at: None, account: None }];
+    let made = MakeTokens { actor: Actor::socket("root"), tokens, origin: Origin::Made };
+    ledger.execute(world.at(back - 60), made).await.unwrap();
+    ledger.close().await.unwrap();
+
+    let ledger = open(&world, &file);
+    ledger.listens_from(world.at(back)).await.unwrap();
+    ledger.listens_from(world.at(back + HOUR)).await.unwrap();
     let silent = async |ledger: &Ledger, at: i64| {
         let watched = [(number, SignedDuration::from_hours(9))].into();
         let after = BTreeMap::new();

@@ -101,6 +101,7 @@ contracts! {
         leases_and_assignments_have_orders_of_their_own_which_only_rise,
         heads_that_do_not_fit_are_logged_once_and_listed,
         an_assignment_covers_only_licensed_packages,
+        the_last_sign_of_life_is_one_of_a_server_that_listens,
     }
     reviews {
         an_approval_names_the_digest_and_reaches_the_channel_only,

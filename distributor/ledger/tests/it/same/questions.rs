@@ -70,7 +70,9 @@ async fn of_the_site(pair: &Pair) {
         |one: &StoredTime, other: &StoredTime| one.floor.unwrap().duration_since(other.floor.unwrap());
     assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
     assert_eq!(sqlite.statement, memory.statement);
-    pair.query(LastSign {}).await;
+    for now in [sqlite.floor.unwrap(), Timestamp::MAX] {
+        pair.query(LastSign { now }).await;
+    }
     pair.query(Licenses {}).await;
     pair.query(RefusedGrants {}).await;
     pair.query(LogForks {}).await;

@@ -509,13 +509,8 @@ impl<'a> Site<'a> {
         let (name, subnet) = [("north", "10.2.0.0/16"), ("south", "10.3.0.0/16")][changes.len() % 2];
         let keeps = changes.iter().any(|change| change.value.is_some());
         changes.push(change((SettingKind::Link, name, link(subnet)), keeps));
-        let command = ChangeSettings {
-            actor: admin(),
-            changes,
-            comment: String::new(),
-            expected: None,
-            confirms: None,
-        };
+        let (actor, comment) = (admin(), String::new());
+        let command = ChangeSettings { actor, changes, comment, expected: None, confirms: None };
         let _ = self.pair.execute(now, command).await;
     }
 

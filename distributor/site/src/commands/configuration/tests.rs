@@ -122,6 +122,19 @@ fn a_second_person_agrees_only_over_what_was_compared() {
 }
 
 #[test]
+fn who_agrees_to_what_waits_no_more_changes_nothing_also_where_the_settings_are_so_already() {
+    let mut plan = Plan::default();
+    plan.settings.set(&group("canary")).unwrap();
+    let mut confirms = command(vec![group("canary")], vec![listing("canary", 1)]);
+    confirms.settings = ChangeSettings { expected: None, confirms: Some(7), ..confirms.settings };
+    let refused = decide_with(confirms, &plan, BTreeMap::new());
+    assert!(refused.changes.is_empty());
+    let refused = refused.answer.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Forbidden);
+    assert!(refused.message.contains("no proposal 7 waits"), "{refused:?}");
+}
+
+#[test]
 fn more_names_than_one_change_takes_are_refused() {
     let decision =
         decide(command(vec![group("canary")], vec![listing("canary", MAX_NAMES + 1)]), Plan::default());

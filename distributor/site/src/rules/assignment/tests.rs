@@ -317,19 +317,21 @@ fn of_a_pinned_computer_it_is_said_what_keeps_it_from_its_pin_or_leads_it_there(
     let (platform, voided, groups) =
         (Platform::new("linux-x86_64").unwrap(), BTreeSet::new(), BTreeSet::new());
     // What counts as the newest, what it gets, and why not the newest.
-    let chosen = |two: ReleaseState, installed: &KnownRelease, block: bool| {
+    let chosen = |two: ReleaseState, installed: &KnownRelease, blocked: &[&str]| {
         let two = KnownRelease { state: two, mandatory: true, ..release("2", 2) };
         let mut plan = Plan { replaced: vec![three.clone()], waypoints: vec![two], ..Plan::default() };
-        let mut set = |kind, value: serde_json::Value| {
-            let key = SettingKey { kind, name: "laboratory".to_owned() };
+        let mut set = |kind, name: &str, value: serde_json::Value| {
+            let key = SettingKey { kind, name: name.to_owned() };
             plan.settings.set(&SettingChange { key, value: Some(value) }).unwrap();
         };
         set(
             SettingKind::Pin,
+            "laboratory",
             serde_json::json!({ "of": { "computer": "pc-1" }, "package": "av", "version": "3" }),
         );
-        if block {
-            set(SettingKind::Block, serde_json::json!({ "of": "everyone", "package": "av", "version": "3" }));
+        for version in blocked {
+            let block = serde_json::json!({ "of": "everyone", "package": "av", "version": version });
+            set(SettingKind::Block, &format!("not-{version}"), block);
         }
         let installed = [runs(installed)];
         let computer = Computer {
@@ -358,10 +360,15 @@ fn of_a_pinned_computer_it_is_said_what_keeps_it_from_its_pin_or_leads_it_there(
     };
     let said = |newest: &str, gets: Option<&str>, held| (newest.to_owned(), gets.map(str::to_owned), held);
     let (staged, approved) = (ReleaseState::Staged, ReleaseState::Approved);
-    assert_eq!(chosen(staged, &one, false), said("3", None, Some("mandatory_release")));
-    assert_eq!(chosen(approved, &one, false), said("3", Some("2"), None), "it is on its way to its pin");
-    assert_eq!(chosen(approved, &one, true), said("3", None, Some("blocked")));
+    // A block of the newest is asked before the pin: what keeps the computer from its pin is said all the same.
+    for newest in [&[] as &[&str], &["4"]] {
+        assert_eq!(chosen(staged, &one, newest), said("3", None, Some("mandatory_release")), "{newest:?}");
+        let on_its_way = said("3", Some("2"), None);
+        assert_eq!(chosen(approved, &one, newest), on_its_way, "it is on its way to its pin, {newest:?}");
+    }
+    assert_eq!(chosen(approved, &one, &["3"]), said("3", None, Some("blocked")));
     let two = release("2", 2);
-    assert_eq!(chosen(approved, &two, false), said("4", Some("3"), Some("pinned")));
-    assert_eq!(chosen(approved, &three, false), said("4", Some("3"), Some("pinned")));
+    assert_eq!(chosen(approved, &two, &[]), said("4", Some("3"), Some("pinned")));
+    assert_eq!(chosen(approved, &two, &["4"]), said("4", Some("3"), Some("blocked")));
+    assert_eq!(chosen(approved, &three, &[]), said("4", Some("3"), Some("pinned")));
 }

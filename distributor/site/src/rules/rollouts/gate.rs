@@ -181,23 +181,23 @@ pub struct Choice<'r> {
 }
 
 impl<'r> Choice<'r> {
-    /// Notes what became of a release; asked from the newest down, until one is let through.
+    /// Notes what became of a release; asked from the newest down, until one is let through. `is_pin`: the computer is to be
+    /// there.
     pub(in crate::rules) fn note(
         &mut self,
         release: &'r KnownRelease,
         found: Result<(&'r KnownRelease, Admitted<'r>), Held>,
+        is_pin: bool,
     ) {
-        // A pin says where the computer is to be: what counts then is what keeps it from there, or leads it there.
-        let is_pin = |held: &Held| matches!(held, Held::Pinned { .. });
-        let was_pinned = self.held.as_ref().is_some_and(is_pin);
         match found {
+            // What counts then is what leads it there, or keeps it from there; not what keeps newer ones away.
             Ok(gets) => {
-                if was_pinned && gets.0.manifest != release.manifest {
+                if is_pin && gets.0.manifest != release.manifest {
                     (self.newest, self.held) = (release, None);
                 }
                 self.gets = Some(gets);
             }
-            Err(held) if self.held.is_none() || (was_pinned && !is_pin(&held)) => {
+            Err(held) if self.held.is_none() || is_pin => {
                 (self.newest, self.held) = (release, Some(held));
             }
             Err(_) => {}

@@ -144,23 +144,32 @@ impl Plan {
     }
 
     /// Takes up superseded signature files that came to their end, with the rollouts that brought them, as far as a computer
-    /// with a delay can still be told them: what was approved within the longest delay before the newest one, and for each
-    /// platform and channel one more before that. So the plan does not hang on the time of day: whoever gets what was approved
+    /// with a delay can still be told them: what was approved within the longest delay of its package before the newest one, and
+    /// for each platform and channel one more before that. So the plan does not hang on the time of day: whoever gets what was approved
     /// so long ago finds it here at any time.
     #[must_use]
     pub fn with_delayed(mut self, candidates: Vec<(KnownRelease, Rollout)>) -> Self {
-        let Some(delay) = self.settings.longest_delay() else { return self };
+        if candidates.is_empty() {
+            return self;
+        }
         let mut newest: BTreeMap<PackageName, Timestamp> = BTreeMap::new();
         for rollout in self.rollouts.iter().chain(candidates.iter().map(|(_, rollout)| rollout)) {
             let known = newest.entry(rollout.release.package.clone()).or_insert(rollout.started_at);
             *known = rollout.started_at.max(*known);
         }
+        let since_of = |(package, newest): (PackageName, Timestamp)| {
+            let delay = self.settings.longest_delay_of(&package)?;
+            Some((package, newest.checked_sub(delay).ok()))
+        };
+        let since: BTreeMap<PackageName, Option<Timestamp>> =
+            newest.into_iter().filter_map(since_of).collect();
         let mut candidates = candidates;
         candidates.sort_by_key(|(_, rollout)| Reverse(rollout.started_at));
         let mut one_more = BTreeSet::new();
         for (release, rollout) in candidates {
             let id = &rollout.release;
-            let since = newest.get(&id.package).and_then(|newest| newest.checked_sub(delay).ok());
+            // Nobody waits for others.
+            let Some(since) = since.get(&id.package) else { continue };
             let wanted = since.is_none_or(|since| rollout.started_at >= since) || {
                 let lines = rollout.channels.iter();
                 let lines = lines.map(|channel| (id.package.clone(), id.platform.clone(), channel.clone()));

@@ -459,12 +459,12 @@ impl Settings {
         self.by_rank(groups, |group| group.content.as_ref()).copied()
     }
 
-    /// The longest delay of signature files that any group or package has.
+    /// The longest delay of signature files of a package that any group or the package itself has.
     #[must_use]
-    pub fn longest_delay(&self) -> Option<SignedDuration> {
+    pub fn longest_delay_of(&self, package: &PackageName) -> Option<SignedDuration> {
         let groups = self.groups.values().filter_map(|group| group.content);
-        let packages = self.packages.values().filter_map(|package| package.content);
-        let delays = groups.chain(packages).filter_map(|content| match content {
+        let package = self.packages.get(package).and_then(|package| package.content);
+        let delays = groups.chain(package).filter_map(|content| match content {
             Content::Delayed(delay) => Some(delay.duration()),
             Content::Early | Content::General | Content::Paused => None,
         });

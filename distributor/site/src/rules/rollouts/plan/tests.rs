@@ -122,6 +122,36 @@ fn of_what_is_older_one_more_is_kept_for_each_channel() {
 }
 
 #[test]
+fn only_packages_that_a_delay_is_set_for_are_taken_up_by_its_length() {
+    let of = |package: &str, number, hour| {
+        let (mut release, mut rollout) = revision(number, hour, "stable");
+        release.release.package = PackageName::new(package).unwrap();
+        rollout.release.package = release.release.package.clone();
+        (release, rollout)
+    };
+    let all: Vec<_> = (0..6_u64)
+        .flat_map(|at| {
+            let hour = 10 * at.cast_signed();
+            [of("acme-sig", 2 * at + 1, hour), of("other-sig", 2 * at + 2, hour)]
+        })
+        .collect();
+    let kept = |plan: Plan| {
+        let kept = plan.with_delayed(all.clone());
+        let of = |package: &str| {
+            kept.replaced.iter().filter(|release| release.release.package.as_str() == package).count()
+        };
+        (of("acme-sig"), of("other-sig"))
+    };
+    let content = |hours: u8| serde_json::json!({ "content": { "delayed": hours } });
+    assert_eq!(kept(delayed(10)), (3, 0));
+    let both =
+        [(SettingKind::Package, "acme-sig", content(10)), (SettingKind::Package, "other-sig", content(30))];
+    assert_eq!(kept(plan(&both)), (3, 5));
+    let group = [(SettingKind::Package, "acme-sig", content(10)), (SettingKind::Group, "slow", content(30))];
+    assert_eq!(kept(plan(&group)), (5, 5), "the delay of a group is one of every package");
+}
+
+#[test]
 fn what_is_live_counts_as_the_newest_and_is_not_taken_up_twice() {
     let mut before = delayed(24);
     let (release, mut live) = revision(9, 100, "stable");
