@@ -3,6 +3,7 @@
 //! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -23,6 +24,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
 use crate::rules::account::Actor;
+use crate::rules::assignment::Licensed;
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::ClientState;
 use crate::rules::grants::GrantFlaw;
@@ -385,7 +387,7 @@ pub struct RecipientRow {
     /// The platform that it runs, once enrolled.
     pub platform: Option<Platform>,
     /// The grants whose seats its name holds, by serial number.
-    pub grants: Vec<Grant>,
+    pub grants: Vec<Arc<Grant>>,
     /// Its last answered contact.
     pub last_contact: Option<Timestamp>,
     /// What it said that it runs.
@@ -403,6 +405,12 @@ pub struct RecipientRow {
 }
 
 impl RecipientRow {
+    /// What its grants cover.
+    #[must_use]
+    pub fn licensed(&self) -> Licensed {
+        Licensed::by(self.grants.iter().map(AsRef::as_ref))
+    }
+
     /// The groups that it belongs to by a plan's rules, and by these lists.
     #[must_use]
     pub fn groups_in(&self, plan: &Plan, listed: &BTreeSet<GroupName>) -> BTreeSet<GroupName> {

@@ -12,7 +12,7 @@ use sealpost_manifests::ids::{ComputerName, Platform};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 
 use crate::rows::{RecipientRow, TryingRow};
-use crate::rules::assignment::{Computer, Licensed, TellTo, Told, Undoing, told_in_the_end};
+use crate::rules::assignment::{Computer, TellTo, Told, Undoing, told_in_the_end};
 use crate::rules::release::KnownRelease;
 
 /// Names that are kept of each group; the counts are always whole.
@@ -150,7 +150,7 @@ impl<'a> Leaving<'a> {
 
     /// What leads a computer away from what it runs.
     fn way(&self, left: &KnownRelease, row: &RecipientRow) -> Way {
-        let (licensed, anywhere) = (Licensed::by(&row.grants), Platform::any());
+        let (licensed, anywhere) = (row.licensed(), Platform::any());
         let computer = Computer {
             channel: &row.channel,
             platform: row.platform.as_ref().unwrap_or(&anywhere),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sealpost_manifests::digest::Sha256Digest;
 
 use crate::rows::RecipientRow;
-use crate::rules::assignment::{Computer, Licensed, gets};
+use crate::rules::assignment::{Computer, gets};
 use crate::rules::release::{KnownRelease, ReleaseState};
 
 /// A release under review among those that are approved.
@@ -75,7 +75,7 @@ impl UnderReview {
 
 impl Among {
     fn reaches(&self, row: &RecipientRow, voided: &BTreeSet<Sha256Digest>) -> bool {
-        let licensed = Licensed::by(&row.grants);
+        let licensed = row.licensed();
         let computer = Computer {
             channel: &row.channel,
             platform: row.platform.as_ref().unwrap_or(&self.release.release.platform),
@@ -159,7 +159,7 @@ mod tests {
             name: ComputerName::new("pc-1").unwrap(),
             channel: ChannelName::new("stable").unwrap(),
             platform: None,
-            grants: vec![grant_for("av")],
+            grants: vec![grant_for("av").into()],
             installed: Vec::new(),
             before: Vec::new(),
             listed: BTreeSet::new(),
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(staged.reach(&row), Reach::Gets, "a computer that has not come yet counts");
         let other = RecipientRow { platform: Some(Platform::new("linux-aarch64").unwrap()), ..row.clone() };
         assert_eq!(staged.reach(&other), Reach::Not);
-        let unlicensed = RecipientRow { grants: vec![grant_for("cad")], ..row.clone() };
+        let unlicensed = RecipientRow { grants: vec![grant_for("cad").into()], ..row.clone() };
         assert_eq!(staged.reach(&unlicensed), Reach::Not);
         assert_eq!(staged.reach(&RecipientRow { grants: Vec::new(), ..row.clone() }), Reach::Not, "no grant");
         // Below what a computer ran before, agents install nothing.
@@ -196,7 +196,7 @@ mod tests {
             name: ComputerName::new("pc-1").unwrap(),
             channel: channel.clone(),
             platform: None,
-            grants: vec![grant_for("av")],
+            grants: vec![grant_for("av").into()],
             installed: Vec::new(),
             before: Vec::new(),
             listed: BTreeSet::new(),

@@ -27,7 +27,6 @@ use sealpost_site::commands::releases::no_such_strategy;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{Activity, KnownReleases, MAX_PAGE, Only, Recipients};
 use sealpost_site::rows::RecipientRow;
-use sealpost_site::rules::assignment::Licensed;
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::Plan;
 use sealpost_site::rules::rollouts::replay::ASSUMPTIONS;
@@ -143,7 +142,7 @@ async fn members(ledger: &Ledger, plan: &Plan) -> Result<Vec<Member>, LedgerErro
         members.push(Member {
             position: position(&salt, &row.name),
             groups: row.groups_in(plan, &row.listed),
-            licensed: Licensed::by(&row.grants),
+            licensed: row.licensed(),
             channel: row.channel,
             name: row.name,
             platform,

@@ -301,7 +301,7 @@ impl<H: Holds> Read<Recipients> for Handle<H> {
                 name,
                 channel,
                 platform,
-                grants,
+                grants: grants.into_iter().map(Into::into).collect(),
                 last_contact,
                 installed,
                 before,

@@ -332,7 +332,7 @@ impl<'a> Comparison<'a> {
     pub fn add(&mut self, row: &RecipientRow) {
         let looked = Looked {
             row,
-            licensed: &Licensed::by(&row.grants),
+            licensed: &row.licensed(),
             position: share::position(&self.salt, &row.name),
             heard: row.last_contact.is_some_and(|at| self.now.duration_since(at) <= HEARD_WITHIN),
         };

@@ -40,7 +40,7 @@ fn computer(text: &str, listed: &[&str]) -> RecipientRow {
         name: name(text),
         channel: ChannelName::new("stable").unwrap(),
         platform: Some(Platform::any()),
-        grants: vec![grant(&["av", "av-data"])],
+        grants: vec![grant(&["av", "av-data"]).into()],
         last_contact: Some(Timestamp::UNIX_EPOCH),
         installed: Vec::new(),
         before: Vec::new(),
@@ -235,7 +235,7 @@ fn the_first_computers_of_a_ring_are_those_that_are_heard_of() {
 fn three() -> [RecipientRow; 3] {
     let mut rows = [computer("pc-1", &["lab"]), computer("pc-2", &[]), computer("pc-3", &[])];
     rows[0].came_by = Some("10.2.0.7".parse().unwrap());
-    rows[2].grants = vec![grant(&["cad"])];
+    rows[2].grants = vec![grant(&["cad"]).into()];
     rows
 }
 

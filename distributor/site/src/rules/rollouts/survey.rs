@@ -109,7 +109,7 @@ impl<'a> Survey<'a> {
         self.add_known(&Known {
             asker,
             platform,
-            licensed: &Licensed::by(&row.grants),
+            licensed: &row.licensed(),
             installed: &row.installed,
             last_contact: row.last_contact,
             came_by: row.came_by,

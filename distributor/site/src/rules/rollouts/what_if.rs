@@ -16,7 +16,6 @@ use super::progress::{Population, Rollout};
 use super::share::{self, Salt};
 use super::survey::{HEARD_WITHIN, Known, may_have};
 use crate::rows::{RecipientRow, ReleaseRow};
-use crate::rules::assignment::Licensed;
 use crate::rules::leaving::Named;
 
 /// A question that is under way.
@@ -94,7 +93,7 @@ impl<'a> WhatIf<'a> {
         let known = Known {
             asker,
             platform,
-            licensed: &Licensed::by(&row.grants),
+            licensed: &row.licensed(),
             installed: &row.installed,
             last_contact: row.last_contact,
             came_by: row.came_by,

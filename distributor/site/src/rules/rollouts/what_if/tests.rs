@@ -81,7 +81,7 @@ fn computer(name: String) -> RecipientRow {
         name: ComputerName::new(name).unwrap(),
         channel: ChannelName::new("stable").unwrap(),
         platform: Some(Platform::any()),
-        grants: vec![grant()],
+        grants: vec![grant().into()],
         last_contact: Some(NOW),
         installed: Vec::new(),
         before: Vec::new(),
