@@ -279,6 +279,9 @@ async fn a_payload_that_was_damaged_on_the_disk_is_called_so_until_it_was_fetche
         fs::write(&stored, vec![0; usize::try_from(length).unwrap()]).unwrap();
         script.configured(home, "30s");
         signal(&server, Signal::HUP);
+        // No pull of the server's own fetches it meanwhile.
+        let (repository, aside) = (vendor.repository(), vendor.repository().with_extension("aside"));
+        fs::rename(&repository, &aside).unwrap();
         // The first look takes it out of the store, and the sentence stays true afterwards.
         for _ in 0..2 {
             let test = test_load(home, good, has("not_run"));
@@ -289,6 +292,7 @@ async fn a_payload_that_was_damaged_on_the_disk_is_called_so_until_it_was_fetche
             assert_eq!(again.status.code(), Some(1), "{again:?}");
         }
         assert_eq!((running(&script), rooms(home)), (0, 0), "nothing was given to the script");
+        fs::rename(&aside, &repository).unwrap();
         stdout(home, &["pull"]);
         assert_eq!(fs::metadata(&stored).unwrap().len(), length);
         assert!(stdout(home, &["updates", "test-load", "acme-av:1.0"]).contains("passed"));
