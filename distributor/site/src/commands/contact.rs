@@ -20,7 +20,7 @@ use sealpost_manifests::wire::problem::Problem;
 use self::answer::{Answering, lease_to_resend};
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
-    SeenClient, Shown, ShownKey, Unsaid, Waits,
+    SeenClient, Shown, ShownKey,
 };
 use self::facts::{not_held, server_list};
 use super::decision::{Command, Context, Decision};
@@ -90,14 +90,7 @@ impl Command for AnswerContact {
             (NonceJudgement::Retry, None, Some(last), _) => {
                 let server_list = server_list(&facts, &contact, context.server);
                 let retried = retried(&facts, client, &contact, last, context);
-                let says_why = retried.notice.is_none();
-                let (now, server_id) = (context.now, context.server.server_id.clone());
-                let outcome = ContactOutcome { server_list, ..retried };
-                if !says_why {
-                    return Decision::answer(outcome);
-                }
-                let unsaid = Unsaid { facts, contact, now, server_id };
-                Decision::answer(ContactOutcome { waits: Waits::Unsaid(Box::new(unsaid)), ..outcome })
+                Decision::answer(ContactOutcome { server_list, ..retried })
             }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
                 Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
@@ -152,6 +145,11 @@ fn retried(
         Action::Other(_) => false,
     };
     let assignment = client.assignment.as_ref().filter(|_| last.answer.assignment);
+    // Words are said anew: they are noted nowhere, and what they are about may have changed.
+    let waits = match last.answer.notice {
+        Some(_) => Vec::new(),
+        None => Answering::in_order(facts, client, contact, context).waits(),
+    };
     ContactOutcome {
         grants: not_held(&client.seats, contact),
         lease: lease_to_resend(client, contact, context).filter(|_| last.answer.lease).cloned(),
@@ -160,7 +158,7 @@ fn retried(
         held_head: last.answer.held_head,
         acknowledged_report: last.answer.acknowledged_report,
         notice: last.answer.notice.clone(),
-        waits: Waits::Said(Vec::new()),
+        waits,
         receipt: last.progress.last.clone(),
         retry: true,
         name: client.name.clone(),

@@ -102,7 +102,7 @@ pub(super) async fn answered(
         token_valid_secs: 0,
         acknowledged_report: outcome.acknowledged_report,
         notice: outcome.notice,
-        waits: outcome.waits.say(),
+        waits: outcome.waits,
     };
     Ok(Answered { answer, retry: outcome.retry })
 }

@@ -7,8 +7,8 @@ use sealpost_manifests::wire::contact::{Contact, WaitsFor};
 
 use super::deliveries;
 use super::facts::{
-    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, Waits, drift, next_order, not_held,
-    order_of, server_list,
+    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
+    server_list,
 };
 use super::look::Look;
 use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
@@ -139,7 +139,7 @@ impl<'a> Answering<'a> {
             held_head: answer.held_head,
             acknowledged_report,
             notice,
-            waits: Waits::Said(waits),
+            waits,
             receipt: self.progress.last.clone(),
             retry: false,
             name: client.name.clone(),
@@ -326,6 +326,12 @@ impl<'a> Answering<'a> {
             entitlements: lease.entitlements.clone(),
         };
         Sent::New(Box::new(lease), Box::new(change))
+    }
+
+    /// Why it does not run what it may have, of a contact that was answered before.
+    pub(super) fn waits(&self) -> Vec<WaitsFor> {
+        let seen = SeenClient::of(self.contact, self.came_by, self.client.seen.as_ref());
+        self.assignment(&seen, &self.client.deliveries).1
     }
 
     /// The assignment to send, and why the computer does not run what it may have.

@@ -10,7 +10,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{
-    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, SerialNumber, ServerId, Tag,
+    ChannelName, ClientId, ComputerName, EraId, PackageName, Platform, SerialNumber, Tag,
 };
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::LogHead;
@@ -298,32 +298,13 @@ pub struct ContactOutcome {
     /// For the person at the computer.
     pub notice: Option<String>,
     /// Why it does not run what it may have; noted nowhere.
-    pub waits: Waits,
+    pub waits: Vec<WaitsFor>,
     /// What the receipt for this contact says.
     pub receipt: Receipt,
     /// Whether this was a retry of the last contact.
     pub retry: bool,
     /// The client's name, for the log.
     pub name: ComputerName,
-}
-
-/// Why a computer does not run what it may have. It is shown as its words, whether they are said yet or not.
-#[derive(Clone)]
-pub enum Waits {
-    /// Said with the answer.
-    Said(Vec<WaitsFor>),
-    /// To be said by whoever sends the answer of a retry again: the ledger's writer does not wait for it. What it is about may
-    /// have changed since the first answer, so it is not remembered.
-    Unsaid(Box<Unsaid>),
-}
-
-/// What the words of a retry are made of.
-#[derive(Clone)]
-pub struct Unsaid {
-    pub(super) facts: ContactFacts,
-    pub(super) contact: Contact,
-    pub(super) now: Timestamp,
-    pub(super) server_id: ServerId,
 }
 
 /// The grants that a client does not hold.

@@ -3,13 +3,12 @@
 //! Invariant: an answer and the words of its retry are made here, from the same facts in the same way.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use jiff::Timestamp;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::wire::contact::{Contact, WaitsFor};
 
-use super::facts::{ContactClient, ContactFacts, SeenClient, Unsaid, Waits};
+use super::facts::{ContactClient, ContactFacts, SeenClient};
 use crate::rules::assignment::{Computer, Licensed, Rolling, Told, Undoing, admitted, told_of};
 use crate::rules::explain::{Heard, Rollouts, waits_of};
 use crate::rules::rollouts::groups::{Attributes, GroupName};
@@ -78,32 +77,5 @@ impl Look<'_> {
                 installed: &self.seen.installed,
             },
         )
-    }
-}
-
-impl Waits {
-    /// The words, in which those of a retry are found now.
-    #[must_use]
-    pub fn say(&self) -> Vec<WaitsFor> {
-        match self {
-            Self::Said(waits) => waits.clone(),
-            Self::Unsaid(unsaid) => unsaid.say(),
-        }
-    }
-}
-
-impl fmt::Debug for Waits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.say().fmt(f)
-    }
-}
-
-impl Unsaid {
-    fn say(&self) -> Vec<WaitsFor> {
-        let Self { facts, contact, now, server_id } = self;
-        let Some(client) = &facts.client else { return Vec::new() };
-        let seen = SeenClient::of(contact, None, client.seen.as_ref());
-        let (now, deliveries) = (*now, client.deliveries.as_slice());
-        Look { facts, client, contact, seen: &seen, deliveries, now, server_id }.then(|_, waits| waits)
     }
 }

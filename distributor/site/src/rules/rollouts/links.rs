@@ -373,6 +373,8 @@ impl LinkTable {
 }
 
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod dice;
 #[cfg(test)]
 mod tests;

@@ -173,36 +173,13 @@ fn whole_seconds(time: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
+    use super::super::asking::{asks, at, client, repeated};
     use super::*;
 
     const BYTES: u64 = 30_000;
 
-    fn client(number: u16) -> ClientId {
-        let mut bytes = [7; 16];
-        bytes[..2].copy_from_slice(&number.to_be_bytes());
-        ClientId::from_random(bytes)
-    }
-
-    /// Requests are numbered through all tests.
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
-
-    fn asks(client: &ClientId, bytes: u64) -> Request<'_> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Request { client, proof: Proof::First, number, bytes }
-    }
-
-    fn repeated(client: &ClientId, bytes: u64) -> Request<'_> {
-        Request { proof: Proof::Repeated, ..asks(client, bytes) }
-    }
-
     fn link(rate: &str) -> Link {
         Link::new(vec!["10.2.0.0/16".parse().unwrap()], rate.parse().unwrap(), 3).unwrap()
-    }
-
-    const fn at(second: u64) -> Duration {
-        Duration::from_secs(second)
     }
 
     #[test]

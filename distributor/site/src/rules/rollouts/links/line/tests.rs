@@ -1,31 +1,10 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use super::super::asking::{asks, at, client, repeated};
 use super::super::dice::Dice;
 use super::*;
-
-fn client(number: u8) -> ClientId {
-    ClientId::from_random([number; 16])
-}
-
-/// Requests are numbered through all tests.
-static NUMBER: AtomicU64 = AtomicU64::new(1);
-
-fn asks(client: &ClientId, bytes: u64) -> Request<'_> {
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    Request { client, proof: Proof::First, number, bytes }
-}
-
-fn repeated(client: &ClientId, bytes: u64) -> Request<'_> {
-    Request { proof: Proof::Repeated, ..asks(client, bytes) }
-}
 
 fn link(concurrent: u16) -> Link {
     let subnet = "10.2.0.0/16".parse().unwrap();
     Link::new(vec![subnet], "2 MB/s".parse().unwrap(), concurrent).unwrap()
-}
-
-const fn at(second: u64) -> Duration {
-    Duration::from_secs(second)
 }
 
 fn turn(asked: Asked) -> u64 {
@@ -90,7 +69,7 @@ fn holds_out(each_second: u64, link: &Link) -> Result<(), u64> {
     let number = turn(line.ask(&asks(&client(1), 1 << 30), link, at(0)));
     for other in 1..link.concurrent() {
         // The other turns are out, and wait for the link and not for their readers.
-        let other = client(100 + u8::try_from(other).unwrap());
+        let other = client(100 + u16::try_from(other).unwrap());
         let number = turn(line.ask(&asks(&other, 1 << 30), link, at(0)));
         assert!(line.takes(&other, number, 1, at(0)));
     }
@@ -259,8 +238,8 @@ fn everybody_who_keeps_coming_back_gets_a_turn_in_the_order_of_coming() {
         let concurrent = u16::try_from(1 + dice.below(4)).unwrap();
         let (mut line, link) = (Line::default(), link(concurrent));
         // When each comes again, and until when each downloads.
-        let mut comes: BTreeMap<u8, u64> = (0..40).map(|number| (number, dice.below(100))).collect();
-        let mut under_way: Vec<(u8, u64, u64)> = Vec::new();
+        let mut comes: BTreeMap<u16, u64> = (0..40).map(|number| (number, dice.below(100))).collect();
+        let mut under_way: Vec<(u16, u64, u64)> = Vec::new();
         let (mut first_asked, mut served) = (Vec::new(), Vec::new());
         for second in 0..40_000 {
             under_way.retain(|(number, turn, until)| {
@@ -272,7 +251,7 @@ fn everybody_who_keeps_coming_back_gets_a_turn_in_the_order_of_coming() {
                 }
                 goes_on
             });
-            let due: Vec<u8> =
+            let due: Vec<u16> =
                 comes.iter().filter(|(_, at)| **at == second).map(|(number, _)| *number).collect();
             for number in due {
                 if !first_asked.contains(&number) {
