@@ -69,7 +69,7 @@ fn holds_out(each_second: u64, link: &Link) -> Result<(), u64> {
     let number = turn(line.ask(&asks(&client(1), 1 << 30), link, at(0)));
     for other in 1..link.concurrent() {
         // The other turns are out, and wait for the link and not for their readers.
-        let other = client(100 + u16::try_from(other).unwrap());
+        let other = client(100 + other);
         let number = turn(line.ask(&asks(&other, 1 << 30), link, at(0)));
         assert!(line.takes(&other, number, 1, at(0)));
     }
