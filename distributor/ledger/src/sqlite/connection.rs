@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::LiveRings;
 
@@ -86,6 +87,9 @@ pub(super) trait Connected: Send {
 
     /// How far the rings of live rollouts are.
     fn live(&self) -> Result<Arc<LiveRings>, StoreError>;
+
+    /// How many names hold a seat of a serial number.
+    fn used(&self, serial: &SerialNumber) -> rusqlite::Result<u32>;
 }
 
 /// Runs one statement, which stays prepared.

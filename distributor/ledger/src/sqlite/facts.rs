@@ -23,7 +23,7 @@ use sealpost_site::rules::seats::GrantedSeats;
 
 use super::connection::Connected;
 use super::granted::{self, claimed_epoch, epoch_of, granted};
-use super::lists::licenses::{highest_epoch, restore_state, restored, used};
+use super::lists::licenses::{highest_epoch, restore_state, restored};
 use super::lists::releases::{
     accepted_of, approved_of, highest_attempt, known_channels, known_release, manifest_of, next_rollout,
     test_load_of,
@@ -55,7 +55,7 @@ impl<C: Connected> Read<LoadSeats> for C {
         let granted = granted(connection, self.grants())?;
         let seats = granted.iter().map(|TrustedGrant { grant, .. }| {
             let (serial, not_after) = (grant.serial.clone(), grant.not_after);
-            Ok(GrantedSeats { used: used(connection, &serial)?, serial, seats: grant.seats, not_after })
+            Ok(GrantedSeats { used: self.used(&serial)?, serial, seats: grant.seats, not_after })
         });
         let grants = seats.collect::<rusqlite::Result<_>>()?;
         Ok(SeatFacts {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use sealpost_files::{FileLock, LockError, PRIVATE, sync_parent};
 use sealpost_keys::PublicKey;
-use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::log::{Frontier, LogHead};
 use sealpost_site::changes::chain::{LinkedEntry, LogCheck, StoredEntry, link};
 use sealpost_site::changes::tables::TablesCheck;
@@ -22,6 +22,7 @@ use sealpost_site::rules::release::KnownRelease;
 use sealpost_site::rules::rollouts::plan::LiveRings;
 
 use super::connection::{Connected, open_read_only, open_writable};
+use super::lists::licenses::used;
 use super::lists::releases::approved;
 use super::open_error::OpenError;
 use super::plan::live_rings;
@@ -289,6 +290,10 @@ impl Connected for SqliteReader {
     fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
         live_rings(&self.connection).map(Arc::new)
     }
+
+    fn used(&self, serial: &SerialNumber) -> rusqlite::Result<u32> {
+        used(&self.connection, serial)
+    }
 }
 
 impl Connected for SqliteWriter {
@@ -310,6 +315,10 @@ impl Connected for SqliteWriter {
 
     fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
         self.remembered.live(|| live_rings(&self.connection))
+    }
+
+    fn used(&self, serial: &SerialNumber) -> rusqlite::Result<u32> {
+        self.remembered.used(serial, || used(&self.connection, serial))
     }
 }
 

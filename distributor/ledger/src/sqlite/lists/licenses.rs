@@ -175,7 +175,7 @@ impl<C: Connected> Read<Licenses> for C {
         let mut granted = granted(connection, self.grants())?;
         granted.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
         let rows = granted.into_iter().map(|TrustedGrant { grant, .. }| {
-            let used = used(connection, &grant.serial)?;
+            let used = self.used(&grant.serial)?;
             // Only shown: to count it anew would look up each computer.
             let active: u32 = connection
                 .prepare_cached("SELECT active FROM grants WHERE serial = ?1")?

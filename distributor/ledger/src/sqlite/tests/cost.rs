@@ -3,6 +3,8 @@
 //!
 //! The contacts go through a running ledger, one by one: what is counted is what a server does for each.
 
+mod reserving;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 

@@ -46,7 +46,8 @@ fn pull_failed(reason: &str) -> PullFailed {
 async fn a_full_disk_fails_whole_batches_and_the_chain_goes_on_when_there_is_room() {
     let world = World::new();
     let file = LedgerFile::new(&world);
-    let hooked = with_seats(&file, &world, 1_000).await;
+    // Not one more than are reserved: what was undone holds none.
+    let hooked = with_seats(&file, &world, 400).await;
     let ledger = &hooked.ledger;
     hooked.on_the_writer(|used| format!("PRAGMA max_page_count = {}", used + 2)).await;
     let long = "x".repeat(60);
@@ -76,6 +77,8 @@ async fn a_full_disk_fails_whole_batches_and_the_chain_goes_on_when_there_is_roo
         ledger.execute(world.at(3), command.clone()).await.unwrap();
     }
     assert_eq!(used(ledger).await, 400);
+    let more = ledger.execute(world.at(3), reserve("one-more")).await;
+    assert!(matches!(more, Err(LedgerError::Refused(_))), "{more:?}");
     sound(ledger).await;
     ledger.close().await.unwrap();
     assert_eq!(verify_file(&file.path(), Vec::new()).unwrap().damage, None);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_site::changes::chain::LinkedEntry;
 use sealpost_site::changes::{Change, Note};
 use sealpost_site::commands::{Command, Context, Decision, NoFacts};
@@ -132,6 +133,10 @@ impl Connected for HookedWriter {
 
     fn live(&self) -> Result<Arc<LiveRings>, StoreError> {
         self.writer.live()
+    }
+
+    fn used(&self, serial: &SerialNumber) -> rusqlite::Result<u32> {
+        self.writer.used(serial)
     }
 }
 
