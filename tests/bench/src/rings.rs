@@ -56,6 +56,8 @@ impl Contacted {
         clients.warm_up().await?;
         // The first ring opens meanwhile, and brings documents to its computers.
         clients.warm_up().await?;
+        // What brings documents is no contact without news.
+        let _ = clients.longest();
         Ok(Self { _home: home, server, clients, rounds: Vec::new() })
     }
 
@@ -87,10 +89,12 @@ async fn contacts(options: &Options, programs: &Path, all: &Rounds) -> anyhow::R
     let (least, most) =
         (ratios.first().copied().unwrap_or(f64::NAN), ratios.last().copied().unwrap_or(f64::NAN));
     let contacts = all.rounds * all.contacts;
+    let (request, answer) = with.clients.longest();
     if all.json {
         print_line(
             &serde_json::json!({
                 "contacts": contacts, "with_rings_cpu_ms": with_ms, "without_cpu_ms": without_ms,
+                "request_bytes": request, "answer_bytes": answer,
                 "ratio": ratio, "ratio_least": least, "ratio_most": most,
                 "with_rings_kib": with_kib, "without_kib": without_kib,
             })
@@ -99,8 +103,8 @@ async fn contacts(options: &Options, programs: &Path, all: &Rounds) -> anyhow::R
     } else {
         print_line(&format!(
             "a contact with rings, windows and caps {with_ms:.3} ms CPU, without {without_ms:.3} ms: {ratio:.3} times \
-             ({least:.3} to {most:.3} in {} alternating rounds, {contacts} contacts each); memory of the servers \
-             {} and {} MiB",
+             ({least:.3} to {most:.3} in {} alternating rounds, {contacts} contacts each); at most {request} bytes there \
+             and {answer} back; memory of the servers {} and {} MiB",
             all.rounds,
             with_kib / 1024,
             without_kib / 1024

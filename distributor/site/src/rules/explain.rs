@@ -334,7 +334,7 @@ pub fn explain(view: &PackageView<'_>, now: Timestamp) -> Explanation {
     }
     let shown = view.held.as_ref().filter(|_| takes_part);
     if let Some(waits) = shown {
-        sentence = format!("{sentence}; {}", waits.words());
+        sentence = format!("{sentence}; {waits}");
         changes_at = waits.until(now).or(changes_at);
         changes = waits.changes();
     }

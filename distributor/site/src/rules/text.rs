@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing that came from outside reaches a terminal or a log file as a control character.
 
+use std::fmt;
+
 use jiff::SignedDuration;
 
 /// Longest piece of outside text in a line, in characters: a line stays a line.
@@ -79,27 +81,47 @@ pub fn source(text: &str) -> String {
 /// A number with its noun: "1 computer", "2 computers".
 #[must_use]
 pub fn counted(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
+    Counted(count, one, more).to_string()
+}
+
+/// The same, for a sentence that is written at one go.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a>(pub u64, pub &'a str, pub &'a str);
+
+impl fmt::Display for Counted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, one, more) = self;
+        write!(f, "{count} {}", if *count == 1 { one } else { more })
+    }
 }
 
 /// A duration in its two largest units: "3 d 4 h", "2 h 5 min", "40 s".
 #[must_use]
 pub fn span(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    let parts = [
-        (seconds / 86_400, "d"),
-        (seconds / 3_600 % 24, "h"),
-        (seconds / 60 % 60, "min"),
-        (seconds % 60, "s"),
-    ];
-    let shown: Vec<String> = parts
-        .iter()
-        .skip_while(|(count, _)| *count == 0)
-        .take(2)
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count} {unit}"))
-        .collect();
-    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
+    Span(duration).to_string()
+}
+
+/// The same, for a sentence that is written at one go.
+#[derive(Debug, Clone, Copy)]
+pub struct Span(pub SignedDuration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs().max(0);
+        let parts = [
+            (seconds / 86_400, "d"),
+            (seconds / 3_600 % 24, "h"),
+            (seconds / 60 % 60, "min"),
+            (seconds % 60, "s"),
+        ];
+        let units = parts.iter().skip_while(|(count, _)| *count == 0).take(2);
+        let mut before = "";
+        for (count, unit) in units.filter(|(count, _)| *count > 0) {
+            write!(f, "{before}{count} {unit}")?;
+            before = " ";
+        }
+        if before.is_empty() { f.write_str("0 s") } else { Ok(()) }
+    }
 }
 
 /// A number of bytes in decimal units, rounded down to a tenth: "1.2 GB", "700 B".

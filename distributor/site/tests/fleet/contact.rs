@@ -234,7 +234,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
         server_list: None,
         lost: None,
         plan: site.plan.clone(),
-        live: LiveRings { counts: site.counts.clone(), soaks: Default::default() }.into(),
+        live: LiveRings::new(site.counts.clone(), Default::default()).into(),
     };
     let decision = command.decide(facts, &site.context());
     let outcome = decision.answer.unwrap();

@@ -199,7 +199,8 @@ fn goes_through_a_month(seed: u64, computers: u32, cadence: (i64, i64), every: i
     assert_eq!(world.computers.iter().filter(runs_bad).count(), 0, "seed {seed}");
 }
 
-/// `SEALPOST_FLEET` says how many; 50,000 take seconds in an optimized build, and that is one of the steps of `tests/run`.
+/// `SEALPOST_FLEET` says how many; 50,000 take about a minute of CPU in an optimized build, and that is one of the steps of
+/// `tests/run`.
 #[test]
 fn a_large_fleet_that_comes_once_a_day_goes_through_a_month_of_rollouts() {
     let size = std::env::var("SEALPOST_FLEET").ok().map(|size| size.parse().unwrap());

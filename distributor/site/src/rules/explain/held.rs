@@ -1,5 +1,7 @@
 //! What holds a release back from a computer, or lets it wait there, in words, and until when.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use sealpost_manifests::wire::contact::{Postponed, PostponedBy};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
@@ -10,7 +12,7 @@ use crate::rules::release::KnownRelease;
 use crate::rules::rollouts::gate::Held;
 use crate::rules::rollouts::progress::{AdvanceFacts, Rollout, Waiting, advance};
 use crate::rules::rollouts::strategy::Ring;
-use crate::rules::text::{counted, escape, span};
+use crate::rules::text::{Counted, Span, escape};
 
 /// When the sentence will be another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,26 +61,6 @@ impl<'a> Waits<'a> {
         }
     }
 
-    /// What stands behind the sentence about what it runs.
-    pub(super) fn words(&self) -> String {
-        let version = &self.release.release.version;
-        let text = format!("it does not get {version} yet: {}", self.held);
-        match (self.rollout, &self.held) {
-            (Some(rollout), Held::Ring { .. }) => {
-                let waiting = waiting(rollout);
-                format!("{text}: {}", waits_for(rollout, waiting))
-            }
-            (Some(Rollout { changed: Some(changed), number, .. }), Held::Paused { .. }) => {
-                let (who, why) = (crate::rules::account::named(&changed.by), escape(&changed.why));
-                format!(
-                    "{text} by {who} since {} ({why}); `distributor rollouts resume {number}` lets it go on",
-                    changed.at
-                )
-            }
-            _ => text,
-        }
-    }
-
     /// When it changes by itself, where that can be said. A soak goes on only while the server runs.
     pub(super) fn until(&self, now: Timestamp) -> Option<Timestamp> {
         let soak = match (self.rollout, &self.held) {
@@ -112,6 +94,28 @@ impl<'a> Waits<'a> {
     }
 }
 
+/// What stands behind the sentence about what it runs. A contact says it each time: it is written at one go.
+impl fmt::Display for Waits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it does not get {} yet: {}", self.release.release.version, self.held)?;
+        match (self.rollout, &self.held) {
+            (Some(rollout), Held::Ring { .. }) => {
+                let waiting = waiting(rollout);
+                write!(f, ": {}", WaitsFor { rollout, waiting })
+            }
+            (Some(Rollout { changed: Some(changed), number, .. }), Held::Paused { .. }) => {
+                let (who, why) = (crate::rules::account::named(&changed.by), escape(&changed.why));
+                write!(
+                    f,
+                    " by {who} since {} ({why}); `distributor rollouts resume {number}` lets it go on",
+                    changed.at
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What a rollout waits for, as far as can be said without a look at all computers.
 fn waiting(rollout: &Rollout) -> Option<Waiting> {
     advance(rollout, &AdvanceFacts { populations: None, overtaken_by: None }).err()
@@ -120,51 +124,65 @@ fn waiting(rollout: &Rollout) -> Option<Waiting> {
 /// What a rollout waits for, in words.
 #[must_use]
 pub fn waits_for(rollout: &Rollout, waiting: Option<Waiting>) -> String {
-    let number = rollout.number;
-    match waiting {
-        None => "it goes on at once".to_owned(),
-        Some(Waiting::Survey) => match rollout.current_ring() {
-            None => "its first ring opens within a minute".to_owned(),
-            Some(ring) => sample(rollout, ring, None),
-        },
-        Some(Waiting::Soak { ring, left }) => format!(
-            "the ring `{}` is watched for {} more; the next one opens then, if all goes well",
-            rollout.ring_name(ring),
-            span(left)
-        ),
-        Some(Waiting::Sample { ring, needed, .. }) => sample(rollout, ring, Some(needed)),
-        Some(Waiting::Gate { ring, succeeded, finished }) => format!(
-            "in the ring `{}` only {succeeded} of {finished} succeeded: see `distributor rollouts show {number}`",
-            rollout.ring_name(ring)
-        ),
-        Some(Waiting::Capped { waiting, .. }) => {
-            format!("{} behind its caps", counted(waiting, "computer waits", "computers wait"))
-        }
-        Some(Waiting::Overtaken { by }) => format!("rollout {by}, which is newer, passed first"),
-        Some(Waiting::Person) => {
-            format!("it is {}: see `distributor rollouts show {number}`", rollout.state)
+    WaitsFor { rollout, waiting }.to_string()
+}
+
+/// The same, for a sentence that is written at one go.
+struct WaitsFor<'a> {
+    rollout: &'a Rollout,
+    waiting: Option<Waiting>,
+}
+
+impl fmt::Display for WaitsFor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rollout, waiting } = self;
+        let number = rollout.number;
+        match *waiting {
+            None => f.write_str("it goes on at once"),
+            Some(Waiting::Survey) => match rollout.current_ring() {
+                None => f.write_str("its first ring opens within a minute"),
+                Some(ring) => sample(f, rollout, ring, None),
+            },
+            Some(Waiting::Soak { ring, left }) => write!(
+                f,
+                "the ring `{}` is watched for {} more; the next one opens then, if all goes well",
+                rollout.ring_name(ring),
+                Span(left)
+            ),
+            Some(Waiting::Sample { ring, needed, .. }) => sample(f, rollout, ring, Some(needed)),
+            Some(Waiting::Gate { ring, succeeded, finished }) => write!(
+                f,
+                "in the ring `{}` only {succeeded} of {finished} succeeded: see `distributor rollouts show {number}`",
+                rollout.ring_name(ring)
+            ),
+            Some(Waiting::Capped { waiting, .. }) => {
+                write!(f, "{} behind its caps", Counted(waiting, "computer waits", "computers wait"))
+            }
+            Some(Waiting::Overtaken { by }) => write!(f, "rollout {by}, which is newer, passed first"),
+            Some(Waiting::Person) => {
+                write!(f, "it is {}: see `distributor rollouts show {number}`", rollout.state)
+            }
         }
     }
 }
 
-fn sample(rollout: &Rollout, ring: usize, needed: Option<u64>) -> String {
+fn sample(f: &mut fmt::Formatter<'_>, rollout: &Rollout, ring: usize, needed: Option<u64>) -> fmt::Result {
     let (name, number) = (rollout.ring_name(ring), rollout.number);
     let counts = rollout.rings.get(ring).map(|ring| ring.counts).unwrap_or_default();
     let plan = rollout.strategy.rings().get(ring).map_or(1, |ring| u64::from(ring.minimum_sample));
     let soak = rollout.strategy.rings().get(ring).map(Ring::soak).unwrap_or_default();
     let begins = rollout.rings.get(ring).is_some_and(|ring| ring.soaked.is_zero()) && !soak.is_zero();
-    let then = if begins {
-        format!("; it is watched for {} from the first one on", span(soak))
-    } else {
-        String::new()
-    };
-    format!(
-        "in the ring `{name}` {} of {} have finished, and {} on it{then}: `distributor rollouts next {number}` goes on \
-         without them",
+    write!(
+        f,
+        "in the ring `{name}` {} of {} have finished, and {} on it",
         counts.finished(),
-        counted(needed.unwrap_or(plan), "computer that has to", "computers that have to"),
-        counted(counts.under_way(), "computer works", "computers work")
-    )
+        Counted(needed.unwrap_or(plan), "computer that has to", "computers that have to"),
+        Counted(counts.under_way(), "computer works", "computers work")
+    )?;
+    if begins {
+        write!(f, "; it is watched for {} from the first one on", Span(soak))?;
+    }
+    write!(f, ": `distributor rollouts next {number}` goes on without them")
 }
 
 /// Why a computer that was told does not install yet.

@@ -5,6 +5,8 @@
 //! news stays small. Left out on purpose: what the computer knows itself (what it reported, that it has no lease), and what only
 //! an admin can look at (reviews, test-loads).
 
+use std::io;
+
 use jiff::Timestamp;
 use sealpost_manifests::wire::contact::{
     InstalledPackage, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, Postponed, PostponedBy, WaitsFor,
@@ -61,7 +63,7 @@ pub fn waits_of(
         }
         let Some(waits) = of_package(choice, told, heard, rollouts, now) else { continue };
         // With the comma between two of them.
-        let length = serde_json::to_vec(&waits).map_or(usize::MAX, |text| text.len().saturating_add(1));
+        let length = length(&waits).saturating_add(1);
         if length <= room {
             room -= length;
             said.push(waits);
@@ -87,7 +89,7 @@ fn of_package(
     let there = told.and_then(|told| Some((told, waits_there(told, report, postponed, now)?.0)));
     let numbered = choice.held.as_ref().and_then(Waits::rollout_of);
     let rollout = numbered.and_then(|number| rollouts.plan.rollout_now(number, rollouts.live));
-    let held = Waits::of(choice, rollout.as_slice());
+    let held = Waits::of(choice, rollout.as_deref().map_or(&[], std::slice::from_ref));
     let code = match (&held, &there) {
         (Some(held), _) => held.held.code(),
         (None, Some((told, _))) => code_there(told, postponed, now),
@@ -96,14 +98,32 @@ fn of_package(
     let until = held.as_ref().and_then(|held| held.until(now));
     let until =
         until.or_else(|| there.as_ref().and_then(|(told, _)| waits_until(told, report, postponed, now)));
-    let sentence = match (there, held.map(|held| held.words())) {
+    let mut sentence = match (there, held) {
         (Some((_, there)), Some(held)) => format!("{there}; {held}"),
-        (Some((_, words)), None) | (None, Some(words)) => words,
+        (Some((_, words)), None) => words,
+        (None, Some(held)) => held.to_string(),
         (None, None) => return None,
     };
     let version = newest.release.version.clone();
-    let sentence = at_most(&sentence, MAX_WAITS_SENTENCE_BYTES).to_owned();
+    sentence.truncate(at_most(&sentence, MAX_WAITS_SENTENCE_BYTES).len());
     Some(WaitsFor { package: package.clone(), version, code: Word::known(code), sentence, until })
+}
+
+/// How long it is as it is sent.
+fn length(waits: &WaitsFor) -> usize {
+    struct Counts(usize);
+    impl io::Write for Counts {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counts = Counts(0);
+    serde_json::to_writer(&mut counts, waits).map_or(usize::MAX, |()| counts.0)
 }
 
 /// What a computer that was told waits for, by the codes that its own status has.

@@ -4,8 +4,10 @@
 //! release is approved, and of signature files those that computers with a delay are still waiting for. What became of computers is not in it, because that changes with each contact: see
 //! [`LiveRings`].
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::digest::Sha256Digest;
@@ -47,6 +49,26 @@ pub struct LiveRings {
     pub counts: LiveCounts,
     /// How long they were watched.
     pub soaks: LiveSoaks,
+    /// The rollouts of the plan of this version as far as they are now, once somebody asked for them.
+    now: OnceLock<(u64, Vec<Rollout>)>,
+}
+
+impl LiveRings {
+    /// As far as these counts and soaks say.
+    #[must_use]
+    pub fn new(counts: LiveCounts, soaks: LiveSoaks) -> Self {
+        Self { counts, soaks, now: OnceLock::new() }
+    }
+
+    fn brought_up(&self, rollout: &Rollout) -> Rollout {
+        let mut rollout = rollout.clone();
+        let number = rollout.number;
+        for (ring, progress) in (0_u32..).zip(&mut rollout.rings) {
+            progress.counts = self.counts.get(&(number, ring)).copied().unwrap_or_default();
+            progress.soaked = self.soaks.get(&(number, ring)).copied().unwrap_or_default();
+        }
+        rollout
+    }
 }
 
 /// What became of one rollout on one computer.
@@ -134,13 +156,13 @@ impl Plan {
 
     /// A rollout as far as it is now: with what the plan leaves out because it changes with each contact.
     #[must_use]
-    pub fn rollout_now(&self, number: u64, live: &LiveRings) -> Option<Rollout> {
-        let mut rollout = self.rollout(number)?.clone();
-        for (ring, progress) in (0_u32..).zip(&mut rollout.rings) {
-            progress.counts = live.counts.get(&(number, ring)).copied().unwrap_or_default();
-            progress.soaked = live.soaks.get(&(number, ring)).copied().unwrap_or_default();
+    pub fn rollout_now<'a>(&self, number: u64, live: &'a LiveRings) -> Option<Cow<'a, Rollout>> {
+        let all = || (self.version, self.rollouts.iter().map(|rollout| live.brought_up(rollout)).collect());
+        let (version, rollouts) = live.now.get_or_init(all);
+        if *version == self.version {
+            return rollouts.iter().find(|rollout| rollout.number == number).map(Cow::Borrowed);
         }
-        Some(rollout)
+        self.rollout(number).map(|rollout| Cow::Owned(live.brought_up(rollout)))
     }
 
     /// Takes up superseded signature files that came to their end, with the rollouts that brought them, as far as a computer

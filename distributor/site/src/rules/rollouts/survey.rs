@@ -123,19 +123,21 @@ impl<'a> Survey<'a> {
         let (heard, waited_for) = (heard_within(HEARD_WITHIN), heard_within(WAITED_FOR));
         for (rollout, seen) in &mut self.rollouts {
             let package = &rollout.release.package;
-            let may_have = may_have(rollout, known, self.plan);
+            if !may_have(rollout, known, self.plan) {
+                continue;
+            }
             let told = asker.deliveries.iter().find(|told| told.rollout == rollout.number);
             // Who gets signature files a day later is no canary for a ring that is watched for minutes.
             let comes_later = told.is_none()
                 && self.content_by_group
                 && gate::wait_for_content(rollout, asker, self.plan, self.now).is_err();
-            if !may_have || comes_later {
+            if comes_later {
                 continue;
             }
             let runs_it_or_newer = known
                 .installed
                 .iter()
-                .any(|installed| installed.package() == package && installed.counter >= rollout.counter);
+                .any(|installed| installed.counter >= rollout.counter && installed.package() == package);
             let runs_it = || known.installed.iter().any(|installed| installed.manifest == rollout.manifest);
             if let Some(weighed) = self.weighed.as_mut().filter(|weighed| weighed.rollout == rollout.number)
                 && !runs_it_or_newer

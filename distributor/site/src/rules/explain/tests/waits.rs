@@ -262,10 +262,10 @@ fn each_wait_has_its_sentence_its_code_and_its_time_and_a_contact_says_the_same(
         codes.insert(code);
 
         // The plan of a contact leaves out what changes; it is put back from what the contact reads anyway.
-        let live = LiveRings {
-            counts: [((7, 0), rollout.rings[0].counts)].into(),
-            soaks: [((7, 0), rollout.rings[0].soaked)].into(),
-        };
+        let live = LiveRings::new(
+            [((7, 0), rollout.rings[0].counts)].into(),
+            [((7, 0), rollout.rings[0].soaked)].into(),
+        );
         let mut bare = rollout.clone();
         bare.rings[0].counts = RingCounts::default();
         bare.rings[0].soaked = jiff::SignedDuration::ZERO;
