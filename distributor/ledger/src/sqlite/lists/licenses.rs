@@ -1,6 +1,5 @@
 //! Whose ledger it is, its licenses, its pulls and its time.
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::license_time::VendorStatement;
