@@ -144,11 +144,6 @@ impl<'a> Site<'a> {
         self.pair.execute(now, revoke).await.unwrap();
         let now = self.now();
         self.pair.execute(now, operate).await.unwrap();
-        self.starts().await;
-    }
-
-    /// A server listens again; the last sign of the one before is some commands old.
-    async fn starts(&mut self) {
         let now = self.now();
         self.pair.execute(now, StartServer { now }).await.unwrap();
     }
@@ -208,7 +203,7 @@ impl<'a> Site<'a> {
                 let announced = AnnounceServers { actor: admin(), ways };
                 self.pair.execute(now, announced).await.unwrap();
             }
-            _ => self.starts().await,
+            _ => drop(self.pair.execute(now, StartServer { now }).await.unwrap()),
         }
     }
 
