@@ -74,8 +74,6 @@ fn seconds(duration: SignedDuration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
-
     use super::super::outages::Outage;
     use super::*;
 
@@ -88,11 +86,12 @@ mod tests {
         silence_after(contacts, &[])
     }
 
-    /// The same of a server that did not run in these hours, and whose computers nobody heard of then.
-    fn silence_after(contacts: impl IntoIterator<Item = i64>, out: &[Range<i64>]) -> i64 {
-        let outages = || out.iter().filter_map(|out| Outage::between(at(out.start), at(out.end)));
+    /// The same of a server that did not run between these hours, and whose computers nobody heard of then.
+    fn silence_after(contacts: impl IntoIterator<Item = i64>, out: &[(i64, i64)]) -> i64 {
+        let outages = || out.iter().filter_map(|(from, until)| Outage::between(at(*from), at(*until)));
+        let runs = |hour: &i64| !out.iter().any(|(from, until)| (*from..*until).contains(hour));
         let mut last = None;
-        for hour in contacts.into_iter().filter(|hour| !out.iter().any(|out| out.contains(hour))) {
+        for hour in contacts.into_iter().filter(runs) {
             // A server knows nothing of its next outage.
             let known = Outages::known(outages(), at(hour));
             last = Some((at(hour), Some(Cadence::at(last, at(hour), &known))));
@@ -135,20 +134,20 @@ mod tests {
         let daily = || (0..31).map(|day| day * 24);
         let friday = 26 * 24 - 6;
         let cases: [(&str, i64, i64); 6] = [
-            ("hourly, out for three days", silence_after(0..34 * 24, &[month..month + 72]), 8),
+            ("hourly, out for three days", silence_after(0..34 * 24, &[(month, month + 72)]), 8),
             (
                 "off for ten hours, and out for four of them",
-                silence_after((0..month).chain([month + 10]), &[month..month + 4]),
+                silence_after((0..month).chain([month + 10]), &[(month, month + 4)]),
                 11,
             ),
-            ("out before it was off", silence_after((0..month).chain([month + 40]), &[600..630]), 41 + 4),
-            ("once a day, out for two days", silence_after(daily(), &[20 * 24 + 1..22 * 24 + 1]), 28),
+            ("out before it was off", silence_after((0..month).chain([month + 40]), &[(600, 630)]), 41 + 4),
+            ("once a day, out for two days", silence_after(daily(), &[(20 * 24 + 1, 22 * 24 + 1)]), 28),
             (
                 "an office, out from Friday evening to Monday morning",
-                silence_after(office(35), &[friday..friday + 62]),
+                silence_after(office(35), &[(friday, friday + 62)]),
                 62 + 4,
             ),
-            ("a new one, out for a week", silence_after([0, 170], &[1..169]), 28),
+            ("a new one, out for a week", silence_after([0, 170], &[(1, 169)]), 28),
         ];
         for (who, found, wanted) in cases {
             assert_eq!(found, wanted, "{who}");
@@ -159,15 +158,19 @@ mod tests {
     fn each_outage_in_a_pause_makes_it_shorter_and_not_the_last_one_alone() {
         let month = 30 * 24;
         // Out for three days, up for an hour in which nobody came, and out for an hour once or twice more.
-        let twice = [month..month + 72, month + 73..month + 74];
-        let thrice = [month..month + 72, month + 73..month + 74, month + 75..month + 76];
+        let twice = [(month, month + 72), (month + 73, month + 74)];
+        let thrice = [(month, month + 72), (month + 73, month + 74), (month + 75, month + 76)];
         let came = |again: i64| (0..month).chain(month + again..month + again + 24);
         let cases: [(&str, i64, i64); 5] = [
             ("hourly, out twice", silence_after(came(74), &twice), 8),
             ("hourly, out three times", silence_after(came(76), &thrice), 8),
             ("off for ten hours more", silence_after(came(84), &twice), 12 + 4),
             ("off for ten hours more, out three times", silence_after(came(86), &thrice), 13 + 4),
-            ("a new one, out for two weeks of three", silence_after([0, 504], &[1..169, 300..468]), 168 + 4),
+            (
+                "a new one, out for two weeks of three",
+                silence_after([0, 504], &[(1, 169), (300, 468)]),
+                168 + 4,
+            ),
         ];
         for (who, found, wanted) in cases {
             assert_eq!(found, wanted, "{who}");
