@@ -35,6 +35,7 @@ use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
+use sealpost_site::rules::rollouts::outages::Outages;
 
 use crate::fixed::{client_id, key, server_id};
 use crate::reading::assert_harmless;
@@ -154,8 +155,13 @@ where
     for entry in 0..50u64 {
         log.append(leaf_hash(&entry.to_le_bytes()));
     }
-    let context =
-        Context { now: day(100), server: &server, terms: &Terms::default(), log: &log, outage: None };
+    let context = Context {
+        now: day(100),
+        server: &server,
+        terms: &Terms::default(),
+        log: &log,
+        outages: Outages::none(),
+    };
     let again = command.clone().decide(facts.clone(), &context);
     let decision = command.decide(facts, &context);
     assert_eq!(format!("{decision:?}"), format!("{again:?}"), "a decision is the same each time");

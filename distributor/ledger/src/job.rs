@@ -9,7 +9,7 @@ use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::{Actor, Change, Note, chain};
 use sealpost_site::commands::{Command, Context, Terms};
 use sealpost_site::rows::ServerIdentity;
-use sealpost_site::rules::rollouts::cadence::Outage;
+use sealpost_site::rules::rollouts::outages::Outages;
 use tokio::sync::oneshot;
 
 use crate::error::LedgerError;
@@ -47,7 +47,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) log: &'a mut Frontier,
     pub(crate) told: &'a TrustedLog,
     pub(crate) time: &'a mut LicenseFloor,
-    pub(crate) outage: Option<Outage>,
+    pub(crate) outages: &'a Outages,
 }
 
 impl Transaction<'_> {
@@ -64,7 +64,7 @@ impl Transaction<'_> {
             server: self.server,
             terms: self.terms,
             log: self.log,
-            outage: self.outage,
+            outages: self.outages,
         };
         let decision = command.decide(facts, &context);
         self.write(decision.changes, decision.notes)?;

@@ -18,16 +18,15 @@ use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::changes::chain::{LogCheck, LogDamage};
+use sealpost_site::commands::starts::{LoadStart, StartServer};
 use sealpost_site::commands::{Command, Terms};
-use sealpost_site::queries::{
-    self, ClientKey, LastPull, LastSign, LicenseTime, Log, LogNodes, Query, StoredTime,
-};
+use sealpost_site::queries::{self, ClientKey, LastPull, LicenseTime, Log, LogNodes, Query, StoredTime};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::account::TokenId;
 use sealpost_site::rules::approvals::people::AccountName;
 use sealpost_site::rules::edits::Edits;
 use sealpost_site::rules::restore::NamedHead;
-use sealpost_site::rules::rollouts::cadence::Outage;
+use sealpost_site::rules::rollouts::outages::Outages;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::{believe_log, check_log};
@@ -94,7 +93,7 @@ pub struct Ledger {
     keys: Mutex<HashMap<ClientId, PublicKey>>,
     grants: Arc<TrustedGrants>,
     findings: Findings,
-    outage: Arc<OnceLock<Option<Outage>>>,
+    outages: Arc<OnceLock<Outages>>,
     /// Heads that this log was found to have had: entries are only added, so that stays true.
     known_heads: Mutex<HashSet<(u64, Sha256Digest)>>,
 }
@@ -123,7 +122,7 @@ impl Ledger {
         let (sequence, sequences) = watch::channel(log.size());
         let (queue, messages) = mpsc::channel(QUEUE);
         let unwritten = Arc::new(AtomicBool::new(false));
-        let outage = Arc::new(OnceLock::new());
+        let outages = Arc::new(OnceLock::new());
         let writer = Writer {
             store,
             server: server.clone(),
@@ -134,7 +133,7 @@ impl Ledger {
             time: LicenseFloor::from_stored(stored_floor, statement),
             stored_floor,
             observed: Instant::now(),
-            outage: Arc::clone(&outage),
+            outages: Arc::clone(&outages),
             refusals: Arc::clone(&refusals),
             grants: Arc::clone(&grants),
             committed,
@@ -165,7 +164,7 @@ impl Ledger {
             keys,
             grants,
             findings: Findings::default(),
-            outage,
+            outages,
             known_heads: Mutex::default(),
         })
     }
@@ -183,15 +182,23 @@ impl Ledger {
     }
 
     /// A server listens from now on, a license time: between the last sign of life over this ledger and now nobody could come.
-    /// Only the first call counts; it comes before anything that only a server writes.
+    /// Where that is long, the log says so, and later starts know it. Only the first call counts; it comes before anything that
+    /// only a server writes, and after a restore was noted.
     ///
     /// # Errors
-    /// [`LedgerError`].
+    /// [`LedgerError`], if the ledger cannot be read. That it cannot be written is logged, and keeps no server from starting.
     pub async fn listens_from(&self, now: Timestamp) -> Result<(), LedgerError> {
-        if self.outage.get().is_none() {
-            let last_sign = self.query(LastSign { now }).await?;
-            self.outage.get_or_init(|| last_sign.and_then(|last_sign| Outage::between(last_sign, now)));
+        if self.outages.get().is_some() {
+            return Ok(());
         }
+        let outages = match self.execute(now, StartServer { now }).await {
+            Ok(outages) => outages,
+            Err(error) => {
+                tracing::warn!(error = %with_causes(&error), "the log does not say how long the server did not run");
+                self.query(LoadStart { now }).await?.outages(now)
+            }
+        };
+        self.outages.get_or_init(|| outages);
         Ok(())
     }
 

@@ -20,12 +20,13 @@ use sealpost_site::commands::restores::{LoadAcknowledgement, LoadRestore};
 use sealpost_site::commands::rollouts::{LoadAdvance, LoadRollout};
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
+use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, Log,
-    LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
+    LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
     Trying, Untested, VoidedReleases,
 };
@@ -108,6 +109,7 @@ pub trait ReadStore:
     + Read<LoadAcknowledgement>
     + Read<LoadCounterReset>
     + Read<LoadServerList>
+    + Read<LoadStart>
     + Read<LoadChannels>
     + Read<LoadRetry>
     + Read<Server>
@@ -116,7 +118,6 @@ pub trait ReadStore:
     + Read<LogEntry>
     + Read<LogForks>
     + Read<LicenseTime>
-    + Read<LastSign>
     + Read<Restores>
     + Read<Licenses>
     + Read<RefusedGrants>

@@ -17,7 +17,7 @@ use sealpost_site::changes::{Actor, Change, Note};
 use sealpost_site::commands::Terms;
 use sealpost_site::queries::Log;
 use sealpost_site::rows::ServerIdentity;
-use sealpost_site::rules::rollouts::cadence::Outage;
+use sealpost_site::rules::rollouts::outages::Outages;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::grants::TrustedGrants;
@@ -104,7 +104,7 @@ pub(crate) struct Writer {
     pub(crate) stored_floor: Timestamp,
     pub(crate) observed: Instant,
     /// The time before this start in which no server ran over the ledger, once it is known.
-    pub(crate) outage: Arc<OnceLock<Option<Outage>>>,
+    pub(crate) outages: Arc<OnceLock<Outages>>,
     pub(crate) refusals: Arc<Refusals>,
     /// What the log tells, kept up with what is written.
     pub(crate) grants: Arc<TrustedGrants>,
@@ -218,7 +218,7 @@ impl Writer {
                 log: &mut self.log,
                 told: self.grants.log(),
                 time: &mut self.time,
-                outage: self.outage.get().copied().flatten(),
+                outages: self.outages.get().unwrap_or(Outages::none()),
             };
             match job.run(&mut transaction) {
                 Ok(()) => {}

@@ -146,19 +146,6 @@ query! {
     LicenseTime {} -> StoredTime, "read the time floor"
 }
 
-/// So many entries of each kind are looked at for one that is not later than now.
-pub const LOOKED_BACK: u32 = 100;
-
-query! {
-    /// The last sign of life of a server over this ledger, by license time: a contact, a pull, or an entry of the log that only
-    /// a server writes which listens. It looks at all contacts, and at the last [`LOOKED_BACK`] entries of each kind; it is asked
-    /// once at a start.
-    LastSign {
-        /// What is later counts for nothing: the clock was ahead.
-        pub now: Timestamp,
-    } -> Option<Timestamp>, "find the last sign of life"
-}
-
 query! {
     /// Every grant that counts, with its counts, by serial number. The vendor issues few serial numbers.
     Licenses {} -> Vec<LicenseRow>, "list licenses"

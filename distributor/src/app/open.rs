@@ -58,7 +58,6 @@ impl Opened {
         let log_key = Arc::new(home.read_log_key(&ledger.server_id())?);
         let license_time = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
         let clock = clock.unwrap_or_else(|| Arc::new(license_time));
-        ledger.listens_from(clock.now()).await.map_err(AppError::ledger)?;
         ledger_marker::compare(&ledger, &home.ledger_marker(), &*clock).await?;
         // As early as it can be: what is taken over is taken over at this start or never.
         let file = AdminTokens::at(&home.admin_tokens());

@@ -105,6 +105,8 @@ impl Server {
         let address = listener.local_addr().map_err(AppError::port(wanted))?;
         let socket = opened.home.admin_socket();
         let admin = bind_private_socket(&socket).map_err(AppError::socket(&socket))?;
+        // Once its port is its own: a server that cannot start did not run.
+        opened.ledger.listens_from(opened.clock.now()).await.map_err(AppError::ledger)?;
         let presence = ServerPresence::open(&opened.home, &opened.settings, presence_parts(&opened)?).await?;
         let push = Push::new(opened.clock.now());
         let supervision = Supervision::new();

@@ -272,7 +272,7 @@ async fn the_log_can_be_followed_filtered_and_verified() {
     drop(stream);
 }
 
-async fn log(site: &Site, query: &str) -> Vec<LogEntry> {
+pub(crate) async fn log(site: &Site, query: &str) -> Vec<LogEntry> {
     let text = site.admin(Method::GET, &format!("/log?{query}"), None).await.text().await.unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

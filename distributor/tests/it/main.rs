@@ -31,6 +31,7 @@ mod rollouts;
 mod roots;
 mod settings;
 mod site;
+mod starts;
 mod strangers;
 mod switching;
 mod test_loads;

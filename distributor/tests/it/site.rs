@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 /// The server's clock, moved by a test.
-struct TestClock(ManualClock);
+pub(crate) struct TestClock(pub(crate) ManualClock);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {

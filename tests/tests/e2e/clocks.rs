@@ -42,6 +42,27 @@ fn contacts_while_the_servers_clock_was_ahead_lock_no_computer_out() -> Result<(
 }
 
 #[test]
+fn a_server_that_was_off_says_since_when_and_after_a_clock_that_was_ahead_it_says_nothing() -> Result<()> {
+    if !Tool::Faketime.is_here("a server's wrong clock")? {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let (vendor, mut site, computer) = lab.vendor_site_and_computer()?;
+    a_release_arrives(&vendor, &site, &computer, "1.0")?;
+    let said = |site: &Site| site.distributor(&["log", "--kind", "server_started"])?.ok();
+    for clock in [Some("+3d"), Some("+3d"), None, None] {
+        site.stop()?;
+        site.set_clock(clock);
+        site.serve()?;
+        let said = said(&site)?;
+        ensure!(said.lines().count() == 1 && said.contains("(3 d"), "after {clock:?}: {said}");
+        ensure!(said.contains("the server: did not run from "), "{said}");
+    }
+    a_release_arrives(&vendor, &site, &computer, "1.1")?;
+    site.verify_log()
+}
+
+#[test]
 fn a_registration_while_the_vendors_clock_was_ahead_locks_no_site_out() -> Result<()> {
     if !Tool::Faketime.is_here("a vendor's wrong clock")? {
         return Ok(());

@@ -14,7 +14,7 @@ use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP, from_8::STEP];
+const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP, from_8::STEP, FROM_9];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (
@@ -177,6 +177,9 @@ CREATE TABLE soaks (
     PRIMARY KEY (rollout, ring)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// Version 10 has a kind of entry that older programs do not know, and the tables of version 9.
+const FROM_9: &str = "";
 
 /// The last version whose programs wrote no entries about admin tokens.
 pub(super) const LAST_WITHOUT_TOKENS: u32 = 4;

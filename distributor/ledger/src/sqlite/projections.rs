@@ -33,7 +33,8 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         Change::SerialRegistered { .. }
         | Change::Refused { .. }
         | Change::AdminTokenUsed { .. }
-        | Change::ServerOperated { .. } => Ok(()),
+        | Change::ServerOperated { .. }
+        | Change::ServerStarted { .. } => Ok(()),
         Change::AdminTokenMade { .. }
         | Change::AdminTokenRevoked { .. }
         | Change::AccountAdded(_)

@@ -191,6 +191,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::AdminTokenUsed { .. }
         | Change::AdminTokenRevoked { .. }
         | Change::ServerOperated { .. }
+        | Change::ServerStarted { .. }
         | Change::ServerListChanged { .. }
         | Change::ChannelChanged { .. }
         | Change::SettingsChanged { .. }

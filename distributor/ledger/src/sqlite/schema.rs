@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 9;
+pub(super) const VERSION: u32 = 10;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;

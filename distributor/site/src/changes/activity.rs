@@ -445,6 +445,11 @@ pub enum Change {
         /// What.
         operation: ServerOperation,
     },
+    /// A server listens again after a time in which none ran over this ledger, as far as that knows.
+    ServerStarted {
+        /// The last sign of life of the server before.
+        last_sign: Timestamp,
+    },
     /// The vendor made a release one through which computers pass on their way, or made it an ordinary one again.
     ReleaseMandatoryChanged {
         /// Package, version and platform.

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod export;
 pub mod installs;
 pub mod note;
+pub mod outages;
 pub mod parts;
 pub mod past;
 mod rollouts;

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
@@ -13,6 +14,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report}
 
 use super::activity::{ActivityEntry, Change, NewerEntry};
 use super::approvals::of_approvals;
+use super::outages::started;
 use super::parts::{ReleaseRetry, ServerOperation, TokenOwner};
 use super::rollouts::of_rollouts;
 use crate::rules::account::Actor;
@@ -22,7 +24,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 53] = [
+pub const KINDS: [&str; 54] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -76,6 +78,7 @@ pub const KINDS: [&str; 53] = [
     "proposal_ended",
     "release_deferred",
     "release_test_loaded",
+    "server_started",
 ];
 
 /// Those that are also written while nobody can come: when a ledger is made, restored or rebuilt, and by the commands for tokens
@@ -137,6 +140,7 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::AdminTokenUsed { .. } => "admin_token_used",
         Change::AdminTokenRevoked { .. } => "admin_token_revoked",
         Change::ServerOperated { .. } => "server_operated",
+        Change::ServerStarted { .. } => "server_started",
         Change::ReleaseMandatoryChanged { .. } => "release_mandatory_changed",
         Change::SettingsChanged { .. } => "settings_changed",
         Change::GroupMembersChanged { .. } => "group_members_changed",
@@ -229,10 +233,10 @@ pub fn newer(entry: &NewerEntry) -> String {
 /// One line for people: who did what.
 #[must_use]
 pub fn summary(entry: &ActivityEntry) -> String {
-    format!("{}: {}", actor(&entry.actor), what(&entry.change))
+    format!("{}: {}", actor(&entry.actor), what(&entry.change, entry.at))
 }
 
-fn what(change: &Change) -> String {
+fn what(change: &Change, at: Timestamp) -> String {
     match change {
         Change::ServerInitialized { server_id, site_key } => {
             format!("server {server_id} was set up with site key {}", site_key.id())
@@ -437,6 +441,7 @@ fn what(change: &Change) -> String {
             format!("revoked the admin token {} [{token}]", escape(name))
         }
         Change::ServerOperated { operation } => operated(operation),
+        Change::ServerStarted { last_sign } => started(*last_sign, at),
         Change::ReleaseMandatoryChanged { .. }
         | Change::SettingsChanged { .. }
         | Change::GroupMembersChanged { .. }
@@ -490,7 +495,6 @@ fn restored_by(cause: &RestoreCause) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
 
     #[test]
     fn outside_text_cannot_move_a_cursor_or_forge_a_line() {

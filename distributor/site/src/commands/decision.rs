@@ -7,7 +7,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use crate::changes::{Actor, Change, Note};
 use crate::queries::Query;
 use crate::rows::ServerIdentity;
-use crate::rules::rollouts::cadence::Outage;
+use crate::rules::rollouts::outages::Outages;
 
 /// Something that somebody wants to change.
 pub trait Command: Send + 'static {
@@ -36,8 +36,8 @@ pub struct Context<'a> {
     pub terms: &'a Terms,
     /// The log before this command.
     pub log: &'a Frontier,
-    /// The time before the server started in which it did not run.
-    pub outage: Option<Outage>,
+    /// When the server did not run.
+    pub outages: &'a Outages,
 }
 
 /// How long what a server signs is good for.

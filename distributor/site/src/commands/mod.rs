@@ -18,6 +18,7 @@ pub mod rollouts;
 pub mod second_eyes;
 pub mod servers;
 pub mod settings;
+pub mod starts;
 mod steering;
 pub mod test_loads;
 pub mod tokens;

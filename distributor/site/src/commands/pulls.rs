@@ -110,6 +110,7 @@ mod tests {
     use super::*;
     use crate::commands::Terms;
     use crate::rows::ServerIdentity;
+    use crate::rules::rollouts::outages::Outages;
 
     fn at(day: i64) -> Timestamp {
         Timestamp::from_second(day * 24 * 3600).unwrap()
@@ -131,7 +132,7 @@ mod tests {
             server: &server,
             terms: &Terms::default(),
             log: &Frontier::empty(),
-            outage: None,
+            outages: Outages::none(),
         };
         let statement = VendorStatement::new(at(9), at(16));
         PullSucceeded { versions: versions(timestamp), statement, corrected_to }.decide(before, &context)

@@ -121,6 +121,7 @@ mod tests {
     use super::*;
     use crate::commands::Terms;
     use crate::rows::ServerIdentity;
+    use crate::rules::rollouts::outages::Outages;
 
     #[test]
     fn a_declared_restore_names_the_epoch_that_has_to_be_raised_and_ends_with_one_lease_term() {
@@ -128,8 +129,13 @@ mod tests {
         let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
         let at = |day: i64| Timestamp::from_second(day * 24 * 3600).unwrap();
         let terms = Terms { lease_days: 20, ..Terms::default() };
-        let context =
-            Context { now: at(5), server: &server, terms: &terms, log: &Frontier::empty(), outage: None };
+        let context = Context {
+            now: at(5),
+            server: &server,
+            terms: &terms,
+            log: &Frontier::empty(),
+            outages: Outages::none(),
+        };
         let command = DeclareRestore {
             actor: Actor::Server,
             cause: RestoreCause::BackupRestored { head: LogHead::empty() },

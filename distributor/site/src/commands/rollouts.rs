@@ -122,7 +122,7 @@ impl Command for AdvanceRollouts {
         let AdvancingFacts { mut rollouts, mut releases, overdue, looked_to } = facts;
         let advanced = Advanced { looked_to, ..Advanced::default() };
         let mut round = Round { decision: Decision::answer(()), advanced };
-        let could_have_come = |of: &Overdue| absence(of.heard, self.now, context.outage) > of.silence;
+        let could_have_come = |of: &Overdue| absence(of.heard, self.now, context.outages) > of.silence;
         let overdue: Vec<Overdue> = overdue.into_iter().filter(could_have_come).collect();
         let live: Vec<usize> = (0..rollouts.len())
             .filter(|index| rollouts.get(*index).is_some_and(|r| r.state.is_live()))

@@ -114,6 +114,7 @@ mod tests {
 
     use super::*;
     use crate::commands::Terms;
+    use crate::rules::rollouts::outages::Outages;
 
     fn server() -> ServerIdentity {
         let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
@@ -133,7 +134,7 @@ mod tests {
     fn announced(known: Option<KnownServerList>, ways: Vec<ServerEntry>) -> Decision<Order> {
         let (server, terms, log) = (server(), Terms::default(), Frontier::empty());
         let now = Timestamp::from_second(1_000).unwrap();
-        let context = Context { now, server: &server, terms: &terms, log: &log, outage: None };
+        let context = Context { now, server: &server, terms: &terms, log: &log, outages: Outages::none() };
         let facts = ServerListFacts { known, epoch: Epoch::of(3, 0) };
         AnnounceServers { actor: Actor::Server, ways }.decide(facts, &context)
     }

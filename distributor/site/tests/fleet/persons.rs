@@ -118,6 +118,34 @@ fn after_an_outage_of_days_a_computer_that_dies_is_found_as_soon_as_before_and_n
 }
 
 #[test]
+fn starts_soon_after_an_outage_of_days_lengthen_no_pause_and_make_nobody_silent() {
+    for seed in 55..58 {
+        let mut world = World::new(seed, &hourly(40), Settings::default(), &["av"]);
+        world.computers.iter_mut().for_each(|one| one.away = (0, 0));
+        let (out, begins) = (16 * DAY, 20 * DAY + HOUR);
+        // Half of the computers come in the quarter of an hour before it is off again.
+        let back = out + 3 * DAY;
+        let events = [
+            (out - 10, release("av", "careful")),
+            (out, Event::Out(3 * DAY)),
+            (back + 15, Event::Out(20)),
+            (back + 40, Event::Out(20)),
+            (begins, release("av", "careful")),
+            (begins + 1, Event::Dies),
+        ];
+        world.run(begins + 30 * HOUR, &events);
+        let (number, died) = world.dead.first_key_value().unwrap();
+        let Some(found) = world.found_dead.get(number) else { panic!("seed {seed}: {number} was not found") };
+        assert!(
+            (8 * HOUR..=10 * HOUR).contains(&(found - died)),
+            "seed {seed}: after {} minutes",
+            found - died
+        );
+        assert_eq!(world.checks.silences, 1, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_clock_that_is_a_day_ahead_for_a_while_passes_no_ring_and_makes_nobody_silent() {
     for (seed, at) in [(61, 20), (62, 200)] {
         let mut world = World::new(seed, &hourly(30), Settings::default(), &["av"]);

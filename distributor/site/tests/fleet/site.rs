@@ -16,7 +16,7 @@ use sealpost_site::changes::{ActivityEntry, Actor, Change, DeliveryOf, DeliveryS
 use sealpost_site::commands::{Context, Terms};
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState, Supersession};
-use sealpost_site::rules::rollouts::cadence::Outage;
+use sealpost_site::rules::rollouts::outages::Outages;
 use sealpost_site::rules::rollouts::plan::{Delivery, LiveCounts, Plan};
 use sealpost_site::rules::rollouts::progress::{
     DeliveryState, RingProgress, RingState, Rollout, RolloutState, hour_of,
@@ -45,8 +45,8 @@ pub(crate) struct Site {
     pub(crate) first_finished: BTreeMap<(u64, u32), Timestamp>,
     /// Approved releases.
     pub(crate) approved: Vec<KnownRelease>,
-    /// The last time in which the server did not run.
-    pub(crate) outage: Option<Outage>,
+    /// When the server did not run.
+    pub(crate) outages: Outages,
     /// What a log would tell of rollouts, where somebody wants it.
     pub(crate) recorded: Option<Vec<ActivityEntry>>,
 }
@@ -89,7 +89,7 @@ impl Site {
             opened: BTreeMap::new(),
             first_finished: BTreeMap::new(),
             approved: Vec::new(),
-            outage: None,
+            outages: Outages::default(),
             recorded: None,
         }
     }
@@ -100,7 +100,7 @@ impl Site {
             server: &self.server,
             terms: &self.terms,
             log: &self.log,
-            outage: self.outage,
+            outages: &self.outages,
         }
     }
 

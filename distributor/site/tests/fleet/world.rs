@@ -15,7 +15,8 @@ use sealpost_site::commands::rollouts::{
     AdvanceRollouts, AdvancingFacts, Overdue, RolloutFacts, Steer, SteerRollout,
 };
 use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
-use sealpost_site::rules::rollouts::cadence::{Cadence, Outage};
+use sealpost_site::rules::rollouts::cadence::Cadence;
+use sealpost_site::rules::rollouts::outages::{Outage, Outages};
 use sealpost_site::rules::rollouts::progress::{DeliveryState, Population, Rollout, RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind, Settings};
 use sealpost_site::rules::rollouts::share::{Salt, position};
@@ -85,6 +86,8 @@ pub(crate) struct World {
     fails_per_mille: u64,
     /// The server does not run before this minute.
     out_until: i64,
+    /// When it did not run.
+    outages: Vec<Outage>,
     /// So many minutes its clock is ahead.
     ahead: i64,
     /// Since when this process of the server has watched each rollout.
@@ -133,6 +136,7 @@ impl World {
             resumes: Vec::new(),
             fails_per_mille: fleet.fails_per_mille,
             out_until: 0,
+            outages: Vec::new(),
             ahead: 0,
             watched_since: BTreeMap::new(),
             fleet: *fleet,
@@ -274,7 +278,9 @@ impl World {
             Event::Halt(package) => self.halt(package),
             Event::Out(minutes) => {
                 self.out_until = self.now + minutes;
-                self.site.outage = Outage::between(self.at(self.now), self.at(self.out_until));
+                let until = self.at(self.out_until);
+                self.outages.extend(Outage::between(self.at(self.now), until));
+                self.site.outages = Outages::known(self.outages.iter().copied(), until);
                 self.watched_since.clear();
             }
             Event::ClockAhead(minutes) => {
@@ -408,7 +414,8 @@ impl World {
             self.queue.entry(computer.wakes).or_default().push(number);
             return;
         }
-        let cadence = Cadence::at(computer.answered_at.map(|last| (last, computer.pauses)), at, site.outage);
+        let cadence =
+            Cadence::at(computer.answered_at.map(|last| (last, computer.pauses)), at, &site.outages);
         computer.pauses = Some(cadence);
         let answer = if computer.client.is_some() {
             by_command(&mut self.site, computer)

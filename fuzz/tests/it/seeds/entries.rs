@@ -34,6 +34,7 @@ pub(super) fn activity_entries() -> Seeds {
         ("troubles", log(troubles())),
         ("golden_later", golden("distributor/ledger/tests/golden/log.v2.later.jsonl")),
         ("golden_tokens", golden("distributor/ledger/tests/golden/log.v2.tokens.jsonl")),
+        ("golden_started", golden("distributor/ledger/tests/golden/log.v2.started.jsonl")),
     ];
     seeds.extend(frozen_log());
     seeds

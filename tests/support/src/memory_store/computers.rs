@@ -90,6 +90,7 @@ impl State {
             | Change::AdminTokenUsed { .. }
             | Change::AdminTokenRevoked { .. }
             | Change::ServerOperated { .. }
+            | Change::ServerStarted { .. }
             | Change::ServerListChanged { .. }
             | Change::GrantAccepted { .. }
             | Change::LedgerRestored { .. }

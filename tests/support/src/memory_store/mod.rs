@@ -20,6 +20,7 @@ mod releases;
 mod rolling;
 mod rollouts;
 mod site;
+mod starts;
 mod state;
 mod store;
 

@@ -45,7 +45,8 @@ impl State {
             Change::SerialRegistered { .. }
             | Change::Refused { .. }
             | Change::AdminTokenUsed { .. }
-            | Change::ServerOperated { .. } => {}
+            | Change::ServerOperated { .. }
+            | Change::ServerStarted { .. } => {}
             Change::AdminTokenMade { .. }
             | Change::AdminTokenRevoked { .. }
             | Change::AccountAdded(_)

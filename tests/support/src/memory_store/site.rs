@@ -1,13 +1,10 @@
 //! Whose ledger it is, where it stands after restores, its licenses, its pulls and its time.
 
-use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_site::changes::Note;
-use sealpost_site::changes::summary::{self, kinds_of_a_server};
 use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LOOKED_BACK, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores,
-    Server, ServersLearned, StoredTime, page_limit,
+    LastPull, LeftBehind, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, ServersLearned,
+    StoredTime, page_limit,
 };
 use sealpost_site::rows::{
     LeftBehindRow, LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity, ServersLearnedRow,
@@ -97,22 +94,6 @@ impl<H: Holds> Read<LicenseTime> for Handle<H> {
     fn read(&mut self, _: &LicenseTime) -> Result<StoredTime, StoreError> {
         let state = self.state();
         Ok(StoredTime { floor: state.noted_floor(), statement: state.vendor_statement() })
-    }
-}
-
-impl<H: Holds> Read<LastSign> for Handle<H> {
-    fn read(&mut self, query: &LastSign) -> Result<Option<Timestamp>, StoreError> {
-        let state = self.state();
-        let contacts = state.notes.values().filter_map(|note| match note {
-            Note::ContactAnswered { at, .. } => Some(*at),
-            _ => None,
-        });
-        let entries = kinds_of_a_server().flat_map(|kind| {
-            let newest = state.log.values().rev().map(|logged| &logged.linked.entry);
-            newest.filter(move |entry| summary::kind(&entry.change) == kind).take(LOOKED_BACK as usize)
-        });
-        let all = contacts.chain(state.pull_tried_at()).chain(entries.map(|entry| entry.at));
-        Ok(all.filter(|at| *at <= query.now).max())
     }
 }
 

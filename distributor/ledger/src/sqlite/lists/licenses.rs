@@ -1,16 +1,13 @@
 //! Whose ledger it is, its licenses, its pulls and its time.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::Epoch;
-use sealpost_site::changes::summary::kinds_of_a_server;
 use sealpost_site::commands::restores::LoadAcknowledgement;
 use sealpost_site::queries::{
-    LOOKED_BACK, LastPull, LastSign, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server,
-    StoredTime, page_limit,
+    LastPull, LicenseTime, Licenses, LogForks, RefusedGrants, Restores, Server, StoredTime, page_limit,
 };
 use sealpost_site::rows::{LicenseRow, LogForkRow, PullRow, RefusedGrantRow, ServerIdentity};
 use sealpost_site::rules::restore::{Acknowledged, RestoreState, Restored};
@@ -18,7 +15,7 @@ use sealpost_site::rules::restore::{Acknowledged, RestoreState, Restored};
 use crate::grants::{TrustedGrant, TrustedGrants};
 use crate::sqlite::connection::Connected;
 use crate::sqlite::granted::{epoch_of, granted, refused};
-use crate::sqlite::values::{count, from_json, micros, optional_count, optional_time, text, time};
+use crate::sqlite::values::{count, from_json, optional_count, optional_time, text, time};
 use crate::store::{Read, StoreError};
 
 impl<C: Connected> Read<Server> for C {
@@ -46,24 +43,6 @@ impl<C: Connected> Read<LicenseTime> for C {
             })
             .optional()?;
         Ok(found.unwrap_or_default())
-    }
-}
-
-impl<C: Connected> Read<LastSign> for C {
-    fn read(&mut self, query: &LastSign) -> Result<Option<Timestamp>, StoreError> {
-        let (connection, now) = (self.connection(), micros(query.now));
-        let noted = "SELECT max(at) FROM (SELECT at FROM contacts UNION ALL SELECT tried_at FROM freshness) \
-                     WHERE at <= ?1";
-        let mut last = connection.query_row(noted, [now], |row| optional_time(row, 0))?;
-        let mut entries = connection.prepare(
-            "SELECT max(at) FROM (SELECT at FROM activity INDEXED BY activity_by_kind WHERE kind = ?1 \
-             ORDER BY sequence DESC LIMIT ?2) WHERE at <= ?3",
-        )?;
-        for kind in kinds_of_a_server() {
-            let of_kind = entries.query_row(params![kind, LOOKED_BACK, now], |row| optional_time(row, 0))?;
-            last = last.max(of_kind);
-        }
-        Ok(last)
     }
 }
 

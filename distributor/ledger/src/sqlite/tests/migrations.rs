@@ -15,10 +15,12 @@ use sealpost_site::queries::{ApprovedReleases, Clients, DeliveriesOf, ServersLea
 use sealpost_site::rules::rollouts::settings::Settings;
 use tempfile::TempDir;
 
-use crate::sqlite::schema::{self, CHAINED_TABLES};
+use crate::sqlite::schema::{self, CHAINED_TABLES, NOTES_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, migrations, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 9 left it, with the rollouts of the one of version 8.
+const VERSION_9: &str = include_str!("../../../tests/golden/ledger.v9.sql");
 /// A file as version 8 left it, with the rollouts of the one of version 7.
 const VERSION_8: &str = include_str!("../../../tests/golden/ledger.v8.sql");
 /// A file as version 7 left it, with rollouts.
@@ -173,6 +175,23 @@ fn a_file_of_version_7_says_how_computers_tried_what_was_rolled_out_before() {
 #[test]
 fn a_file_of_version_8_says_how_computers_tried_what_was_rolled_out_before() {
     says_how_computers_tried(VERSION_8, 8);
+}
+
+#[test]
+fn a_file_of_version_9_gets_another_version_alone_and_says_what_it_said() {
+    let old = Old::of(VERSION_9);
+    let connection = Connection::open(old.path()).unwrap();
+    let all: Vec<&str> = CHAINED_TABLES.iter().chain(NOTES_TABLES).copied().chain(["activity"]).collect();
+    let before: Vec<_> = all.iter().map(|table| rows(&connection, table)).collect();
+    let structure_before = structure(&connection);
+    drop(connection);
+    says_how_computers_tried(VERSION_9, 9);
+    is_brought_up(&old, 9);
+    let connection = Connection::open(old.path()).unwrap();
+    assert_eq!(structure(&connection), structure_before);
+    for (table, before) in all.iter().zip(before) {
+        assert_eq!(rows(&connection, table), before, "{table}");
+    }
 }
 
 fn says_how_computers_tried(file: &str, from: u32) {

@@ -189,6 +189,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     }
     sealpost_test_support::people_happen!(world, run, 30);
     ledger.count_refusal(world.at(9), ProblemCode::NoLease, "pc-9");
+    ledger.listens_from(world.at(600_000)).await.unwrap();
 }
 
 /// A release goes out ring by ring, with everything that can be done to it on its way.

@@ -143,25 +143,58 @@ async fn who_is_silent_is_found_behind_thousands_that_are_not_due_yet_and_a_roun
     assert!(silent.map(|row| row.name.as_str().to_owned()).all(|name| name == format!("pc-{many:05}")));
 }
 
+async fn contact(world: &World, ledger: &Ledger, computer: &mut Computer, at: i64) {
+    let sent = world.answer(computer);
+    let next = sent.contact.next.clone();
+    computer.answered(next, &ledger.execute(world.at(at), sent).await.unwrap());
+}
+
+/// A server listened for two hours, in which these computers came twice and were told a release; the first one's silence is watched.
+async fn told_by_a_server(world: &World, file: &LedgerFile, names: &[&str]) -> (u64, Vec<Computer>) {
+    let ledger = with_license(world, file).await;
+    ledger.listens_from(world.at(6)).await.unwrap();
+    let mut computers = Vec::new();
+    for name in names {
+        let mut computer: Computer = world.computer(name);
+        ledger.execute(world.at(6), reserve(name)).await.unwrap();
+        ledger.execute(world.at(6), computer.issue_setup()).await.unwrap();
+        computer.enrolled(&ledger.execute(world.at(7), world.enroll(&computer)).await.unwrap());
+        contact(world, &ledger, &mut computer, HOUR).await;
+        computers.push(computer);
+    }
+    let number = goes_out(world, &ledger).await;
+    for computer in &mut computers {
+        contact(world, &ledger, computer, 2 * HOUR).await;
+    }
+    ledger.close().await.unwrap();
+    (number, computers)
+}
+
+/// A round of a server that has watched the rollout for nine hours: how many computers work on it, and how many are silent.
+async fn silent(world: &World, ledger: &Ledger, number: u64, at: i64) -> (u64, u64) {
+    let watched = [(number, SignedDuration::from_hours(9))].into();
+    let after = BTreeMap::new();
+    let (elapsed, populations) = (SignedDuration::ZERO, BTreeMap::new());
+    let command = AdvanceRollouts { now: world.at(at), elapsed, populations, watched, after };
+    ledger.execute(world.at(at), command).await.unwrap();
+    let rollout = ledger.query(RolloutByNumber { number }).await.unwrap().unwrap();
+    (rollout.rings[0].counts.under_way(), rollout.rings[0].counts.silent)
+}
+
+/// How long a computer may be silent by its pauses.
+fn silence_of(file: &LedgerFile, computer: &Computer) -> SignedDuration {
+    let sql = "SELECT cadence FROM contacts WHERE client_id = ?1";
+    let client_id = computer.client_id.as_ref().unwrap().as_str();
+    let connection = Connection::open(file.path()).unwrap();
+    let text: String = connection.query_row(sql, [client_id], |row| row.get(0)).unwrap();
+    serde_json::from_str::<Cadence>(&text).unwrap().silence()
+}
+
 #[tokio::test]
 async fn time_in_which_no_server_ran_is_no_pause_of_a_computer_and_makes_nobody_silent() {
     let world = World::new();
     let file = LedgerFile::new(&world);
-    let ledger = with_license(&world, &file).await;
-    ledger.listens_from(world.at(6)).await.unwrap();
-    let mut computer: Computer = world.computer("pc-1");
-    ledger.execute(world.at(6), reserve("pc-1")).await.unwrap();
-    ledger.execute(world.at(6), computer.issue_setup()).await.unwrap();
-    computer.enrolled(&ledger.execute(world.at(7), world.enroll(&computer)).await.unwrap());
-    let contact = async |ledger: &Ledger, computer: &mut Computer, at: i64| {
-        let sent = world.answer(computer);
-        let next = sent.contact.next.clone();
-        computer.answered(next, &ledger.execute(world.at(at), sent).await.unwrap());
-    };
-    contact(&ledger, &mut computer, HOUR).await;
-    let number = goes_out(&world, &ledger).await;
-    contact(&ledger, &mut computer, 2 * HOUR).await;
-    ledger.close().await.unwrap();
+    let (number, mut computers) = told_by_a_server(&world, &file, &["pc-1"]).await;
 
     // Off for three days. At the end of them somebody makes a token without a server: that is no sign of one.
     let back = 74 * HOUR;
@@ -175,24 +208,43 @@ async fn time_in_which_no_server_ran_is_no_pause_of_a_computer_and_makes_nobody_
     let ledger = open(&world, &file);
     ledger.listens_from(world.at(back)).await.unwrap();
     ledger.listens_from(world.at(back + HOUR)).await.unwrap();
-    let silent = async |ledger: &Ledger, at: i64| {
-        let watched = [(number, SignedDuration::from_hours(9))].into();
-        let after = BTreeMap::new();
-        let (elapsed, populations) = (SignedDuration::ZERO, BTreeMap::new());
-        let command = AdvanceRollouts { now: world.at(at), elapsed, populations, watched, after };
-        ledger.execute(world.at(at), command).await.unwrap();
-        let rollout = ledger.query(RolloutByNumber { number }).await.unwrap().unwrap();
-        (rollout.rings[0].counts.under_way(), rollout.rings[0].counts.silent)
-    };
     // It may be silent for 28 hours: those before the end, and those since the start.
-    assert_eq!(silent(&ledger, back + 27 * HOUR).await, (1, 0));
-    assert_eq!(silent(&ledger, back + 29 * HOUR).await, (0, 1));
-    let cadence = |path: &std::path::Path| {
-        let sql = "SELECT cadence FROM contacts";
-        let text: String = Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
-        serde_json::from_str::<Cadence>(&text).unwrap()
-    };
-    contact(&ledger, &mut computer, back + 30 * HOUR).await;
+    assert_eq!(silent(&world, &ledger, number, back + 27 * HOUR).await, (1, 0));
+    assert_eq!(silent(&world, &ledger, number, back + 29 * HOUR).await, (0, 1));
+    contact(&world, &ledger, &mut computers[0], back + 30 * HOUR).await;
     ledger.close().await.unwrap();
-    assert_eq!(cadence(&file.path()).silence(), SignedDuration::from_hours(30 + 4));
+    assert_eq!(silence_of(&file, &computers[0]), SignedDuration::from_hours(30 + 4));
+}
+
+#[tokio::test]
+async fn who_was_told_before_an_outage_is_not_silent_after_a_second_start_and_its_pause_is_without_both() {
+    let world = World::new();
+    let file = LedgerFile::new(&world);
+    let (number, mut computers) = told_by_a_server(&world, &file, &["pc-1", "pc-2"]).await;
+
+    // Off for three days; twenty minutes after the start, in which one of them came, it starts again, and once more.
+    let back = 74 * HOUR;
+    let ledger = open(&world, &file);
+    ledger.listens_from(world.at(back)).await.unwrap();
+    contact(&world, &ledger, &mut computers[1], back + 60).await;
+    ledger.close().await.unwrap();
+    let again = back + 20 * 60;
+    for start in [again, again + 60] {
+        let ledger = open(&world, &file);
+        ledger.listens_from(world.at(start)).await.unwrap();
+        ledger.close().await.unwrap();
+    }
+    let ledger = open(&world, &file);
+    ledger.listens_from(world.at(again + 120)).await.unwrap();
+    assert_eq!(silent(&world, &ledger, number, again + 27 * HOUR).await, (2, 0));
+    assert_eq!(silent(&world, &ledger, number, again + 29 * HOUR).await, (0, 2));
+    for computer in &mut computers {
+        contact(&world, &ledger, computer, again + 30 * HOUR).await;
+    }
+    ledger.close().await.unwrap();
+    // But for the minutes between the starts.
+    for computer in &computers {
+        let more = silence_of(&file, computer) - SignedDuration::from_hours(30 + 4);
+        assert!(more.abs() <= SignedDuration::from_mins(2), "{}: {more:?}", computer.name);
+    }
 }

@@ -1,11 +1,10 @@
 //! Contracts of contacts: nonces, leases, assignments, reports.
 
-use sealpost_keys::Token;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::{ClientId, ComputerName, EraId, Nonce, PackageName};
+use sealpost_manifests::ids::{ClientId, ComputerName, Nonce, PackageName};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order, Ordered};
 use sealpost_manifests::wire::contact::{
@@ -13,15 +12,13 @@ use sealpost_manifests::wire::contact::{
 };
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, MAX_DETAIL_BYTES, Outcome, Report};
-use sealpost_site::changes::{Change, ServerOperation};
+use sealpost_site::changes::Change;
 use sealpost_site::commands::contact::{AnswerContact, ContactOutcome};
-use sealpost_site::commands::restores::DeclareRestore;
-use sealpost_site::commands::tokens::{MakeTokens, NewToken, OperateServer, Origin};
-use sealpost_site::queries::{Activity, Failing, LastSign, LogForks};
+use sealpost_site::queries::{Activity, Failing, LogForks};
 use sealpost_site::rows::LogForkRow;
 use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::restore::{NamedHead, RestoreCause};
-use sealpost_test_support::world::{DAY, World, admin, installed, report};
+use sealpost_site::rules::restore::NamedHead;
+use sealpost_test_support::world::{DAY, World, installed, report};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, activity, client, entries_of, kinds, refused, sound, unchanged};
@@ -333,30 +330,4 @@ pub(super) async fn an_assignment_covers_only_licensed_packages(world: &World, b
     assert_eq!(second.grants.len(), 1);
     assert_eq!(second.lease.unwrap().entitlements[0].packages.len(), 2);
     sound(&ledger).await;
-}
-
-pub(super) async fn the_last_sign_of_life_is_one_of_a_server_that_listens(world: &World, bench: &dyn Bench) {
-    let ledger = bench.open();
-    let last = async |now: i64| ledger.query(LastSign { now: world.at(now) }).await.unwrap();
-    assert_eq!(last(DAY).await, None, "that it was made is none");
-    world.unlock(&ledger, 2).await;
-    world.pull(&ledger, 4).await;
-    let mut computer = world.enrolled(&ledger, "pc-1").await;
-    let mut other = world.enrolled(&ledger, "pc-2").await;
-    world.contacts(&ledger, &mut computer, 3_600).await;
-    assert_eq!(last(2 * DAY).await, Some(world.at(3_600)));
-    // A computer that came while the clock was ahead, and an entry of then.
-    world.contacts(&ledger, &mut other, 5 * DAY).await;
-    assert_eq!(last(2 * DAY).await, Some(world.at(3_600)));
-    // What is written to a ledger while nobody can come.
-    let digest = "A".repeat(43).parse::<Token>().unwrap().digest();
-    let tokens = vec![NewToken { name: "laptop".to_owned(), digest, ends_at: None, account: None }];
-    let made = MakeTokens { actor: admin(), tokens, origin: Origin::Made };
-    ledger.execute(world.at(6 * DAY), made).await.unwrap();
-    let operation = ServerOperation::MakeBackup;
-    ledger.execute(world.at(6 * DAY), OperateServer { actor: admin(), operation }).await.unwrap();
-    let cause = RestoreCause::Rebuilt { head: ledger.head() };
-    let new_era = EraId::from_random([7; 16]);
-    ledger.execute(world.at(6 * DAY), DeclareRestore { actor: admin(), cause, new_era }).await.unwrap();
-    assert_eq!(last(9 * DAY).await, Some(world.at(5 * DAY)));
 }

@@ -22,6 +22,7 @@ mod rolling;
 mod rollouts;
 mod servers;
 mod settings;
+mod starts;
 mod steps;
 mod test_loads;
 mod undoing;
@@ -101,7 +102,15 @@ contracts! {
         leases_and_assignments_have_orders_of_their_own_which_only_rise,
         heads_that_do_not_fit_are_logged_once_and_listed,
         an_assignment_covers_only_licensed_packages,
+    }
+    starts {
         the_last_sign_of_life_is_one_of_a_server_that_listens,
+        a_start_is_noted_once_and_only_where_no_server_ran_for_a_quarter_of_an_hour,
+        a_server_that_crashes_again_and_again_notes_nothing,
+        every_start_knows_the_outages_of_those_before,
+        what_a_restore_lost_is_no_pause_and_no_start_says_that_no_server_ran_then,
+        a_start_after_a_clock_that_was_ahead_says_nothing,
+        a_pause_that_no_outage_was_in_is_as_long_as_before,
     }
     reviews {
         an_approval_names_the_digest_and_reaches_the_channel_only,

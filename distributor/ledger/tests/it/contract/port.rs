@@ -16,6 +16,7 @@ use sealpost_site::queries::{ClientByName, LastPull, LicenseTime, Log, ReleaseBy
 use sealpost_site::rows::{PullRow, ReleaseRow};
 use sealpost_site::rules::restore::{Progress, Receipt};
 use sealpost_site::rules::rollouts::cadence::Cadence;
+use sealpost_site::rules::rollouts::outages::Outages;
 use sealpost_test_support::world::{World, admin, channel, computer_name, era, installed, serial};
 
 use crate::bench::Bench;
@@ -73,7 +74,7 @@ pub(super) async fn the_latest_note_of_a_key_wins(world: &World, bench: &dyn Ben
                 answer: ContactAnswer { acknowledged_report: u64::from(number), ..ContactAnswer::default() },
                 progress: progress(number),
                 server_list: None,
-                cadence: Some(Cadence::at(None, at, None)),
+                cadence: Some(Cadence::at(None, at, Outages::none())),
             },
             Note::ClientSeen {
                 client_id: id.clone(),

@@ -17,6 +17,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::LogHead;
 use sealpost_site::commands::Command;
+use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::pulls::PullSucceeded;
 use sealpost_site::queries::{Activity, Log, LogEnd};
 use sealpost_test_support::world::{DAY, World, reject, reserve, token_commands};
@@ -30,7 +31,7 @@ use crate::same::{Pair, Site, asks_everything};
 const MOST_CALLS: u32 = 200;
 
 /// What is attempted by each command that there is.
-const ATTEMPTED: [&str; 32] = [
+const ATTEMPTED: [&str; 33] = [
     "accept a grant",
     "announce the ways to this server",
     "approve a release",
@@ -57,6 +58,7 @@ const ATTEMPTED: [&str; 32] = [
     "note a setup file",
     "note a test-load",
     "note an acknowledgement",
+    "note that the server did not run",
     "reject a release",
     "reserve a seat",
     "stage a release",
@@ -238,4 +240,43 @@ async fn a_statement_of_the_vendor_that_was_not_written_moves_no_time() {
             );
         }
     }
+}
+
+/// Whatever fails at a start, the server goes on, and knows when none ran.
+#[tokio::test]
+async fn a_server_whose_ledger_cannot_be_written_starts_and_knows_when_none_ran() {
+    let world = World::new();
+    let bench = SqliteBench::new(&world);
+    let ledger = bench.open();
+    world.unlock(&ledger, 1_000).await;
+    let mut computer = world.enrolled(&ledger, "pc-1").await;
+    world.contacts(&ledger, &mut computer, 10).await;
+    ledger.close().await.unwrap();
+    let mut met = BTreeSet::new();
+    for nth in 1..MOST_CALLS {
+        for fault in Fault::ALL {
+            let copy = bench.copy();
+            let (ledger, faults) = faulty(&*copy);
+            faults.arm(nth, fault);
+            ledger.listens_from(world.at(5 * DAY)).await.unwrap();
+            let Some(call) = faults.disarm() else {
+                assert!(
+                    met.contains(&Call::Begin) && met.contains(&Call::Append) && met.contains(&Call::Commit)
+                );
+                return;
+            };
+            met.insert(call);
+            if fault == Fault::BeforeAndNoRollBack {
+                goes_on(&ledger, world.at(5 * DAY)).await;
+            }
+            let mut computer = computer.clone();
+            world.contacts(&ledger, &mut computer, 5 * DAY + 3_600).await;
+            let client_id = computer.client_id.clone().unwrap();
+            let query = LoadContact { client_id, reports: false, runs: Vec::new(), shown: None };
+            let last = ledger.query(query).await.unwrap().client.unwrap().last.unwrap();
+            let silence = last.cadence.unwrap().silence().as_hours();
+            assert_eq!(silence, 28, "{fault:?} at {call:?}: five days were taken for a pause");
+        }
+    }
+    panic!("a start never ends");
 }

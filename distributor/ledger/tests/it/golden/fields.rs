@@ -127,6 +127,7 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::AdminTokenConfirmed(_)
         | Change::AdminTokenRevoked { .. }
         | Change::ServerOperated { .. }
+        | Change::ServerStarted { .. }
         | Change::SerialRegistered { .. }
         | Change::SeatReserved { .. }
         | Change::SetupIssued { .. }

@@ -167,6 +167,11 @@ pub(super) fn latest_changes() -> Vec<(Actor, Change)> {
     vec![(Actor::token("bob"), Change::RestoreAcknowledged { era: era(2), comment })]
 }
 
+/// A server starts again after two days.
+pub(super) fn started_changes(world: &World) -> Vec<(Actor, Change)> {
+    vec![(Actor::Server, Change::ServerStarted { last_sign: world.at(26 * DAY) })]
+}
+
 /// Fields of assignments and reports that came with rollouts.
 pub(super) fn rollout_fields(world: &World) -> Vec<(Actor, Change)> {
     let name = computer_name("pc-1");

@@ -19,14 +19,15 @@ use sealpost_site::commands::restores::LoadRestore;
 use sealpost_site::commands::rollouts::{LoadAdvance, LoadRollout};
 use sealpost_site::commands::servers::LoadServerList;
 use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
+use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LastSign, LeftBehind, LicenseTime, Licenses, Log,
-    LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants,
-    ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server,
-    ServersLearned, SetupOf, StoredTime, Trying, Untested, VoidedReleases,
+    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
+    LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
+    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
+    StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -71,7 +72,7 @@ async fn of_the_site(pair: &Pair) {
     assert!(apart(&sqlite, &memory).abs() < SignedDuration::from_mins(1), "{sqlite:?} {memory:?}");
     assert_eq!(sqlite.statement, memory.statement);
     for now in [sqlite.floor.unwrap(), Timestamp::MAX] {
-        pair.query(LastSign { now }).await;
+        pair.query(LoadStart { now }).await;
     }
     pair.query(Licenses {}).await;
     pair.query(RefusedGrants {}).await;

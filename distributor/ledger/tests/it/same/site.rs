@@ -26,6 +26,7 @@ use sealpost_site::commands::restores::{AcknowledgeRestore, DeclareRestore};
 use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
+use sealpost_site::commands::starts::StartServer;
 use sealpost_site::commands::test_loads::{NoteTestLoad, OverrideTestLoad};
 use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{ReleaseByManifest, Rollouts};
@@ -143,6 +144,8 @@ impl<'a> Site<'a> {
         self.pair.execute(now, revoke).await.unwrap();
         let now = self.now();
         self.pair.execute(now, operate).await.unwrap();
+        let now = self.now();
+        self.pair.execute(now, StartServer { now }).await.unwrap();
     }
 
     /// Accounts, four eyes, and what waits for a second person.
@@ -200,7 +203,7 @@ impl<'a> Site<'a> {
                 let announced = AnnounceServers { actor: admin(), ways };
                 self.pair.execute(now, announced).await.unwrap();
             }
-            _ => {}
+            _ => drop(self.pair.execute(now, StartServer { now }).await.unwrap()),
         }
     }
 

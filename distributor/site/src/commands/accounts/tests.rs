@@ -15,6 +15,7 @@ use crate::rules::account::Account;
 use crate::rules::approvals::people::{OwnedToken, Person};
 use crate::rules::approvals::proposal::Proposal;
 use crate::rules::approvals::rule::ApprovalRule;
+use crate::rules::rollouts::outages::Outages;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -26,7 +27,7 @@ fn decide<C: Command>(command: C, facts: <C::Facts as crate::queries::Query>::An
         server: &server,
         terms: &Terms::default(),
         log: &Frontier::empty(),
-        outage: None,
+        outages: Outages::none(),
     };
     command.decide(facts, &context)
 }

@@ -8,6 +8,7 @@ use crate::commands::Terms;
 use crate::rows::ServerIdentity;
 use crate::rules::enrollment::IssuedSetup;
 use crate::rules::restore::Restored;
+use crate::rules::rollouts::outages::Outages;
 
 const TODAY: i64 = 100;
 
@@ -59,7 +60,7 @@ fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decisio
         server: &server,
         terms: &Terms::default(),
         log: &Frontier::empty(),
-        outage: None,
+        outages: Outages::none(),
     };
     command.decide(facts, &context)
 }

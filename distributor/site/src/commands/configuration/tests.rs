@@ -8,6 +8,7 @@ use crate::changes::Actor;
 use crate::commands::Terms;
 use crate::rows::ServerIdentity;
 use crate::rules::rollouts::groups::GroupName;
+use crate::rules::rollouts::outages::Outages;
 use crate::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 
 fn decide(command: ApplyConfiguration, plan: Plan) -> Decision<Outcome<u64>> {
@@ -22,8 +23,13 @@ fn decide_with(
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
-    let context =
-        Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty(), outage: None };
+    let context = Context {
+        now,
+        server: &server,
+        terms: &Terms::default(),
+        log: &Frontier::empty(),
+        outages: Outages::none(),
+    };
     command.decide(ConfigurationFacts { plan: Arc::new(plan.clone()), members }, &context)
 }
 
@@ -153,8 +159,13 @@ fn whoever_looked_at_other_settings_or_other_lists_takes_nothing_back() {
         let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
         let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
         let (terms, log) = (Terms::default(), Frontier::empty());
-        let context =
-            Context { now: Timestamp::UNIX_EPOCH, server: &server, terms: &terms, log: &log, outage: None };
+        let context = Context {
+            now: Timestamp::UNIX_EPOCH,
+            server: &server,
+            terms: &terms,
+            log: &log,
+            outages: Outages::none(),
+        };
         let apply = command(Vec::new(), vec![listing("canary", 3)]);
         let apply = ApplyConfiguration { state: Some(looked_at), ..apply };
         assert!(apply.facts().lists, "they are read in the same transaction");

@@ -196,7 +196,7 @@ impl<'a> Answering<'a> {
     /// How long the computer pauses between contacts, with this one.
     fn cadence(&self) -> Cadence {
         let last = self.client.last.as_ref().map(|last| (last.at, last.cadence));
-        Cadence::at(last, self.context.now, self.context.outage)
+        Cadence::at(last, self.context.now, self.context.outages)
     }
 
     /// Reports that are not in the log yet, oldest first, and the highest id that is then.

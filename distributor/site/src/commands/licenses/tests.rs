@@ -9,6 +9,7 @@ use super::*;
 use crate::commands::Terms;
 use crate::rows::ServerIdentity;
 use crate::rules::restore::Restored;
+use crate::rules::rollouts::outages::Outages;
 
 fn at(day: i64) -> Timestamp {
     Timestamp::from_second(day * 24 * 3600).unwrap()
@@ -71,7 +72,7 @@ fn accept(grant: &Grant, facts: GrantFacts) -> Decision<GrantAnswer> {
         server: &server,
         terms: &Terms::default(),
         log: &Frontier::empty(),
-        outage: None,
+        outages: Outages::none(),
     };
     let actor = Actor::socket("alice");
     let document = document(grant);
@@ -135,7 +136,7 @@ fn a_registration_keeps_its_reason_and_its_request() {
         server: &server,
         terms: &Terms::default(),
         log: &Frontier::empty(),
-        outage: None,
+        outages: Outages::none(),
     };
     let command = RegisterSerial {
         actor: Actor::socket("alice"),

@@ -8,6 +8,7 @@ use sealpost_manifests::word::Word;
 use super::*;
 use crate::commands::decision::Terms;
 use crate::rows::ServerIdentity;
+use crate::rules::rollouts::outages::Outages;
 use crate::rules::rollouts::progress::{RingCounts, RingState, RolloutState};
 use crate::rules::rollouts::strategy::Strategy;
 
@@ -78,7 +79,8 @@ fn opened(older: &KnownRelease, newer: &KnownRelease) -> (Vec<(u64, u32)>, BTree
     let key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&key), site_key: key };
     let (terms, log) = (Terms::default(), Frontier::default());
-    let context = Context { now: at(90), server: &server, terms: &terms, log: &log, outage: None };
+    let context =
+        Context { now: at(90), server: &server, terms: &terms, log: &log, outages: Outages::none() };
     let command = AdvanceRollouts {
         now: at(90),
         elapsed: SignedDuration::ZERO,

@@ -8,6 +8,7 @@ use sealpost_manifests::version::{ReleaseCounter, Version};
 use super::*;
 use crate::commands::Terms;
 use crate::rows::ServerIdentity;
+use crate::rules::rollouts::outages::Outages;
 use crate::rules::text::MAX_COMMENT_BYTES;
 
 fn release(counter: u64, state: ReleaseState) -> KnownRelease {
@@ -39,8 +40,13 @@ fn decide<C: Command>(command: C, facts: <C::Facts as Query>::Answer) -> Decisio
     let site_key = PublicKey::new(KeyId::from_bytes([1; 8]), [1; 32]);
     let server = ServerIdentity { server_id: ServerId::of_site_key(&site_key), site_key };
     let now = Timestamp::UNIX_EPOCH;
-    let context =
-        Context { now, server: &server, terms: &Terms::default(), log: &Frontier::empty(), outage: None };
+    let context = Context {
+        now,
+        server: &server,
+        terms: &Terms::default(),
+        log: &Frontier::empty(),
+        outages: Outages::none(),
+    };
     command.decide(facts, &context)
 }
 

@@ -10,6 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::outages::Outages;
 use super::progress::USUAL_CADENCE;
 
 /// Pauses of this time and of the same time before are remembered.
@@ -19,31 +20,10 @@ const UNKNOWN: SignedDuration = SignedDuration::from_hours(24);
 /// The longest pause that is believed: a computer that comes once a fortnight is not waited for longer.
 const LONGEST: SignedDuration = FORTNIGHT;
 
-/// The time before the server started in which it did not run, so that nobody could come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outage {
-    from: Timestamp,
-    until: Timestamp,
-}
-
-impl Outage {
-    /// From the last sign of life of the server to its start; `None` where that is no time at all.
-    #[must_use]
-    pub fn between(last_sign: Timestamp, started: Timestamp) -> Option<Self> {
-        (last_sign < started).then_some(Self { from: last_sign, until: started })
-    }
-
-    /// How much of it lies between two times.
-    fn within(self, from: Timestamp, until: Timestamp) -> SignedDuration {
-        self.until.min(until).duration_since(self.from.max(from)).max(SignedDuration::ZERO)
-    }
-}
-
 /// How long a computer could have come and did not, if it was heard of last at `heard`.
 #[must_use]
-pub fn absence(heard: Timestamp, now: Timestamp, outage: Option<Outage>) -> SignedDuration {
-    let out = outage.map_or(SignedDuration::ZERO, |outage| outage.within(heard, now));
-    now.duration_since(heard).saturating_sub(out).max(SignedDuration::ZERO)
+pub fn absence(heard: Timestamp, now: Timestamp, outages: &Outages) -> SignedDuration {
+    now.duration_since(heard).saturating_sub(outages.within(heard, now)).max(SignedDuration::ZERO)
 }
 
 /// How long a computer paused between its contacts.
@@ -59,12 +39,11 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// As it is with a contact at `now`. `last` is the contact before, with what was known at it; `outage` is the server's last
-    /// one.
+    /// As it is with a contact at `now`. `last` is the contact before, with what was known at it.
     #[must_use]
-    pub fn at(last: Option<(Timestamp, Option<Self>)>, now: Timestamp, outage: Option<Outage>) -> Self {
+    pub fn at(last: Option<(Timestamp, Option<Self>)>, now: Timestamp, outages: &Outages) -> Self {
         let Some((at, known)) = last else { return Self { longest_secs: 0, since: now, before_secs: None } };
-        let pause = seconds(absence(at, now, outage));
+        let pause = seconds(absence(at, now, outages));
         match known {
             None => Self { longest_secs: pause, since: at, before_secs: None },
             // A clock that was ahead and is right again: what it counted since then says nothing.
@@ -95,8 +74,7 @@ fn seconds(duration: SignedDuration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
-
+    use super::super::outages::Outage;
     use super::*;
 
     fn at(hours: i64) -> Timestamp {
@@ -105,17 +83,18 @@ mod tests {
 
     /// How many hours a computer may be silent after contacts at these hours.
     fn silence(contacts: impl IntoIterator<Item = i64>) -> i64 {
-        silence_after(contacts, 0..0)
+        silence_after(contacts, &[])
     }
 
-    /// The same of a server that did not run in these hours, and whose computers nobody heard of then.
-    fn silence_after(contacts: impl IntoIterator<Item = i64>, out: Range<i64>) -> i64 {
-        let outage = Outage::between(at(out.start), at(out.end));
+    /// The same of a server that did not run between these hours, and whose computers nobody heard of then.
+    fn silence_after(contacts: impl IntoIterator<Item = i64>, out: &[(i64, i64)]) -> i64 {
+        let outages = || out.iter().filter_map(|(from, until)| Outage::between(at(*from), at(*until)));
+        let runs = |hour: &i64| !out.iter().any(|(from, until)| (*from..*until).contains(hour));
         let mut last = None;
-        for hour in contacts.into_iter().filter(|hour| !out.contains(hour)) {
-            // What a server that goes on knows of its next outage.
-            let known = outage.filter(|_| hour >= out.end);
-            last = Some((at(hour), Some(Cadence::at(last, at(hour), known))));
+        for hour in contacts.into_iter().filter(runs) {
+            // A server knows nothing of its next outage.
+            let known = Outages::known(outages(), at(hour));
+            last = Some((at(hour), Some(Cadence::at(last, at(hour), &known))));
         }
         last.and_then(|(_, known)| known).unwrap().silence().as_hours()
     }
@@ -155,20 +134,20 @@ mod tests {
         let daily = || (0..31).map(|day| day * 24);
         let friday = 26 * 24 - 6;
         let cases: [(&str, i64, i64); 6] = [
-            ("hourly, out for three days", silence_after(0..34 * 24, month..month + 72), 8),
+            ("hourly, out for three days", silence_after(0..34 * 24, &[(month, month + 72)]), 8),
             (
                 "off for ten hours, and out for four of them",
-                silence_after((0..month).chain([month + 10]), month..month + 4),
+                silence_after((0..month).chain([month + 10]), &[(month, month + 4)]),
                 11,
             ),
-            ("out before it was off", silence_after((0..month).chain([month + 40]), 600..630), 41 + 4),
-            ("once a day, out for two days", silence_after(daily(), 20 * 24 + 1..22 * 24 + 1), 28),
+            ("out before it was off", silence_after((0..month).chain([month + 40]), &[(600, 630)]), 41 + 4),
+            ("once a day, out for two days", silence_after(daily(), &[(20 * 24 + 1, 22 * 24 + 1)]), 28),
             (
                 "an office, out from Friday evening to Monday morning",
-                silence_after(office(35), friday..friday + 62),
+                silence_after(office(35), &[(friday, friday + 62)]),
                 62 + 4,
             ),
-            ("a new one, out for a week", silence_after([0, 170], 1..169), 28),
+            ("a new one, out for a week", silence_after([0, 170], &[(1, 169)]), 28),
         ];
         for (who, found, wanted) in cases {
             assert_eq!(found, wanted, "{who}");
@@ -176,28 +155,65 @@ mod tests {
     }
 
     #[test]
-    fn who_could_not_come_was_not_away() {
-        let out = Outage::between(at(10), at(20));
-        let cases = [
-            ((0, 30, out), 20),
-            ((12, 30, out), 10),
-            ((0, 15, out), 10),
-            ((12, 18, out), 0),
-            ((20, 30, out), 10),
-            ((0, 10, out), 10),
-            ((30, 0, out), 0),
-            ((0, 30, None), 30),
+    fn each_outage_in_a_pause_makes_it_shorter_and_not_the_last_one_alone() {
+        let month = 30 * 24;
+        // Out for three days, up for an hour in which nobody came, and out for an hour once or twice more.
+        let twice = [(month, month + 72), (month + 73, month + 74)];
+        let thrice = [(month, month + 72), (month + 73, month + 74), (month + 75, month + 76)];
+        let came = |again: i64| (0..month).chain(month + again..month + again + 24);
+        let cases: [(&str, i64, i64); 5] = [
+            ("hourly, out twice", silence_after(came(74), &twice), 8),
+            ("hourly, out three times", silence_after(came(76), &thrice), 8),
+            ("off for ten hours more", silence_after(came(84), &twice), 12 + 4),
+            ("off for ten hours more, out three times", silence_after(came(86), &thrice), 13 + 4),
+            (
+                "a new one, out for two weeks of three",
+                silence_after([0, 504], &[(1, 169), (300, 468)]),
+                168 + 4,
+            ),
         ];
-        for ((heard, now, outage), wanted) in cases {
-            assert_eq!(absence(at(heard), at(now), outage).as_hours(), wanted, "{heard} {now}");
+        for (who, found, wanted) in cases {
+            assert_eq!(found, wanted, "{who}");
         }
-        assert_eq!(Outage::between(at(5), at(5)), None);
-        assert_eq!(Outage::between(at(6), at(5)), None, "a clock that was set back");
+        assert!(silence_after(came(74), &twice[1..]) > 70, "what the last one alone would make of it");
+    }
+
+    #[test]
+    fn who_could_not_come_was_not_away() {
+        let outages = |out: &[(i64, i64)]| {
+            let found = out.iter().filter_map(|(from, until)| Outage::between(at(*from), at(*until)));
+            Outages::known(found, at(100))
+        };
+        let once: &[(i64, i64)] = &[(10, 20)];
+        let more: &[(i64, i64)] = &[(10, 20), (24, 25), (26, 28)];
+        let cases = [
+            ((0, 30, once), 20),
+            ((12, 30, once), 10),
+            ((0, 15, once), 10),
+            ((12, 18, once), 0),
+            ((20, 30, once), 10),
+            ((0, 10, once), 10),
+            ((30, 0, once), 0),
+            ((0, 30, more), 17),
+            ((18, 27, more), 5),
+            ((25, 30, more), 3),
+            ((0, 30, &[]), 30),
+        ];
+        for ((heard, now, out), wanted) in cases {
+            assert_eq!(
+                absence(at(heard), at(now), &outages(out)).as_hours(),
+                wanted,
+                "{heard} {now} {out:?}"
+            );
+        }
     }
 
     #[test]
     fn a_clock_that_goes_back_makes_no_pause() {
-        assert_eq!(Cadence::at(Some((at(5), None)), at(2), None).silence(), SignedDuration::from_hours(28));
+        assert_eq!(
+            Cadence::at(Some((at(5), None)), at(2), Outages::none()).silence(),
+            SignedDuration::from_hours(28)
+        );
         // Hourly contacts for a month; for a day the clock is a year ahead.
         let year = 365 * 24;
         let jumped = (0..30 * 24).chain(30 * 24 + year..31 * 24 + year).chain(31 * 24..62 * 24);

@@ -31,6 +31,7 @@ use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
+use crate::rules::rollouts::outages::Outages;
 
 /// Entries of the ledger.
 pub(super) const LOGGED: u64 = 50;
@@ -304,8 +305,13 @@ pub(super) fn decide(
     for entry in 0..LOGGED {
         log.append(leaf_hash(&entry.to_le_bytes()));
     }
-    let context =
-        Context { now: at(TODAY), server: &server, terms: &Terms::default(), log: &log, outage: None };
+    let context = Context {
+        now: at(TODAY),
+        server: &server,
+        terms: &Terms::default(),
+        log: &log,
+        outages: Outages::none(),
+    };
     AnswerContact { contact, shown, head: NamedHead::OfThisLog, came_by: None }.decide(facts, &context)
 }
 
