@@ -24,6 +24,7 @@ mod servers;
 mod settings;
 mod steps;
 mod test_loads;
+mod told;
 mod undoing;
 
 use sealpost_test_support::world::World;
@@ -210,6 +211,14 @@ contracts! {
         a_plan_is_another_one_after_each_change_of_what_it_is_made_of,
         what_was_replaced_at_its_canary_comes_back_to_nobody_but_by_a_pin,
         a_rollout_keeps_the_strategy_it_began_with_and_takes_in_who_enrolls_later,
+    }
+    told {
+        an_emergency_waits_for_no_window_no_person_and_no_product,
+        what_is_critical_goes_first_in_its_window_or_waits_for_nothing_as_the_site_says,
+        how_often_and_for_how_long_an_install_is_put_off_is_as_the_site_set_it,
+        who_is_told_for_a_window_is_silent_only_after_it,
+        who_runs_what_is_aborted_goes_back_where_that_was_asked_for,
+        a_group_by_platform_version_serial_or_channel_is_the_same_at_a_contact_in_a_look_and_in_the_sentence,
     }
     model {
         seats_hold_under_any_interleaving,
