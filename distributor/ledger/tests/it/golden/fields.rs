@@ -96,9 +96,11 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
             fields.extend(changes.iter().map(|change| ("value", change.value.is_none())));
             fields
         }
-        Change::GroupMembersChanged { added, removed, .. } => {
-            vec![("added", added.is_empty()), ("removed", removed.is_empty())]
+        Change::GroupMembersChanged { added, removed, comment, .. } => {
+            let comment = ("comment", comment.is_empty());
+            vec![("added", added.is_empty()), ("removed", removed.is_empty()), comment]
         }
+        Change::ReleaseReconsidered { comment, .. } => vec![("comment", comment.is_empty())],
         Change::RingOpened { below, comment, .. } => {
             vec![("below", below.is_none()), ("comment", comment.is_empty())]
         }
@@ -137,7 +139,6 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::DeltaMade { .. }
         | Change::ReleaseRejected { .. }
         | Change::ServerListChanged { .. }
-        | Change::ReleaseReconsidered { .. }
         | Change::ReleaseRetried { .. }
         | Change::RestoreAcknowledged { .. }
         | Change::ChannelChanged { .. } => Vec::new(),

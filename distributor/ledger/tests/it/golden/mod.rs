@@ -32,7 +32,7 @@ use crate::same::{Known, Pair, asks_everything};
 
 /// The lines of the log, and the head that they make: the size, and the root of the tree. Kinds that came later stand in
 /// a file of their own, which goes on where the one before ends.
-const LOGS: [(&str, &str); 9] = [
+const LOGS: [(&str, &str); 10] = [
     ("log.v2.jsonl", "log.v2.head.json"),
     ("log.v2.later.jsonl", "log.v2.later.head.json"),
     ("log.v2.tokens.jsonl", "log.v2.tokens.head.json"),
@@ -42,6 +42,7 @@ const LOGS: [(&str, &str); 9] = [
     ("log.v2.approvals.jsonl", "log.v2.approvals.head.json"),
     ("log.v2.tested.jsonl", "log.v2.tested.head.json"),
     ("log.v2.based.jsonl", "log.v2.based.head.json"),
+    ("log.v2.commented.jsonl", "log.v2.commented.head.json"),
 ];
 /// The tables of a ledger file, as they stand in it.
 const SCHEMA: &str = "schema.v9.sql";
@@ -92,6 +93,7 @@ fn the_golden_log_is_written_once_and_on_request() {
         approvals::approval_changes(&world),
         rollouts::tested_changes(),
         approvals::based_changes(&world),
+        rollouts::commented_changes(),
     ];
     for ((lines, head), changes) in LOGS.into_iter().zip(parts) {
         let mut text = Vec::new();
