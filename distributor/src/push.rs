@@ -279,7 +279,6 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
             if let (Some(call), Ok(Some(rollout))) =
                 (call, ledger.query(RolloutByNumber { number: rollout }).await)
             {
-                let call = if rollout.emergency { Call::Urgent } else { call };
                 call_for(ledger, push, (call, rollout.manifest), clock).await;
             }
         }
@@ -317,18 +316,12 @@ async fn act_on(ledger: &Ledger, push: &Push, change: Change, clock: &dyn Clock)
     }
 }
 
-/// The call that a change of a release is, for the computers of its channels; `None` when nobody is called.
+/// The call that a change of a release is at least, for the computers of its channels; `None` when nobody is called.
 const fn call_of(change: &Change) -> Option<Call> {
     match change {
-        Change::ReleaseApproved { staged: Some(staged), .. } => match (staged.complete, staged.emergency) {
-            // Its first ring opens soon, and that calls them.
-            (false, _) => None,
-            (true, true) => Some(Call::Urgent),
-            (true, false) => Some(Call::News),
-        },
-        Change::ReleaseHalted { .. }
-        | Change::ReleaseWithdrawn { .. }
-        | Change::RolloutEdited { emergency: true, .. } => Some(Call::Urgent),
+        // Its first ring opens soon, and that calls them.
+        Change::ReleaseApproved { staged: Some(staged), .. } if !staged.complete => None,
+        Change::ReleaseHalted { .. } | Change::ReleaseWithdrawn { .. } => Some(Call::Urgent),
         Change::ReleaseApproved { .. }
         | Change::ReleaseChannelsChanged { .. }
         | Change::ReleaseRetried { .. }
@@ -345,8 +338,9 @@ async fn call_for(ledger: &Ledger, push: &Push, (call, manifest): (Call, Sha256D
     let Ok(Some(release)) = ledger.query(KnownReleaseOf { manifest }).await else { return };
     // First, so that a stream that opens meanwhile hears of it.
     let call = match ledger.query(LoadPlan {}).await {
-        Ok(plan) => call.for_severity(release.severity, &plan.settings),
-        Err(_) => call,
+        Ok(plan) => call.for_release(&release, &plan),
+        // A contact too many costs little.
+        Err(_) => Call::Urgent,
     };
     push.note(call, &release.channels, clock.now());
     let quiet = quiet_or_nobody(ledger, push, call).await;

@@ -58,4 +58,7 @@ pub struct MembersRequest {
     /// Not to be listed any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<ComputerName>,
+    /// Why, for whoever reads the log later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
 }

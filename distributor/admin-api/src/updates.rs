@@ -525,6 +525,9 @@ pub struct Halted {
 pub struct ReconsiderRequest {
     /// The digest of the manifest.
     pub manifest: Sha256Digest,
+    /// Why, for whoever reads the log later. A request without a reason is refused.
+    #[serde(default)]
+    pub comment: String,
 }
 
 /// `POST /api/v1/updates/retry`.

@@ -119,7 +119,7 @@ pub(super) struct Add {
 #[command(after_help = "\
 Examples:
   distributor groups members canary
-  distributor groups members canary --add lab-1 lab-2
+  distributor groups members canary --add lab-1 lab-2 --why \"they were moved to the laboratory\"
   distributor groups members canary --remove lab-2
   distributor groups members canary --from names.txt
 
@@ -137,6 +137,9 @@ pub(super) struct Members {
     /// List the computers that this file names.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Why the list changes, for whoever reads the log later.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    why: String,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -331,7 +334,7 @@ fn packages(texts: &[String]) -> anyhow::Result<Option<AnyOf<Runs>>> {
 }
 
 async fn members(api: &AdminApi, options: &Members) -> anyhow::Result<Outcome> {
-    let Members { name, add, remove, from, json } = options;
+    let Members { name, add, remove, from, why, json } = options;
     let mut add = computers(add).context("cannot use --add")?;
     let remove = computers(remove).context("cannot use --remove")?;
     if let Some(file) = from {
@@ -342,11 +345,13 @@ async fn members(api: &AdminApi, options: &Members) -> anyhow::Result<Outcome> {
     }
     let mut changed = 0;
     let mut parts: Vec<MembersRequest> = Vec::new();
-    parts.extend(
-        add.chunks(NAMES_AT_ONCE).map(|add| MembersRequest { add: add.to_vec(), remove: Vec::new() }),
-    );
-    let removed = remove.chunks(NAMES_AT_ONCE);
-    parts.extend(removed.map(|remove| MembersRequest { add: Vec::new(), remove: remove.to_vec() }));
+    let part = |add: &[ComputerName], remove: &[ComputerName]| MembersRequest {
+        add: add.to_vec(),
+        remove: remove.to_vec(),
+        comment: why.clone(),
+    };
+    parts.extend(add.chunks(NAMES_AT_ONCE).map(|add| part(add, &[])));
+    parts.extend(remove.chunks(NAMES_AT_ONCE).map(|remove| part(&[], remove)));
     let steps = parts.len();
     for (done, part) in parts.iter().enumerate() {
         let answer: anyhow::Result<Changed> = api.post(&format!("/groups/{name}/members"), part).await;

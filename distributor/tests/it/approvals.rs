@@ -408,3 +408,53 @@ async fn on_the_command_line_two_people_set_up_four_eyes_and_approve() {
     let (code, refused) = as_person(&files[1], &["status"]).await;
     assert!(code != 0 && refused.contains("the account ben is disabled"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_command_line_a_decision_is_deferred_confirmed_and_an_account_enabled_again() {
+    let vendor = start_vendor(10).await;
+    let (site, manifest, anna, ben) = four_eyes(&vendor).await;
+    let (server, ca) = (site.url(""), Home::at(site.home()).ca_certificate());
+    let files = [("anna", &anna), ("ben", &ben)].map(|(name, person)| kept(&site, name, &person.token));
+    let as_person = async |file: &PathBuf, arguments: &[&str]| {
+        let network =
+            ["--server", &server, "--ca", ca.to_str().unwrap(), "--token-file", file.to_str().unwrap()];
+        done(&site, &[network.as_slice(), arguments].concat()).await
+    };
+    let proposal = |said: &str| -> String {
+        let (_, behind) = said.split_once("approvals confirm ").unwrap();
+        behind.chars().take_while(char::is_ascii_digit).collect()
+    };
+
+    let defer = ["updates", "defer", "acme-av:1.0", "--until", "3d", "--why", "the exam week"];
+    let deferred = done(&site, &defer).await;
+    assert!(deferred.contains("the decision about acme-av 1.0") && deferred.contains("is deferred until"));
+    assert_eq!(update(&site, manifest).await.deferred.unwrap().comment, "the exam week");
+    let strategies = done(&site, &["strategies", "list"]).await;
+    let careful = strategies.lines().find(|line| line.starts_with("careful")).unwrap();
+    assert!(careful.contains("every site") && careful.contains("canary, early, half, everyone"), "{careful}");
+    let approve = ["updates", "approve", "acme-av:1.0", "--yes", "--strategy", "careful"];
+    let first = as_person(&files[0], &[approve.as_slice(), &["--now"]].concat()).await;
+    let number = proposal(&first);
+    let (code, refused) = said(&site, &["approvals", "confirm", &number, "--yes", "--now"]).await;
+    assert!(code == 1 && refused.contains("forbidden"), "the server is no second person: {refused}");
+    assert_eq!(update(&site, manifest).await.state, ReleaseState::Staged);
+    let confirm =
+        ["approvals", "confirm", &number, "--yes", "--now", "--comment", "tried on the test computers"];
+    let confirmed = as_person(&files[1], &confirm).await;
+    assert!(confirmed.contains("approve acme-av 1.0"), "{confirmed}");
+    let approved = update(&site, manifest).await;
+    let rollout: Rollout = site.get(&format!("/rollouts/{}", approved.rollout.unwrap())).await;
+    assert_eq!((approved.state, rollout.strategy.as_str()), (ReleaseState::Approved, "careful"));
+    assert!(approved.decided.unwrap().comment.unwrap().contains("tried on the test computers"));
+
+    done(&site, &["accounts", "disable", "ben", "--why", "left"]).await;
+    let enable = done(&site, &["accounts", "enable", "ben", "--why", "is back"]).await;
+    assert!(enable.contains("nothing is changed yet"), "{enable}");
+    let listed = async || done(&site, &["accounts", "list"]).await;
+    let of_ben = |all: String| all.lines().find(|line| line.starts_with("ben")).unwrap().to_owned();
+    assert!(of_ben(listed().await).contains("disabled"));
+    as_person(&files[0], &["approvals", "confirm", &proposal(&enable), "--yes"]).await;
+    let enabled = of_ben(listed().await);
+    assert!(enabled.contains("enabled") && enabled.contains("is back"), "{enabled}");
+    as_person(&files[1], &["updates", "list"]).await;
+}

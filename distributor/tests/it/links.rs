@@ -13,14 +13,13 @@ use sealpost_admin_api::updates::{Review, Update};
 use sealpost_distributor::home::Home;
 use sealpost_distributor::http::limits::RequestLimits;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::release::Severity;
 use sealpost_manifests::wire::contact::ContactAnswer;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
 use crate::program::run;
-use crate::rollout::{payload_path, read_until, target_path};
+use crate::rollout::{payload_path, target_path};
 use crate::rollouts::said;
 use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
@@ -444,83 +443,6 @@ async fn links_that_cannot_be_are_refused_and_nothing_is_set() {
         assert_eq!(refused.code, ProblemCode::BadRequest, "{refused}");
         assert!(refused.message.contains(said) || refused.message.contains("KiB"), "{refused}");
     }
-}
-
-#[tokio::test]
-async fn news_wakes_only_whom_the_method_wants_woken_and_what_cannot_wait_wakes_everybody() {
-    let vendor = start_vendor(10).await;
-    let manifest = vendor.release("1.0", &[("engine", b"one")]);
-    let site = Site::licensed(&vendor).await;
-    let polls = Agent::licensed(&site, "polls-1").await;
-    let pushed = Agent::licensed(&site, "pushed-1").await;
-    let members = serde_json::json!([{ "group": "pollers", "add": ["polls-1"] }]);
-    let group = |delivery: &str| serde_json::json!({ "kind": "group", "name": "pollers", "value": { "delivery": delivery } });
-    let request = serde_json::json!({ "changes": [group("poll")], "members": members, "comment": "x" });
-    let _: Changed = site.post("/settings", &request).await;
-    let mut quiet = polls.get(&site, "/wake").await;
-    read_until(&mut quiet, ": hello\n\n").await;
-    let mut told = pushed.get(&site, "/wake").await;
-    read_until(&mut told, ": hello\n\n").await;
-    site.pull().await;
-    site.approve(manifest).await;
-    read_until(&mut told, "event: contact\n").await;
-    // A stream that opens after it is not woken by what it missed either.
-    let mut late = polls.get(&site, "/wake").await;
-    let came = read_until(&mut late, ": hello\n\n").await;
-    assert!(!came.contains("contact"));
-    while let Ok(Some(chunk)) = quiet.chunk().await {
-        assert!(!String::from_utf8_lossy(&chunk).contains("contact"), "the stream of before ends unwoken");
-    }
-    // The method is changed while the server runs.
-    let request = serde_json::json!({ "changes": [group("push")], "comment": "x" });
-    let _: Changed = site.post("/settings", &request).await;
-    read_until(&mut late, "event: contact\n").await;
-    let request = serde_json::json!({ "changes": [group("folder")], "comment": "x" });
-    let _: Changed = site.post("/settings", &request).await;
-    let halt = serde_json::json!({ "manifest": manifest, "reason": "crashes" });
-    let _: serde_json::Value = site.post("/updates/halt", &halt).await;
-    read_until(&mut late, "event: contact\n").await;
-}
-
-#[tokio::test]
-async fn what_the_vendor_calls_critical_wakes_who_polls_where_the_site_wants_it_at_once() {
-    let vendor = start_vendor(10).await;
-    let of_severity = |version: &str, severity| {
-        let mut draft = vendor.draft(version, &[("engine", version.as_bytes())]);
-        draft.manifest.severity = severity;
-        vendor.publish(&draft, &["stable"])
-    };
-    let site = Site::licensed(&vendor).await;
-    let polls = Agent::licensed(&site, "polls-1").await;
-    let pushed = Agent::licensed(&site, "pushed-1").await;
-    let request = serde_json::json!({
-        "changes": [
-            { "kind": "property", "name": "critical", "value": "at_once" },
-            { "kind": "group", "name": "pollers", "value": { "delivery": "poll" } },
-        ],
-        "members": [{ "group": "pollers", "add": ["polls-1"] }],
-        "comment": "x",
-    });
-    let _: Changed = site.post("/settings", &request).await;
-    let mut quiet = polls.get(&site, "/wake").await;
-    read_until(&mut quiet, ": hello\n\n").await;
-    let mut told = pushed.get(&site, "/wake").await;
-    read_until(&mut told, ": hello\n\n").await;
-    let ordinary = of_severity("1.0", Severity::Normal);
-    site.pull().await;
-    site.approve(ordinary).await;
-    read_until(&mut told, "event: contact\n").await;
-    let mut late = polls.get(&site, "/wake").await;
-    let came = read_until(&mut late, ": hello\n\n").await;
-    assert!(!came.contains("contact"), "{came}");
-    while let Ok(Some(chunk)) = quiet.chunk().await {
-        assert!(!String::from_utf8_lossy(&chunk).contains("contact"), "an ordinary one wakes who polls");
-    }
-    let critical = of_severity("1.1", Severity::Critical);
-    site.pull().await;
-    site.approve(critical).await;
-    let woken = tokio::time::timeout(PATIENCE, read_until(&mut late, "event: contact\n")).await;
-    assert!(woken.is_ok(), "a critical one does not wake who polls");
 }
 
 #[tokio::test]

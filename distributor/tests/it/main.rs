@@ -39,5 +39,6 @@ mod two_hundred;
 mod undoing;
 mod vendor;
 mod vendor_lies;
+mod waking;
 mod witness;
 mod words;

@@ -355,6 +355,7 @@ async fn a_rollout_is_listed_paused_edited_gone_on_with_and_ended_on_the_command
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no strategy named none"));
     let ended = said(&site, &["rollouts", "abort", &number, "--roll-back", "--why", "it crashes"]).await;
     assert!(ended.contains("is aborted"), "{ended}");
+    assert!(site.updates().await.updates[0].rollback, "who runs it is told to go back");
     let resumed = cli(&site, &["rollouts", "resume", &number, "--why", "x"]).await;
     assert!(String::from_utf8_lossy(&resumed.stderr).contains("wrong_state"), "what has ended stays so");
 }

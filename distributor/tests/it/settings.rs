@@ -83,7 +83,7 @@ async fn a_group_has_whom_it_lists_and_who_fits_its_rule_and_goes_with_its_list(
     }
     let rule = ["groups", "add", "lab", "--name", "lab-*", "--why", "the laboratory"];
     assert!(done(&site, &rule).await.contains("2 computers belong to the group lab"));
-    let listing = ["groups", "members", "lab", "--add", "PC-1.", "pc-9"];
+    let listing = ["groups", "members", "lab", "--add", "PC-1.", "pc-9", "--why", "moved there"];
     assert!(done(&site, &listing).await.contains("2 names changed; the group lab lists 2 names"));
     let view: GroupsView = site.get("/groups").await;
     let names: Vec<String> = view.groups[0].computers.names.iter().map(ToString::to_string).collect();
@@ -91,6 +91,10 @@ async fn a_group_has_whom_it_lists_and_who_fits_its_rule_and_goes_with_its_list(
     let shown = done(&site, &["groups", "show", "lab"]).await;
     assert!(shown.contains("name lab-*") && shown.contains("2 names: pc-1, pc-9"), "{shown}");
     done(&site, &["groups", "members", "lab", "--remove", "pc-9"]).await;
+    let log = done(&site, &["log", "--kind", "group_members_changed"]).await;
+    let [put, took] = log.lines().collect::<Vec<_>>()[..] else { panic!("{log}") };
+    assert!(put.ends_with("put 2 computers into the group lab: moved there"), "{log}");
+    assert!(took.ends_with("took pc-9 from the group lab"), "nothing has to be said of a list: {log}");
     let (code, said) = ends_with(&site, &["groups", "members", "other", "--add", "pc-1"]).await;
     assert!(code == 1 && said.contains("distributor groups add other"), "{said}");
 

@@ -53,7 +53,10 @@ async fn a_halt_wakes_the_connected_computer_and_takes_the_release_out_of_its_as
     assert!(problem.message.contains("without a reason"), "{problem}");
     let retry = serde_json::json!({ "manifest": manifest, "comment": "mended" });
     assert_eq!(site.post_refused("/updates/retry", &retry).await.code, ProblemCode::WrongState);
-    let staged: Update = site.post("/updates/reconsider", &unsaid).await;
+    let problem = site.post_refused("/updates/reconsider", &unsaid).await;
+    assert_eq!(problem.code, ProblemCode::BadRequest);
+    assert!(problem.message.contains("without a reason"), "{problem}");
+    let staged: Update = site.post("/updates/reconsider", &retry).await;
     assert_eq!((staged.state, staged.attempt), (ReleaseState::Staged, 2));
 }
 
@@ -67,7 +70,7 @@ async fn who_approves_a_reconsidered_release_is_told_that_its_payload_was_remove
     let _: Update = site.post("/updates/reject", &reject).await;
     let cleaned: StorageView = site.post("/storage/clean", &serde_json::json!({})).await;
     assert!(cleaned.removed_bytes.unwrap() > 0);
-    let this = serde_json::json!({ "manifest": manifest });
+    let this = serde_json::json!({ "manifest": manifest, "comment": "now it fits" });
     let _: Update = site.post("/updates/reconsider", &this).await;
     let approved: Update = site.post("/updates/approve", &this).await;
     assert_eq!(approved.payload_missing, Some(MissingPayload::FetchedByNextPull));
@@ -500,14 +503,16 @@ fn decisions(home: &Path) {
         one["state"].as_str().unwrap().to_owned()
     };
     assert_eq!((states("1.9"), states("2.0")), ("halted".to_owned(), "approved".to_owned()));
-    stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    let reconsider = ["updates", "reconsider", "acme-av:1.9", "--why", "the vendor explained it"];
+    assert_eq!(run(home, &reconsider[..3]).status.code(), Some(2), "a reason is asked for");
+    stdout(home, &reconsider);
     assert_eq!(states("1.9"), "staged");
-    let again = stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    let again = stdout(home, &reconsider);
     assert!(again.contains("waits for a review already; nothing changed"), "{again}");
     let reject = ["updates", "reject", "acme-av:1.9", "--reason", "not now"];
     assert!(stdout(home, &reject).contains("rejected acme-av 1.9"));
     assert!(stdout(home, &reject).contains("is rejected already; nothing changed"));
-    stdout(home, &["updates", "reconsider", "acme-av:1.9"]);
+    stdout(home, &reconsider);
     assert_eq!(stdout(home, &["log"]).lines().count(), entries + 4, "what changed nothing is not logged");
 }
 
@@ -515,7 +520,7 @@ fn the_log(home: &Path) {
     let kinds = ["log", "--kind", "release_halted", "--kind", "release_reconsidered"];
     assert_eq!(stdout(home, &kinds).lines().count(), 3);
     let last = stdout(home, &["log", "-n", "1"]);
-    assert!(last.contains("took back the decision"), "{last}");
+    assert!(last.contains("took back the decision") && last.contains("(the vendor explained it)"), "{last}");
     assert_eq!(stdout(home, &["log", "--since", "1h", "-n", "3"]).lines().count(), 3);
     assert_eq!(stdout(home, &["log", "--until", "yesterday"]), "");
     let nothing = run(home, &["log", "--failed"]);

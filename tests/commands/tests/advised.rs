@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use sealpost_commands::{Advised, Parsers, Verdict, advised_in_markdown, advised_in_text, texts_of_rust};
 
 /// Pages that tell people what to type. What a changelog says of an older version stays as it was.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
+    "docs/SECURITY.md",
+    "docs/approvals.md",
     "docs/by-file.md",
     "docs/rollouts-at-the-computer.md",
     "docs/rollouts.md",

@@ -351,7 +351,10 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
         "distributor updates halt REF --reason TEXT",
         &["updates", "halt", "scanner:1.3", "--reason", "hangs"],
     )?;
-    typing.types("distributor updates reconsider REF", &["updates", "reconsider", "scanner:1.3"])?;
+    typing.types(
+        "distributor updates reconsider REF --why TEXT",
+        &["updates", "reconsider", "scanner:1.3", "--why", "it was mended"],
+    )?;
     typing.site.approve("scanner:1.3")?;
     typing.types(
         "distributor updates halt REF --rollback --reason TEXT",

@@ -44,7 +44,7 @@ fn a_halted_release_reaches_nobody_more_and_who_runs_it_goes_back_until_a_person
     runs(&first, "1.0")?;
     ensure!(site.json(&["updates", "list"])?.to_string().contains("halted"), "the list says so");
 
-    site.distributor(&["updates", "reconsider", "scanner:1.1"])?.ok()?;
+    site.distributor(&["updates", "reconsider", "scanner:1.1", "--why", "it was mended"])?.ok()?;
     first.check()?.ok()?;
     runs(&first, "1.0")?;
     site.approve("scanner:1.1")?;

@@ -24,7 +24,9 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
             changes.iter().try_for_each(|change| setting(connection, change))?;
             replan(connection, entry)
         }
-        Change::GroupMembersChanged { group, added, removed } => members(connection, group, added, removed),
+        Change::GroupMembersChanged { group, added, removed, .. } => {
+            members(connection, group, added, removed)
+        }
         Change::RingOpened { rollout, ring, below, .. } => {
             execute(
                 connection,

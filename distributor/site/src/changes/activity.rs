@@ -381,6 +381,9 @@ pub enum Change {
         manifest: Sha256Digest,
         /// The attempt of computers that are told it from now on.
         attempt: u32,
+        /// Why, for whoever reads the log later; empty in entries of before it was asked for.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
     },
     /// A person has seen that the ledger was restored, cut or rewritten, and said what came of it. It confirms nothing.
     RestoreAcknowledged {
@@ -477,6 +480,9 @@ pub enum Change {
         /// Not listed any more.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         removed: Vec<ComputerName>,
+        /// Why, for whoever reads the log later; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
     },
     /// A ring of a rollout opened: its computers get the release from now on.
     RingOpened {

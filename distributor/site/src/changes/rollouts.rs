@@ -40,12 +40,12 @@ pub(super) fn of_rollouts(change: &Change) -> String {
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             format!("changed settings: {}{more}{}", named.join(", "), said(comment))
         }
-        Change::GroupMembersChanged { group, added, removed } => {
+        Change::GroupMembersChanged { group, added, removed, comment } => {
             let names = |names: &[sealpost_manifests::ids::ComputerName]| match names {
                 [name] => name.to_string(),
                 names => counted(names.len() as u64, "computer", "computers"),
             };
-            match (added.as_slice(), removed.as_slice()) {
+            let did = match (added.as_slice(), removed.as_slice()) {
                 (added, []) => format!("put {} into the group {group}", names(added)),
                 ([], removed) => format!("took {} from the group {group}", names(removed)),
                 (added, removed) => {
@@ -55,7 +55,8 @@ pub(super) fn of_rollouts(change: &Change) -> String {
                         names(removed)
                     )
                 }
-            }
+            };
+            format!("{did}{}", said(comment))
         }
         Change::RingOpened { rollout, release, name, reason, comment, .. } => {
             let why = match reason {

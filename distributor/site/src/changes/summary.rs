@@ -388,8 +388,9 @@ fn what(change: &Change, at: Timestamp) -> String {
             let back = if *rollback { "; computers that run it go back" } else { "" };
             format!("halted {release}: {}{back}", escape(reason))
         }
-        Change::ReleaseReconsidered { release, .. } => {
-            format!("took back the decision against {release}; it waits for a review again")
+        Change::ReleaseReconsidered { release, comment, .. } => {
+            let why = if comment.is_empty() { String::new() } else { format!(" ({})", escape(comment)) };
+            format!("took back the decision against {release}; it waits for a review again{why}")
         }
         Change::ReleaseRetried(ReleaseRetry { release, computers, comment, .. }) => {
             let names: Vec<&str> = computers.iter().map(|computer| computer.name.as_str()).collect();

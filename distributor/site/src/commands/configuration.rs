@@ -20,6 +20,7 @@ use crate::rules::configuration::{MembersChange, fingerprint};
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
 use crate::rules::rollouts::settings::{SettingChange, SettingKind};
+use crate::rules::text;
 
 /// Most names in one configuration that are listed or not listed any more.
 pub const MAX_NAMES: usize = 100_000;
@@ -74,7 +75,7 @@ impl Command for ApplyConfiguration {
                 None => changed_meanwhile("the settings or the computers that a group lists"),
             });
         }
-        let actor = settings.actor.clone();
+        let (actor, asked) = (settings.actor.clone(), text::comment(&settings.comment));
         let mut after = plan.settings.clone();
         for change in &settings.changes {
             if let Err(error) = after.set(change) {
@@ -104,15 +105,21 @@ impl Command for ApplyConfiguration {
         }
         let mut decision = settings.decide_with(&members, state, &plan, context);
         let Ok(Outcome::Done(changed)) = decision.answer else { return decision };
+        // What two people agreed to has the words of both.
+        let agreed = decision.changes.iter().find_map(|(_, change)| match change {
+            Change::SettingsChanged { comment, .. } => Some(comment.clone()),
+            _ => None,
+        });
+        let comment = agreed.unwrap_or(asked);
         for MembersChange { group, add, remove } in members {
             // Named twice, a computer would be in the group after one entry and not after the next.
             let add: Vec<_> = add.into_iter().filter(|name| !remove.contains(name)).collect();
             let added = add.chunks(NAMES_PER_ENTRY).map(|added| (added.to_vec(), Vec::new()));
             let removed = remove.chunks(NAMES_PER_ENTRY).map(|removed| (Vec::new(), removed.to_vec()));
             for (added, removed) in added.chain(removed) {
-                let group = group.clone();
-                decision =
-                    decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed });
+                let (group, comment) = (group.clone(), comment.clone());
+                let change = Change::GroupMembersChanged { group, added, removed, comment };
+                decision = decision.change(actor.clone(), change);
             }
         }
         decision.answer = Ok(Outcome::Done(changed.saturating_add(count as u64)));

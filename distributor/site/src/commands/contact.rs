@@ -18,6 +18,7 @@ use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::Problem;
 
 use self::answer::{Answering, lease_to_resend};
+pub use self::deliveries::assigned;
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
     SeenClient, Shown, ShownKey,

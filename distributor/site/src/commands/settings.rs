@@ -18,12 +18,13 @@ use crate::queries::{Query, query};
 use crate::rules::approvals::people::{OwnedToken, Standing};
 use crate::rules::approvals::proposal::Proposed;
 use crate::rules::approvals::rule::{ApprovalRule, Needs, need_two};
+use crate::rules::configuration::fingerprint_of;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::plan::Plan;
 use crate::rules::rollouts::settings::{
     MAX_SETTINGS, MAX_VALUE_BYTES, MembersChange, SettingChange, Settings,
 };
-use crate::rules::text;
+use crate::rules::text::{self, MAX_COMMENT_BYTES};
 
 /// Most settings or names in one command.
 pub const MAX_CHANGES: usize = 1_000;
@@ -111,8 +112,11 @@ impl ChangeSettings {
         if needs == Needs::One && self.confirms.is_none() {
             return done(&self.comment, changed);
         }
-        let what = Proposed::ChangeSettings { changes: changed.clone(), members: members.to_vec(), state };
         let (actor, confirms, comment) = (&self.actor, self.confirms, self.comment.as_str());
+        let replaced = || fingerprint_of(&plan.settings, changed.iter().map(|change| &change.key));
+        let replaces = (state.is_none() && !confirms_any_value(plan, confirms)).then(replaced);
+        let (changes, members) = (changed.clone(), members.to_vec());
+        let what = Proposed::ChangeSettings { changes, members, state, replaces };
         match ask(Request { plan, actor, what, needs, confirms, comment }, 0, context) {
             Ok(mut agreed) => {
                 let comment = agreed.comment.clone();
@@ -126,6 +130,9 @@ impl ChangeSettings {
         if self.expected.is_some_and(|expected| expected != plan.version) {
             return Some(changed_meanwhile("the settings or a rollout"));
         }
+        if let Some(problem) = too_long(&self.comment) {
+            return Some(problem);
+        }
         let long = |change: &SettingChange| {
             change.value.as_ref().is_some_and(|value| value.to_string().len() > MAX_VALUE_BYTES)
         };
@@ -138,6 +145,12 @@ impl ChangeSettings {
         let long = self.changes.iter().find(|change| long(change))?;
         Some(invalid(&[format!("{}: its value is longer than {MAX_VALUE_BYTES} bytes", long.key)]))
     }
+}
+
+/// Whether what is confirmed says nothing of the values that it replaces: an earlier program proposed it.
+fn confirms_any_value(plan: &Plan, confirms: Option<u64>) -> bool {
+    let confirmed = confirms.and_then(|number| plan.approvals.proposals.get(&number));
+    matches!(confirmed.map(|proposal| &proposal.what), Some(Proposed::ChangeSettings { replaces: None, .. }))
 }
 
 /// Something is not any more as it was when somebody looked.
@@ -228,6 +241,12 @@ fn nobody_second(
     })
 }
 
+/// The refusal of a comment that would not be kept whole.
+fn too_long(comment: &str) -> Option<Problem> {
+    let is_long = comment.trim().len() > MAX_COMMENT_BYTES;
+    is_long.then(|| invalid(&[format!("a comment has at most {MAX_COMMENT_BYTES} bytes")]))
+}
+
 fn invalid(problems: &[String]) -> Problem {
     let more = problems.len().saturating_sub(MAX_NAMED);
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
@@ -270,6 +289,8 @@ pub struct ChangeMembers {
     pub add: Vec<ComputerName>,
     /// Not to be listed any more.
     pub remove: Vec<ComputerName>,
+    /// Why, for whoever reads the log later; may be empty.
+    pub comment: String,
 }
 
 impl Command for ChangeMembers {
@@ -283,10 +304,14 @@ impl Command for ChangeMembers {
     }
 
     fn decide(self, facts: MemberFacts, _: &Context<'_>) -> Decision<u64> {
-        let Self { actor, group, add, remove } = self;
+        let Self { actor, group, add, remove, comment } = self;
         if add.len() > MAX_CHANGES || remove.len() > MAX_CHANGES {
             return Decision::refuse(invalid(&[format!("at most {MAX_CHANGES} names go into one change")]));
         }
+        if let Some(problem) = too_long(&comment) {
+            return Decision::refuse(problem);
+        }
+        let comment = text::comment(&comment);
         if !facts.plan.settings.groups.contains_key(&group) {
             return Decision::refuse(Problem::new(
                 ProblemCode::NotFound,
@@ -306,8 +331,8 @@ impl Command for ChangeMembers {
         let added = changes(add).into_iter().map(|added| (added, Vec::new()));
         let removed = changes(remove).into_iter().map(|removed| (Vec::new(), removed));
         added.chain(removed).fold(Decision::answer(count), |decision, (added, removed)| {
-            let group = group.clone();
-            decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed })
+            let (group, comment) = (group.clone(), comment.clone());
+            decision.change(actor.clone(), Change::GroupMembersChanged { group, added, removed, comment })
         })
     }
 }

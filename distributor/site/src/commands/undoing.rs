@@ -86,6 +86,8 @@ pub struct ReconsiderRelease {
     pub actor: Actor,
     /// Its manifest's digest.
     pub manifest: Sha256Digest,
+    /// Why, for whoever reads the log later.
+    pub comment: String,
 }
 
 impl Command for ReconsiderRelease {
@@ -98,14 +100,18 @@ impl Command for ReconsiderRelease {
     }
 
     fn decide(self, facts: ReleaseFacts, _: &Context<'_>) -> Decision<()> {
-        let manifest = self.manifest;
+        let Self { actor, manifest, comment } = self;
+        let comment = match reason(&comment, Self::ATTEMPTED) {
+            Ok(comment) => comment,
+            Err(problem) => return Decision::refuse(problem),
+        };
         match (review::reconsider(Reviewed { manifest, found: facts.known.as_ref() }), facts.known) {
             (Err(refusal), _) => Decision::refuse(refusal.problem()),
             (Ok(Transition::To(_)), Some(KnownRelease { release, attempt, .. })) => {
                 // Who went back from it takes it again only in a later attempt, also where a retry raised its own.
                 let attempt = attempt.max(facts.highest_attempt).saturating_add(1);
-                Decision::answer(())
-                    .change(self.actor, Change::ReleaseReconsidered { release, manifest, attempt })
+                let change = Change::ReleaseReconsidered { release, manifest, attempt, comment };
+                Decision::answer(()).change(actor, change)
             }
             (Ok(_), _) => Decision::answer(()),
         }
@@ -172,17 +178,10 @@ impl Command for RetryRelease {
 
     fn decide(self, facts: RetryFacts, _: &Context<'_>) -> Decision<Vec<ComputerName>> {
         let Self { actor, manifest, names, comment } = self;
-        let comment = comment.trim();
-        if comment.is_empty() || comment.len() > MAX_COMMENT_BYTES {
-            return Decision::refuse(Problem::new(
-                ProblemCode::BadRequest,
-                format!(
-                    "cannot let computers try a release again without a reason of 1 to {MAX_COMMENT_BYTES} bytes"
-                ),
-                "say in one sentence why, for whoever reads the log later",
-            ));
-        }
-        let comment = text::comment(comment);
+        let comment = match reason(&comment, Self::ATTEMPTED) {
+            Ok(comment) => comment,
+            Err(problem) => return Decision::refuse(problem),
+        };
         if let Err(refusal) = review::retry(Reviewed { manifest, found: facts.known.as_ref() }) {
             return Decision::refuse(refusal.problem());
         }
@@ -214,6 +213,19 @@ impl Command for RetryRelease {
             decision.change(actor.clone(), Change::ReleaseRetried(retry))
         })
     }
+}
+
+/// The reason that a person gave, as it is stored.
+fn reason(comment: &str, attempted: &str) -> Result<String, Problem> {
+    let said = comment.trim();
+    if said.is_empty() || said.len() > MAX_COMMENT_BYTES {
+        return Err(Problem::new(
+            ProblemCode::BadRequest,
+            format!("cannot {attempted} without a reason of 1 to {MAX_COMMENT_BYTES} bytes"),
+            "say in one sentence why, for whoever reads the log later",
+        ));
+    }
+    Ok(text::comment(said))
 }
 
 fn not_to_be_retried(known: &KnownRelease, names: &[ComputerName], found: &[AttemptOf]) -> Option<Problem> {

@@ -113,5 +113,19 @@ pub fn fingerprint(
     Sha256Digest::of(&serde_json::to_vec(&(set, lists)).unwrap_or_default())
 }
 
+/// What tells the values of some settings from others that they could have.
+#[must_use]
+pub fn fingerprint_of<'a>(
+    settings: &Settings,
+    keys: impl IntoIterator<Item = &'a SettingKey>,
+) -> Sha256Digest {
+    let set: BTreeMap<SettingKey, Value> = entries(settings).into_iter().collect();
+    let values: BTreeMap<&SettingKey, Option<&Value>> =
+        keys.into_iter().map(|key| (key, set.get(key))).collect();
+    let values: Vec<_> = values.into_iter().collect();
+    // Names and plain values all have a JSON form.
+    Sha256Digest::of(&serde_json::to_vec(&values).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,14 +15,14 @@ use sealpost_manifests::word::Word;
 use sealpost_site::changes::{Change, DeliveryStep, Note};
 use sealpost_site::commands::Command;
 use sealpost_site::commands::contact::{
-    AnswerContact, ContactClient, ContactFacts, HeldGrantText, LastContact, SeenClient,
+    AnswerContact, ContactClient, ContactFacts, HeldGrantText, LastContact, SeenClient, assigned,
 };
-use sealpost_site::rules::assignment::{self, Licensed, Rolling, TellTo, Told, Undoing};
+use sealpost_site::rules::assignment::{self, Licensed, Rolling, Told, Undoing};
 use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, RestoreState};
 use sealpost_site::rules::rollouts::cadence::Cadence;
-use sealpost_site::rules::rollouts::plan::{Asker, LiveRings, waits_since};
+use sealpost_site::rules::rollouts::plan::{Asker, LiveRings};
 use sealpost_site::rules::rollouts::progress::DeliveryState;
 
 use crate::computer::Computer;
@@ -99,58 +99,12 @@ pub(crate) fn by_rules(site: &mut Site, computer: &mut Computer, cadence: Cadenc
     let rolling = Rolling { plan: &plan, counts: &site.counts, asker, now: site.now };
     let undoing = Undoing { left: &left, kept: &kept, attempts: &none, back: &none };
     let wanted = assignment::told(&site.approved, &undoing, &asked, &rolling);
-    let steps = assigned(&wanted, computer, cadence);
+    let steps = assigned(&wanted, &computer.deliveries, cadence.silence());
     let packages = wanted.iter().map(Told::assignment).collect();
     for step in steps {
         site.deliver(computer, &step);
     }
     Answer { packages: Some(packages) }
-}
-
-/// What the answer does to rollouts: as the command decides it.
-fn assigned(wanted: &[Told<'_>], computer: &Computer, cadence: Cadence) -> Vec<DeliveryStep> {
-    let names =
-        |rollout| wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout));
-    let step = |told: &sealpost_site::rules::rollouts::plan::Delivery, after| DeliveryStep {
-        rollout: told.rollout,
-        package: told.package.clone(),
-        ring: told.ring,
-        before: Some(told.state),
-        after,
-        attempt: told.attempt,
-        silence_secs: None,
-        waits_since: None,
-    };
-    let dropped = computer.deliveries.iter().filter(|told| told.state.is_under_way() && !names(told.rollout));
-    let mut steps: Vec<DeliveryStep> = dropped.map(|told| step(told, DeliveryState::Dropped)).collect();
-    for told in wanted.iter().filter(|told| told.action == TellTo::Install && !told.settled) {
-        let Some(place) = told.place else { continue };
-        let known = computer.deliveries.iter().find(|known| known.rollout == place.rollout.number);
-        let after = if told.schedule.by_person { DeliveryState::Offered } else { DeliveryState::Told };
-        // Nobody here is told an attempt of its own.
-        let again = |known: &sealpost_site::rules::rollouts::plan::Delivery| {
-            known.state == DeliveryState::Dropped || (known.state.is_told() && known.state != after)
-        };
-        if known.is_some_and(|known| !again(known)) {
-            continue;
-        }
-        let silence = cadence.silence() + told.schedule.latest_start(place.told_at);
-        steps.push(DeliveryStep {
-            rollout: place.rollout.number,
-            package: told.release.release.package.clone(),
-            ring: known.map_or(place.ring, |known| known.ring),
-            before: known.map(|known| known.state),
-            after,
-            attempt: told.attempt,
-            silence_secs: Some(silence.as_secs() as u32),
-            waits_since: waits_since(
-                &computer.deliveries,
-                &told.release.release.package,
-                place.rollout.number,
-            ),
-        });
-    }
-    steps
 }
 
 /// The license of every computer.

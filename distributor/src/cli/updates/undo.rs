@@ -40,12 +40,15 @@ pub(crate) struct Halt {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  distributor updates reconsider acme-av:1.0.1
-  distributor updates reconsider acme-av:1.0.1 --json")]
+  distributor updates reconsider acme-av:1.0.1 --why \"the vendor explained the crash\"
+  distributor updates reconsider acme-av:1.0.1 --why \"tried again in the laboratory\" --json")]
 pub(crate) struct Reconsider {
     /// PACKAGE:VERSION[:PLATFORM], or 12 or more digits of the manifest digest.
     #[arg(value_name = "REF")]
     reference: String,
+    /// Why, for whoever reads the log later.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -167,8 +170,8 @@ pub(super) fn print_leaving(leaving: &Leaving, rollback: bool) -> anyhow::Result
 
 pub(super) async fn reconsider(api: &AdminApi, options: &Reconsider) -> anyhow::Result<Outcome> {
     let before = find::one(api, &options.reference).await?;
-    let manifest = before.manifest;
-    let row: Update = api.post("/updates/reconsider", &ReconsiderRequest { manifest }).await?;
+    let request = ReconsiderRequest { manifest: before.manifest, comment: options.why.clone() };
+    let row: Update = api.post("/updates/reconsider", &request).await?;
     if options.json {
         print_json(&row)?;
         return Ok(Outcome::Done);

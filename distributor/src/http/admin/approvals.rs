@@ -91,7 +91,7 @@ async fn carry_out(
             let comment = if comment.trim().is_empty() { proposal.comment } else { comment };
             ledger.execute(now, SteerRollout { actor, number, what, comment, confirms }).await?
         }
-        Proposed::ChangeSettings { changes, members, state } => {
+        Proposed::ChangeSettings { changes, members, state, .. } => {
             let settings = ChangeSettings { actor, changes, comment, expected: None, confirms };
             match ledger.execute(now, ApplyConfiguration { settings, members, state }).await? {
                 Outcome::Done(_) => Outcome::Done(()),

@@ -73,10 +73,11 @@ pub(crate) async fn change(
     JsonBody(request): JsonBody<MembersRequest>,
 ) -> Result<Json<Changed>, ApiError> {
     let group = GroupName::new(name).map_err(bad_name)?;
-    let MembersRequest { add, remove } = request;
+    let MembersRequest { add, remove, comment } = request;
     let add = add.iter().map(canonical).collect();
     let remove = remove.iter().map(canonical).collect();
-    let changed = site.parts.ledger.execute(site.now(), ChangeMembers { actor, group, add, remove }).await?;
+    let command = ChangeMembers { actor, group, add, remove, comment };
+    let changed = site.parts.ledger.execute(site.now(), command).await?;
     Ok(Json(Changed { changed, waits: None }))
 }
 

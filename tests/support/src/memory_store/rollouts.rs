@@ -31,7 +31,7 @@ impl State {
                 }
                 self.replan(entry);
             }
-            Change::GroupMembersChanged { group, added, removed } => {
+            Change::GroupMembersChanged { group, added, removed, .. } => {
                 let members = self.rolling.members.entry(group.clone()).or_default();
                 members.extend(added.iter().cloned());
                 members.retain(|name| !removed.contains(name));

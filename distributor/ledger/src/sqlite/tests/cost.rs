@@ -450,7 +450,7 @@ async fn goes_out(server: &Server, counter: u64, below: &str) -> u64 {
     ledger.execute(world.at(30), change).await.unwrap();
     let group = GroupName::new("group-3").unwrap();
     let add = vec![computer_name("pc-4711"), computer_name("pc-4712")];
-    let members = ChangeMembers { actor: admin(), group, add, remove: Vec::new() };
+    let members = ChangeMembers { actor: admin(), group, add, remove: Vec::new(), comment: String::new() };
     ledger.execute(world.at(30), members).await.unwrap();
     let staged = world.staged("acme-av", counter, &["stable"]);
     let manifest = staged.manifest;

@@ -143,7 +143,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     let reason = "it crashes".to_owned();
     let halt = HaltRelease { actor: admin(), manifest: third, reason, runs: WhoRunsIt::GoesBack };
     ledger.execute(world.at(400_005), halt).await.unwrap();
-    let again = ReconsiderRelease { actor: admin(), manifest: third };
+    let again = ReconsiderRelease { actor: admin(), manifest: third, comment: "it was mended".to_owned() };
     ledger.execute(world.at(400_006), again).await.unwrap();
     rolled_out(world, ledger, &mut computer).await;
     // One computer enrolls again, another is cloned.
@@ -224,6 +224,7 @@ async fn rolled_out(world: &World, ledger: &Ledger, computer: &mut Computer) {
         group: GroupName::new("pilots").unwrap(),
         add: add.iter().map(|name| computer_name(name)).collect(),
         remove: remove.iter().map(|name| computer_name(name)).collect(),
+        comment: "moved".to_owned(),
     };
     ledger.execute(at, listed(&["pc-1", "pc-9"], &[])).await.unwrap();
     ledger.execute(at, listed(&[], &["pc-9"])).await.unwrap();

@@ -289,6 +289,39 @@ pub(super) async fn nobody_switches_four_eyes_off_or_makes_the_second_pair_alone
     sound(&ledger).await;
 }
 
+pub(super) async fn a_second_person_agrees_only_while_what_is_replaced_is_what_it_was(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    four_eyes(world, &ledger).await;
+    let group = |name: &str, delivery: &str| SettingChange {
+        key: SettingKey { kind: SettingKind::Group, name: name.to_owned() },
+        value: Some(serde_json::json!({ "delivery": delivery })),
+    };
+    ledger.execute(world.at(3), set(root(), vec![group("pilots", "push")])).await.unwrap();
+    let wanted = || [no_rule(), vec![group("pilots", "poll")]].concat();
+    let ask = async || match ledger.execute(world.at(3), set(by('A'), wanted())).await.unwrap() {
+        Outcome::Waits(number) => number,
+        done @ Outcome::Done(_) => panic!("{done:?}"),
+    };
+    let confirm = async |number| {
+        let confirms = ChangeSettings { confirms: Some(number), ..set(by('B'), wanted()) };
+        ledger.execute(world.at(4), confirms).await
+    };
+    let number = ask().await;
+    // What the first person looked at is another group by now.
+    ledger.execute(world.at(3), set(root(), vec![group("pilots", "manual")])).await.unwrap();
+    assert_eq!(refused(confirm(number).await), ProblemCode::Forbidden);
+    let withdraw = WithdrawProposal { actor: root(), number, comment: String::new() };
+    ledger.execute(world.at(3), withdraw).await.unwrap();
+    let number = ask().await;
+    // A setting that it does not name is of no matter.
+    ledger.execute(world.at(3), set(root(), vec![group("others", "push")])).await.unwrap();
+    assert_eq!(confirm(number).await.unwrap(), Outcome::Done(2));
+    sound(&ledger).await;
+}
+
 pub(super) async fn what_two_approved_is_not_hastened_by_one_and_stopped_by_one(
     world: &World,
     bench: &dyn Bench,

@@ -25,6 +25,7 @@ mod settings;
 mod starts;
 mod steps;
 mod test_loads;
+mod told;
 mod undoing;
 
 use sealpost_test_support::world::World;
@@ -59,6 +60,7 @@ contracts! {
         what_became_of_the_first_person_or_of_the_release_ends_what_waits,
         another_request_another_digest_or_a_late_second_word_completes_nothing,
         nobody_switches_four_eyes_off_or_makes_the_second_pair_alone,
+        a_second_person_agrees_only_while_what_is_replaced_is_what_it_was,
         what_two_approved_is_not_hastened_by_one_and_stopped_by_one,
         a_rule_wants_an_age_and_a_deferral_ends_by_itself,
         a_rule_approves_by_itself_what_it_may_and_nothing_that_needs_two,
@@ -219,6 +221,14 @@ contracts! {
         a_plan_is_another_one_after_each_change_of_what_it_is_made_of,
         what_was_replaced_at_its_canary_comes_back_to_nobody_but_by_a_pin,
         a_rollout_keeps_the_strategy_it_began_with_and_takes_in_who_enrolls_later,
+    }
+    told {
+        an_emergency_waits_for_no_window_no_person_and_no_product,
+        what_is_critical_goes_first_in_its_window_or_waits_for_nothing_as_the_site_says,
+        how_often_and_for_how_long_an_install_is_put_off_is_as_the_site_set_it,
+        who_is_told_for_a_window_is_silent_only_after_it,
+        who_runs_what_is_aborted_goes_back_where_that_was_asked_for,
+        a_group_by_platform_version_serial_or_channel_is_the_same_at_a_contact_in_a_look_and_in_the_sentence,
     }
     model {
         seats_hold_under_any_interleaving,

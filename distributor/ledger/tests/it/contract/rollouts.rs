@@ -513,7 +513,8 @@ pub(super) async fn a_second_halt_says_nothing_of_the_rollout_that_was_halted_be
     fleet.approve(&ledger, 1, "three").await;
     let (first, manifest) = (fleet.number, fleet.row.manifest);
     ledger.execute(world.at(20), halt(manifest, "it is slow")).await.unwrap();
-    ledger.execute(world.at(21), ReconsiderRelease { actor: admin(), manifest }).await.unwrap();
+    let again = ReconsiderRelease { actor: admin(), manifest, comment: "it was mended".to_owned() };
+    ledger.execute(world.at(21), again).await.unwrap();
     ledger.execute(world.at(21), world.approve(manifest)).await.unwrap();
     let second = release(&ledger, manifest).await.rollout.unwrap();
     assert!(second > first);

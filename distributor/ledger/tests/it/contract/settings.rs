@@ -3,6 +3,7 @@
 use sealpost_ledger::Ledger;
 use sealpost_manifests::ids::{ComputerName, Tag};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::Change;
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
 use sealpost_site::commands::second_eyes::Outcome;
@@ -11,6 +12,7 @@ use sealpost_site::queries::GroupMembers;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::share::{Salt, is_in, position};
+use sealpost_site::rules::text::MAX_COMMENT_BYTES;
 use sealpost_test_support::world::{World, admin, computer_name, reject};
 
 use super::rolling::{Rolling, changes, counted, rollout, setting, word};
@@ -23,7 +25,8 @@ fn pilots() -> GroupName {
 
 fn members(add: &[&ComputerName], remove: &[&ComputerName]) -> ChangeMembers {
     let names = |names: &[&ComputerName]| names.iter().map(|name| (*name).clone()).collect();
-    ChangeMembers { actor: admin(), group: pilots(), add: names(add), remove: names(remove) }
+    let comment = "moved to the laboratory".to_owned();
+    ChangeMembers { actor: admin(), group: pilots(), add: names(add), remove: names(remove), comment }
 }
 
 fn removed(kind: SettingKind, name: &str) -> SettingChange {
@@ -53,6 +56,14 @@ pub(super) async fn who_is_in_a_group_by_rule_or_by_name_gets_what_its_ring_gets
     let mut wanted = vec![first.clone(), stranger];
     wanted.sort();
     assert_eq!(listed, wanted);
+    let long = ChangeMembers { comment: "x".repeat(MAX_COMMENT_BYTES + 1), ..members(&[&second], &[]) };
+    assert_eq!(refused(ledger.execute(world.at(8), long).await), ProblemCode::BadRequest);
+    let [entry] = entries_of(&ledger, "group_members_changed").await.try_into().unwrap();
+    let said = match entry.entry.change() {
+        Some(Change::GroupMembersChanged { comment, .. }) => comment.as_str(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said, "moved to the laboratory");
     assert_eq!(client(&ledger, &first).await.listed, [pilots()].into());
 
     fleet.computers[3].tags = vec![Tag::new("laptop").unwrap()];
@@ -102,6 +113,9 @@ pub(super) async fn settings_that_do_not_fit_are_refused_whole(world: &World, be
     }
     let many = (0..1_001).map(|number| setting(SettingKind::Group, &format!("g{number}"), "{}")).collect();
     assert_eq!(refused(ledger.execute(world.at(20), changes(many)).await), ProblemCode::BadRequest);
+    // What would not be kept whole is refused.
+    let long = ChangeSettings { comment: "x".repeat(MAX_COMMENT_BYTES + 1), ..changes(vec![good()]) };
+    assert_eq!(refused(ledger.execute(world.at(20), long).await), ProblemCode::BadRequest);
     // Who looked at another plan changes nothing.
     let stale = ChangeSettings { expected: Some(version + 1), ..changes(vec![good()]) };
     assert_eq!(refused(ledger.execute(world.at(20), stale).await), ProblemCode::WrongState);

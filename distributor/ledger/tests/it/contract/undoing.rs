@@ -361,7 +361,11 @@ pub(super) async fn a_reconsidered_release_is_decided_anew_and_offered_in_a_late
     let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
     let mut computer = world.enrolled(&ledger, "pc-1").await;
     assert_eq!(only(told(world, &ledger, &mut computer, 10).await).attempt, 1);
-    let reconsider = || ReconsiderRelease { actor: admin(), manifest: row.manifest };
+    let reconsider = || ReconsiderRelease {
+        actor: admin(),
+        manifest: row.manifest,
+        comment: "the vendor explained it".to_owned(),
+    };
     assert_eq!(refused(ledger.execute(world.at(11), reconsider()).await), ProblemCode::WrongState);
     ledger.execute(world.at(12), halt(row.manifest, WhoRunsIt::GoesBack)).await.unwrap();
     ledger.execute(world.at(13), reconsider()).await.unwrap();

@@ -66,6 +66,7 @@ fn settings(state: Option<Sha256Digest>) -> Proposed {
         changes: vec![SettingChange { key, value }],
         members: vec![MembersChange { group, add, remove: Vec::new() }],
         state,
+        replaces: None,
     }
 }
 
@@ -104,6 +105,24 @@ pub(super) fn based_changes(world: &World) -> Vec<(Actor, Change)> {
     let made = ProposalMade {
         number: 900,
         proposed: settings(Some(manifest(90))),
+        account: Some(account("anna")),
+        expires_at: world.at(400 * DAY),
+        comment: "ticket 4711".to_owned(),
+    };
+    vec![(anna(), Change::ProposalMade(made))]
+}
+
+/// Single settings that wait, with what they replace.
+pub(super) fn replacing_changes(world: &World) -> Vec<(Actor, Change)> {
+    let proposed = match settings(None) {
+        Proposed::ChangeSettings { changes, members, state, .. } => {
+            Proposed::ChangeSettings { changes, members, state, replaces: Some(manifest(91)) }
+        }
+        other => other,
+    };
+    let made = ProposalMade {
+        number: 901,
+        proposed,
         account: Some(account("anna")),
         expires_at: world.at(400 * DAY),
         comment: "ticket 4711".to_owned(),

@@ -77,9 +77,10 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
                 | Proposed::SteerRollout { how: Steering::Edit { emergency, .. }, .. } => {
                     fields.push(("emergency", !emergency));
                 }
-                Proposed::ChangeSettings { members, state, .. } => {
+                Proposed::ChangeSettings { members, state, replaces, .. } => {
                     fields.push(("members", members.is_empty()));
                     fields.push(("state", state.is_none()));
+                    fields.push(("replaces", replaces.is_none()));
                 }
                 Proposed::SteerRollout { .. }
                 | Proposed::AddAccount { .. }
@@ -96,9 +97,11 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
             fields.extend(changes.iter().map(|change| ("value", change.value.is_none())));
             fields
         }
-        Change::GroupMembersChanged { added, removed, .. } => {
-            vec![("added", added.is_empty()), ("removed", removed.is_empty())]
+        Change::GroupMembersChanged { added, removed, comment, .. } => {
+            let comment = ("comment", comment.is_empty());
+            vec![("added", added.is_empty()), ("removed", removed.is_empty()), comment]
         }
+        Change::ReleaseReconsidered { comment, .. } => vec![("comment", comment.is_empty())],
         Change::RingOpened { below, comment, .. } => {
             vec![("below", below.is_none()), ("comment", comment.is_empty())]
         }
@@ -138,7 +141,6 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
         | Change::DeltaMade { .. }
         | Change::ReleaseRejected { .. }
         | Change::ServerListChanged { .. }
-        | Change::ReleaseReconsidered { .. }
         | Change::ReleaseRetried { .. }
         | Change::RestoreAcknowledged { .. }
         | Change::ChannelChanged { .. } => Vec::new(),

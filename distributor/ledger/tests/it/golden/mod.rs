@@ -93,7 +93,12 @@ fn the_golden_log_is_written_once_and_on_request() {
         approvals::approval_changes(&world),
         rollouts::tested_changes(),
         approvals::based_changes(&world),
-        values::started_changes(&world),
+        [
+            values::started_changes(&world),
+            rollouts::commented_changes(),
+            approvals::replacing_changes(&world),
+        ]
+        .concat(),
     ];
     for ((lines, head), changes) in LOGS.into_iter().zip(parts) {
         let mut text = Vec::new();

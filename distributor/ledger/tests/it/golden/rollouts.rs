@@ -142,6 +142,7 @@ pub(super) fn rollout_changes(world: &World) -> Vec<(Actor, Change)> {
                 group: GroupName::new("pilots").unwrap(),
                 added: vec![name.clone(), computer_name("pc-7")],
                 removed: vec![computer_name("pc-9")],
+                comment: String::new(),
             },
         ),
         mandatory(71),
@@ -304,4 +305,21 @@ pub(super) fn tested_changes() -> Vec<(Actor, Change)> {
         (admin(), test(TestOutcome::Overridden, "the scanner there is too old")),
         (Actor::Server, test(TestOutcome::Passed, "")),
     ]
+}
+
+/// What an admin says of a decision that is taken back, and of a group's list.
+pub(super) fn commented_changes() -> Vec<(Actor, Change)> {
+    let reconsidered = Change::ReleaseReconsidered {
+        release: release(76),
+        manifest: manifest(76),
+        attempt: 2,
+        comment: "the vendor explained it; \"ticket\" 4711 ü".to_owned(),
+    };
+    let listed = Change::GroupMembersChanged {
+        group: GroupName::new("pilots").unwrap(),
+        added: vec![computer_name("pc-1")],
+        removed: Vec::new(),
+        comment: "moved to the laboratory".to_owned(),
+    };
+    vec![(admin(), reconsidered), (admin(), listed)]
 }

@@ -111,7 +111,15 @@ pub(super) fn later_changes(world: &World) -> Vec<(Actor, Change)> {
                 supersession: Supersession { superseded: vec![manifest(9)], restored: vec![manifest(1)] },
             },
         ),
-        (admin(), Change::ReleaseReconsidered { release: release(3), manifest: manifest(3), attempt: 2 }),
+        (
+            admin(),
+            Change::ReleaseReconsidered {
+                release: release(3),
+                manifest: manifest(3),
+                attempt: 2,
+                comment: String::new(),
+            },
+        ),
         (
             admin(),
             Change::ReleaseRetried(ReleaseRetry {

@@ -383,8 +383,7 @@ impl<'a> Site<'a> {
                 let _ = self.pair.execute(now, halt).await;
             }
             (12, Some(known)) => {
-                let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };
-                let _ = self.pair.execute(now, again).await;
+                let _ = self.pair.execute(now, reconsider(known.manifest)).await;
             }
             (13, Some(known)) => {
                 let names =
@@ -437,7 +436,9 @@ impl<'a> Site<'a> {
                 let mut names = || (0..3).map(|_| computer_name(&self.name())).collect::<Vec<_>>();
                 let (add, remove) = (names(), names());
                 let group = GroupName::new(["pilots", "lab"][self.pick(2)]).unwrap();
-                let _ = self.pair.execute(now, ChangeMembers { actor: admin(), group, add, remove }).await;
+                let comment = "moved".to_owned();
+                let change = ChangeMembers { actor: admin(), group, add, remove, comment };
+                let _ = self.pair.execute(now, change).await;
             }
             (2 | 3, Some(known)) => {
                 let strategy = self.strategy();
@@ -465,8 +466,7 @@ impl<'a> Site<'a> {
                 }
             }
             (8, Some(known)) => {
-                let again = ReconsiderRelease { actor: admin(), manifest: known.manifest };
-                let _ = self.pair.execute(now, again).await;
+                let _ = self.pair.execute(now, reconsider(known.manifest)).await;
             }
             _ => self.advances(now).await,
         }
@@ -589,6 +589,10 @@ impl<'a> Site<'a> {
 }
 
 /// Whether a refusal asks the computer to show what it holds.
+fn reconsider(manifest: Sha256Digest) -> ReconsiderRelease {
+    ReconsiderRelease { actor: admin(), manifest, comment: "it was mended".to_owned() }
+}
+
 fn knows_less(error: &LedgerError) -> bool {
     match error {
         LedgerError::Refused(problem) => matches!(

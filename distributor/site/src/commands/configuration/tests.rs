@@ -69,6 +69,27 @@ fn a_new_group_and_its_computers_are_taken_at_once_and_entries_stay_small() {
 }
 
 #[test]
+fn why_a_configuration_is_applied_stands_in_each_entry_also_where_only_lists_change() {
+    let mut plan = Plan::default();
+    plan.settings.set(&group("canary")).unwrap();
+    for changes in [vec![group("canary")], vec![group("canary"), group("lab")]] {
+        let entries = 2 + usize::from(changes.len() > 1);
+        let decision = decide(command(changes, vec![listing("canary", 501)]), plan.clone());
+        let comments: Vec<&str> = decision
+            .changes
+            .iter()
+            .map(|(_, change)| match change {
+                Change::SettingsChanged { comment, .. } | Change::GroupMembersChanged { comment, .. } => {
+                    comment.as_str()
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(comments, vec!["ticket 4711"; entries]);
+    }
+}
+
+#[test]
 fn computers_of_a_group_that_is_not_there_refuse_the_whole() {
     let decision = decide(command(vec![group("canary")], vec![listing("other", 1)]), Plan::default());
     assert!(decision.changes.is_empty());

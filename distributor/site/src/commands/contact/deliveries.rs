@@ -69,12 +69,9 @@ fn step(told: &mut Delivery, after: DeliveryState) -> Option<DeliveryStep> {
 }
 
 /// What a new assignment does: rollouts that it names are told, and those that it names no more are dropped. `silence` is how
-/// long the computer may be silent after it could have begun.
-pub(super) fn assigned(
-    wanted: &[Told<'_>],
-    deliveries: &[Delivery],
-    silence: SignedDuration,
-) -> Vec<DeliveryStep> {
+/// long the computer may be silent after it could have begun. Whoever replays contacts without the whole command asks here too.
+#[must_use]
+pub fn assigned(wanted: &[Told<'_>], deliveries: &[Delivery], silence: SignedDuration) -> Vec<DeliveryStep> {
     let names = |rollout: u64| {
         wanted.iter().any(|told| told.place.is_some_and(|place| place.rollout.number == rollout))
     };

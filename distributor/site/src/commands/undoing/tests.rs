@@ -101,13 +101,40 @@ fn a_release_that_nobody_approved_is_not_halted_and_no_halt_is_without_a_reason(
 #[test]
 fn what_is_reconsidered_is_a_later_attempt_for_whoever_went_back_from_it() {
     let halted = release(2, ReleaseState::Halted);
-    let command = ReconsiderRelease { actor: Actor::Server, manifest: halted.manifest };
+    let comment = "the vendor explained it".to_owned();
+    let command = ReconsiderRelease { actor: Actor::Server, manifest: halted.manifest, comment };
     let decision = decide(command.clone(), facts(&halted, &[]));
     assert!(matches!(decision.changes.as_slice(), [(_, Change::ReleaseReconsidered { attempt: 2, .. })]));
     let staged = release(2, ReleaseState::Staged);
     assert!(decide(command.clone(), facts(&staged, &[])).changes.is_empty());
     let approved = release(2, ReleaseState::Approved);
     assert!(decide(command, facts(&approved, &[])).answer.is_err(), "there is nothing to take back");
+}
+
+#[test]
+fn what_is_reconsidered_has_a_reason_which_stands_in_its_entry() {
+    let halted = release(2, ReleaseState::Halted);
+    let reconsider = |comment: &str| {
+        let (manifest, comment) = (halted.manifest, comment.to_owned());
+        decide(ReconsiderRelease { actor: Actor::Server, manifest, comment }, facts(&halted, &[]))
+    };
+    for comment in ["", "  \n", &"x".repeat(MAX_COMMENT_BYTES + 1)] {
+        let refused = reconsider(comment);
+        assert!(refused.changes.is_empty(), "{comment:?}");
+        let problem = refused.answer.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::BadRequest);
+        assert!(problem.message.contains("without a reason of 1 to"), "{problem}");
+    }
+    let long = "x".repeat(MAX_COMMENT_BYTES);
+    for (said, stored) in
+        [(long.as_str(), long.as_str()), (" the vendor explained it ", "the vendor explained it")]
+    {
+        let decision = reconsider(said);
+        let [(_, Change::ReleaseReconsidered { comment, .. })] = decision.changes.as_slice() else {
+            panic!("{:?}", decision.changes)
+        };
+        assert_eq!(comment, stored);
+    }
 }
 
 #[test]

@@ -65,6 +65,10 @@ pub enum Proposed {
         /// The fingerprint of the configuration that it was compared with: over another one it is not done.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Sha256Digest>,
+        /// The digest of the values that it replaces, where it was compared with no whole configuration: once one of them is
+        /// another, it is not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<Sha256Digest>,
     },
     /// To add an account.
     AddAccount {

@@ -6,7 +6,9 @@
 use sealpost_manifests::release::Severity;
 
 use super::delivery::{Delivery, WhenCritical};
+use super::plan::Plan;
 use super::settings::{SettingChange, SettingKind, Settings};
+use crate::rules::release::KnownRelease;
 
 /// Why computers are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +45,15 @@ impl Call {
         changes.iter().any(moves_computers).then_some(Self::News)
     }
 
-    /// The call for a release of this severity, as the site treats it.
+    /// The call for a release, by the rollouts that bring it, and as the site treats its severity.
     #[must_use]
-    pub fn for_severity(self, severity: Severity, settings: &Settings) -> Self {
-        match (severity, settings.properties.critical) {
-            (Severity::Critical, WhenCritical::AtOnce) => Self::Urgent,
-            _ => self,
-        }
+    pub fn for_release(self, release: &KnownRelease, plan: &Plan) -> Self {
+        let critical = release.severity == Severity::Critical
+            && plan.settings.properties.critical == WhenCritical::AtOnce;
+        let mut channels = release.channels.iter().chain(&release.approved_for);
+        let emergency =
+            channels.any(|channel| plan.rollout_of(release, channel).is_some_and(|brings| brings.emergency));
+        if critical || emergency { Self::Urgent } else { self }
     }
 
     /// Whether it reaches every computer, whatever its groups: then nobody has to be looked up.
@@ -62,10 +66,19 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use sealpost_manifests::digest::Sha256Digest;
+    use sealpost_manifests::ids::{ChannelName, PackageName, Platform};
+    use sealpost_manifests::release::{PackageKind, ReleaseId};
+    use sealpost_manifests::version::{ReleaseCounter, Version};
+    use sealpost_manifests::word::Word;
     use serde_json::json;
 
+    use super::super::progress::{Rollout, RolloutState};
     use super::super::settings::SettingKey;
+    use super::super::strategy::Strategy;
     use super::*;
+    use crate::rules::release::ReleaseState;
 
     fn settings(changes: &[(SettingKind, &str, serde_json::Value)]) -> Settings {
         let mut settings = Settings::default();
@@ -87,13 +100,69 @@ mod tests {
         }
     }
 
+    fn release(severity: Severity) -> KnownRelease {
+        let channels = vec![ChannelName::new("stable").unwrap()];
+        KnownRelease {
+            release: ReleaseId {
+                package: PackageName::new("av").unwrap(),
+                version: Version::new("1.0").unwrap(),
+                platform: Platform::any(),
+            },
+            manifest: Sha256Digest::of(b"a manifest"),
+            state: ReleaseState::Approved,
+            counter: ReleaseCounter(1),
+            channels: channels.clone(),
+            approved_for: channels,
+            rollout: Some(7),
+            signer: None,
+            reason: None,
+            rollback: false,
+            attempt: 1,
+            kind: PackageKind::Program,
+            severity,
+            mandatory: false,
+            rolling_out: Vec::new(),
+        }
+    }
+
     #[test]
     fn what_is_critical_is_called_for_at_once_where_the_site_wants_that_alone() {
         let at_once = settings(&[(SettingKind::Property, "critical", json!("at_once"))]);
-        let called = |severity, settings: &Settings| Call::News.for_severity(severity, settings);
+        let called = |severity, settings: &Settings| {
+            let plan = Plan { settings: settings.clone(), ..Plan::default() };
+            Call::News.for_release(&release(severity), &plan)
+        };
         assert_eq!(called(Severity::Critical, &at_once), Call::Urgent);
         assert_eq!(called(Severity::High, &at_once), Call::News);
         assert_eq!(called(Severity::Critical, &Settings::default()), Call::News);
+    }
+
+    #[test]
+    fn a_release_that_is_pushed_through_is_called_for_at_once_in_the_channel_of_its_rollout() {
+        let called = |emergency, channel: &str, manifest: &[u8]| {
+            let (known, strategy) = (release(Severity::Normal), Strategy::normal());
+            let rollout = Rollout {
+                number: 7,
+                release: known.release.clone(),
+                manifest: Sha256Digest::of(manifest),
+                counter: known.counter,
+                kind: known.kind,
+                channels: vec![ChannelName::new(channel).unwrap()],
+                strategy_name: Word::known("normal"),
+                emergency,
+                state: RolloutState::Running,
+                started_at: Timestamp::UNIX_EPOCH,
+                changed: None,
+                rings: Rollout::waiting_rings(&strategy),
+                strategy,
+            };
+            let plan = Plan { rollouts: vec![rollout], ..Plan::default() };
+            Call::News.for_release(&known, &plan)
+        };
+        assert_eq!(called(true, "stable", b"a manifest"), Call::Urgent);
+        assert_eq!(called(false, "stable", b"a manifest"), Call::News);
+        assert_eq!(called(true, "beta", b"a manifest"), Call::News);
+        assert_eq!(called(true, "stable", b"another manifest"), Call::News);
     }
 
     #[test]

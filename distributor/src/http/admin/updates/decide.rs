@@ -118,8 +118,8 @@ pub(crate) async fn reconsider(
     Extension(actor): Extension<Actor>,
     JsonBody(request): JsonBody<ReconsiderRequest>,
 ) -> Result<Json<Update>, ApiError> {
-    let ReconsiderRequest { manifest } = request;
-    site.parts.ledger.execute(site.now(), ReconsiderRelease { actor, manifest }).await?;
+    let ReconsiderRequest { manifest, comment } = request;
+    site.parts.ledger.execute(site.now(), ReconsiderRelease { actor, manifest, comment }).await?;
     decided(&site, manifest).await
 }
 

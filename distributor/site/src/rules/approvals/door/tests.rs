@@ -290,7 +290,7 @@ fn what_waits_is_bounded_in_number_and_size_and_what_has_expired_makes_room() {
     let of = |bytes: usize| {
         let key = SettingKey { kind: SettingKind::Group, name: "g".to_owned() };
         let changes = vec![SettingChange { key, value: Some("x".repeat(bytes).into()) }];
-        Proposed::ChangeSettings { changes, members: Vec::new(), state: None }
+        Proposed::ChangeSettings { changes, members: Vec::new(), state: None, replaces: None }
     };
     let frame = serde_json::to_vec(&of(0)).unwrap().len();
     let empty = Approvals { people, ..Approvals::default() };

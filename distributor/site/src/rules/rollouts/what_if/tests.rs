@@ -195,3 +195,28 @@ fn signature_files_that_come_later_to_a_group_are_counted_and_keep_no_ring_waiti
     let early = looks("early".into(), PackageKind::Signatures);
     assert_eq!(counts(&early), [("no_deadline", 3)]);
 }
+
+#[test]
+fn what_is_critical_waits_for_no_window_and_has_a_latest_time_where_the_site_wants_it_at_once() {
+    let window = serde_json::json!({
+        "days": ["saturday"], "from": "22:00", "length_minutes": 60, "zone": "UTC"
+    });
+    let looks = |critical: &str, severity| {
+        let plan = plan(&[
+            (SettingKind::Window, "weekend", window.clone()),
+            (SettingKind::Property, "delivery", "window:weekend".into()),
+            (SettingKind::Property, "critical", critical.into()),
+        ]);
+        let release = ReleaseRow { severity, ..release(2, PackageKind::Program) };
+        asked(&plan, &release, Strategy::everyone_now(), &[computer("pc-1".to_owned())])
+    };
+    let opens: Timestamp = "1970-01-03T22:00:00Z".parse().unwrap();
+    for (critical, severity, first, forced) in [
+        ("at_once", Severity::Critical, NOW, true),
+        ("at_once", Severity::High, opens, false),
+        ("in_window", Severity::Critical, opens, false),
+    ] {
+        let times = &looks(critical, severity)[0].times;
+        assert_eq!((times.first, times.latest.is_some()), (Some(first), forced), "{critical}, {severity:?}");
+    }
+}
