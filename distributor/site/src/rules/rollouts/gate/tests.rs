@@ -518,7 +518,8 @@ fn a_block_and_a_pin_are_not_said_to_keep_away_what_runs_or_to_keep_a_computer_w
     let blocked = || Held::Blocked { name: Word::known("old"), why: String::new() };
     let newest = known("3", 3);
     let pin = known("1.5", 1);
-    let elsewhere = KnownRelease { approved_for: Vec::new(), ..pin.clone() };
+    let there = [pin.clone()];
+    let elsewhere = [KnownRelease { approved_for: Vec::new(), ..pin.clone() }];
     let says = |held, runs: Option<(&str, u64)>, ran: Option<(&str, u64)>, known: &[KnownRelease]| {
         let of = |had_it: Option<(&str, u64)>| had_it.map(|(version, counter)| had(version, counter));
         let (runs, ran) = (of(runs), of(ran));
@@ -529,21 +530,21 @@ fn a_block_and_a_pin_are_not_said_to_keep_away_what_runs_or_to_keep_a_computer_w
     };
     let away =
         "the pin `lab` names 1.5 (it is certified), and does not take 2 away: nothing leads down but a halt";
-    assert_eq!(says(pinned(), Some(("2", 2)), None, &[pin.clone()]), ("pinned", away.to_owned()));
-    assert_eq!(says(pinned(), Some(("2", 2)), None, &[elsewhere.clone()]).1, away);
+    assert_eq!(says(pinned(), Some(("2", 2)), None, &there), ("pinned", away.to_owned()));
+    assert_eq!(says(pinned(), Some(("2", 2)), None, &elsewhere).1, away);
     let lacks = "the pin `lab` names 1.5 (it is certified), which is not approved for it";
     for (runs, known) in [
-        (Some(("2", 2)), vec![]),
-        (Some(("1", 0)), vec![]),
-        (Some(("1", 0)), vec![elsewhere]),
-        (None, vec![]),
-        (None, vec![pin.clone()]),
+        (Some(("2", 2)), &[] as &[KnownRelease]),
+        (Some(("1", 0)), &[]),
+        (Some(("1", 0)), &elsewhere),
+        (None, &[]),
+        (None, &there),
     ] {
-        assert_eq!(says(pinned(), runs, None, &known), ("pinned", lacks.to_owned()), "{runs:?}");
+        assert_eq!(says(pinned(), runs, None, known), ("pinned", lacks.to_owned()), "{runs:?}");
     }
     let ran =
         "the pin `lab` names 1.5 (it is certified), and it ran 2 before, below which nothing is installed";
-    assert_eq!(says(pinned(), Some(("1", 0)), Some(("2", 2)), &[pin.clone()]).1, ran);
+    assert_eq!(says(pinned(), Some(("1", 0)), Some(("2", 2)), &there).1, ran);
     // It is where the pin has it.
     let stays = "the pin `lab` keeps it at 1.5 (it is certified)";
     assert_eq!(says(pinned(), Some(("1.5", 1)), None, &[]), ("pinned", stays.to_owned()));
