@@ -74,6 +74,12 @@ impl Failing {
         }
     }
 
+    /// How many tries of it failed.
+    #[must_use]
+    pub const fn tries(&self) -> u32 {
+        self.tries
+    }
+
     /// Whether it is about what is assigned now.
     #[must_use]
     pub fn is_about(&self, wanted: &PackageAssignment) -> bool {

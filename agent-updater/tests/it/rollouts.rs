@@ -478,7 +478,10 @@ fn what_comes_damaged_is_not_fetched_again_and_again_however_often_the_server_wa
     let shown = status(&agent);
     assert_eq!(shown.decision, Some("tries_again"));
     assert!(shown.sentence.contains("it is tried again at"), "{}", shown.sentence);
-    assert!(shown.changes_at.is_some());
+    // The server hears when, and how often it failed.
+    let pause = || site.contacts().last().unwrap().postponed.clone();
+    let told = pause().remove(0);
+    assert_eq!((told.by, told.times, Some(told.until)), (PostponedBy::BackOff, 1, shown.changes_at));
     // After its pause, then a longer one.
     clock.forward(SignedDuration::from_secs(61) + MARGIN);
     cycle_of_timer(&agent);
@@ -487,9 +490,13 @@ fn what_comes_damaged_is_not_fetched_again_and_again_however_often_the_server_wa
     clock.forward(SignedDuration::from_secs(61) + MARGIN);
     cycle_of_timer(&agent);
     assert_eq!(payloads(&site), second);
+    let later = pause().remove(0);
+    assert_eq!((later.by, later.times), (PostponedBy::BackOff, 2));
+    assert!(later.until > told.until);
     site.web.make_no_faults();
     assert!(agent.cycle().problems.is_empty(), "a person who asks does not wait");
     assert_eq!(runs(&site), "two");
+    assert_eq!(pause(), []);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sealpost_admin_api::groups::{Group, GroupsView, MAX_MEMBERS, MembersPage, Me
 use sealpost_admin_api::settings::{ChangeRequest, Changed, SettingsView};
 use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform, SerialNumber, Tag};
 use sealpost_manifests::version::Version;
-use sealpost_site::rules::rollouts::delivery::Delivery;
+use sealpost_site::rules::rollouts::delivery::{Content, Delivery};
 use sealpost_site::rules::rollouts::glob::NamePattern;
 use sealpost_site::rules::rollouts::groups::{AnyOf, Criteria, Description, GroupName, GroupRule, Runs};
 use sealpost_site::rules::rollouts::settings::{GroupSettings, SettingChange, SettingKey, SettingKind};
@@ -74,7 +74,8 @@ Examples:
   distributor groups add canary --why \"the laboratory takes everything first\"
   distributor groups add cad --name 'cad-*' --platform linux-x86_64 --why \"graphics drivers\"
   distributor groups add old-engine --runs acme-engine:1.4 --runs acme-engine:1.5 --why \"the update needs care\"
-  distributor groups add wards --tag ward --tag operating-room --delivery manual --why \"nurses decide\"")]
+  distributor groups add wards --tag ward --tag operating-room --delivery manual --why \"nurses decide\"
+  distributor groups add servers --tag server --content delayed:4 --why \"desktops have new signature files first\"")]
 pub(super) struct Add {
     /// Its name.
     #[arg(value_name = "NAME")]
@@ -100,6 +101,9 @@ pub(super) struct Add {
     /// How its computers get updates: push, poll, window:NAME, manual, or folder [default: as the property says].
     #[arg(long, value_name = "METHOD")]
     delivery: Option<Delivery>,
+    /// When its computers get signature files: early, general, paused, or delayed:HOURS [default: as the package says].
+    #[arg(long, value_name = "POLICY")]
+    content: Option<Content>,
     /// Of several groups of a computer the one with the highest rank counts [default: 0].
     #[arg(long, value_name = "RANK")]
     rank: Option<u16>,
@@ -190,13 +194,14 @@ async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
         print_json(&view)?;
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new(&["NAME", "COMPUTERS", "RULE", "DELIVERY", "RANK", "DESCRIPTION"]);
+    let mut table = Table::new(&["NAME", "COMPUTERS", "RULE", "DELIVERY", "CONTENT", "RANK", "DESCRIPTION"]);
     for Group { name, settings, computers } in &view.groups {
         table.row([
             name.to_string(),
             computers.count.to_string(),
             settings.rule.as_ref().map_or_else(|| "listed only".to_owned(), rule),
             settings.delivery.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            settings.content.map_or_else(|| "-".to_owned(), |content| content.to_string()),
             settings.rank.to_string(),
             settings.description.as_str().to_owned(),
         ]);
@@ -238,6 +243,9 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
     if let Some(delivery) = &settings.delivery {
         print_line(format_args!("  delivery   {delivery}"))?;
     }
+    if let Some(content) = &settings.content {
+        print_line(format_args!("  content    {content}"))?;
+    }
     print_line(format_args!("  rank       {}", settings.rank))?;
     let named = more_than(MAX_SHOWN, &listed, listed.len() as u64);
     print_line(format_args!("  lists      {}: {named}", counted(listed.len() as u64, "name", "names")))?;
@@ -254,7 +262,7 @@ async fn one(api: &AdminApi, name: &GroupName) -> anyhow::Result<Group> {
 
 async fn add(api: &AdminApi, options: Add) -> anyhow::Result<Outcome> {
     let Add { name, tags, names, platforms, channels, serials, runs, .. } = options;
-    let Add { delivery, rank, description, why, json, .. } = options;
+    let Add { delivery, content, rank, description, why, json, .. } = options;
     let criteria = Criteria {
         channels: any_of(channels, ChannelName::new).context("cannot use --channel")?,
         platforms: any_of(platforms, Platform::new).context("cannot use --platform")?,
@@ -271,14 +279,13 @@ async fn add(api: &AdminApi, options: Add) -> anyhow::Result<Outcome> {
     let is_group = |set: &&SettingChange| set.key.kind == SettingKind::Group && set.key.name == name.as_str();
     let before = view.settings.iter().find(is_group).and_then(|set| set.value.as_ref());
     let before = before.map(GroupSettings::deserialize).transpose().context("cannot read the group")?;
-    let GroupSettings { description: described, rule: had, delivery: delivered, content, rank: ranked } =
-        before.unwrap_or_default();
+    let before: GroupSettings = before.unwrap_or_default();
     let settings = GroupSettings {
-        description: description.unwrap_or(described),
-        rule: rule.or(had),
-        delivery: delivery.or(delivered),
-        content,
-        rank: rank.unwrap_or(ranked),
+        description: description.unwrap_or(before.description),
+        rule: rule.or(before.rule),
+        delivery: delivery.or(before.delivery),
+        content: content.or(before.content),
+        rank: rank.unwrap_or(before.rank),
     };
     let key = SettingKey { kind: SettingKind::Group, name: name.to_string() };
     let value = Some(serde_json::to_value(&settings)?);

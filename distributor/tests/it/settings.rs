@@ -103,6 +103,19 @@ async fn a_group_has_whom_it_lists_and_who_fits_its_rule_and_goes_with_its_list(
     done(&site, &runs).await;
     let listed = done(&site, &["groups", "list"]).await;
     assert!(listed.contains("runs acme-av") && listed.contains("serial "), "{listed}");
+    // When its computers get signature files is set, shown and kept like how they get programs.
+    done(&site, &["groups", "add", "old", "--content", "delayed:4", "--why", "y"]).await;
+    done(&site, &["groups", "add", "old", "--rank", "2", "--why", "z"]).await;
+    let listed = done(&site, &["groups", "list"]).await;
+    assert!(listed.contains("CONTENT") && listed.contains("delayed:4"), "{listed}");
+    let shown = done(&site, &["groups", "show", "old"]).await;
+    assert!(shown.contains("  content    delayed:4\n") && shown.contains("  rank       2\n"), "{shown}");
+    done(&site, &["groups", "add", "old", "--content", "paused", "--why", "y"]).await;
+    let shown = done(&site, &["groups", "show", "old"]).await;
+    assert!(shown.contains("  content    paused\n"), "{shown}");
+    let late = ["groups", "add", "old", "--content", "delayed:73", "--why", "y"];
+    let (code, said) = ends_with(&site, &late).await;
+    assert!(code == 2 && said.contains("delayed:HOURS with 1 to 72 hours"), "{said}");
     done(&site, &["groups", "remove", "lab", "--why", "closed"]).await;
     let (code, said) = ends_with(&site, &["groups", "show", "lab"]).await;
     assert!(code == 1 && said.contains("there is no group named lab"), "{said}");

@@ -155,10 +155,12 @@ open_codes! {
         Product = "product",
         /// The link to the server: other computers download over it, and this one waits for its turn.
         Link = "link",
+        /// The computer itself: its last try failed, and it waits before the next one.
+        BackOff = "back_off",
     }
 }
 
-/// An assigned release that waits at the computer, because somebody there put it off.
+/// An assigned release that waits at the computer, because somebody or something there puts it off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Postponed {
     /// The package.
@@ -167,9 +169,9 @@ pub struct Postponed {
     pub manifest: Sha256Digest,
     /// Who put it off.
     pub by: PostponedBy,
-    /// Until when it waits: the end of the hold, or when the product is asked again.
+    /// Until when it waits: the end of the hold, when the product or the server is asked again, or when it is tried again.
     pub until: Timestamp,
-    /// How often it was put off so far.
+    /// How often it was put off so far; of a pause after a failure, how many tries failed.
     pub times: u32,
 }
 

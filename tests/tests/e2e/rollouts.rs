@@ -130,6 +130,15 @@ fn a_bad_release_halts_at_its_canary_and_touches_nobody_else() -> Result<()> {
         let why = ["1.1 was halted by the server since", "1 of 1"];
         ensure!(why.iter().all(|why| said.contains(why)), "an untouched computer says why: {said}");
     }
+    // The canary hears of its own end with it, and of who halted it.
+    let said = scene.site.distributor(&["updates", "why", tried[0], PACKAGE])?.ok()?;
+    let why = [
+        "runs scanner 1.0 as it should; it rolled back from 1.1 at ",
+        " (hook_failed: ",
+        "), which was halted by the server since ",
+        "1 of 1",
+    ];
+    ensure!(why.iter().all(|why| said.contains(why)), "the canary says why: {said}");
     replays(&lab, &scene)?;
     scene.site.verify_log()
 }

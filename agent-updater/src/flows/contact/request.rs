@@ -70,7 +70,7 @@ pub(super) fn body(
     serde_json::to_string(&request).map_err(|source| DocumentError::Malformed { document: "contact", source })
 }
 
-/// What waits here because a person or the product put it off.
+/// What waits here because a person, the product or the link puts it off, or because its last try failed.
 fn postponed(host: &Host, holdings: &Holdings, progress: &Progress) -> Vec<Postponed> {
     let Some(assignment) = holdings.assignment.good() else { return Vec::new() };
     let now = progress.license_time(host.now());
@@ -83,14 +83,20 @@ fn postponed(host: &Host, holdings: &Holdings, progress: &Progress) -> Vec<Postp
         }
         let put_off = progress.computer.put_off(wanted, now);
         let failing = progress.computer.failing.get(package).filter(|failing| failing.is_about(wanted));
-        let waits =
-            failing.filter(|failing| failing.reason == ReasonCode::LinkBusy && failing.again_at > now);
         let (by, until, times) = match timing(wanted, &put_off, now) {
             Timing::Waits(Wait::Hold { until }) => (PostponedBy::Person, until, put_off.holds()),
             Timing::Waits(Wait::Product { again_at }) => {
                 (PostponedBy::Product, again_at, put_off.times_declined())
             }
-            _ => (PostponedBy::Link, waits?.again_at, 0),
+            // What is made ready ahead of its time pauses too.
+            Timing::Now | Timing::Waits(Wait::Window { .. } | Wait::Person { .. }) => {
+                let pause = failing.filter(|failing| failing.again_at > now)?;
+                match pause.reason {
+                    ReasonCode::LinkBusy => (PostponedBy::Link, pause.again_at, 0),
+                    _ => (PostponedBy::BackOff, pause.again_at, pause.tries()),
+                }
+            }
+            Timing::NotBefore(_) | Timing::Closed { .. } => return None,
         };
         Some(Postponed { package: package.clone(), manifest: wanted.manifest, by, until, times })
     });

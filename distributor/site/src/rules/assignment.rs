@@ -21,7 +21,7 @@ use sealpost_manifests::word::Word;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::rollouts::delivery::{Delivery, Schedule, ScheduleFacts};
 pub use crate::rules::rollouts::gate::Choice;
-use crate::rules::rollouts::gate::{self, Admitted, Held};
+use crate::rules::rollouts::gate::{self, Admitted, Has, Held};
 use crate::rules::rollouts::plan::{Asker, LiveCounts, Plan, attempt_of, waits_since};
 use crate::rules::rollouts::progress::Rollout;
 use crate::rules::rollouts::window::WindowNow;
@@ -139,7 +139,17 @@ pub fn admitted<'r>(
             known.push(release);
         }
     }
-    by_package.into_values().filter_map(|releases| choose(releases, computer, rolling)).collect()
+    let chosen = by_package.into_iter().filter_map(|(package, releases)| {
+        let choice = choose(releases, computer, rolling)?;
+        let has = Has::of(package, computer.installed, computer.before);
+        let known = approved.iter().chain(&plan.replaced).chain(&plan.waypoints).filter(|known| {
+            known.release.package == *package
+                && known.state.is_or_was_approved()
+                && known.release.platform.fits(computer.platform)
+        });
+        Some(choice.beside(has, computer.channel, known))
+    });
+    chosen.collect()
 }
 
 /// From the newest version down, the first one that is let through.

@@ -98,13 +98,15 @@ impl State {
         live.filter_map(|(number, _)| self.rollout(*number)).collect()
     }
 
-    /// Live rollouts and those whose release is halted, with everything that became of them.
+    /// Live rollouts and those whose release is halted or withdrawn, with everything that became of them.
     pub(super) fn explaining_rollouts(&self) -> Vec<Rollout> {
         let kept = self.rolling.rollouts.keys().filter_map(|number| self.rollout(*number));
         let stopped = |rollout: &Rollout| {
             let known = self.known_release(&rollout.manifest);
-            matches!(rollout.state, RolloutState::Halted | RolloutState::Aborted)
-                && known.is_some_and(|known| known.state == ReleaseState::Halted)
+            matches!(rollout.state, RolloutState::Halted | RolloutState::Aborted | RolloutState::Withdrawn)
+                && known.is_some_and(|known| {
+                    matches!(known.state, ReleaseState::Halted | ReleaseState::Withdrawn)
+                })
         };
         kept.filter(|rollout| rollout.state.is_live() || stopped(rollout)).collect()
     }

@@ -255,8 +255,8 @@ impl<C: Connected> Read<ExplainClient> for C {
             counts: live_rings(connection)?.counts,
             rollouts: rollouts(
                 connection,
-                "WHERE o.state IN ('running', 'paused') OR (o.state IN ('halted', 'aborted') AND r.state = 'halted') \
-                 ORDER BY o.number",
+                "WHERE o.state IN ('running', 'paused') OR (o.state IN ('halted', 'aborted', 'withdrawn') \
+                 AND r.state IN ('halted', 'withdrawn')) ORDER BY o.number",
                 [],
             )?,
             tests: held_tests(connection)?,

@@ -9,10 +9,11 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, ResetCounter};
-use sealpost_site::queries::{Activity, LastPull, ReleaseCounts, VoidedReleases};
+use sealpost_site::queries::{Activity, ExplainClient, LastPull, ReleaseCounts, VoidedReleases};
 use sealpost_site::rows::DeltaRow;
+use sealpost_site::rules::explain::explain_client;
 use sealpost_site::rules::release::{ReleaseState, Supersession};
-use sealpost_test_support::world::{World, channel, installed, reject, withdraw};
+use sealpost_test_support::world::{World, channel, computer_name, installed, reject, withdraw};
 
 use crate::bench::Bench;
 use crate::fixture::{
@@ -56,10 +57,25 @@ pub(super) async fn a_newer_approval_supersedes_and_a_withdrawal_brings_the_olde
     assert_eq!(refused(approve), ProblemCode::WrongState);
     let assignment = world.contacts(&ledger, &mut computer, 10).await.assignment.unwrap();
     assert_eq!(assignment.packages[0].manifest, first.manifest);
+    let says = async |seconds: i64| {
+        let facts = ledger.query(ExplainClient { name: computer_name("pc-1") }).await.unwrap().unwrap();
+        explain_client(&facts, None, world.at(seconds)).remove(0).sentence
+    };
+    let withdrew = format!("which the vendor withdrew (crashes), as is known here since {}", world.at(9));
+    let said = says(11).await;
+    assert!(
+        said.contains(&format!("; it does not get 2.0, {withdrew}: `distributor rollouts show 2`")),
+        "{said}"
+    );
     // Who runs the withdrawn one already is not told to go back: agents refuse a lower counter.
     computer.packages = vec![installed(&second)];
     let assignment = world.contacts(&ledger, &mut computer, 20).await.assignment.unwrap();
     assert!(assignment.packages.is_empty());
+    let said = says(21).await;
+    assert_eq!(
+        said,
+        format!("pc-1 runs acme-av 2.0, {withdrew}; it runs on until something newer is approved")
+    );
     let withdrawn = kinds(&ledger).await.into_iter().filter(|kind| *kind == "release_withdrawn").count();
     assert_eq!(withdrawn, 1);
     // Whatever names a release is found by it: its own entries, assignments, and what became of it by another decision.

@@ -255,14 +255,19 @@ pub(super) async fn past_its_threshold_a_rollout_halts_and_is_in_no_assignment(
         assert!(!fleet.is_told(&ledger, at, 31).await);
         assert_eq!(fleet.computers[at].assignment.as_ref().unwrap().packages[0].manifest, old.manifest);
     }
-    // Also those who were never told it hear why they do not get it.
-    for (at, told) in [(0, false), (4, true)] {
+    // Who failed hears what became of it, and those who were never told it why they do not get it.
+    for (at, expected) in [
+        (0, "; it tried to install 2.0 (test_load refused at "),
+        (0, "), which was halted by the server since "),
+        (4, "; 2.0 was halted by the server since "),
+    ] {
         let name = fleet.computers[at].name.clone();
         let facts = ledger.query(ExplainClient { name }).await.unwrap().unwrap();
         let said = explain_client(&facts, None, world.at(32));
         let sentence = &said.iter().find(|one| one.package.as_str() == "acme-av").unwrap().sentence;
-        assert_eq!(sentence.contains("2.0 was halted by the server since"), told, "{sentence}");
-        assert!(!told || sentence.contains("1 of 1 computers failed in the ring canary"), "{sentence}");
+        assert!(sentence.contains(" as it should; ") && sentence.contains(expected), "{sentence}");
+        assert!(sentence.contains("1 of 1 computers failed in the ring canary"), "{sentence}");
+        assert!(sentence.ends_with(&format!(": `distributor rollouts show {}`", fleet.number)), "{sentence}");
     }
     let stopped = rollout(&ledger, fleet.number).await;
     assert_eq!((stopped.state, stopped.rings[0].counts.failed), (RolloutState::Halted, 1));

@@ -174,7 +174,8 @@ pub(super) async fn a_halted_release_goes_to_nobody_and_the_one_before_is_approv
         "it keeps what it runs"
     );
     let sentence = says(world, &ledger, &runs_it.name, 23).await;
-    assert!(sentence.contains("which was halted here (it crashes)"), "{sentence}");
+    let by_whom = format!("which was halted by alice since {} (it crashes)", world.at(20));
+    assert!(sentence.contains(&by_whom), "{sentence}");
     // Again is no change; what nobody approved is not halted, and what is halted is not approved.
     let head = ledger.head().size;
     ledger.execute(world.at(24), halt(bad.manifest, WhoRunsIt::Keeps)).await.unwrap();

@@ -316,6 +316,7 @@ fn of_a_pinned_computer_it_is_said_what_keeps_it_from_its_pin_or_leads_it_there(
     let (name, channel) = (ComputerName::new("pc-1").unwrap(), ChannelName::new("stable").unwrap());
     let (platform, voided, groups) =
         (Platform::new("linux-x86_64").unwrap(), BTreeSet::new(), BTreeSet::new());
+    let held = std::cell::Cell::new(None);
     // What counts as the newest, what it gets, and why not the newest.
     let chosen = |two: ReleaseState, installed: &KnownRelease, blocked: &[&str]| {
         let two = KnownRelease { state: two, mandatory: true, ..release("2", 2) };
@@ -356,6 +357,7 @@ fn of_a_pinned_computer_it_is_said_what_keeps_it_from_its_pin_or_leads_it_there(
         let [choice] = choices.as_slice() else { panic!("{choices:?}") };
         let version = |release: &KnownRelease| release.release.version.to_string();
         let gets = choice.gets.as_ref().map(|(gets, _)| version(gets));
+        held.set(choice.held.clone());
         (version(choice.newest), gets, choice.held.as_ref().map(Held::code))
     };
     let said = |newest: &str, gets: Option<&str>, held| (newest.to_owned(), gets.map(str::to_owned), held);
@@ -371,4 +373,11 @@ fn of_a_pinned_computer_it_is_said_what_keeps_it_from_its_pin_or_leads_it_there(
     assert_eq!(chosen(approved, &two, &[]), said("4", Some("3"), Some("pinned")));
     assert_eq!(chosen(approved, &two, &["4"]), said("4", Some("3"), Some("blocked")));
     assert_eq!(chosen(approved, &three, &[]), said("4", Some("3"), Some("pinned")));
+    // Who runs a newer one than its pin names, or what a block names, gets nothing, and is told that nothing takes it away.
+    let away = |held: &Option<Held>| held.as_ref().map(ToString::to_string).unwrap_or_default();
+    let pin = "the pin `laboratory` names 3, and does not take 4 away: nothing leads down but a halt";
+    assert_eq!(chosen(approved, &four, &[]), said("4", None, Some("pinned")));
+    assert_eq!(away(&held.take()), pin);
+    assert_eq!(chosen(approved, &four, &["4"]), said("4", None, Some("blocked")));
+    assert_eq!(away(&held.take()), "the block `not-4` does not take 4 away: nothing leads down but a halt");
 }

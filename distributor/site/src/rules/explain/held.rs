@@ -2,17 +2,21 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-use sealpost_manifests::wire::contact::{Postponed, PostponedBy};
+use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::wire::contact::{InstalledPackage, Postponed, PostponedBy};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::assignment::{Choice, Told};
 use crate::rules::release::KnownRelease;
+use crate::rules::rollouts::delivery::ContentSetBy;
 use crate::rules::rollouts::gate::Held;
 use crate::rules::rollouts::progress::{AdvanceFacts, Rollout, Waiting, advance};
 use crate::rules::rollouts::strategy::Ring;
 use crate::rules::text::{Counted, Span, escape};
+
+/// Longest pause between two tries of a computer that is believed: agents make none above four hours, and clocks differ.
+const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 
 /// When the sentence will be another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,28 @@ pub enum ChangesWhen {
     Rollout,
 }
 
+/// Why a computer does not run what it could, as one part of its sentence.
+#[derive(Debug)]
+pub(super) struct Reason {
+    pub(super) text: String,
+    /// What brings another sentence.
+    pub(super) changes: ChangesWhen,
+    /// At what time, if the text names one.
+    pub(super) at: Option<Timestamp>,
+}
+
+impl Reason {
+    /// One that names no time.
+    pub(super) fn new(text: impl Into<String>, changes: ChangesWhen) -> Self {
+        Self { text: text.into(), changes, at: None }
+    }
+
+    /// The same with the time that it names, if it does.
+    pub(super) fn at(self, at: Option<Timestamp>) -> Self {
+        Self { at, ..self }
+    }
+}
+
 /// A release that a computer may have and does not get now.
 #[derive(Debug, Clone)]
 pub struct Waits<'a> {
@@ -39,15 +65,22 @@ pub struct Waits<'a> {
     pub held: Held,
     /// The rollout that it waits for, as far as that is.
     pub rollout: Option<&'a Rollout>,
+    /// Whether the computer runs the release all the same.
+    pub runs: bool,
 }
 
 impl<'a> Waits<'a> {
     /// What of a choice is held back.
-    pub(super) fn of(choice: &Choice<'a>, rollouts: &'a [Rollout]) -> Option<Self> {
+    pub(super) fn of(
+        choice: &Choice<'a>,
+        installed: &[InstalledPackage],
+        rollouts: &'a [Rollout],
+    ) -> Option<Self> {
         let held = choice.held.clone()?;
         let rollout = Self::rollout_of(&held)
             .and_then(|number| rollouts.iter().find(|rollout| rollout.number == number));
-        Some(Self { release: choice.newest, held, rollout })
+        let runs = installed.iter().any(|runs| runs.manifest == choice.newest.manifest);
+        Some(Self { release: choice.newest, held, rollout, runs })
     }
 
     /// The number of the rollout that holds something back, if one does.
@@ -82,9 +115,11 @@ impl<'a> Waits<'a> {
     pub(super) const fn changes(&self) -> ChangesWhen {
         match self.held {
             Held::Blocked { .. }
+            | Held::RunsBlocked { .. }
             | Held::Pinned { .. }
+            | Held::OffPin { .. }
             | Held::Mandatory { .. }
-            | Held::ContentPaused
+            | Held::ContentPaused { .. }
             | Held::Paused { .. } => ChangesWhen::Admin,
             Held::ContentDelayed { .. }
             | Held::Ring { .. }
@@ -97,7 +132,10 @@ impl<'a> Waits<'a> {
 /// What stands behind the sentence about what it runs. A contact says it each time: it is written at one go.
 impl fmt::Display for Waits<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it does not get {} yet: {}", self.release.release.version, self.held)?;
+        if !self.runs {
+            write!(f, "it does not get {} yet: ", self.release.release.version)?;
+        }
+        write!(f, "{}", self.held)?;
         match (self.rollout, &self.held) {
             (Some(rollout), Held::Ring { .. }) => {
                 let waiting = waiting(rollout);
@@ -110,6 +148,9 @@ impl fmt::Display for Waits<'_> {
                     " by {who} since {} ({why}); `distributor rollouts resume {number}` lets it go on",
                     changed.at
                 )
+            }
+            (_, Held::ContentPaused { by: ContentSetBy::Group(group) }) => {
+                write!(f, "; `distributor groups add {group} --content general --why TEXT` lets them come")
             }
             _ => Ok(()),
         }
@@ -204,21 +245,19 @@ pub(super) fn waits_there(
     let begun = last_report.is_some_and(|report| {
         report.manifest == told.release.manifest && report.attempt >= told.attempt && !made_ready(report)
     });
-    let put_off = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
-    if let Some(postponed) = put_off.filter(|put_off| put_off.until > now) {
-        if postponed.by == PostponedBy::Link {
-            let at = postponed.until;
-            let text =
-                format!("other computers use the link to the server, and it asks for its turn again at {at}");
-            return Some((text, ChangesWhen::Rollout));
-        }
-        let who = match postponed.by {
-            PostponedBy::Person => "a person there put it off",
-            _ => "the product there was not ready for it, and is asked again",
+    if let Some(put_off) = put_off(told, postponed, now) {
+        let at = put_off.until;
+        let text = match put_off.by {
+            PostponedBy::Person => format!("a person there put it off until {at}"),
+            PostponedBy::Product => {
+                format!("the product there was not ready for it, and is asked again at {at}")
+            }
+            PostponedBy::Link => {
+                format!("other computers use the link to the server, and it asks for its turn again at {at}")
+            }
+            by => format!("it is put off there until {at} ({by})"),
         };
-        let at = postponed.until;
-        let verb = if postponed.by == PostponedBy::Person { "until" } else { "at" };
-        return Some((format!("{who} {verb} {at}"), ChangesWhen::Rollout));
+        return Some((text, ChangesWhen::Rollout));
     }
     if begun {
         return None;
@@ -257,10 +296,31 @@ pub(super) fn waits_until(
     now: Timestamp,
 ) -> Option<Timestamp> {
     waits_there(told, last_report, postponed, now)?;
-    let put_off = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
-    if let Some(put_off) = put_off.filter(|put_off| put_off.until > now) {
+    if let Some(put_off) = put_off(told, postponed, now) {
         return Some(put_off.until);
     }
     let schedule = &told.schedule;
     [schedule.install_from, schedule.deadline].into_iter().flatten().filter(|at| *at > now).min()
+}
+
+/// What somebody or something there puts off now. A pause after a failure is none of it: it goes with the report of that.
+pub(super) fn put_off<'p>(
+    told: &Told<'_>,
+    postponed: Option<&'p Postponed>,
+    now: Timestamp,
+) -> Option<&'p Postponed> {
+    let of_it = postponed.filter(|put_off| put_off.manifest == told.release.manifest);
+    of_it.filter(|put_off| put_off.until > now && put_off.by != PostponedBy::BackOff)
+}
+
+/// When the computer tries again by itself what failed there. Its word, by its clock: what is further off than a pause can be is
+/// not repeated.
+pub(super) fn tries_again_at(
+    told: &Told<'_>,
+    postponed: Option<&Postponed>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let of_it = postponed.filter(|put_off| put_off.manifest == told.release.manifest)?;
+    let is_pause = of_it.until > now && of_it.until.duration_since(now) <= MAX_PAUSE;
+    (of_it.by == PostponedBy::BackOff && is_pause).then_some(of_it.until)
 }

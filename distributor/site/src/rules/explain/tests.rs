@@ -1,12 +1,16 @@
 use super::*;
+use crate::rules::assignment::TellTo;
+use crate::rules::contact::ClientState;
 use crate::rules::release::ReleaseState;
 use crate::rules::rollouts::delivery::Schedule;
-use sealpost_manifests::ids::Platform;
-use sealpost_manifests::release::{PackageKind, Severity};
+use crate::rules::test_load;
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::ReleaseCounter;
-use sealpost_manifests::wire::contact::PostponedBy;
-use sealpost_manifests::wire::report::ReasonCode;
+use sealpost_manifests::wire::contact::{DriftKind, Postponed, PostponedBy};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
+mod stopped;
 mod waits;
 
 fn at(second: i64) -> Timestamp {
@@ -82,6 +86,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
         is_licensed: true,
         covers: true,
         halted: None,
+        rollouts: &[],
         wanted: Some(told(1)),
         waits_for_review: None,
         review: None,
@@ -100,6 +105,9 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     };
     say(&good, "pc-1 runs acme-av 1.0 and should run 2.0; test_load refused");
     say(&good, "hook_failed: bad");
+    let retry = "run `distributor updates retry acme-av:2.0 --client pc-1 --why TEXT`";
+    say(&good, "; it does not retry this release automatically: when the cause is gone, ");
+    say(&good, retry);
     let newest = Version::new("3.0").unwrap();
     let on_its_way = PackageView { then: Some(&newest), last_report: None, ..good.clone() };
     say(&on_its_way, "should run 2.0, through which it passes on its way to 3.0; it was told so");
@@ -178,7 +186,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let rolled = Report { step: InstallStep::RollBack, outcome: Outcome::Ok, ..report.clone() };
     let failed = PackageView { last_report: Some(&rolled), ..good.clone() };
     say(&failed, "rolled back");
-    say(&failed, "run `distributor updates retry acme-av:2.0 --client pc-1 --why TEXT`");
+    say(&failed, retry);
     // What the report says of its own time is not said of now, when the computer says nothing of the kind any more.
     let detail = "no port; acme-av 1.0 (any) is in its place and does NOT run: it could not be started";
     let was_down = Report { detail: detail.to_owned(), ..rolled.clone() };
@@ -219,7 +227,8 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let gone = PackageView { gone: Some(&halted), ..none };
     say(
         &gone,
-        "it was told 2.0 before, which was halted here (it crashes), and nothing else is approved for it",
+        "no release is approved for it; it tried to install 2.0 (test_load refused at 1970-01-01T00:01:30Z: hook_failed: \
+         bad\\u{1b}[31m), which was halted here (it crashes)",
     );
     say(
         &PackageView { tries: Some(&halted), ..good.clone() },

@@ -14,7 +14,7 @@ use sealpost_manifests::wire::contact::{
 use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
 
-use super::held::{Waits, waits_there, waits_until};
+use super::held::{Waits, put_off, waits_there, waits_until};
 use crate::rules::assignment::{Choice, Told};
 use crate::rules::rollouts::plan::{LiveRings, Plan};
 use crate::rules::text::at_most;
@@ -89,9 +89,10 @@ fn of_package(
     let there = told.and_then(|told| Some((told, waits_there(told, report, postponed, now)?.0)));
     let numbered = choice.held.as_ref().and_then(Waits::rollout_of);
     let rollout = numbered.and_then(|number| rollouts.plan.rollout_now(number, rollouts.live));
-    let held = Waits::of(choice, rollout.as_deref().map_or(&[], std::slice::from_ref));
+    let one = rollout.as_deref().map_or(&[][..], std::slice::from_ref);
+    let held = Waits::of(choice, heard.installed, one);
     let code = match (&held, &there) {
-        (Some(held), _) => held.held.code(),
+        (Some(held), _) => Word::known(held.held.code()),
         (None, Some((told, _))) => code_there(told, postponed, now),
         (None, None) => return None,
     };
@@ -106,7 +107,7 @@ fn of_package(
     };
     let version = newest.release.version.clone();
     sentence.truncate(at_most(&sentence, MAX_WAITS_SENTENCE_BYTES).len());
-    Some(WaitsFor { package: package.clone(), version, code: Word::known(code), sentence, until })
+    Some(WaitsFor { package: package.clone(), version, code, sentence, until })
 }
 
 /// How long it is as it is sent.
@@ -127,14 +128,16 @@ fn length(waits: &WaitsFor) -> usize {
 }
 
 /// What a computer that was told waits for, by the codes that its own status has.
-fn code_there(told: &Told<'_>, postponed: Option<&Postponed>, now: Timestamp) -> &'static str {
-    let put_off =
-        postponed.filter(|put_off| put_off.manifest == told.release.manifest && put_off.until > now);
-    match put_off.map(|put_off| put_off.by) {
+fn code_there(told: &Told<'_>, postponed: Option<&Postponed>, now: Timestamp) -> Word {
+    Word::known(match put_off(told, postponed, now).map(|put_off| put_off.by) {
         Some(PostponedBy::Person) => "postponed_by_person",
         Some(PostponedBy::Link) => "waits_for_link",
-        Some(_) => "not_ready",
-        None if told.schedule.install_from.is_some_and(|opens| opens > now) => "waits_for_window",
-        None => "waits_for_person",
-    }
+        Some(PostponedBy::Product) => "not_ready",
+        // What a later agent calls it.
+        Some(PostponedBy::Other(by)) => return by,
+        Some(PostponedBy::BackOff) | None => match told.schedule.install_from {
+            Some(opens) if opens > now => "waits_for_window",
+            _ => "waits_for_person",
+        },
+    })
 }

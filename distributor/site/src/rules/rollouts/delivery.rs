@@ -8,10 +8,12 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::assignment::Urgency;
+use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::Severity;
 use sealpost_manifests::word::Word;
 use serde::{Deserialize, Serialize};
 
+use super::groups::GroupName;
 use super::window::{Opening, WindowNow};
 
 /// How computers get what is approved.
@@ -92,6 +94,59 @@ pub enum Content {
     Delayed(DelayHours),
     /// Not before somebody says otherwise.
     Paused,
+}
+
+/// Why a text is no policy of signature files.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is no policy of signature files: there are early, general, paused, and delayed:HOURS with 1 to {MAX_DELAY_HOURS} hours"
+)]
+pub struct ContentError(String);
+
+impl FromStr for Content {
+    type Err = ContentError;
+
+    fn from_str(text: &str) -> Result<Self, ContentError> {
+        match text {
+            "early" => Ok(Self::Early),
+            "general" => Ok(Self::General),
+            "paused" => Ok(Self::Paused),
+            _ => {
+                let hours = text.strip_prefix("delayed:").and_then(|hours| hours.parse::<u8>().ok());
+                let delay = hours.and_then(|hours| DelayHours::try_from(hours).ok());
+                delay.map(Self::Delayed).ok_or_else(|| ContentError(text.chars().take(80).collect()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Early => f.pad("early"),
+            Self::General => f.pad("general"),
+            Self::Delayed(delay) => f.pad(&format!("delayed:{}", u8::from(*delay))),
+            Self::Paused => f.pad("paused"),
+        }
+    }
+}
+
+/// Whose settings say when computers get signature files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentSetBy {
+    /// A group of the computer.
+    Group(GroupName),
+    /// The package of the signature files.
+    Package(PackageName),
+}
+
+impl fmt::Display for ContentSetBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => write!(f, "the group `{group}`"),
+            Self::Package(package) => write!(f, "the package `{package}`"),
+        }
+    }
 }
 
 /// 1 to 72 hours.

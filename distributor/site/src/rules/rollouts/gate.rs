@@ -5,14 +5,16 @@
 //! rollout is paused before it began, or something newer takes its place.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use jiff::Timestamp;
-use sealpost_manifests::ids::{ComputerName, PackageName};
+use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName};
 use sealpost_manifests::release::{PackageKind, ReleaseId};
-use sealpost_manifests::version::Version;
+use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_manifests::word::Word;
 
+mod held;
+
+pub use self::held::{Held, OffPin};
 use super::delivery::{Content, Delivery as Method};
 use super::groups::GroupName;
 use super::plan::{Asker, Delivery, LiveCounts, Plan};
@@ -43,129 +45,6 @@ pub enum Admitted<'p> {
         /// Its ring.
         ring: u32,
     },
-}
-
-/// Why a computer does not get a release now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
-    /// A block keeps it away.
-    Blocked {
-        /// The name of the block.
-        name: Word,
-        /// Why, in an admin's words.
-        why: String,
-    },
-    /// It stays at another version.
-    Pinned {
-        /// The name of the pin.
-        name: Word,
-        /// The version.
-        version: Version,
-        /// Why, in an admin's words.
-        why: String,
-    },
-    /// It has to pass through another release first, which nobody approved for it.
-    Mandatory {
-        /// The version of that.
-        version: Version,
-    },
-    /// Signature files wait until somebody says otherwise.
-    ContentPaused,
-    /// Signature files come later.
-    ContentDelayed {
-        /// When.
-        until: Timestamp,
-    },
-    /// Its ring has not opened.
-    Ring {
-        /// The rollout.
-        rollout: u64,
-        /// Its ring, from 0.
-        ring: u32,
-        /// The name of that ring.
-        name: Word,
-    },
-    /// The rollout is paused.
-    Paused {
-        /// The rollout.
-        rollout: u64,
-    },
-    /// As many as may install at one time do so.
-    Concurrent {
-        /// The rollout.
-        rollout: u64,
-        /// So many.
-        cap: u32,
-    },
-    /// As many as may be told in an hour were told.
-    PerHour {
-        /// The rollout.
-        rollout: u64,
-        /// So many.
-        cap: u32,
-        /// When the next hour begins.
-        until: Timestamp,
-    },
-}
-
-impl Held {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Blocked { .. } => "blocked",
-            Self::Pinned { .. } => "pinned",
-            Self::Mandatory { .. } => "mandatory_release",
-            Self::ContentPaused => "content_paused",
-            Self::ContentDelayed { .. } => "content_delayed",
-            Self::Ring { .. } => "ring_waits",
-            Self::Paused { .. } => "rollout_paused",
-            Self::Concurrent { .. } => "cap_concurrent",
-            Self::PerHour { .. } => "cap_per_hour",
-        }
-    }
-
-    /// When it changes by itself, as far as that is known.
-    #[must_use]
-    pub const fn until(&self) -> Option<Timestamp> {
-        match self {
-            Self::ContentDelayed { until } | Self::PerHour { until, .. } => Some(*until),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blocked { name, why } => write!(f, "the block `{name}` keeps it away{}", because(why)),
-            Self::Pinned { name, version, why } => {
-                write!(f, "the pin `{name}` keeps it at {version}{}", because(why))
-            }
-            Self::Mandatory { version } => {
-                write!(f, "it has to pass through {version} first, which is not approved for it")
-            }
-            Self::ContentPaused => f.write_str("signature files are paused for it"),
-            Self::ContentDelayed { until } => write!(f, "signature files are delayed for it until {until}"),
-            Self::Ring { rollout, name, .. } => {
-                write!(f, "it is in the ring `{name}` of rollout {rollout}, which has not opened")
-            }
-            Self::Paused { rollout } => write!(f, "rollout {rollout} is paused"),
-            Self::Concurrent { rollout, cap } => write!(
-                f,
-                "at most {cap} computers install at one time in its ring of rollout {rollout}, and so many do"
-            ),
-            Self::PerHour { rollout, cap, until } => write!(
-                f,
-                "at most {cap} computers are told in one hour in its ring of rollout {rollout}; the next hour begins \
-                 at {until}"
-            ),
-        }
-    }
-}
-
-fn because(why: &str) -> String {
-    if why.is_empty() { String::new() } else { format!(" ({})", crate::rules::text::escape(why)) }
 }
 
 /// What a computer gets of one package, and why it does not get the newest. Where a pin leads it to another one, on the way or
@@ -202,6 +81,62 @@ impl<'r> Choice<'r> {
             }
             Err(_) => {}
         }
+    }
+
+    /// What is said of a block or a pin beside what the computer has: neither takes away what runs. `known` are the releases of
+    /// the package that are or were approved here and fit its platform.
+    pub(in crate::rules) fn beside<'k>(
+        self,
+        has: Has<'_>,
+        channel: &ChannelName,
+        known: impl Iterator<Item = &'k KnownRelease>,
+    ) -> Self {
+        let held = match (self.held, has.runs) {
+            (Some(held), _) if self.gets.is_some() => Some(held),
+            (Some(Held::Blocked { name, why }), Some(runs)) if runs.manifest == self.newest.manifest => {
+                Some(Held::RunsBlocked { name, version: runs.release.version.clone(), why })
+            }
+            (Some(Held::Pinned { name, version, why }), runs)
+                if runs.is_none_or(|runs| runs.release.version != version) =>
+            {
+                let off = has.off_pin(channel, known.filter(|known| known.release.version == version));
+                Some(Held::OffPin { name, version, off, why })
+            }
+            (held, _) => held,
+        };
+        Self { held, ..self }
+    }
+}
+
+/// What a computer runs of one package, and what it ran before.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::rules) struct Has<'a> {
+    runs: Option<&'a InstalledPackage>,
+    ran: Option<&'a InstalledPackage>,
+}
+
+impl<'a> Has<'a> {
+    /// By what it runs and ran of all packages.
+    pub(in crate::rules) fn of(
+        package: &PackageName,
+        installed: &'a [InstalledPackage],
+        before: &'a [InstalledPackage],
+    ) -> Self {
+        let of = |had: &'a [InstalledPackage]| had.iter().find(|had| had.package() == package);
+        Self { runs: of(installed), ran: of(before) }
+    }
+
+    /// Why it is not where its pin is; `pinned` are the releases of that version.
+    fn off_pin<'k>(self, channel: &ChannelName, pinned: impl Iterator<Item = &'k KnownRelease>) -> OffPin {
+        let newer = |had: Option<&InstalledPackage>, pinned: &KnownRelease| {
+            had.filter(|had| had.counter > pinned.counter).map(|had| had.release.version.clone())
+        };
+        let pinned = pinned.max_by_key(|pinned| pinned.counter);
+        if let Some(runs) = pinned.and_then(|pinned| newer(self.runs, pinned)) {
+            return OffPin::RunsNewer(runs);
+        }
+        let approved = pinned.filter(|pinned| pinned.goes_to().contains(channel));
+        approved.and_then(|pinned| newer(self.ran, pinned)).map_or(OffPin::NotApproved, OffPin::RanNewer)
     }
 }
 
@@ -416,12 +351,14 @@ pub(super) fn wait_for_content(
     if rollout.kind != PackageKind::Signatures || rollout.emergency {
         return Ok(());
     }
-    match plan.settings.content_of(computer.groups, &rollout.release.package) {
+    let package = &rollout.release.package;
+    let by = || plan.settings.content_set_by(computer.groups, package);
+    match plan.settings.content_of(computer.groups, package) {
         Content::Early | Content::General => Ok(()),
-        Content::Paused => Err(Held::ContentPaused),
+        Content::Paused => Err(Held::ContentPaused { by: by() }),
         Content::Delayed(delay) => {
             let until = rollout.started_at.checked_add(delay.duration()).unwrap_or(Timestamp::MAX);
-            if now < until { Err(Held::ContentDelayed { until }) } else { Ok(()) }
+            if now < until { Err(Held::ContentDelayed { until, by: by() }) } else { Ok(()) }
         }
     }
 }

@@ -16,7 +16,7 @@ use sealpost_manifests::word::Word;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{Content, Delivery, Hold, WhenCritical};
+use super::delivery::{Content, ContentSetBy, Delivery, Hold, WhenCritical};
 use super::groups::{Attributes, Description, GroupName, GroupRule, why_not};
 use super::links::{self, Link};
 use super::strategy::{Strategy, built_in, default_for};
@@ -434,7 +434,8 @@ impl Settings {
     /// How the computers of these groups get what is approved: by the group with the highest rank that says so.
     #[must_use]
     pub fn delivery_of(&self, groups: &BTreeSet<GroupName>) -> &Delivery {
-        self.by_rank(groups, |group| group.delivery.as_ref()).unwrap_or(&self.properties.delivery)
+        let of_group = self.by_rank(groups, |group| group.delivery.as_ref());
+        of_group.map_or(&self.properties.delivery, |(_, delivery)| delivery)
     }
 
     /// The window that a method names.
@@ -446,7 +447,8 @@ impl Settings {
         }
     }
 
-    /// When the computers of these groups get signature files of a package, and which group or package says so.
+    /// When the computers of these groups get signature files of a package: as the group with the highest rank says that says
+    /// anything, else as the package does.
     #[must_use]
     pub fn content_of(&self, groups: &BTreeSet<GroupName>, package: &PackageName) -> Content {
         let package = self.packages.get(package).and_then(|package| package.content);
@@ -456,7 +458,17 @@ impl Settings {
     /// When the computers of these groups get signature files of every package, if a group says so.
     #[must_use]
     pub fn content_of_groups(&self, groups: &BTreeSet<GroupName>) -> Option<Content> {
-        self.by_rank(groups, |group| group.content.as_ref()).copied()
+        self.by_rank(groups, |group| group.content.as_ref()).map(|(_, content)| *content)
+    }
+
+    /// Whose settings [`Self::content_of`] follows, where they say anything.
+    #[must_use]
+    pub fn content_set_by(&self, groups: &BTreeSet<GroupName>, package: &PackageName) -> ContentSetBy {
+        let of_group = self.by_rank(groups, |group| group.content.as_ref());
+        of_group.map_or_else(
+            || ContentSetBy::Package(package.clone()),
+            |(group, _)| ContentSetBy::Group(group.clone()),
+        )
     }
 
     /// The longest delay of signature files of a package that any group or the package itself has.
@@ -475,17 +487,17 @@ impl Settings {
         &'s self,
         groups: &BTreeSet<GroupName>,
         of: impl Fn(&'s GroupSettings) -> Option<&'s T>,
-    ) -> Option<&'s T> {
-        let mut best: Option<(u16, &T)> = None;
-        for group in groups.iter().filter_map(|name| self.groups.get(name)) {
+    ) -> Option<(&'s GroupName, &'s T)> {
+        let mut best: Option<(u16, &GroupName, &T)> = None;
+        for (name, group) in groups.iter().filter_map(|name| self.groups.get_key_value(name)) {
             match of(group) {
-                Some(value) if best.is_none_or(|(rank, _)| group.rank > rank) => {
-                    best = Some((group.rank, value));
+                Some(value) if best.is_none_or(|(rank, ..)| group.rank > rank) => {
+                    best = Some((group.rank, name, value));
                 }
                 _ => {}
             }
         }
-        best.map(|(_, value)| value)
+        best.map(|(_, name, value)| (name, value))
     }
 
     fn missing_window(&self, delivery: &Delivery) -> Option<String> {

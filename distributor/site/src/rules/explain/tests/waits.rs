@@ -6,19 +6,25 @@ use sealpost_manifests::word::Word;
 
 use super::*;
 use crate::rules::account::{Account, Actor};
+use crate::rules::approvals::Deferral;
 use crate::rules::assignment::Choice;
-use crate::rules::rollouts::gate::{Admitted, Held};
+use crate::rules::rollouts::delivery::ContentSetBy;
+use crate::rules::rollouts::gate::{Admitted, Held, OffPin};
 use crate::rules::rollouts::plan::LiveRings;
 use crate::rules::rollouts::progress::{RingCounts, RingProgress, RingState, RolloutState, StateChange};
 use crate::rules::rollouts::strategy::{ErrorThreshold, OnFailure, Ring, Strategy, Takes};
 
-const NOW: i64 = 36_000;
+pub(super) const NOW: i64 = 36_000;
 
-fn package() -> PackageName {
+pub(super) fn package() -> PackageName {
     PackageName::new("av").unwrap()
 }
 
-fn known(version: &str, counter: u64) -> KnownRelease {
+fn group() -> GroupName {
+    GroupName::new("wards").unwrap()
+}
+
+pub(super) fn known(version: &str, counter: u64) -> KnownRelease {
     KnownRelease {
         release: ReleaseId {
             package: package(),
@@ -43,7 +49,7 @@ fn known(version: &str, counter: u64) -> KnownRelease {
 }
 
 /// Rollout 7 of 2.0, whose first ring was watched for so many minutes of its 15.
-fn rollout(soaked: i64, counts: RingCounts) -> Rollout {
+pub(super) fn rollout(soaked: i64, counts: RingCounts) -> Rollout {
     let ring = |name: &'static str, takes| Ring {
         name: Word::known(name),
         takes,
@@ -172,18 +178,40 @@ fn rows() -> Vec<Row> {
             None,
         ),
         (
-            Held::ContentDelayed { until: at(50_000) },
+            Held::ContentDelayed { until: at(50_000), by: ContentSetBy::Group(group()) },
             none(),
-            "signature files are delayed for it until 1970-01-01T13:53:20Z",
+            "signature files are delayed for it until 1970-01-01T13:53:20Z by the settings of the group `wards`",
             "content_delayed",
             ChangesWhen::Rollout,
             Some(50_000),
         ),
         (
-            Held::ContentPaused,
+            Held::ContentPaused { by: ContentSetBy::Group(group()) },
             none(),
-            "signature files are paused for it",
+            "signature files are paused for it by the settings of the group `wards`; `distributor groups add wards --content \
+             general --why TEXT` lets them come",
             "content_paused",
+            ChangesWhen::Admin,
+            None,
+        ),
+        (
+            Held::ContentPaused { by: ContentSetBy::Package(package()) },
+            none(),
+            "signature files are paused for it by the settings of the package `av`",
+            "content_paused",
+            ChangesWhen::Admin,
+            None,
+        ),
+        (
+            Held::OffPin {
+                name: Word::known("old-cad"),
+                version: version(),
+                off: OffPin::NotApproved,
+                why: why(),
+            },
+            none(),
+            "the pin `old-cad` names 1.5 (it is needed there), which is not approved for it",
+            "pinned",
             ChangesWhen::Admin,
             None,
         ),
@@ -191,7 +219,11 @@ fn rows() -> Vec<Row> {
 }
 
 /// A computer that runs 1.0, as it should.
-fn view<'a>(name: &'a ComputerName, package: &'a PackageName, runs: &'a KnownRelease) -> PackageView<'a> {
+pub(super) fn view<'a>(
+    name: &'a ComputerName,
+    package: &'a PackageName,
+    runs: &'a KnownRelease,
+) -> PackageView<'a> {
     PackageView {
         name,
         state: ClientState::Active,
@@ -207,6 +239,7 @@ fn view<'a>(name: &'a ComputerName, package: &'a PackageName, runs: &'a KnownRel
         is_licensed: true,
         covers: true,
         halted: None,
+        rollouts: &[],
         wanted: Some(told(runs)),
         waits_for_review: None,
         review: None,
@@ -220,7 +253,7 @@ fn view<'a>(name: &'a ComputerName, package: &'a PackageName, runs: &'a KnownRel
     }
 }
 
-fn told(release: &KnownRelease) -> Told<'_> {
+pub(super) fn told(release: &KnownRelease) -> Told<'_> {
     Told {
         release,
         action: TellTo::Install,
@@ -246,7 +279,7 @@ fn each_wait_has_its_sentence_its_code_and_its_time_and_a_contact_says_the_same(
     let (runs, newest) = (known("1.0", 1), known("2.0", 2));
     let mut codes = BTreeSet::new();
     for (held, rollout, expected, code, changes, until) in rows() {
-        let waits = Waits { release: &newest, held: held.clone(), rollout: Some(&rollout) };
+        let waits = Waits { release: &newest, held: held.clone(), rollout: Some(&rollout), runs: false };
         let said = explain(&PackageView { held: Some(waits), ..view(&name, &package, &runs) }, at(NOW));
         let sentence = &said.sentence;
         assert!(
@@ -427,12 +460,119 @@ fn a_disk_without_room_is_named_and_tried_again_by_the_computer_itself() {
         ..view(&name, &package, &runs)
     };
     let said = explain(&shown, at(NOW));
-    assert_eq!(
-        said.sentence,
-        "pc-1 runs av 1.0 and should run 2.0; check refused at 1970-01-01T00:01:30Z (disk_full: av 2.0 needs 900 bytes at \
-         /opt, and 3 are free); it tries again by itself"
-    );
+    let full_disk = "pc-1 runs av 1.0 and should run 2.0; check refused at 1970-01-01T00:01:30Z (disk_full: av 2.0 needs 900 \
+                     bytes at /opt, and 3 are free); it tries again by itself";
+    assert_eq!(said.sentence, full_disk);
     assert_eq!((said.changes, said.changes_at, said.held), (ChangesWhen::Contact, None, None));
+    // At the time that it says itself, where that can be a pause, and is not over.
+    let day = 24 * 3_600;
+    let told_of = |manifest, until| Postponed {
+        package: package.clone(),
+        manifest,
+        by: PostponedBy::BackOff,
+        until: at(until),
+        times: 3,
+    };
+    for (manifest, until, about) in [
+        (newest.manifest, NOW + 600, Some(" at about 1970-01-01 10:10 UTC")),
+        (newest.manifest, NOW + day, Some(" at about 1970-01-02 10:00 UTC")),
+        (newest.manifest, NOW + day + 1, None),
+        (newest.manifest, NOW, None),
+        (runs.manifest, NOW + 600, None),
+    ] {
+        let pause = told_of(manifest, until);
+        let pauses = PackageView { postponed: Some(&pause), ..shown.clone() };
+        let said = explain(&pauses, at(NOW));
+        assert_eq!(said.sentence, format!("{full_disk}{}", about.unwrap_or_default()), "{until}");
+        assert_eq!((said.changes, said.changes_at), (ChangesWhen::Contact, about.map(|_| at(until))));
+    }
+    // Before anything else stands in its way, no time is named.
+    let pause = told_of(newest.manifest, NOW + 600);
+    let lapsed = PackageView { postponed: Some(&pause), lease_until: Some(at(NOW - 1)), ..shown };
+    assert_eq!(explain(&lapsed, at(NOW)).changes_at, None);
+    // It knows that itself: a contact says nothing of it.
+    let choice = Choice { newest: &newest, gets: None, held: None };
+    let (has, plan, wanted) = ([installed(&runs)], Plan::default(), [told(&newest)]);
+    let rollouts = Rollouts { plan: &plan, live: &LiveRings::default() };
+    let heard = Heard { installed: &has, reports: &[full], postponed: &[pause] };
+    assert_eq!(waits_of(&[choice], &wanted, &heard, &rollouts, at(NOW)), []);
+}
+
+#[test]
+fn what_a_later_agent_calls_a_wait_is_shown_as_its_word() {
+    let (name, package) = (ComputerName::new("pc-1").unwrap(), package());
+    let (runs, newest) = (known("1.0", 1), known("2.0", 2));
+    let by: PostponedBy = "weather".parse().unwrap();
+    let until = at(NOW + 50);
+    let put_off = Postponed { package: package.clone(), manifest: newest.manifest, by, until, times: 1 };
+    let wanted = told(&newest);
+    let shown = PackageView {
+        wanted: Some(wanted.clone()),
+        assigned: Some((newest.manifest, 1)),
+        postponed: Some(&put_off),
+        ..view(&name, &package, &runs)
+    };
+    let said = explain(&shown, at(NOW));
+    let expected = "it is put off there until 1970-01-01T10:00:50Z (weather)";
+    assert_eq!(said.sentence, format!("pc-1 runs av 1.0 and should run 2.0; {expected}"));
+    assert_eq!(said.changes_at, Some(until));
+    let choice = Choice { newest: &newest, gets: None, held: None };
+    let (has, plan) = ([installed(&runs)], Plan::default());
+    let heard = Heard { installed: &has, reports: &[], postponed: std::slice::from_ref(&put_off) };
+    let rollouts = Rollouts { plan: &plan, live: &LiveRings::default() };
+    let waits = waits_of(&[choice], &[wanted], &heard, &rollouts, at(NOW));
+    assert_eq!((waits[0].code.as_str(), waits[0].sentence.as_str()), ("weather", expected));
+}
+
+#[test]
+fn where_something_is_held_back_nothing_is_said_to_be_missing() {
+    let (name, package) = (ComputerName::new("pc-1").unwrap(), package());
+    let (runs, newest, halted) = (known("1.0", 1), known("2.0", 2), known("1.0", 1));
+    let halted =
+        KnownRelease { state: ReleaseState::Halted, reason: Some("it crashes".to_owned()), ..halted };
+    let blocked = || Held::Blocked { name: Word::known("lab"), why: String::new() };
+    let held = |release, held, runs| Some(Waits { release, held, rollout: None, runs });
+    let nothing = PackageView { wanted: None, ..view(&name, &package, &runs) };
+    let away = "the block `lab` keeps it away";
+    for (view, expected) in [
+        (
+            PackageView { held: held(&newest, blocked(), false), ..nothing.clone() },
+            format!("pc-1 runs av 1.0; it does not get 2.0 yet: {away}"),
+        ),
+        (
+            PackageView { runs: None, held: held(&newest, blocked(), false), ..nothing.clone() },
+            format!("pc-1 does not run av; it does not get 2.0 yet: {away}"),
+        ),
+        (
+            PackageView {
+                stopped: Some(&halted),
+                held: held(&newest, blocked(), false),
+                ..nothing.clone()
+            },
+            format!(
+                "pc-1 runs av 1.0, which was halted here (it crashes); it runs on; it does not get 2.0 yet: {away}"
+            ),
+        ),
+        (
+            PackageView {
+                held: held(
+                    &runs,
+                    Held::OffPin {
+                        name: Word::known("lab"),
+                        version: Version::new("0.9").unwrap(),
+                        off: OffPin::RunsNewer(runs.release.version.clone()),
+                        why: String::new(),
+                    },
+                    true,
+                ),
+                ..nothing
+            },
+            "pc-1 runs av 1.0; the pin `lab` names 0.9, and does not take 1.0 away: nothing leads down but a halt".to_owned(),
+        ),
+    ] {
+        let said = explain(&view, at(NOW));
+        assert_eq!((said.sentence, said.changes), (expected, ChangesWhen::Admin));
+    }
 }
 
 #[test]
@@ -455,7 +595,7 @@ fn what_a_contact_says_of_waits_has_a_bound() {
     assert!(!waits.is_empty() && serde_json::to_vec(&waits).unwrap().len() <= 1_026, "{}", waits.len());
     let short: Vec<Choice<'_>> = releases
         .iter()
-        .map(|newest| Choice { newest, gets: None, held: Some(Held::ContentPaused) })
+        .map(|newest| Choice { newest, gets: None, held: Some(Held::Paused { rollout: 7 }) })
         .collect();
     let waits = waits_of(&short, &[], &heard, &rollouts, at(NOW));
     assert!((5..=8).contains(&waits.len()), "{}", waits.len());

@@ -199,3 +199,14 @@ fn methods_and_holds_are_read_as_they_are_written_and_nothing_else_is() {
         assert_eq!(DelayHours::try_from(hours).is_ok(), good, "{hours}");
     }
 }
+
+#[test]
+fn a_policy_of_signature_files_is_read_as_it_is_shown() {
+    for text in ["early", "general", "paused", "delayed:1", "delayed:72"] {
+        assert_eq!(text.parse::<Content>().unwrap().to_string(), text);
+    }
+    for text in ["", "late", "delayed", "delayed:", "delayed:0", "delayed:73", "delayed:1h", "delayed:-1"] {
+        let refused = text.parse::<Content>().unwrap_err().to_string();
+        assert!(refused.contains("delayed:HOURS with 1 to 72 hours"), "{refused}");
+    }
+}

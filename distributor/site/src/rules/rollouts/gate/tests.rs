@@ -6,8 +6,9 @@ use jiff::SignedDuration;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ChannelName, ComputerName, PackageName, Platform};
 use sealpost_manifests::release::{ReleaseId, Severity};
-use sealpost_manifests::version::ReleaseCounter;
+use sealpost_manifests::version::{ReleaseCounter, Version};
 
+use super::super::delivery::ContentSetBy;
 use super::super::groups::GroupName;
 use super::super::progress::RingCounts;
 use super::super::settings::{SettingChange, SettingKey, SettingKind};
@@ -461,10 +462,97 @@ fn who_waits_for_a_person_is_in_nobodys_way_and_waits_for_room_once_nobody_start
 #[test]
 fn what_holds_it_says_when_it_ends_where_that_is_known_and_escapes_what_a_person_wrote() {
     let until = NOW + SignedDuration::from_hours(1);
-    assert_eq!(Held::ContentDelayed { until }.until(), Some(until));
+    let by = ContentSetBy::Group(group("pilot"));
+    assert_eq!(Held::ContentDelayed { until, by }.until(), Some(until));
     assert_eq!(Held::Paused { rollout: 7 }.until(), None);
     let held = Held::Blocked { name: Word::known("b"), why: "line\u{1b}[31m".to_owned() };
     assert!(!held.to_string().contains('\u{1b}'), "{held}");
     let silent = Held::Blocked { name: Word::known("b"), why: String::new() };
     assert_eq!(silent.to_string(), "the block `b` keeps it away");
+}
+
+#[test]
+fn signature_files_that_wait_say_which_group_or_package_has_it_so() {
+    let of = |content: serde_json::Value, rank: Option<u16>, package: bool| {
+        let mut case = case(PackageKind::Signatures);
+        if let Some(rank) = rank {
+            case.set(SettingKind::Group, "pilot", serde_json::json!({ "content": content, "rank": rank }));
+        }
+        if package {
+            case.set(SettingKind::Package, "av", serde_json::json!({ "content": content }));
+        }
+        // Of its groups the one that says nothing counts for nothing here.
+        case.set(SettingKind::Group, "all", serde_json::json!({ "rank": 9 }));
+        case.groups.insert(group("all"));
+        let (plan, counts) = (&case.plan, &case.counts);
+        case.asks(|asker| admit(&release(), false, asker, plan, counts, NOW)).unwrap_err().to_string()
+    };
+    let paused = "signature files are paused for it by the settings of ";
+    let delayed = "signature files are delayed for it until 1970-01-03T00:00:00Z by the settings of ";
+    for (content, expected) in
+        [(serde_json::json!("paused"), paused), (serde_json::json!({ "delayed": 48 }), delayed)]
+    {
+        assert_eq!(of(content.clone(), Some(1), false), format!("{expected}the group `pilot`"));
+        assert_eq!(of(content.clone(), Some(1), true), format!("{expected}the group `pilot`"));
+        assert_eq!(of(content, None, true), format!("{expected}the package `av`"));
+    }
+}
+
+#[test]
+fn a_block_and_a_pin_are_not_said_to_keep_away_what_runs_or_to_keep_a_computer_where_it_is_not() {
+    let had = |version: &str, counter| InstalledPackage {
+        release: ReleaseId { version: Version::new(version).unwrap(), ..release().release },
+        kind: PackageKind::Program,
+        counter: ReleaseCounter(counter),
+        manifest: Sha256Digest::of(version.as_bytes()),
+    };
+    let known = |version: &str, counter| {
+        let InstalledPackage { release: id, counter, manifest, .. } = had(version, counter);
+        KnownRelease { release: id, counter, manifest, ..release() }
+    };
+    let pinned = || Held::Pinned {
+        name: Word::known("lab"),
+        version: Version::new("1.5").unwrap(),
+        why: "it is certified".to_owned(),
+    };
+    let blocked = || Held::Blocked { name: Word::known("old"), why: String::new() };
+    let newest = known("3", 3);
+    let pin = known("1.5", 1);
+    let there = [pin.clone()];
+    let elsewhere = [KnownRelease { approved_for: Vec::new(), ..pin.clone() }];
+    let says = |held, runs: Option<(&str, u64)>, ran: Option<(&str, u64)>, known: &[KnownRelease]| {
+        let of = |had_it: Option<(&str, u64)>| had_it.map(|(version, counter)| had(version, counter));
+        let (runs, ran) = (of(runs), of(ran));
+        let has = Has::of(&release().release.package, runs.as_slice(), ran.as_slice());
+        let choice = Choice { newest: &newest, gets: None, held: Some(held) };
+        let held = choice.beside(has, &stable(), known.iter()).held.unwrap();
+        (held.code(), held.to_string())
+    };
+    let away =
+        "the pin `lab` names 1.5 (it is certified), and does not take 2 away: nothing leads down but a halt";
+    assert_eq!(says(pinned(), Some(("2", 2)), None, &there), ("pinned", away.to_owned()));
+    assert_eq!(says(pinned(), Some(("2", 2)), None, &elsewhere).1, away);
+    let lacks = "the pin `lab` names 1.5 (it is certified), which is not approved for it";
+    for (runs, known) in [
+        (Some(("2", 2)), &[] as &[KnownRelease]),
+        (Some(("1", 0)), &[]),
+        (Some(("1", 0)), &elsewhere),
+        (None, &[]),
+        (None, &there),
+    ] {
+        assert_eq!(says(pinned(), runs, None, known), ("pinned", lacks.to_owned()), "{runs:?}");
+    }
+    let ran =
+        "the pin `lab` names 1.5 (it is certified), and it ran 2 before, below which nothing is installed";
+    assert_eq!(says(pinned(), Some(("1", 0)), Some(("2", 2)), &there).1, ran);
+    // It is where the pin has it.
+    let stays = "the pin `lab` keeps it at 1.5 (it is certified)";
+    assert_eq!(says(pinned(), Some(("1.5", 1)), None, &[]), ("pinned", stays.to_owned()));
+    let block = "the block `old` does not take 3 away: nothing leads down but a halt";
+    assert_eq!(says(blocked(), Some(("3", 3)), None, &[]), ("blocked", block.to_owned()));
+    assert_eq!(says(blocked(), Some(("2", 2)), None, &[]).1, "the block `old` keeps it away");
+    // What leads it to its pin keeps it there.
+    let has = Has::of(&release().release.package, &[], &[]);
+    let choice = Choice { newest: &newest, gets: Some((&pin, Admitted::Free)), held: Some(pinned()) };
+    assert_eq!(choice.beside(has, &stable(), std::iter::empty()).held.unwrap().to_string(), stays);
 }

@@ -336,12 +336,17 @@ impl<'a> Run<'a> {
                     self.events.push(Reverse((until, Event::Hour(cap))));
                 }
             }
-            Err(Held::ContentDelayed { until }) => {
+            Err(Held::ContentDelayed { until, .. }) => {
                 let at = runner.comes.after(until);
                 self.events.push(Reverse((at, Event::Comes(index))));
             }
             Err(
-                Held::ContentPaused | Held::Blocked { .. } | Held::Pinned { .. } | Held::Mandatory { .. },
+                Held::ContentPaused { .. }
+                | Held::Blocked { .. }
+                | Held::RunsBlocked { .. }
+                | Held::Pinned { .. }
+                | Held::OffPin { .. }
+                | Held::Mandatory { .. },
             ) => {
                 self.leaves(index);
             }
