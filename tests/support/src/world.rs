@@ -34,8 +34,8 @@ use sealpost_site::rules::test_load::Wanted;
 
 pub use self::computer::{Computer, SETUP_DAYS};
 pub use self::values::{
-    DAY, admin, channel, computer_name, era, installed, platform, reject, report, reserve, reserve_for,
-    reserve_of, serial, setup_id, token_commands, withdraw,
+    DAY, admin, channel, computer_name, era, installed, platform, reconsider, reject, report, reserve,
+    reserve_for, reserve_of, serial, setup_id, token_commands, withdraw,
 };
 use crate::license::{registration, terms};
 

@@ -10,6 +10,7 @@ use sealpost_site::changes::{Actor, ServerOperation};
 use sealpost_site::commands::clients::Reserve;
 use sealpost_site::commands::releases::{RejectRelease, WithdrawRelease};
 use sealpost_site::commands::tokens::{MakeTokens, NewToken, OperateServer, Origin, RevokeToken, UseToken};
+use sealpost_site::commands::undoing::ReconsiderRelease;
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::account::TokenId;
 use sealpost_site::rules::names::MixedScripts;
@@ -51,6 +52,12 @@ pub fn reserve_of(name: &str, serial: SerialNumber) -> Reserve {
 #[must_use]
 pub fn reject(manifest: Sha256Digest, reason: &str) -> RejectRelease {
     RejectRelease { actor: admin(), manifest, reason: reason.to_owned() }
+}
+
+/// The admin takes back a decision against a manifest.
+#[must_use]
+pub fn reconsider(manifest: Sha256Digest) -> ReconsiderRelease {
+    ReconsiderRelease { actor: admin(), manifest, comment: "it was mended".to_owned() }
 }
 
 /// The vendor withdraws a manifest.

@@ -29,7 +29,7 @@ use sealpost_site::commands::rollouts::{AdvanceRollouts, Steer, SteerRollout};
 use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
 use sealpost_site::commands::test_loads::NoteTestLoad;
-use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
+use sealpost_site::commands::undoing::{HaltRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::ReleaseByManifest;
 use sealpost_site::rules::restore::{NamedHead, Receipt, RestoreCause};
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -38,8 +38,8 @@ use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settin
 use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
 use sealpost_site::rules::test_load::TestOutcome;
 use sealpost_test_support::world::{
-    Computer, World, admin, channel, computer_name, era, installed, reject, report, reserve, serial,
-    token_commands, withdraw,
+    Computer, World, admin, channel, computer_name, era, installed, reconsider, reject, report, reserve,
+    serial, token_commands, withdraw,
 };
 
 use super::LedgerFile;
@@ -143,8 +143,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     let reason = "it crashes".to_owned();
     let halt = HaltRelease { actor: admin(), manifest: third, reason, runs: WhoRunsIt::GoesBack };
     ledger.execute(world.at(400_005), halt).await.unwrap();
-    let again = ReconsiderRelease { actor: admin(), manifest: third, comment: "it was mended".to_owned() };
-    ledger.execute(world.at(400_006), again).await.unwrap();
+    ledger.execute(world.at(400_006), reconsider(third)).await.unwrap();
     rolled_out(world, ledger, &mut computer).await;
     // One computer enrolls again, another is cloned.
     let mut replaced = enrolled(world, ledger, world.computer("pc-2")).await;

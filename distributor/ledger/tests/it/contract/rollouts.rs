@@ -9,7 +9,7 @@ use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 use sealpost_site::commands::releases::StageRelease;
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
+use sealpost_site::commands::undoing::{HaltRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{DeliveriesOf, ExplainClient};
 use sealpost_site::rows::DeliveryRow;
 use sealpost_site::rules::explain::explain_client;
@@ -17,7 +17,7 @@ use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::{RolloutState, Waiting};
 use sealpost_site::rules::rollouts::settings::SettingKind;
 use sealpost_site::rules::rollouts::strategy::Takes;
-use sealpost_test_support::world::{World, admin, withdraw};
+use sealpost_test_support::world::{World, admin, reconsider, withdraw};
 
 use super::rolling::{Rolling, changes, counted, rollout, setting, word};
 use crate::bench::Bench;
@@ -518,8 +518,7 @@ pub(super) async fn a_second_halt_says_nothing_of_the_rollout_that_was_halted_be
     fleet.approve(&ledger, 1, "three").await;
     let (first, manifest) = (fleet.number, fleet.row.manifest);
     ledger.execute(world.at(20), halt(manifest, "it is slow")).await.unwrap();
-    let again = ReconsiderRelease { actor: admin(), manifest, comment: "it was mended".to_owned() };
-    ledger.execute(world.at(21), again).await.unwrap();
+    ledger.execute(world.at(21), reconsider(manifest)).await.unwrap();
     ledger.execute(world.at(21), world.approve(manifest)).await.unwrap();
     let second = release(&ledger, manifest).await.rollout.unwrap();
     assert!(second > first);

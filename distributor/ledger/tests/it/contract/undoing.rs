@@ -12,7 +12,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report}
 use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::commands::releases::ApproveRelease;
 use sealpost_site::commands::rollouts::{Steer, SteerRollout};
-use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
+use sealpost_site::commands::undoing::{HaltRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{
     Activity, ApprovedReleases, Drifted, ExplainClient, KnownReleases, MAX_PAGE, Only, Recipients,
     VoidedReleases,
@@ -25,7 +25,7 @@ use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::progress::RolloutState;
 use sealpost_site::rules::rollouts::settings::SettingKind;
 use sealpost_test_support::world::{
-    Computer, DAY, World, admin, channel, computer_name, installed, report, reserve_for,
+    Computer, DAY, World, admin, channel, computer_name, installed, reconsider, report, reserve_for,
 };
 
 use super::rolling::{Rolling, changes, counted, rollout, setting};
@@ -362,11 +362,7 @@ pub(super) async fn a_reconsidered_release_is_decided_anew_and_offered_in_a_late
     let row = world.approved(&ledger, "acme-av", 1, &["stable"]).await;
     let mut computer = world.enrolled(&ledger, "pc-1").await;
     assert_eq!(only(told(world, &ledger, &mut computer, 10).await).attempt, 1);
-    let reconsider = || ReconsiderRelease {
-        actor: admin(),
-        manifest: row.manifest,
-        comment: "the vendor explained it".to_owned(),
-    };
+    let reconsider = || reconsider(row.manifest);
     assert_eq!(refused(ledger.execute(world.at(11), reconsider()).await), ProblemCode::WrongState);
     ledger.execute(world.at(12), halt(row.manifest, WhoRunsIt::GoesBack)).await.unwrap();
     ledger.execute(world.at(13), reconsider()).await.unwrap();

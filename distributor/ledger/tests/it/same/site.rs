@@ -28,7 +28,7 @@ use sealpost_site::commands::servers::AnnounceServers;
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
 use sealpost_site::commands::starts::StartServer;
 use sealpost_site::commands::test_loads::{NoteTestLoad, OverrideTestLoad};
-use sealpost_site::commands::undoing::{HaltRelease, ReconsiderRelease, RetryRelease, WhoRunsIt};
+use sealpost_site::commands::undoing::{HaltRelease, RetryRelease, WhoRunsIt};
 use sealpost_site::queries::{ReleaseByManifest, Rollouts};
 use sealpost_site::rules::restore::{NamedHead, RestoreCause};
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -36,8 +36,8 @@ use sealpost_site::rules::rollouts::progress::{Population, Rollout};
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::test_load::{TestOutcome, Wanted};
 use sealpost_test_support::world::{
-    Computer, PACKAGES, TEST_PROGRAM, World, admin, channel, computer_name, era, installed, reject, report,
-    reserve_for, serial, token_commands, withdraw,
+    Computer, PACKAGES, TEST_PROGRAM, World, admin, channel, computer_name, era, installed, reconsider,
+    reject, report, reserve_for, serial, token_commands, withdraw,
 };
 
 use super::pair::Pair;
@@ -589,10 +589,6 @@ impl<'a> Site<'a> {
 }
 
 /// Whether a refusal asks the computer to show what it holds.
-fn reconsider(manifest: Sha256Digest) -> ReconsiderRelease {
-    ReconsiderRelease { actor: admin(), manifest, comment: "it was mended".to_owned() }
-}
-
 fn knows_less(error: &LedgerError) -> bool {
     match error {
         LedgerError::Refused(problem) => matches!(
