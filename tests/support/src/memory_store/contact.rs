@@ -42,7 +42,7 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             left,
             kept,
             plan: state.plan(),
-            live: LiveRings { counts: state.live_counts(), soaks: state.live_soaks() }.into(),
+            live: LiveRings::new(state.live_counts(), state.live_soaks()).into(),
             approved: state.approved().into(),
             voided: state.voided(),
             metadata_as_of: state.metadata_as_of(),
