@@ -56,7 +56,7 @@ fn a_server_that_was_off_says_since_when_and_after_a_clock_that_was_ahead_it_say
         site.serve()?;
         let said = said(&site)?;
         ensure!(said.lines().count() == 1 && said.contains("(3 d"), "after {clock:?}: {said}");
-        ensure!(said.contains("the server: did not run from "), "{said}");
+        ensure!(said.contains("this ledger has no sign of a running server from "), "{said}");
     }
     a_release_arrives(&vendor, &site, &computer, "1.1")?;
     site.verify_log()

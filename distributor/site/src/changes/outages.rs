@@ -34,7 +34,7 @@ pub fn outage(entry: &ActivityEntry, before: Option<Timestamp>) -> Option<Outage
 pub(super) fn started(last_sign: Timestamp, at: Timestamp) -> String {
     let second = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap_or(time);
     format!(
-        "did not run from {} to {} ({}), as far as this ledger knows",
+        "listens again; this ledger has no sign of a running server from {} to {} ({})",
         second(last_sign),
         second(at),
         span(at.duration_since(last_sign))
@@ -71,8 +71,8 @@ mod tests {
     fn a_start_says_for_how_long_no_server_ran_in_whole_seconds() {
         let last_sign = time("2026-11-20T14:00:00.123Z");
         let entry = entry("2026-11-22T09:10:00.456Z", Change::ServerStarted { last_sign });
-        let said = "the server: did not run from 2026-11-20T14:00:00Z to 2026-11-22T09:10:00Z (1 d 19 h), as far as this \
-                    ledger knows";
+        let said = "the server: listens again; this ledger has no sign of a running server from 2026-11-20T14:00:00Z to \
+                    2026-11-22T09:10:00Z (1 d 19 h)";
         assert_eq!(summary::summary(&entry), said);
         assert_eq!(outage(&entry, None), Outage::between(last_sign, entry.at));
         assert!(SAYING.contains(&summary::kind(&entry.change)));
