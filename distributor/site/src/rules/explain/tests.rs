@@ -10,6 +10,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::{DriftKind, Postponed, PostponedBy};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
+mod halves;
 mod stopped;
 mod waits;
 
