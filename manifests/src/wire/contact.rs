@@ -262,6 +262,26 @@ pub struct WaitsFor {
     pub until: Option<Timestamp>,
 }
 
+impl WaitsFor {
+    /// How many bytes it has as JSON, as it is sent; nothing is stored for that.
+    #[must_use]
+    pub fn sent_bytes(&self) -> usize {
+        struct Counts(usize);
+        impl std::io::Write for Counts {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0 = self.0.saturating_add(bytes.len());
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut counts = Counts(0);
+        serde_json::to_writer(&mut counts, self).map_or(usize::MAX, |()| counts.0)
+    }
+}
+
 impl std::fmt::Debug for ContactAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Without the access token, which is a secret.

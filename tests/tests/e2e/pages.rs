@@ -388,6 +388,7 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         "distributor storage check",
         "distributor address show",
         "distributor log",
+        "distributor log --kind server_started",
         "distributor log verify",
     ] {
         typing.types_as_it_is(documented)?;

@@ -1,4 +1,4 @@
-//! What happened: every change of state as a typed, serializable [`Change`], and the [`ActivityEntry`] that chains it.
+//! What happened: every change of state as a typed, serializable [`Change`].
 //!
 //! Invariant: the ledger's tables are projections of the changes, in order: a replay gives the tables. A change carries its
 //! consequences (superseded releases, names that leave a list): a projection calls no rule. Entries last: from format version 2
@@ -32,7 +32,7 @@ use super::parts::{
     TokenOwner, is_false,
 };
 pub use super::parts::{ENTRY_VERSION, NewerEntry};
-use crate::rules::account::{Actor, TokenId};
+use crate::rules::account::TokenId;
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
@@ -586,19 +586,4 @@ pub enum Change {
     ProposalEnded(ProposalEnded),
     /// A decision about a release was put off.
     ReleaseDeferred(ReleaseDeferred),
-}
-
-/// One entry of the activity log, as it is hashed and stored: a leaf of the log's Merkle tree.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ActivityEntry {
-    /// [`ENTRY_VERSION`] of the program that wrote it.
-    pub version: u32,
-    /// From 1, without gaps.
-    pub sequence: u64,
-    /// License time of the change.
-    pub at: Timestamp,
-    /// Who did it.
-    pub actor: Actor,
-    /// The change itself.
-    pub change: Change,
 }

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::activity::{ActivityEntry, Change, ENTRY_VERSION, NewerEntry};
+use super::activity::{Change, ENTRY_VERSION, NewerEntry};
+use super::entry::ActivityEntry;
 use super::summary;
 use super::tables::TablesCheck;
 use crate::rows::ServerIdentity;

@@ -4,6 +4,7 @@
 pub mod activity;
 mod approvals;
 pub mod chain;
+mod entry;
 pub mod export;
 pub mod installs;
 pub mod note;
@@ -15,7 +16,8 @@ pub mod summary;
 pub mod tables;
 pub mod tries;
 
-pub use activity::{ActivityEntry, Change};
+pub use activity::Change;
+pub use entry::ActivityEntry;
 pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
     AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,

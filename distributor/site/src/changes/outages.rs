@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::activity::{ActivityEntry, Change};
+use super::activity::Change;
+use super::entry::ActivityEntry;
 use crate::rules::restore::RestoreCause;
 use crate::rules::rollouts::outages::Outage;
 use crate::rules::text::span;

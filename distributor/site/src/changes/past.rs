@@ -12,7 +12,8 @@ use sealpost_manifests::ids::{ClientId, ComputerName, PackageName};
 use sealpost_manifests::wire::report::{InstallStep, Outcome};
 use sealpost_manifests::word::Word;
 
-use super::activity::{ActivityEntry, Change};
+use super::activity::Change;
+use super::entry::ActivityEntry;
 use super::parts::DeliveryStep;
 use crate::rules::account::Actor;
 use crate::rules::release::{KnownRelease, Supersession};

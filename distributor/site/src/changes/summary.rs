@@ -12,8 +12,9 @@ use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 
-use super::activity::{ActivityEntry, Change, NewerEntry};
+use super::activity::{Change, NewerEntry};
 use super::approvals::of_approvals;
+use super::entry::ActivityEntry;
 use super::outages::started;
 use super::parts::{ReleaseRetry, ServerOperation, TokenOwner};
 use super::rollouts::of_rollouts;

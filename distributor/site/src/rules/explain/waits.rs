@@ -5,8 +5,6 @@
 //! news stays small. Left out on purpose: what the computer knows itself (what it reported, that it has no lease), and what only
 //! an admin can look at (reviews, test-loads).
 
-use std::io;
-
 use jiff::Timestamp;
 use sealpost_manifests::wire::contact::{
     InstalledPackage, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, Postponed, PostponedBy, WaitsFor,
@@ -63,7 +61,7 @@ pub fn waits_of(
         }
         let Some(waits) = of_package(choice, told, heard, rollouts, now) else { continue };
         // With the comma between two of them.
-        let length = length(&waits).saturating_add(1);
+        let length = waits.sent_bytes().saturating_add(1);
         if length <= room {
             room -= length;
             said.push(waits);
@@ -108,23 +106,6 @@ fn of_package(
     let version = newest.release.version.clone();
     sentence.truncate(at_most(&sentence, MAX_WAITS_SENTENCE_BYTES).len());
     Some(WaitsFor { package: package.clone(), version, code, sentence, until })
-}
-
-/// How long it is as it is sent.
-fn length(waits: &WaitsFor) -> usize {
-    struct Counts(usize);
-    impl io::Write for Counts {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.saturating_add(bytes.len());
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counts = Counts(0);
-    serde_json::to_writer(&mut counts, waits).map_or(usize::MAX, |()| counts.0)
 }
 
 /// What a computer that was told waits for, by the codes that its own status has.
