@@ -9,7 +9,7 @@ use crate::rules::account::Actor;
 /// One entry of the activity log, as it is hashed and stored: a leaf of the log's Merkle tree.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivityEntry {
-    /// [`ENTRY_VERSION`] of the program that wrote it.
+    /// [`ENTRY_VERSION`](super::parts::ENTRY_VERSION) of the program that wrote it.
     pub version: u32,
     /// From 1, without gaps.
     pub sequence: u64,
