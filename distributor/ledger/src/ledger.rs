@@ -194,7 +194,7 @@ impl Ledger {
         let outages = match self.execute(now, StartServer { now }).await {
             Ok(outages) => outages,
             Err(error) => {
-                tracing::warn!(error = %with_causes(&error), "the log does not say how long the server did not run");
+                tracing::warn!(error = %with_causes(&error), "the log does not say that a server listens again");
                 self.query(LoadStart { now }).await?.outages(now)
             }
         };

@@ -68,15 +68,22 @@ impl Stop {
     }
 }
 
+/// The refusal of a comment that would not be kept whole.
+pub(super) fn too_long(comment: &str) -> Option<Problem> {
+    (comment.trim().len() > MAX_COMMENT_BYTES).then(|| {
+        Problem::new(
+            ProblemCode::BadRequest,
+            format!("a comment has at most {MAX_COMMENT_BYTES} bytes"),
+            "nothing was changed; say in one sentence why, for whoever reads the log later",
+        )
+    })
+}
+
 /// Whether it goes on. `earlier` is how many entries the same command writes before.
 pub(super) fn ask(request: Request<'_>, earlier: usize, context: &Context<'_>) -> Result<Agreed, Stop> {
     let Request { plan, actor, what, needs, confirms, comment } = request;
-    if comment.trim().len() > MAX_COMMENT_BYTES {
-        return Err(Stop::Refused(Problem::new(
-            ProblemCode::BadRequest,
-            format!("a comment has at most {MAX_COMMENT_BYTES} bytes"),
-            "say in one sentence why, for whoever reads the log later",
-        )));
+    if let Some(problem) = too_long(comment) {
+        return Err(Stop::Refused(problem));
     }
     let comment = text::comment(comment);
     let asked = Asked { approvals: &plan.approvals, actor, what: &what, needs, confirms, now: context.now };

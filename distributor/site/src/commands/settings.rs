@@ -12,7 +12,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::word::Word;
 
 use super::decision::{Command, Context, Decision};
-use super::second_eyes::{Outcome, Request, ask};
+use super::second_eyes::{Outcome, Request, ask, too_long};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
 use crate::rules::approvals::people::{OwnedToken, Standing};
@@ -24,7 +24,7 @@ use crate::rules::rollouts::plan::Plan;
 use crate::rules::rollouts::settings::{
     MAX_SETTINGS, MAX_VALUE_BYTES, MembersChange, SettingChange, Settings,
 };
-use crate::rules::text::{self, MAX_COMMENT_BYTES};
+use crate::rules::text;
 
 /// Most settings or names in one command.
 pub const MAX_CHANGES: usize = 1_000;
@@ -239,12 +239,6 @@ fn nobody_second(
             "`distributor accounts add ACCOUNT --why TEXT`, `distributor token new NAME --account ACCOUNT`, and each owner runs `distributor token renew`",
         )
     })
-}
-
-/// The refusal of a comment that would not be kept whole.
-fn too_long(comment: &str) -> Option<Problem> {
-    let is_long = comment.trim().len() > MAX_COMMENT_BYTES;
-    is_long.then(|| invalid(&[format!("a comment has at most {MAX_COMMENT_BYTES} bytes")]))
 }
 
 fn invalid(problems: &[String]) -> Problem {

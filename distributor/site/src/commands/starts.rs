@@ -32,7 +32,7 @@ pub struct StartServer {
 impl Command for StartServer {
     type Facts = LoadStart;
     type Answer = Outages;
-    const ATTEMPTED: &'static str = "note that the server did not run";
+    const ATTEMPTED: &'static str = "note that a server listens again";
 
     fn facts(&self) -> LoadStart {
         LoadStart { now: self.now }

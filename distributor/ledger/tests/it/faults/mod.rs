@@ -58,7 +58,7 @@ const ATTEMPTED: [&str; 33] = [
     "note a setup file",
     "note a test-load",
     "note an acknowledgement",
-    "note that the server did not run",
+    "note that a server listens again",
     "reject a release",
     "reserve a seat",
     "stage a release",
