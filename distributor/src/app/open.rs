@@ -40,20 +40,48 @@ pub(super) struct Opened {
     pub(super) upstream: Arc<VendorUpstream>,
     pub(super) clock: Arc<dyn Clock>,
     /// Released when the server has stopped.
-    _lock: HomeLock,
+    pub(super) lock: Arc<HomeLock>,
+}
+
+/// Gives what `work` gives. Where it failed, the ledger is closed before that is said, so that whoever tries again
+/// finds it free.
+pub(super) async fn closed_when_failed<T>(
+    ledger: &Ledger,
+    work: impl Future<Output = Result<T, AppError>>,
+) -> Result<T, AppError> {
+    let done = work.await;
+    if done.is_err() {
+        // What failed first is what counts.
+        let _ = ledger.close().await;
+    }
+    done
 }
 
 impl Opened {
     pub(super) async fn open(path: &Path, clock: Option<Arc<dyn Clock>>) -> Result<Self, AppError> {
         let home = Home::open(path)?;
         let settings = Settings::load(&home.config_file(), &home.config_folder())?;
-        let lock = home.lock()?;
+        let lock = Arc::new(home.lock()?);
         let store = SqliteStore::open(&home.ledger()).map_err(AppError::ledger)?;
         let untold = Untold::beside(&store);
         let terms =
             Terms { lease_days: u16::try_from(settings.lease_days).unwrap_or(u16::MAX), ..Terms::default() };
         let ledger = Ledger::start(Box::new(store), LedgerSettings { terms, ..LedgerSettings::default() });
         let ledger = Arc::new(ledger.map_err(AppError::ledger)?);
+        let closing = Arc::clone(&ledger);
+        // The lock outlives the ledger, also where this fails.
+        let held = Arc::clone(&lock);
+        closed_when_failed(&closing, Self::around(ledger, untold, home, settings, held, clock)).await
+    }
+
+    async fn around(
+        ledger: Arc<Ledger>,
+        untold: Untold,
+        home: Home,
+        settings: Settings,
+        lock: Arc<HomeLock>,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Self, AppError> {
         let site_key = Arc::new(home.read_site_key_of(ledger.site_key())?);
         let log_key = Arc::new(home.read_log_key(&ledger.server_id())?);
         let license_time = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
@@ -91,19 +119,7 @@ impl Opened {
                 pace,
             },
         )?;
-        Ok(Self {
-            home,
-            settings,
-            site_key,
-            log_key,
-            ledger,
-            tokens,
-            blobs,
-            staging,
-            upstream,
-            clock,
-            _lock: lock,
-        })
+        Ok(Self { home, settings, site_key, log_key, ledger, tokens, blobs, staging, upstream, clock, lock })
     }
 }
 
@@ -127,9 +143,13 @@ impl StoppedServer {
         let untold = Untold::beside(&store);
         let ledger = Ledger::start(Box::new(store), LedgerSettings::default()).map_err(AppError::ledger)?;
         let ledger = Arc::new(ledger);
-        let clock = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
-        let file = AdminTokens::at(&home.admin_tokens());
-        let tokens = TokenDesk::open(file, Arc::clone(&ledger), untold, clock.now()).await?;
+        let beside = async {
+            let clock = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
+            let file = AdminTokens::at(&home.admin_tokens());
+            let tokens = TokenDesk::open(file, Arc::clone(&ledger), untold, clock.now()).await?;
+            Ok((clock, tokens))
+        };
+        let (clock, tokens) = closed_when_failed(&ledger, beside).await?;
         Ok(Self { tokens, ledger, clock, _lock: lock })
     }
 

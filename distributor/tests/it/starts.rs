@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_distributor::app::{Server, StartOptions};
+use sealpost_distributor::app::{Server, StartOptions, StoppedServer};
+use sealpost_distributor::home::Home;
 
 use crate::admin::log;
 use crate::program::stdout;
@@ -20,6 +21,30 @@ async fn starts(site: &Site) -> Vec<(Timestamp, Timestamp)> {
         (time(&entry["change"]["last_sign"]), time(&entry["at"]))
     };
     log(site, "kind=server_started").await.iter().map(|entry| read(entry.entry.get())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_could_not_start_leaves_its_home_to_the_next_one() {
+    let vendor = start_vendor(1).await;
+    let site = Site::start(&vendor).await;
+    let home = site.home();
+    site.server.stop().await.unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = Some(taken.local_addr().unwrap());
+    let blobs = Home::at(&home).blobs();
+    let aside = blobs.with_extension("aside");
+    for _ in 0..10 {
+        // It fails once with everything open, and once in the middle of opening.
+        Server::start(&home, StartOptions { listen, ..StartOptions::default() }).await.unwrap_err();
+        StoppedServer::open(&home).await.unwrap().close().await.unwrap();
+        std::fs::rename(&blobs, &aside).unwrap();
+        std::fs::write(&blobs, "no folder").unwrap();
+        Server::start(&home, StartOptions::default()).await.unwrap_err();
+        StoppedServer::open(&home).await.unwrap().close().await.unwrap();
+        std::fs::remove_file(&blobs).unwrap();
+        std::fs::rename(&aside, &blobs).unwrap();
+    }
+    Server::start(&home, StartOptions::default()).await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -246,6 +246,16 @@ pub struct ContactAnswer {
     pub waits: Vec<WaitsFor>,
 }
 
+/// How many bytes a text has within a JSON string.
+fn json_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | 0x08 | 0x09 | 0x0A | 0x0C | 0x0D => 2,
+        0x00..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
+}
+
 /// Why a computer does not run a release yet, as its server sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitsFor {
@@ -263,22 +273,14 @@ pub struct WaitsFor {
 }
 
 impl WaitsFor {
-    /// How many bytes it has as JSON, as it is sent; nothing is stored for that.
+    /// How many bytes it has as JSON, as it is sent. It is not written for that: a server asks at each contact.
     #[must_use]
     pub fn sent_bytes(&self) -> usize {
-        struct Counts(usize);
-        impl std::io::Write for Counts {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0 = self.0.saturating_add(bytes.len());
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut counts = Counts(0);
-        serde_json::to_writer(&mut counts, self).map_or(usize::MAX, |()| counts.0)
+        let until =
+            self.until.map_or(0, |until| r#","until":"""#.len().saturating_add(until.to_string().len()));
+        let texts = [self.package.as_str(), self.version.as_str(), self.code.as_str(), &self.sentence];
+        let keys = r#"{"package":"","version":"","code":"","sentence":""}"#.len();
+        texts.into_iter().fold(keys.saturating_add(until), |sum, text| sum.saturating_add(json_bytes(text)))
     }
 }
 

@@ -161,6 +161,13 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         until: Some("2026-07-01T12:30:00Z".parse().unwrap()),
     };
     let last = WaitsFor { package: PackageName::new("acme-sig").unwrap(), until: None, ..waits.clone() };
+    let nanoseconds = Some("2026-07-01T12:30:00.000000009Z".parse().unwrap());
+    let each_character: String =
+        (0..0x250).filter_map(char::from_u32).chain("\u{2028}\u{FFFF}😀".chars()).collect();
+    let odd = WaitsFor { sentence: each_character, until: nanoseconds, ..waits.clone() };
+    for said in [&waits, &last, &odd] {
+        assert_eq!(said.sent_bytes(), serde_json::to_vec(said).unwrap().len(), "{said:?}");
+    }
     assert_wire("contact-answer-waits", &ContactAnswer { waits: vec![waits, last], ..quiet.clone() });
     let full = ContactAnswer {
         grants: vec![signed.clone()],

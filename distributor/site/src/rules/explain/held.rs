@@ -129,14 +129,37 @@ impl<'a> Waits<'a> {
     }
 }
 
-/// What stands behind the sentence about what it runs. A contact says it each time: it is written at one go.
+impl<'a> Waits<'a> {
+    /// What the sentence begins with; empty where the computer runs the release.
+    pub(super) fn lead(&self) -> String {
+        if self.runs {
+            String::new()
+        } else {
+            format!("it does not get {} yet: ", self.release.release.version)
+        }
+    }
+
+    /// The rest of it. For a ring it is the same for each computer that waits in it.
+    pub(super) const fn why(&self) -> Why<'_, 'a> {
+        Why(self)
+    }
+}
+
+/// What stands behind the sentence about what it runs.
 impl fmt::Display for Waits<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.runs {
-            write!(f, "it does not get {} yet: ", self.release.release.version)?;
-        }
-        write!(f, "{}", self.held)?;
-        match (self.rollout, &self.held) {
+        write!(f, "{}{}", self.lead(), self.why())
+    }
+}
+
+/// Why a release is held back, without which one.
+pub(super) struct Why<'w, 'a>(&'w Waits<'a>);
+
+impl fmt::Display for Why<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Waits { held, rollout, .. } = self.0;
+        write!(f, "{held}")?;
+        match (*rollout, held) {
             (Some(rollout), Held::Ring { .. }) => {
                 let waiting = waiting(rollout);
                 write!(f, ": {}", WaitsFor { rollout, waiting })

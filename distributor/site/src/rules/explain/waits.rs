@@ -14,7 +14,8 @@ use sealpost_manifests::word::Word;
 
 use super::held::{Waits, put_off, waits_there, waits_until};
 use crate::rules::assignment::{Choice, Told};
-use crate::rules::rollouts::plan::{LiveRings, Plan};
+use crate::rules::rollouts::gate::Held;
+use crate::rules::rollouts::plan::{LiveRings, Plan, RolloutNow};
 use crate::rules::text::at_most;
 
 /// Longest entries of one answer together, in bytes as they are sent: with them, an answer without news stays within 2 KiB.
@@ -86,9 +87,9 @@ fn of_package(
     let postponed = heard.postponed.iter().find(|postponed| postponed.package == *package);
     let there = told.and_then(|told| Some((told, waits_there(told, report, postponed, now)?.0)));
     let numbered = choice.held.as_ref().and_then(Waits::rollout_of);
-    let rollout = numbered.and_then(|number| rollouts.plan.rollout_now(number, rollouts.live));
-    let one = rollout.as_deref().map_or(&[][..], std::slice::from_ref);
-    let held = Waits::of(choice, heard.installed, one);
+    let now_there = numbered.and_then(|number| rollouts.plan.rollout_now(number, rollouts.live));
+    let rollout = now_there.as_deref().map(|there| &there.rollout);
+    let held = Waits::of(choice, heard.installed, rollout.map_or(&[], std::slice::from_ref));
     let code = match (&held, &there) {
         (Some(held), _) => Word::known(held.held.code()),
         (None, Some((told, _))) => code_there(told, postponed, now),
@@ -97,15 +98,25 @@ fn of_package(
     let until = held.as_ref().and_then(|held| held.until(now));
     let until =
         until.or_else(|| there.as_ref().and_then(|(told, _)| waits_until(told, report, postponed, now)));
+    let held = held.map(|held| in_words(&held, now_there.as_deref()));
     let mut sentence = match (there, held) {
         (Some((_, there)), Some(held)) => format!("{there}; {held}"),
-        (Some((_, words)), None) => words,
-        (None, Some(held)) => held.to_string(),
+        (Some((_, words)), None) | (None, Some(words)) => words,
         (None, None) => return None,
     };
     let version = newest.release.version.clone();
     sentence.truncate(at_most(&sentence, MAX_WAITS_SENTENCE_BYTES).len());
     Some(WaitsFor { package: package.clone(), version, code, sentence, until })
+}
+
+/// The words of what is held back. Those of a ring that has not opened are the same for all who wait in it.
+fn in_words(waits: &Waits<'_>, rollout: Option<&RolloutNow>) -> String {
+    match (&waits.held, rollout) {
+        (Held::Ring { ring, .. }, Some(now)) => {
+            [&waits.lead(), &*now.said(*ring, || waits.why().to_string())].concat()
+        }
+        _ => waits.to_string(),
+    }
 }
 
 /// What a computer that was told waits for, by the codes that its own status has.

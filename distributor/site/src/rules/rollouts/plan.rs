@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::OnceLock;
 
 use jiff::{SignedDuration, Timestamp};
@@ -50,7 +51,27 @@ pub struct LiveRings {
     /// How long they were watched.
     pub soaks: LiveSoaks,
     /// The rollouts of the plan of this version as far as they are now, once somebody asked for them.
-    now: OnceLock<(u64, Vec<Rollout>)>,
+    now: OnceLock<(u64, Vec<RolloutNow>)>,
+}
+
+/// A rollout as far as it is now.
+#[derive(Debug, Clone)]
+pub struct RolloutNow {
+    /// With what the plan leaves out because it changes with each contact.
+    pub rollout: Rollout,
+    /// What is said to those who wait in its rings, by ring, once somebody asked.
+    said: Vec<OnceLock<String>>,
+}
+
+impl RolloutNow {
+    /// What is said to those who wait in a ring: made by `words` at the first of them. Thousands of contacts ask, and nothing of
+    /// it changes before a computer does something.
+    pub fn said(&self, ring: u32, words: impl FnOnce() -> String) -> Cow<'_, str> {
+        match usize::try_from(ring).ok().and_then(|ring| self.said.get(ring)) {
+            Some(said) => Cow::Borrowed(said.get_or_init(words)),
+            None => Cow::Owned(words()),
+        }
+    }
 }
 
 impl LiveRings {
@@ -60,14 +81,15 @@ impl LiveRings {
         Self { counts, soaks, now: OnceLock::new() }
     }
 
-    fn brought_up(&self, rollout: &Rollout) -> Rollout {
+    fn brought_up(&self, rollout: &Rollout) -> RolloutNow {
         let mut rollout = rollout.clone();
         let number = rollout.number;
         for (ring, progress) in (0_u32..).zip(&mut rollout.rings) {
             progress.counts = self.counts.get(&(number, ring)).copied().unwrap_or_default();
             progress.soaked = self.soaks.get(&(number, ring)).copied().unwrap_or_default();
         }
-        rollout
+        let said = iter::repeat_with(OnceLock::new).take(rollout.rings.len()).collect();
+        RolloutNow { rollout, said }
     }
 }
 
@@ -154,13 +176,13 @@ impl Plan {
         self.rollouts.iter().find(|rollout| rollout.number == number)
     }
 
-    /// A rollout as far as it is now: with what the plan leaves out because it changes with each contact.
+    /// A rollout as far as it is now.
     #[must_use]
-    pub fn rollout_now<'a>(&self, number: u64, live: &'a LiveRings) -> Option<Cow<'a, Rollout>> {
+    pub fn rollout_now<'a>(&self, number: u64, live: &'a LiveRings) -> Option<Cow<'a, RolloutNow>> {
         let all = || (self.version, self.rollouts.iter().map(|rollout| live.brought_up(rollout)).collect());
         let (version, rollouts) = live.now.get_or_init(all);
         if *version == self.version {
-            return rollouts.iter().find(|rollout| rollout.number == number).map(Cow::Borrowed);
+            return rollouts.iter().find(|now| now.rollout.number == number).map(Cow::Borrowed);
         }
         self.rollout(number).map(|rollout| Cow::Owned(live.brought_up(rollout)))
     }
