@@ -7,19 +7,14 @@ use std::process::id;
 
 use anyhow::bail;
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
 use sealpost_ledger::sqlite::SqliteStore;
 use sealpost_ledger::{Ledger, LedgerSettings};
-use sealpost_site::commands::rollouts::AdvanceRollouts;
-use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{MAX_PAGE, Rollouts as OpenRollouts};
-use sealpost_site::rules::rollouts::progress::Population;
 
 use crate::cpu;
 use crate::figures::{Rounds, median, per_request_ms};
 use crate::load::Clients;
 use crate::server::Server;
-use crate::site::{self, Rollouts};
+use crate::site::{self, Rollouts, advance, look};
 
 /// Releases of the sites: of each package one before the newest.
 const RELEASES: u32 = 20;
@@ -53,8 +48,6 @@ impl Contacted {
         let site = site::make(programs, home.path(), computers, RELEASES, rollouts).await?;
         let server = Server::start(programs, home.path())?;
         let mut clients = Clients::new(&server, site, connections)?;
-        clients.warm_up().await?;
-        // The first ring opens meanwhile, and brings documents to its computers.
         clients.warm_up().await?;
         // What brings documents is no contact without news.
         let _ = clients.longest();
@@ -122,7 +115,6 @@ async fn rounds(options: &Options, programs: &Path, all: &Rounds) -> anyhow::Res
     // Without it no license counts, and no ring has a computer.
     ledger.adopt_trust(site.trust);
     let (mut looks, mut alone) = (Vec::new(), Vec::new());
-    // The first one opens rings.
     let populations = look(&ledger).await?;
     let members: u64 = populations.values().flatten().map(|found| found.members).sum();
     let mut live = advance(&ledger, populations).await?;
@@ -153,20 +145,6 @@ async fn rounds(options: &Options, programs: &Path, all: &Rounds) -> anyhow::Res
         ));
     }
     Ok(())
-}
-
-async fn look(ledger: &Ledger) -> anyhow::Result<BTreeMap<u64, Vec<Population>>> {
-    let plan = ledger.query(LoadPlan {}).await?;
-    let open = ledger.query(OpenRollouts { before: None, open: true, limit: MAX_PAGE }).await?;
-    Ok(ledger.survey(&plan, &open, Timestamp::now()).await?)
-}
-
-/// Answers how many rollouts are live.
-async fn advance(ledger: &Ledger, populations: BTreeMap<u64, Vec<Population>>) -> anyhow::Result<usize> {
-    let (now, elapsed) = (Timestamp::now(), SignedDuration::from_secs(1));
-    let command =
-        AdvanceRollouts { now, elapsed, populations, watched: BTreeMap::new(), after: BTreeMap::new() };
-    Ok(ledger.execute(now, command).await?.waiting.len())
 }
 
 /// Memory of a server that is in no file, in KiB.

@@ -1,7 +1,7 @@
 //! A site of the wanted size: made by `distributor init`, then filled through the ledger's own commands while no server
 //! runs, as thousands of computers and releases would have filled it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -32,8 +32,11 @@ use sealpost_site::commands::clients::{Enroll, IssueSetup, Reserve};
 use sealpost_site::commands::licenses::AcceptGrant;
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
-use sealpost_site::commands::settings::ChangeSettings;
+use sealpost_site::commands::rollouts::AdvanceRollouts;
+use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
+use sealpost_site::queries::{MAX_PAGE, Rollouts as OpenRollouts};
 use sealpost_site::rules::names::MixedScripts;
+use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::strategy::everyone_now;
 use sealpost_site::rules::test_load::Wanted;
@@ -90,8 +93,29 @@ pub(crate) async fn make(
     }
     publish(&ledger, &trust, &vendor.public(), releases, &platform, rollouts).await?;
     let computers = enroll(&ledger, reservations, &platform).await?;
+    // The first rings are open when the server starts: no contact that is measured brings their documents.
+    let populations = look(&ledger).await?;
+    advance(&ledger, populations).await?;
     ledger.close().await?;
     Ok(Site { server_id: ledger.server_id(), platform, computers, trust })
+}
+
+/// A look at all computers.
+pub(crate) async fn look(ledger: &Ledger) -> anyhow::Result<BTreeMap<u64, Vec<Population>>> {
+    let plan = ledger.query(LoadPlan {}).await?;
+    let open = ledger.query(OpenRollouts { before: None, open: true, limit: MAX_PAGE }).await?;
+    Ok(ledger.survey(&plan, &open, Timestamp::now()).await?)
+}
+
+/// Answers how many rollouts are live.
+pub(crate) async fn advance(
+    ledger: &Ledger,
+    populations: BTreeMap<u64, Vec<Population>>,
+) -> anyhow::Result<usize> {
+    let (now, elapsed) = (Timestamp::now(), SignedDuration::from_secs(1));
+    let command =
+        AdvanceRollouts { now, elapsed, populations, watched: BTreeMap::new(), after: BTreeMap::new() };
+    Ok(ledger.execute(now, command).await?.waiting.len())
 }
 
 fn init(programs: &Path, folder: &Path, home: &Path) -> anyhow::Result<()> {
