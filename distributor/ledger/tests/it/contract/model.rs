@@ -147,7 +147,7 @@ async fn reserves(
     };
     let command = Reserve { serial: wanted.map(serial), ..reserve(name.as_str()) };
     match ledger.execute(world.at(2), command).await {
-        Ok(()) => {
+        Ok(_) => {
             assert!(room || known, "{place}: a seat too many for {name}");
             let before = model.held.len();
             model.held = logged_seats(ledger).await;
