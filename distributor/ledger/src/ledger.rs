@@ -473,6 +473,20 @@ impl Ledger {
         self.sequences.clone()
     }
 
+    /// Gives what `work` gives. Where that failed, the ledger is closed before it is said, so that whoever tries again finds the
+    /// file free.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn closed_when_failed<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let done = work.await;
+        if done.is_err() {
+            // What failed first is what counts.
+            let _ = self.close().await;
+        }
+        done
+    }
+
     /// Commits what waits, writes counted refusals, and stops.
     ///
     /// # Errors

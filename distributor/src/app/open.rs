@@ -43,20 +43,6 @@ pub(super) struct Opened {
     pub(super) lock: Arc<HomeLock>,
 }
 
-/// Gives what `work` gives. Where it failed, the ledger is closed before that is said, so that whoever tries again
-/// finds it free.
-pub(super) async fn closed_when_failed<T>(
-    ledger: &Ledger,
-    work: impl Future<Output = Result<T, AppError>>,
-) -> Result<T, AppError> {
-    let done = work.await;
-    if done.is_err() {
-        // What failed first is what counts.
-        let _ = ledger.close().await;
-    }
-    done
-}
-
 impl Opened {
     pub(super) async fn open(path: &Path, clock: Option<Arc<dyn Clock>>) -> Result<Self, AppError> {
         let home = Home::open(path)?;
@@ -71,7 +57,7 @@ impl Opened {
         let closing = Arc::clone(&ledger);
         // The lock outlives the ledger, also where this fails.
         let held = Arc::clone(&lock);
-        closed_when_failed(&closing, Self::around(ledger, untold, home, settings, held, clock)).await
+        closing.closed_when_failed(Self::around(ledger, untold, home, settings, held, clock)).await
     }
 
     async fn around(
@@ -147,9 +133,9 @@ impl StoppedServer {
             let clock = LicenseClock::over(&ledger).await.map_err(AppError::ledger)?;
             let file = AdminTokens::at(&home.admin_tokens());
             let tokens = TokenDesk::open(file, Arc::clone(&ledger), untold, clock.now()).await?;
-            Ok((clock, tokens))
+            Ok::<_, AppError>((clock, tokens))
         };
-        let (clock, tokens) = closed_when_failed(&ledger, beside).await?;
+        let (clock, tokens) = ledger.closed_when_failed(beside).await?;
         Ok(Self { tokens, ledger, clock, _lock: lock })
     }
 

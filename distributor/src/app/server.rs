@@ -22,7 +22,7 @@ use sealpost_serving::{ConnectionLimits, Listener, TlsListeners, bind_private_so
 use tokio::sync::watch;
 
 use super::error::AppError;
-use super::open::{Opened, closed_when_failed};
+use super::open::Opened;
 use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::approvals;
@@ -100,7 +100,7 @@ impl Server {
     pub async fn start(home: &Path, options: StartOptions) -> Result<Self, AppError> {
         let opened = Opened::open(home, options.clock.clone()).await?;
         let (ledger, _lock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.lock));
-        closed_when_failed(&ledger, Self::over(opened, options)).await
+        ledger.closed_when_failed(Self::over(opened, options)).await
     }
 
     async fn over(opened: Opened, options: StartOptions) -> Result<Self, AppError> {
