@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use sealpost_manifests::ids::{ChannelName, ComputerName};
+use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_site::commands::clients::{
     ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
     SeatFacts, SetupFacts,
@@ -119,6 +119,14 @@ impl<C: Connected> Read<LoadRetry> for C {
         }
         Ok(RetryFacts { known: Some(known), computers })
     }
+}
+
+/// The serial numbers whose seats a name holds.
+fn reserved(connection: &Connection, name: &ComputerName) -> rusqlite::Result<BTreeSet<SerialNumber>> {
+    connection
+        .prepare_cached("SELECT serial FROM reservations WHERE name = ?1")?
+        .query_map([name.as_str()], |row| text(row, 0))?
+        .collect()
 }
 
 /// What names hold, of those that hold a seat.

@@ -11,7 +11,9 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-pub use self::reserve::{DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted};
+pub use self::reserve::{
+    DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
+};
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};

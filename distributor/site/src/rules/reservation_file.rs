@@ -15,7 +15,7 @@ use super::text::{at_most, counted, escape};
 /// Longest file, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most lines with a name.
-pub const MAX_LINES: usize = 200_000;
+pub const MAX_LINES: usize = 100_000;
 /// Longest cell that is looked at, in bytes; no name is as long.
 const MAX_CELL_BYTES: usize = 1024;
 /// How much of a cell is repeated in an error, in bytes.
@@ -147,7 +147,11 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Line>, FileFlaw> {
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut csv = ReaderBuilder::new();
-    csv.has_headers(false).flexible(true).trim(Trim::All).delimiter(separator(bytes)).terminator(Terminator::Any(b'\n'));
+    csv.has_headers(false)
+        .flexible(true)
+        .trim(Trim::All)
+        .delimiter(separator(bytes))
+        .terminator(Terminator::Any(b'\n'));
     let (mut columns, mut lines) = (None, Vec::new());
     for (number, line) in (1..).zip(lines_of(bytes)) {
         if line.trim_ascii().is_empty() || line.starts_with(b"#") {

@@ -165,7 +165,11 @@ async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError
     ledger.query(ClientByName { name: plain }).await?.ok_or_else(|| not_reserved(&name))
 }
 
-pub(super) async fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Result<Client, ApiError> {
+pub(super) async fn client(
+    site: &Site,
+    row: ClientRow,
+    explanations: Vec<Explanation>,
+) -> Result<Client, ApiError> {
     let runs_nothing = row.installed.is_empty();
     let stopped = if runs_nothing { BTreeMap::new() } else { stopped(&site.parts.ledger).await? };
     Ok(shown(site, row, explanations, &stopped, &*site.content.look(&site.parts.ledger).await?))

@@ -63,7 +63,10 @@ impl<H: Holds> Read<LoadSeats> for Handle<H> {
         });
         let held = query.names.iter().filter_map(|name| {
             let computer = state.computers.get(name)?;
-            Some((name.clone(), Held { channel: computer.channel.clone(), serials: computer.serials.clone() }))
+            Some((
+                name.clone(),
+                Held { channel: computer.channel.clone(), serials: computer.serials.clone() },
+            ))
         });
         Ok(SeatFacts {
             held: held.collect(),

@@ -173,7 +173,9 @@ impl Command for ReserveMany {
                 }
             });
         }
-        changes.into_iter().fold(Decision::answer(seats), |decision, (actor, change)| decision.change(actor, change))
+        changes
+            .into_iter()
+            .fold(Decision::answer(seats), |decision, (actor, change)| decision.change(actor, change))
     }
 }
 
@@ -197,12 +199,7 @@ enum Place {
 }
 
 /// The seat that one name takes or holds, or why it gets none.
-fn place(
-    wanted: &Wanted,
-    mixed: MixedScripts,
-    facts: &SeatFacts,
-    now: Timestamp,
-) -> Result<Place, Problem> {
+fn place(wanted: &Wanted, mixed: MixedScripts, facts: &SeatFacts, now: Timestamp) -> Result<Place, Problem> {
     let name = canonical(&wanted.name);
     if name != wanted.name
         && let Some(held) = facts.held.get(&wanted.name)
@@ -236,7 +233,8 @@ fn place(
     if let Some(restored) = facts.restore.unconfirmed() {
         return Err(unconfirmed_problem("no seat can be reserved", restored.at));
     }
-    let serial = seats::take(&facts.grants, wanted.serial.as_ref(), now).map_err(|refusal| refusal.problem())?;
+    let serial =
+        seats::take(&facts.grants, wanted.serial.as_ref(), now).map_err(|refusal| refusal.problem())?;
     Ok(Place::Takes { name, channel, serial: serial.clone() })
 }
 

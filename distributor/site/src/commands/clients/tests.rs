@@ -4,14 +4,14 @@ use sealpost_manifests::log::Frontier;
 use sealpost_manifests::order::Epoch;
 
 use super::*;
-use crate::rules::names::MixedScripts;
-use crate::rules::restore::RestoreState;
-use crate::rules::seats::GrantedSeats;
 use crate::commands::Terms;
 use crate::rows::ServerIdentity;
 use crate::rules::enrollment::IssuedSetup;
+use crate::rules::names::MixedScripts;
+use crate::rules::restore::RestoreState;
 use crate::rules::restore::Restored;
 use crate::rules::rollouts::outages::Outages;
+use crate::rules::seats::GrantedSeats;
 
 const TODAY: i64 = 100;
 
@@ -206,8 +206,16 @@ fn each_name_of_a_batch_is_judged_alone_and_after_those_before_it() {
     ];
     let (said, taken) = batch(asked, seats(&[1], RestoreState::default()));
     let expected = [
-        "pc-1 held", "wrong_state", "pc-2 stable 1", "pc-2 held", "wrong_state", "pc-2 stable 2", "not_found",
-        "bad_request", "not_unlocked", "pc-4 beta 1",
+        "pc-1 held",
+        "wrong_state",
+        "pc-2 stable 1",
+        "pc-2 held",
+        "wrong_state",
+        "pc-2 stable 2",
+        "not_found",
+        "bad_request",
+        "not_unlocked",
+        "pc-4 beta 1",
     ];
     assert_eq!(said, expected);
     assert_eq!(taken, 3);
@@ -224,7 +232,9 @@ fn a_batch_takes_exactly_the_seats_that_are_free_and_the_same_again_takes_none()
     assert!(said[4..8].iter().all(|said| said.ends_with("stable 2")), "{said:?}");
     assert!(said[8..].iter().all(|said| said == "no_seat_free"), "{said:?}");
     let mut after = facts;
-    for (number, seat) in decide(reserve_many(names.clone()), after.clone()).answer.unwrap().iter().enumerate() {
+    for (number, seat) in
+        decide(reserve_many(names.clone()), after.clone()).answer.unwrap().iter().enumerate()
+    {
         let Seat::Taken { name, channel, serial } = seat else { break };
         let held = Held { channel: channel.clone(), serials: BTreeSet::from([serial.clone()]) };
         after.held.insert(name.clone(), held);
