@@ -427,7 +427,7 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         &["clients", "reserve", "pc-1", "--serial", second],
     )?;
     let computers = typing.path("computers.csv");
-    std::fs::write(&computers, "name\npc-1\n")?;
+    fs::write(&computers, "name\npc-1\n")?;
     typing.types("distributor clients reserve --from FILE", &["clients", "reserve", "--from", &computers])?;
     let setup = typing.path("pc-1.setup.json");
     typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;

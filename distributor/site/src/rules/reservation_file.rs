@@ -227,7 +227,7 @@ fn named_columns(first: &ByteRecord) -> Result<Option<Vec<Column>>, FileFlaw> {
 
 /// How many cells there are up to the last one that is not empty: spreadsheets end lines with empty ones.
 fn filled(record: &ByteRecord) -> usize {
-    record.iter().enumerate().filter(|(_, cell)| !cell.is_empty()).last().map_or(0, |(last, _)| last + 1)
+    record.iter().enumerate().rfind(|(_, cell)| !cell.is_empty()).map_or(0, |(last, _)| last + 1)
 }
 
 fn entry(record: &ByteRecord, columns: &[Column]) -> Result<Entry, LineFlaw> {
