@@ -26,6 +26,7 @@ mod notes;
 mod payloads;
 mod reading;
 mod registrations;
+mod reservation_files;
 mod sealed;
 mod signed;
 mod site;

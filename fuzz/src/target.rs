@@ -2,7 +2,8 @@
 
 use crate::{
     activity, contacts, deltas, documents, enrollments, frames, gate_files, key_files, log_exports,
-    log_proofs, minisigs, names, notes, payloads, registrations, sealed, signed, text_codes, tree_proofs,
+    log_proofs, minisigs, names, notes, payloads, registrations, reservation_files, sealed, signed,
+    text_codes, tree_proofs,
 };
 
 /// Longest seed, in bytes: a fuzzer mutates short inputs best.
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("payloads", payloads::payloads),
     target("problems", registrations::problems),
     target("registrations", registrations::registrations),
+    target("reservation_files", reservation_files::reservation_files),
     target("sealed_documents", sealed::sealed_documents),
     target("signed_documents", signed::signed_documents),
     target("text_codes", text_codes::text_codes),

@@ -11,6 +11,7 @@ use sealpost_manifests::ids::{
 };
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage};
+use sealpost_manifests::wire::problem::Problem;
 use sealpost_manifests::wire::report::Report;
 use sealpost_site::rows::{ClientRow, DriftRow, LogForkRow, ResumedRow};
 use sealpost_site::rules::came_by::CameBy;
@@ -298,6 +299,63 @@ pub struct ReserveRequest {
     /// The serial number whose seat it is to be; the first with a free seat when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialNumber>,
+}
+
+/// `POST /api/v1/clients/reserve`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReserveManyRequest {
+    /// The names, at most 500.
+    pub wanted: Vec<SeatWanted>,
+    /// Whether names with letters of several scripts are meant so.
+    #[serde(default)]
+    pub mixed_scripts: bool,
+}
+
+/// A seat that is wanted for a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatWanted {
+    /// The computer's name.
+    pub name: ComputerName,
+    /// The channel that it follows; when absent `stable`, or the one that it follows already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelName>,
+    /// The serial number whose seat it is to be; the first with a free seat when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<SerialNumber>,
+}
+
+/// What became of the names of a batch, in the order in which they came.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReservedMany {
+    /// One for each.
+    pub answers: Vec<SeatAnswer>,
+}
+
+/// What became of one name of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum SeatAnswer {
+    /// It took a seat.
+    Taken {
+        /// As the name is spelled.
+        name: ComputerName,
+        /// The channel that it follows.
+        channel: ChannelName,
+        /// Whose seat it is.
+        serial: SerialNumber,
+    },
+    /// It held one already.
+    Held {
+        /// As the name is spelled.
+        name: ComputerName,
+    },
+    /// It got none.
+    Refused {
+        /// As it was typed.
+        name: ComputerName,
+        /// Why.
+        problem: Problem,
+    },
 }
 
 /// `POST /api/v1/clients/{name}/channel`.

@@ -43,6 +43,8 @@ pub enum Endpoint {
     ListClients,
     /// Take a seat for a name.
     ReserveClient,
+    /// Take seats for many names.
+    ReserveClients,
     /// One reservation, with explanations.
     ShowClient,
     /// Issue a setup file.
@@ -147,7 +149,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 61] = [
+const TABLE: [Line; 62] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -160,6 +162,7 @@ const TABLE: [Line; 61] = [
     Line(Endpoint::TestUpdate, Method::Post, "/api/v1/updates/test-load", Permission::DecideUpdates),
     Line(Endpoint::ListClients, Method::Get, "/api/v1/clients", Permission::ViewClients),
     Line(Endpoint::ReserveClient, Method::Post, "/api/v1/clients", Permission::ReserveSeats),
+    Line(Endpoint::ReserveClients, Method::Post, "/api/v1/clients/reserve", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
     Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),

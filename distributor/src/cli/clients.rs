@@ -1,29 +1,29 @@
 //! `distributor clients list|show|reserve|channel|setup`.
 
+mod reserve;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use sealpost_admin_api::clients::{
-    ChannelRequest, Client, ClientsPage, MAX_CLIENTS, ReserveRequest, SetupRequest,
-};
+use sealpost_admin_api::clients::{ChannelRequest, Client, ClientsPage, MAX_CLIENTS, SetupRequest};
 use sealpost_files::{PRIVATE, Unfinished, read_bounded, sync_parent};
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
+use sealpost_manifests::ids::{ChannelName, ComputerName};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::names::{MixedScripts, asked_back, canonical};
+use sealpost_site::rules::names::canonical;
 
 use super::api::{AdminApi, segment};
 use super::colors;
 use super::outcome::Outcome;
 use super::output::{
-    Table, age, ask, can_ask, counted, name_of, plain, print_json, print_line, seconds, seconds_away,
-    seconds_or_dash, span, tell,
+    Table, age, counted, name_of, plain, print_json, print_line, seconds, seconds_away, seconds_or_dash,
+    span, tell,
 };
 
 /// Longest setup file that is looked at before it is replaced, in bytes.
@@ -33,7 +33,7 @@ const MAX_SETUP_BYTES: u64 = 64 * 1024;
 pub(super) enum Command {
     List(List),
     Show(Show),
-    Reserve(Reserve),
+    Reserve(reserve::Options),
     Channel(Channel),
     Setup(Setup),
 }
@@ -79,31 +79,6 @@ pub(super) struct Show {
     json: bool,
 }
 
-/// Take a seat for a computer name, for good.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  distributor clients reserve reception-1
-  distributor clients reserve lab-7 --channel beta
-  distributor clients reserve büro-7 --json
-  distributor clients reserve lab-7 --serial ABCDE-FGHJK-MNPQR-STVWX")]
-pub(super) struct Reserve {
-    /// The computer's name. It cannot be changed or freed later.
-    name: String,
-    /// The channel that it follows [default: stable]. A computer that holds a seat is moved with `clients channel`.
-    #[arg(long)]
-    channel: Option<String>,
-    /// The name mixes letters of several scripts, and is meant so.
-    #[arg(long)]
-    mixed_scripts: bool,
-    /// Take the seat of this serial number; one computer may hold a seat of several [default: the first with a free seat].
-    #[arg(long, value_name = "SERIAL")]
-    serial: Option<String>,
-    /// Print the answer as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Move a computer to another channel. What it runs stays until something newer is approved for that channel.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -142,7 +117,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     match command {
         Command::List(options) => list(&api, &options).await,
         Command::Show(options) => show(&api, &options).await,
-        Command::Reserve(options) => reserve(&api, &options).await,
+        Command::Reserve(options) => reserve::run(&api, options).await,
         Command::Channel(options) => channel(&api, &options).await,
         Command::Setup(options) => setup(&api, &options).await,
     }
@@ -358,35 +333,6 @@ async fn show(api: &AdminApi, options: &Show) -> anyhow::Result<Outcome> {
             report.reason
         ))?;
     }
-    Ok(Outcome::Done)
-}
-
-async fn reserve(api: &AdminApi, options: &Reserve) -> anyhow::Result<Outcome> {
-    let name = ComputerName::new(&options.name).context("cannot reserve a seat")?;
-    let channel =
-        options.channel.as_ref().map(ChannelName::new).transpose().context("cannot reserve a seat")?;
-    let serial =
-        options.serial.as_ref().map(SerialNumber::new).transpose().context("cannot reserve a seat")?;
-    let mut request = ReserveRequest { name, channel, mixed_scripts: options.mixed_scripts, serial };
-    let client: Client = match api.post("/clients", &request).await {
-        Err(refused) if can_ask() && !request.mixed_scripts => {
-            let Some(question) = asked_back(&canonical(&request.name), MixedScripts::AskBack) else {
-                return Err(refused);
-            };
-            if !ask(&format!("{}. Is it meant so?", plain(&question.message)))? {
-                tell("not reserved; nothing was changed");
-                return Ok(Outcome::Damage);
-            }
-            request.mixed_scripts = true;
-            api.post("/clients", &request).await?
-        }
-        answered => answered?,
-    };
-    if options.json {
-        print_json(&client)?;
-        return Ok(Outcome::Done);
-    }
-    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
     Ok(Outcome::Done)
 }
 

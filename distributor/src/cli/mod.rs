@@ -25,6 +25,7 @@ mod log_verify;
 mod make_delta;
 mod outcome;
 mod output;
+mod permanence;
 mod properties;
 mod pull;
 mod reach;

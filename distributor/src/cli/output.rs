@@ -77,6 +77,11 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    /// Out of the way while something is told.
+    pub(super) fn hide(&self, tell: impl FnOnce()) {
+        self.0.suspend(tell);
+    }
+
     pub(super) fn end(self) {
         self.0.finish_and_clear();
     }

@@ -1,5 +1,7 @@
 //! Enrollment and contact over the wire: retries, other people's codes and keys, forks, licenses.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use sealpost_admin_api::clients::Client;
@@ -309,7 +311,7 @@ impl Command for ReserveAsBefore {
     const ATTEMPTED: &'static str = "reserve a seat as an older server did";
 
     fn facts(&self) -> LoadSeats {
-        LoadSeats { name: self.0.clone() }
+        LoadSeats { names: BTreeSet::from([self.0.clone()]) }
     }
 
     fn decide(self, _: SeatFacts, _: &Context<'_>) -> Decision<()> {

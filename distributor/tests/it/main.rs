@@ -25,6 +25,7 @@ mod program;
 mod refusals;
 mod replays;
 mod reports;
+mod reserving;
 mod restored;
 mod rollout;
 mod rollouts;

@@ -426,6 +426,9 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         "distributor clients reserve NAME --serial SERIAL",
         &["clients", "reserve", "pc-1", "--serial", second],
     )?;
+    let computers = typing.path("computers.csv");
+    fs::write(&computers, "name\npc-1\n")?;
+    typing.types("distributor clients reserve --from FILE", &["clients", "reserve", "--from", &computers])?;
     let setup = typing.path("pc-1.setup.json");
     typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     typing.on(

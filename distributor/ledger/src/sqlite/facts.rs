@@ -1,11 +1,11 @@
 //! What commands decide from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_site::commands::clients::{
-    ChannelFacts, EnrolledClient, EnrollmentFacts, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
+    ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
     SeatFacts, SetupFacts,
 };
 use sealpost_site::commands::licenses::{GrantFacts, LoadHeldGrant};
@@ -51,7 +51,6 @@ impl<C: Connected> Read<LoadHeldGrant> for C {
 impl<C: Connected> Read<LoadSeats> for C {
     fn read(&mut self, query: &LoadSeats) -> Result<SeatFacts, StoreError> {
         let connection = self.connection();
-        let reserved = reserved(connection, &query.name)?;
         let granted = granted(connection, self.grants())?;
         let seats = granted.iter().map(|TrustedGrant { grant, .. }| {
             let (serial, not_after) = (grant.serial.clone(), grant.not_after);
@@ -59,8 +58,7 @@ impl<C: Connected> Read<LoadSeats> for C {
         });
         let grants = seats.collect::<rusqlite::Result<_>>()?;
         Ok(SeatFacts {
-            reserved,
-            channel: channel_of(connection, &query.name)?,
+            held: held(connection, &query.names)?,
             channels: known_channels(connection)?,
             grants,
             restore: restored(connection, epoch_of(&granted), self.grants())?,
@@ -129,6 +127,26 @@ fn reserved(connection: &Connection, name: &ComputerName) -> rusqlite::Result<BT
         .prepare_cached("SELECT serial FROM reservations WHERE name = ?1")?
         .query_map([name.as_str()], |row| text(row, 0))?
         .collect()
+}
+
+/// What names hold, of those that hold a seat.
+fn held(
+    connection: &Connection,
+    names: &BTreeSet<ComputerName>,
+) -> rusqlite::Result<BTreeMap<ComputerName, Held>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.channel, r.serial FROM computers c JOIN reservations r ON r.name = c.name WHERE c.name = ?1",
+    )?;
+    let mut held = BTreeMap::new();
+    for name in names {
+        let mut rows = statement.query([name.as_str()])?;
+        while let Some(row) = rows.next()? {
+            let (channel, serial) = (text(row, 0)?, text(row, 1)?);
+            let none = Held { channel, serials: BTreeSet::new() };
+            held.entry(name.clone()).or_insert(none).serials.insert(serial);
+        }
+    }
+    Ok(held)
 }
 
 impl<C: Connected> Read<LoadSetup> for C {

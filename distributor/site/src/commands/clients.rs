@@ -1,116 +1,27 @@
 //! Reservations, setup files and enrollment.
 
+mod reserve;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SerialNumber, SetupId};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+pub use self::reserve::{
+    DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
+};
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change};
 use crate::queries::{Query, query};
 use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
-use crate::rules::names::{MixedScripts, asked_back, canonical, unknown_channel};
+use crate::rules::names::unknown_channel;
 use crate::rules::pending::{self, PendingDecision, PendingFacts};
 use crate::rules::restore::{RestoreState, unconfirmed_problem};
-use crate::rules::seats::{self, GrantedSeats};
 use crate::rules::text;
-
-query! {
-    /// What a reservation is decided from.
-    LoadSeats {
-        /// The name that wants a seat.
-        pub name: ComputerName,
-    } -> SeatFacts, "read the seats"
-}
-
-/// As [`LoadSeats`] says.
-#[derive(Debug, Clone)]
-pub struct SeatFacts {
-    /// The serial numbers whose seats the name holds already.
-    pub reserved: BTreeSet<SerialNumber>,
-    /// The channel that the name follows, if it holds a seat.
-    pub channel: Option<ChannelName>,
-    /// The channels that releases are known of.
-    pub channels: BTreeSet<ChannelName>,
-    /// Every grant with its seats, in the order in which the serial numbers came.
-    pub grants: Vec<GrantedSeats>,
-    /// Where the ledger stands after restores.
-    pub restore: RestoreState,
-}
-
-/// Takes a seat for a name, for good. A name holds one seat of each serial number at the most; without a serial number
-/// one seat of any is enough.
-#[derive(Debug, Clone)]
-pub struct Reserve {
-    /// Who reserves.
-    pub actor: Actor,
-    /// The name; the seat is that of its [`canonical`] spelling.
-    pub name: ComputerName,
-    /// The channel that it follows; when absent, the one that it follows already, or [`DEFAULT_CHANNEL`].
-    pub channel: Option<ChannelName>,
-    /// What to do about a name of several scripts.
-    pub mixed: MixedScripts,
-    /// The serial number whose seat it is to be; the first with a free seat when absent.
-    pub serial: Option<SerialNumber>,
-}
-
-/// The channel of a reservation that names none.
-pub const DEFAULT_CHANNEL: &str = "stable";
-
-impl Command for Reserve {
-    type Facts = LoadSeats;
-    type Answer = ();
-    const ATTEMPTED: &'static str = "reserve a seat";
-
-    fn facts(&self) -> LoadSeats {
-        LoadSeats { name: canonical(&self.name) }
-    }
-
-    fn decide(self, facts: SeatFacts, context: &Context<'_>) -> Decision<()> {
-        let name = canonical(&self.name);
-        if let (Some(follows), Some(wanted)) = (&facts.channel, &self.channel)
-            && follows != wanted
-        {
-            return Decision::refuse(Problem::new(
-                ProblemCode::WrongState,
-                format!("{name} holds a seat already and follows the channel {follows}, not {wanted}"),
-                format!("move it with `distributor clients channel {name} {wanted}`"),
-            ));
-        }
-        let has = match &self.serial {
-            Some(serial) => facts.reserved.contains(serial),
-            None => !facts.reserved.is_empty(),
-        };
-        if has {
-            return Decision::answer(());
-        }
-        let channel = match facts.channel.or(self.channel) {
-            Some(channel) => channel,
-            None => match ChannelName::new(DEFAULT_CHANNEL) {
-                Ok(channel) => channel,
-                Err(_) => return Decision::refuse(missing("default channel")),
-            },
-        };
-        let refusal = asked_back(&name, self.mixed).or_else(|| unknown_channel(&channel, &facts.channels));
-        if let Some(problem) = refusal {
-            return Decision::refuse(problem);
-        }
-        if let Some(restored) = facts.restore.unconfirmed() {
-            return Decision::refuse(unconfirmed_problem("no seat can be reserved", restored.at));
-        }
-        match seats::take(&facts.grants, self.serial.as_ref(), context.now) {
-            Err(refusal) => Decision::refuse(refusal.problem()),
-            Ok(serial) => {
-                let serial = serial.clone();
-                Decision::answer(()).change(self.actor, Change::SeatReserved { name, channel, serial })
-            }
-        }
-    }
-}
 
 query! {
     /// What a move to another channel is decided from.

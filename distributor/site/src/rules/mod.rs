@@ -26,6 +26,7 @@ pub mod problems;
 pub mod recipients;
 pub mod release;
 pub mod reports;
+pub mod reservation_file;
 pub mod restore;
 pub mod review;
 pub mod rollouts;

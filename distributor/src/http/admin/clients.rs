@@ -1,4 +1,4 @@
-//! `/api/v1/clients`: reservations, and the setup files for their computers.
+//! `/api/v1/clients`: who holds a seat, and the setup files for their computers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use sealpost_admin_api::clients::{
-    ChannelRequest, Client, ClientsPage, ClientsQuery, MAX_CLIENTS, ReserveRequest, SetupRequest,
+    ChannelRequest, Client, ClientsPage, ClientsQuery, MAX_CLIENTS, SetupRequest,
 };
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::digest::Sha256Digest;
@@ -23,13 +23,13 @@ use sealpost_manifests::ids::{ComputerName, NameError, SetupId};
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::clients::{ChangeChannel, IssueSetup, Reserve};
+use sealpost_site::commands::clients::{ChangeChannel, IssueSetup};
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::content_age::Contents;
 use sealpost_site::rules::explain::{AtLink, Explanation, explain_client};
-use sealpost_site::rules::names::{MixedScripts, canonical};
+use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::troubles::Bounds;
 
@@ -86,36 +86,6 @@ async fn at_link(site: &Site, row: &ClientRow) -> Result<Option<AtLink>, ApiErro
     };
     let stands = site.links.standing(address, client).await?;
     Ok(stands.and_then(|stands| Some(AtLink::new(stands.name, &stands.link, stands.standing?))))
-}
-
-/// Takes a seat, for good; the same name again answers the same.
-pub(crate) async fn reserve(
-    State(site): State<Arc<Site>>,
-    Extension(actor): Extension<Actor>,
-    JsonBody(request): JsonBody<ReserveRequest>,
-) -> Result<Json<Client>, ApiError> {
-    let ReserveRequest { name, channel, mixed_scripts, serial } = request;
-    if let Some(row) = held_in_this_spelling(&site, &name).await? {
-        if serial.is_none() && channel.as_ref().is_none_or(|channel| *channel == row.channel) {
-            return Ok(Json(client(&site, row, Vec::new()).await?));
-        }
-        let plain = canonical(&name);
-        return Err(ApiError::new(
-            ProblemCode::WrongState,
-            format!("{name} holds a seat already, in this spelling of an older server"),
-            format!(
-                "move it with `distributor clients channel {name} CHANNEL`; {plain} would be another seat"
-            ),
-        ));
-    }
-    let mixed = if mixed_scripts { MixedScripts::Meant } else { MixedScripts::AskBack };
-    let command = Reserve { actor, name: name.clone(), channel, mixed, serial };
-    site.parts.ledger.execute(site.now(), command).await?;
-    let name = canonical(&name);
-    let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
-        ApiError::done_but_unread(&error, "the seat is taken", "distributor clients show")
-    })?;
-    Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new()).await?))
 }
 
 /// Moves a computer to another channel.
@@ -195,16 +165,11 @@ async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError
     ledger.query(ClientByName { name: plain }).await?.ok_or_else(|| not_reserved(&name))
 }
 
-/// The seat of a name that an older ledger holds in a spelling that is not canonical: a script that reserves it once more
-/// means this one, and must not take another.
-async fn held_in_this_spelling(site: &Site, name: &ComputerName) -> Result<Option<ClientRow>, ApiError> {
-    if canonical(name) == *name {
-        return Ok(None);
-    }
-    Ok(site.parts.ledger.query(ClientByName { name: name.clone() }).await?)
-}
-
-async fn client(site: &Site, row: ClientRow, explanations: Vec<Explanation>) -> Result<Client, ApiError> {
+pub(super) async fn client(
+    site: &Site,
+    row: ClientRow,
+    explanations: Vec<Explanation>,
+) -> Result<Client, ApiError> {
     let runs_nothing = row.installed.is_empty();
     let stopped = if runs_nothing { BTreeMap::new() } else { stopped(&site.parts.ledger).await? };
     Ok(shown(site, row, explanations, &stopped, &*site.content.look(&site.parts.ledger).await?))
@@ -226,7 +191,7 @@ fn bad_name(error: NameError) -> ApiError {
     ApiError::new(ProblemCode::BadRequest, error.to_string(), "check the spelling")
 }
 
-fn not_reserved(name: &ComputerName) -> ApiError {
+pub(super) fn not_reserved(name: &ComputerName) -> ApiError {
     ApiError::new(
         ProblemCode::NotReserved,
         format!("no seat is reserved for the computer {name}"),

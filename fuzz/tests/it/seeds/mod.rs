@@ -40,6 +40,7 @@ fn made() -> BTreeMap<&'static str, Seeds> {
         ("payloads", trees::payloads()),
         ("problems", bodies::problems()),
         ("registrations", bodies::registrations()),
+        ("reservation_files", texts::reservation_files()),
         ("sealed_documents", files::sealed_documents()),
         ("signed_documents", documents::signed_documents()),
         ("text_codes", texts::text_codes()),

@@ -58,3 +58,11 @@ pub(super) fn names() -> Seeds {
         ("wide", text("ＰＣ１")),
     ]
 }
+
+pub(super) fn reservation_files() -> Seeds {
+    vec![
+        ("columns", "\u{feff}Name;Channel;Group\r\npc-1;beta;lab\r\nb\u{fc}ro-7;;\r\n".as_bytes().to_vec()),
+        ("names", b"pc-1\n# the laboratory\n\npc-2\n".to_vec()),
+        ("quotes", b"name,channel\n\"pc-1\",\"beta\"\n\"pc-2\npc-3,\n".to_vec()),
+    ]
+}

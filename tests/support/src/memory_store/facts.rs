@@ -7,7 +7,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{
-    ChannelFacts, EnrolledClient, EnrollmentFacts, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
+    ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
     SeatFacts, SetupFacts,
 };
 use sealpost_site::commands::licenses::{GrantFacts, LoadHeldGrant};
@@ -61,11 +61,16 @@ impl<H: Holds> Read<LoadSeats> for Handle<H> {
             used: state.seats_of(&license.grant.serial).0,
             not_after: license.grant.not_after,
         });
-        let computer = state.computers.get(&query.name);
+        let held = query.names.iter().filter_map(|name| {
+            let computer = state.computers.get(name)?;
+            Some((
+                name.clone(),
+                Held { channel: computer.channel.clone(), serials: computer.serials.clone() },
+            ))
+        });
         Ok(SeatFacts {
-            channel: computer.map(|computer| computer.channel.clone()),
+            held: held.collect(),
             channels: state.known_channels(),
-            reserved: computer.map(|computer| computer.serials.clone()).unwrap_or_default(),
             grants: grants.collect(),
             restore: state.restore.clone(),
         })

@@ -56,7 +56,7 @@ async fn a_full_disk_fails_whole_batches_and_the_chain_goes_on_when_there_is_roo
     let (mut done, mut failed): (Vec<&Reserve>, Vec<&Reserve>) = (Vec::new(), Vec::new());
     for (command, answer) in commands.iter().zip(futures_util::future::join_all(sent).await) {
         match answer {
-            Ok(()) => done.push(command),
+            Ok(_) => done.push(command),
             Err(LedgerError::Failed { attempted, .. }) => {
                 assert_eq!(attempted, "reserve a seat");
                 failed.push(command);
@@ -183,9 +183,9 @@ async fn one_batch<A, B, C>(
     commands: (A, B, C),
 ) -> [Result<(), LedgerError>; 3]
 where
-    A: Command<Answer = ()>,
-    B: Command<Answer = ()>,
-    C: Command<Answer = ()>,
+    A: Command,
+    B: Command,
+    C: Command,
     dyn WriteStore: Read<A::Facts> + Read<B::Facts> + Read<C::Facts>,
 {
     let (go, wait) = std::sync::mpsc::channel::<()>();
@@ -206,7 +206,7 @@ where
     assert!((&mut third).now_or_never().is_none());
     go.send(()).unwrap();
     holder.await.unwrap();
-    [first.await, second.await, third.await]
+    [first.await.map(drop), second.await.map(drop), third.await.map(drop)]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

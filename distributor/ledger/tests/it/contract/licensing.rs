@@ -46,7 +46,7 @@ pub(super) async fn a_hundred_concurrent_reservations_of_ten_seats_take_exactly_
     let mut taken = Vec::new();
     for task in tasks {
         match task.await.unwrap() {
-            (name, Ok(())) => taken.push(name),
+            (name, Ok(_)) => taken.push(name),
             (_, refusal) => assert_eq!(refused(refusal), ProblemCode::NoSeatFree),
         }
     }

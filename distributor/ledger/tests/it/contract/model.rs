@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_site::changes::Change;
-use sealpost_site::commands::clients::Reserve;
+use sealpost_site::commands::clients::{Reserve, ReserveMany, Seat, Wanted};
 use sealpost_site::rules::contact::ClientState;
-use sealpost_test_support::world::{Computer, World, computer_name, reserve, reserve_for, serial};
+use sealpost_site::rules::names::MixedScripts;
+use sealpost_test_support::world::{Computer, World, admin, computer_name, reserve, reserve_for, serial};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, clients, entries_of, licenses, sound};
@@ -114,8 +115,9 @@ pub(super) async fn seats_hold_under_any_interleaving(world: &World, bench: &dyn
                         world.contacts(&ledger, computer, 10 + i64::from(step)).await;
                     }
                 }
+                7 | 8 => reserves_many(world, &ledger, &mut model, &mut random, &place).await,
                 _ => {
-                    let wanted = [None, Some(1), Some(2)][usize::try_from(random.below(3)).unwrap()];
+                    let wanted = one_of_three(&mut random);
                     reserves(world, &ledger, &mut model, &name, wanted, &place).await;
                 }
             }
@@ -147,7 +149,7 @@ async fn reserves(
     };
     let command = Reserve { serial: wanted.map(serial), ..reserve(name.as_str()) };
     match ledger.execute(world.at(2), command).await {
-        Ok(()) => {
+        Ok(_) => {
             assert!(room || known, "{place}: a seat too many for {name}");
             let before = model.held.len();
             model.held = logged_seats(ledger).await;
@@ -158,6 +160,40 @@ async fn reserves(
         Err(LedgerError::Refused(problem)) => assert!(!room && !known, "{place}: {problem}"),
         Err(error) => panic!("{place}: {error}"),
     }
+}
+
+fn one_of_three(random: &mut Random) -> Option<u8> {
+    [None, Some(1), Some(2)][usize::try_from(random.below(3)).unwrap()]
+}
+
+/// Names in one batch, some of them twice: each as if it came alone, after those before it.
+async fn reserves_many(world: &World, ledger: &Ledger, model: &mut Model, random: &mut Random, place: &str) {
+    let asked = (0..=random.below(11)).map(|_| {
+        let name = computer_name(&format!("pc-{}", random.below(30)));
+        (name, one_of_three(random))
+    });
+    let asked: Vec<(ComputerName, Option<u8>)> = asked.collect();
+    let wanted =
+        asked.iter().map(|(name, id)| Wanted { name: name.clone(), channel: None, serial: id.map(serial) });
+    let command = ReserveMany { actor: admin(), wanted: wanted.collect(), mixed: MixedScripts::AskBack };
+    let answers = ledger.execute(world.at(2), command).await.unwrap();
+    assert_eq!(answers.len(), asked.len(), "{place}");
+    for ((name, id), answer) in asked.into_iter().zip(answers) {
+        let room = model.has_room(id);
+        let known = match id {
+            Some(id) => model.held.contains(&(name.clone(), serial(id))),
+            None => model.holds(&name),
+        };
+        match answer {
+            Seat::Taken { serial, .. } => {
+                assert!(room && !known, "{place}: a seat too many for {name}");
+                model.held.insert((name, serial));
+            }
+            Seat::Held { name: held } => assert!(known && held == name, "{place}: {name} holds none"),
+            Seat::Refused(problem) => assert!(!room && !known, "{place}: {name}: {problem}"),
+        }
+    }
+    assert_eq!(logged_seats(ledger).await, model.held, "{place}: what was answered is what is logged");
 }
 
 /// Who holds which seats, by the log.

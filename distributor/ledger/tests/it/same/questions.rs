@@ -201,7 +201,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
     for name in known.names.iter().cloned().chain([unknown]) {
         pair.query(ClientByName { name: name.clone() }).await;
         pair.query(SetupOf { name: name.clone() }).await;
-        pair.query(LoadSeats { name: name.clone() }).await;
+        pair.query(LoadSeats { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(LoadSetup { name: name.clone() }).await;
         pair.query(LoadChannels { name: name.clone() }).await;
         pair.query(LoadEnrollment { name: name.clone() }).await;

@@ -58,7 +58,7 @@ impl Site {
         for number in 2..60 {
             let name = format!("pc-{number}");
             match ledger.execute(self.world.at(20), reserve(&name)).await {
-                Ok(()) => taken += 1,
+                Ok(_) => taken += 1,
                 Err(_) => break,
             }
         }

@@ -1,5 +1,5 @@
 use sealpost_keys::{KeyId, Minisig, SealingPublicKey};
-use sealpost_manifests::ids::{EraId, Platform, ServerId};
+use sealpost_manifests::ids::{EraId, Platform, SerialNumber, ServerId};
 use sealpost_manifests::log::Frontier;
 use sealpost_manifests::order::Epoch;
 
@@ -7,8 +7,11 @@ use super::*;
 use crate::commands::Terms;
 use crate::rows::ServerIdentity;
 use crate::rules::enrollment::IssuedSetup;
+use crate::rules::names::MixedScripts;
+use crate::rules::restore::RestoreState;
 use crate::rules::restore::Restored;
 use crate::rules::rollouts::outages::Outages;
+use crate::rules::seats::GrantedSeats;
 
 const TODAY: i64 = 100;
 
@@ -83,9 +86,10 @@ fn reserve(serial: Option<SerialNumber>) -> Reserve {
 /// Two serial numbers with seats; the name holds those of `reserved`.
 fn seats(reserved: &[u8], restore: RestoreState) -> SeatFacts {
     let grant = |id| GrantedSeats { serial: serial(id), seats: 5, used: 1, not_after: at(366) };
+    let serials: BTreeSet<SerialNumber> = reserved.iter().map(|id| serial(*id)).collect();
+    let held = Held { channel: channel("stable"), serials };
     SeatFacts {
-        reserved: reserved.iter().map(|id| serial(*id)).collect(),
-        channel: (!reserved.is_empty()).then(|| channel("stable")),
+        held: (!reserved.is_empty()).then(|| (name(), held)).into_iter().collect(),
         channels: BTreeSet::from([channel("beta"), channel("stable")]),
         grants: vec![grant(1), grant(2)],
         restore,
@@ -93,8 +97,8 @@ fn seats(reserved: &[u8], restore: RestoreState) -> SeatFacts {
 }
 
 /// The serial number whose seat is taken, if one is.
-fn taken(decision: &Decision<()>) -> Option<SerialNumber> {
-    assert_eq!(decision.answer, Ok(()));
+fn taken(decision: &Decision<ComputerName>) -> Option<SerialNumber> {
+    assert_eq!(decision.answer, Ok(name()));
     match decision.changes.as_slice() {
         [] => None,
         [(_, Change::SeatReserved { serial, .. })] => Some(serial.clone()),
@@ -139,7 +143,7 @@ fn a_name_that_holds_a_seat_is_moved_by_no_reservation_and_only_to_a_channel_tha
 #[test]
 fn a_spelling_with_a_dot_at_its_end_takes_no_second_seat_and_mixed_letters_are_asked_back() {
     let dotted = Reserve { name: ComputerName::new("PC-1.").unwrap(), ..reserve(None) };
-    assert_eq!(dotted.facts().name, name(), "it is looked up by the name that a seat would have");
+    assert!(dotted.facts().names.contains(&name()), "it is looked up by the name that a seat would have");
     assert_eq!(taken(&decide(dotted.clone(), seats(&[1], RestoreState::default()))), None);
     assert_eq!(taken(&decide(dotted, seats(&[], RestoreState::default()))), Some(serial(1)));
     let mixed = ComputerName::new("p\u{441}-1").unwrap();
@@ -157,6 +161,112 @@ fn an_unconfirmed_ledger_gives_no_new_seat_and_answers_for_those_that_it_gave() 
     assert_eq!(refusal(further), ProblemCode::Unconfirmed);
     assert_eq!(taken(&decide(reserve(None), seats(&[1], unconfirmed()))), None);
     assert_eq!(taken(&decide(reserve(None), seats(&[], confirmed()))), Some(serial(1)));
+}
+
+fn wanted(text: &str) -> Wanted {
+    Wanted { name: ComputerName::new(text).unwrap(), channel: None, serial: None }
+}
+
+fn reserve_many(wanted: Vec<Wanted>) -> ReserveMany {
+    ReserveMany { actor: Actor::socket("alice"), wanted, mixed: MixedScripts::AskBack }
+}
+
+/// What became of each name, in short; and how many seats were taken.
+fn batch(wanted: Vec<Wanted>, facts: SeatFacts) -> (Vec<String>, usize) {
+    let decision = decide(reserve_many(wanted), facts);
+    let said = decision.answer.unwrap().into_iter().map(|seat| match seat {
+        Seat::Taken { name, channel, serial: of } => {
+            let which = (1..=9).find(|id| serial(*id) == of).unwrap();
+            format!("{name} {channel} {which}")
+        }
+        Seat::Held { name } => format!("{name} held"),
+        Seat::Refused(problem) => problem.code.to_string(),
+    });
+    let said = said.collect();
+    let is_seat = |(_, change): &(Actor, Change)| matches!(change, Change::SeatReserved { .. });
+    assert!(decision.changes.iter().all(is_seat) && decision.notes.is_empty());
+    (said, decision.changes.len())
+}
+
+#[test]
+fn each_name_of_a_batch_is_judged_alone_and_after_those_before_it() {
+    let mixed = "p\u{441}-1";
+    let beta = |text| Wanted { channel: Some(channel("beta")), ..wanted(text) };
+    let asked = vec![
+        wanted("pc-1"),
+        beta("pc-1"),
+        wanted("pc-2"),
+        wanted("PC-2."),
+        beta("pc-2"),
+        Wanted { serial: Some(serial(2)), ..wanted("pc-2") },
+        Wanted { channel: Some(channel("bata")), ..wanted("pc-3") },
+        wanted(mixed),
+        Wanted { serial: Some(serial(3)), ..wanted("pc-3") },
+        beta("pc-4"),
+    ];
+    let (said, taken) = batch(asked, seats(&[1], RestoreState::default()));
+    let expected = [
+        "pc-1 held",
+        "wrong_state",
+        "pc-2 stable 1",
+        "pc-2 held",
+        "wrong_state",
+        "pc-2 stable 2",
+        "not_found",
+        "bad_request",
+        "not_unlocked",
+        "pc-4 beta 1",
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(taken, 3);
+}
+
+#[test]
+fn a_batch_takes_exactly_the_seats_that_are_free_and_the_same_again_takes_none() {
+    let names: Vec<Wanted> = (0..20).map(|number| wanted(&format!("pc-{}", 10 + number))).collect();
+    // Two serial numbers with four free seats each.
+    let facts = seats(&[], RestoreState::default());
+    let (said, taken) = batch(names.clone(), facts.clone());
+    assert_eq!(taken, 8);
+    assert!(said[..4].iter().all(|said| said.ends_with("stable 1")), "{said:?}");
+    assert!(said[4..8].iter().all(|said| said.ends_with("stable 2")), "{said:?}");
+    assert!(said[8..].iter().all(|said| said == "no_seat_free"), "{said:?}");
+    let mut after = facts;
+    for (number, seat) in
+        decide(reserve_many(names.clone()), after.clone()).answer.unwrap().iter().enumerate()
+    {
+        let Seat::Taken { name, channel, serial } = seat else { break };
+        let held = Held { channel: channel.clone(), serials: BTreeSet::from([serial.clone()]) };
+        after.held.insert(name.clone(), held);
+        after.grants[number / 4].used += 1;
+    }
+    let (again, taken) = batch(names, after);
+    assert_eq!(taken, 0);
+    assert!(again[..8].iter().all(|said| said.ends_with("held")), "{again:?}");
+}
+
+#[test]
+fn a_batch_that_is_too_long_is_refused_whole_and_one_of_nobody_does_nothing() {
+    let many = |count| (0..count).map(|number| wanted(&format!("pc-{number}"))).collect::<Vec<_>>();
+    let most = reserve_many(many(MAX_RESERVED));
+    assert!(decide(most, seats(&[], RestoreState::default())).answer.is_ok());
+    let more = reserve_many(many(MAX_RESERVED + 1));
+    assert_eq!(more.facts().names.len(), MAX_RESERVED, "no more is read than can be decided");
+    assert_eq!(refusal(decide(more, seats(&[], RestoreState::default()))), ProblemCode::BadRequest);
+    assert_eq!(batch(Vec::new(), seats(&[], RestoreState::default())), (Vec::new(), 0));
+}
+
+#[test]
+fn a_name_that_holds_a_seat_in_an_older_spelling_takes_no_second_one_by_the_way() {
+    let old = ComputerName::new("h.example.").unwrap();
+    let mut facts = seats(&[], RestoreState::default());
+    let held = Held { channel: channel("stable"), serials: BTreeSet::from([serial(1)]) };
+    facts.held.insert(old.clone(), held);
+    let beta = Wanted { channel: Some(channel("beta")), ..wanted("h.example.") };
+    let (said, taken) = batch(vec![wanted("h.example."), beta], facts.clone());
+    assert_eq!((said, taken), (vec!["h.example. held".to_owned(), "wrong_state".to_owned()], 0));
+    let again = decide(Reserve { name: old.clone(), ..reserve(None) }, facts);
+    assert_eq!((again.answer, again.changes.len()), (Ok(old), 0));
 }
 
 #[test]

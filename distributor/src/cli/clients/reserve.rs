@@ -1,0 +1,319 @@
+//! `distributor clients reserve`: one name, several, or those of a file.
+//!
+//! Invariant: what is refused is named with why, and the rest is done; the same command again takes no further seat.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use sealpost_admin_api::clients::{
+    Client, ReserveManyRequest, ReserveRequest, ReservedMany, SeatAnswer, SeatWanted,
+};
+use sealpost_admin_api::groups::{GroupsView, MembersRequest};
+use sealpost_admin_api::settings::Changed;
+use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
+use sealpost_site::commands::clients::MAX_RESERVED;
+use sealpost_site::rules::names::{MixedScripts, asked_back, canonical};
+use sealpost_site::rules::reservation_file::{self, Entry};
+use sealpost_site::rules::rollouts::groups::GroupName;
+use serde::Serialize;
+
+use crate::cli::api::AdminApi;
+use crate::cli::outcome::Outcome;
+use crate::cli::output::{Bar, ask, can_ask, counted, plain, print_json, print_line, tell};
+use crate::cli::permanence;
+
+/// Take a seat for each of these computer names, for good.
+///
+/// What is refused is named with why, and the rest is done: then the command ends with 1. The same command again takes no
+/// further seat.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients reserve reception-1
+  distributor clients reserve lab-7 lab-8 --channel beta --group lab
+  distributor clients reserve büro-7 --json
+  distributor clients reserve lab-7 --serial ABCDE-FGHJK-MNPQR-STVWX
+  distributor clients reserve --from computers.csv --yes
+
+A file is CSV (UTF-8; commas, semicolons or tabs) with a name in each line. Its first line may name the columns: name, channel,
+group, serial. Empty lines and lines that begin with # are passed over.")]
+pub(in crate::cli) struct Options {
+    /// The computers' names. They cannot be changed or freed later.
+    #[arg(value_name = "NAME", required_unless_present = "from")]
+    names: Vec<String>,
+    /// A file with more names, or `-` for standard input; what its lines do not say is taken from the other options.
+    #[arg(long, value_name = "FILE|-")]
+    from: Option<PathBuf>,
+    /// The channel that they follow [default: stable]. A computer that holds a seat is moved with `clients channel`.
+    #[arg(long)]
+    channel: Option<ChannelName>,
+    /// A group that lists them from now on.
+    #[arg(long)]
+    group: Option<GroupName>,
+    /// Names mix letters of several scripts, and are meant so.
+    #[arg(long)]
+    mixed_scripts: bool,
+    /// Take the seats of this serial number; one computer may hold a seat of several [default: the first with a free seat].
+    #[arg(long, value_name = "SERIAL")]
+    serial: Option<SerialNumber>,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A seat that is wanted.
+#[derive(Debug)]
+struct Wanted {
+    /// The line of the file that it stands in.
+    line: Option<u64>,
+    seat: SeatWanted,
+    group: Option<GroupName>,
+}
+
+/// A line for which nothing was asked.
+#[derive(Debug, Serialize)]
+struct NotAsked {
+    line: u64,
+    problem: String,
+}
+
+/// What is printed of many with `--json`.
+#[derive(Debug, Default, Serialize)]
+struct Printed {
+    answers: Vec<SeatAnswer>,
+    not_asked: Vec<NotAsked>,
+}
+
+pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
+    let names = options.names.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>();
+    let names = names.context("cannot reserve a seat")?;
+    if let Some(from) = &options.from {
+        let entries =
+            entries(from).with_context(|| format!("cannot read the names in {}", from.display()))?;
+        return many(api, &options, names, entries).await;
+    }
+    match <[ComputerName; 1]>::try_from(names) {
+        Ok([name]) => one(api, &options, name).await,
+        Err(names) => many(api, &options, names, Vec::new()).await,
+    }
+}
+
+async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::Result<Outcome> {
+    ensure_groups(&groups_of(api, &options.group).await?, options.group.iter())?;
+    if !permanence::agrees(1, options.yes)? {
+        return nothing_done();
+    }
+    let Options { channel, mixed_scripts, serial, .. } = options;
+    let (channel, serial, mixed_scripts) = (channel.clone(), serial.clone(), *mixed_scripts);
+    let mut request = ReserveRequest { name, channel, mixed_scripts, serial };
+    let client: Client = match api.post("/clients", &request).await {
+        Err(refused) if can_ask() && !request.mixed_scripts => {
+            let Some(question) = asked_back(&canonical(&request.name), MixedScripts::AskBack) else {
+                return Err(refused);
+            };
+            if !ask(&format!("{}. Is it meant so?", plain(&question.message)))? {
+                return nothing_done();
+            }
+            request.mixed_scripts = true;
+            api.post("/clients", &request).await?
+        }
+        answered => answered?,
+    };
+    if let Some(group) = &options.group {
+        list_in(api, group, vec![client.name.clone()]).await?;
+    }
+    if options.json {
+        print_json(&client)?;
+        return Ok(Outcome::Done);
+    }
+    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
+    Ok(Outcome::Done)
+}
+
+fn nothing_done() -> anyhow::Result<Outcome> {
+    tell("not reserved; nothing was changed");
+    Ok(Outcome::Damage)
+}
+
+async fn many(
+    api: &AdminApi,
+    options: &Options,
+    names: Vec<ComputerName>,
+    lines: Vec<reservation_file::Line>,
+) -> anyhow::Result<Outcome> {
+    let of_option = options.group.iter();
+    let of_lines = lines.iter().filter_map(|line| line.entry.as_ref().ok()?.group.as_ref());
+    let known = groups_of(api, &of_option.clone().chain(of_lines).next().cloned()).await?;
+    ensure_groups(&known, of_option)?;
+    let (wanted, not_asked) = wanted(options, names, lines, &known);
+    if !wanted.is_empty() && !permanence::agrees(wanted.len(), options.yes)? {
+        return nothing_done();
+    }
+    let mut printed = Printed { answers: Vec::with_capacity(wanted.len()), not_asked };
+    for NotAsked { line, problem } in &printed.not_asked {
+        tell(format_args!("line {line}: {}", plain(problem)));
+    }
+    let bar = Bar::count_of("reserving");
+    let count = wanted.len() as u64;
+    for chunk in wanted.chunks(MAX_RESERVED) {
+        let done = printed.answers.len();
+        let answers = reserve(api, options, chunk).await.with_context(|| partly(done, count))?;
+        for (wanted, answer) in chunk.iter().zip(&answers) {
+            if let SeatAnswer::Refused { name, problem } = answer {
+                bar.hide(|| {
+                    tell(format_args!(
+                        "{}{name}: {}; {}",
+                        at(wanted.line),
+                        plain(&problem.message),
+                        plain(&problem.hint)
+                    ))
+                });
+            }
+        }
+        printed.answers.extend(answers);
+        bar.at(printed.answers.len() as u64, count);
+    }
+    bar.end();
+    let refused = printed.not_asked.len()
+        + count_of(&printed.answers, |answer| matches!(answer, SeatAnswer::Refused { .. }));
+    let outcome = if refused == 0 { Outcome::Done } else { Outcome::Damage };
+    if options.json {
+        print_json(&printed)?;
+        return Ok(outcome);
+    }
+    let taken = count_of(&printed.answers, |answer| matches!(answer, SeatAnswer::Taken { .. }));
+    let held = count_of(&printed.answers, |answer| matches!(answer, SeatAnswer::Held { .. }));
+    print_line(format_args!(
+        "{} reserved, {held} held one before, {refused} refused",
+        counted(taken as u64, "seat was", "seats were")
+    ))?;
+    Ok(outcome)
+}
+
+fn count_of(answers: &[SeatAnswer], which: impl Fn(&&SeatAnswer) -> bool) -> usize {
+    answers.iter().filter(which).count()
+}
+
+/// One request, and the groups that list its names.
+async fn reserve(api: &AdminApi, options: &Options, chunk: &[Wanted]) -> anyhow::Result<Vec<SeatAnswer>> {
+    let wanted = chunk.iter().map(|wanted| wanted.seat.clone()).collect();
+    let request = ReserveManyRequest { wanted, mixed_scripts: options.mixed_scripts };
+    let ReservedMany { answers } = api.post("/clients/reserve", &request).await?;
+    if answers.len() != chunk.len() {
+        bail!(
+            "the server answered for {} of {} names; are both programs up to date?",
+            answers.len(),
+            chunk.len()
+        );
+    }
+    let mut members: BTreeMap<&GroupName, Vec<ComputerName>> = BTreeMap::new();
+    for (wanted, answer) in chunk.iter().zip(&answers) {
+        if let (Some(group), SeatAnswer::Taken { name, .. } | SeatAnswer::Held { name }) =
+            (&wanted.group, answer)
+        {
+            members.entry(group).or_default().push(name.clone());
+        }
+    }
+    for (group, names) in members {
+        list_in(api, group, names).await?;
+    }
+    Ok(answers)
+}
+
+async fn list_in(api: &AdminApi, group: &GroupName, names: Vec<ComputerName>) -> anyhow::Result<()> {
+    let request = MembersRequest { add: names, ..MembersRequest::default() };
+    let listed: anyhow::Result<Changed> = api.post(&format!("/groups/{group}/members"), &request).await;
+    listed
+        .with_context(|| format!("the seats are reserved, but the group {group} does not list them yet"))
+        .map(drop)
+}
+
+fn partly(done: usize, count: u64) -> String {
+    if done == 0 {
+        return "cannot reserve seats".to_owned();
+    }
+    format!("{done} of {} were asked for before; the same command goes on", counted(count, "name", "names"))
+}
+
+fn at(line: Option<u64>) -> String {
+    line.map_or_else(String::new, |line| format!("line {line}: "))
+}
+
+/// What is asked for, and the lines for which nothing is.
+fn wanted(
+    options: &Options,
+    names: Vec<ComputerName>,
+    lines: Vec<reservation_file::Line>,
+    known: &BTreeSet<GroupName>,
+) -> (Vec<Wanted>, Vec<NotAsked>) {
+    let Options { channel, group, serial, .. } = options;
+    let of = |line, entry: Entry| {
+        let Entry { name, channel: own_channel, group: own_group, serial: own_serial } = entry;
+        let channel = own_channel.or_else(|| channel.clone());
+        let serial = own_serial.or_else(|| serial.clone());
+        Wanted {
+            line,
+            seat: SeatWanted { name, channel, serial },
+            group: own_group.or_else(|| group.clone()),
+        }
+    };
+    let named = |name| of(None, Entry { name, channel: None, group: None, serial: None });
+    let mut wanted: Vec<Wanted> = names.into_iter().map(named).collect();
+    let mut not_asked = Vec::new();
+    for reservation_file::Line { number, entry } in lines {
+        let problem = match entry {
+            Ok(entry) => match entry.group.as_ref().filter(|group| !known.contains(group)) {
+                Some(group) => no_group(group),
+                None => {
+                    wanted.push(of(Some(number), entry));
+                    continue;
+                }
+            },
+            Err(flaw) => flaw.to_string(),
+        };
+        not_asked.push(NotAsked { line: number, problem });
+    }
+    (wanted, not_asked)
+}
+
+fn no_group(group: &GroupName) -> String {
+    format!("there is no group named {group}; make it with `distributor groups add {group}`")
+}
+
+/// The groups that there are; none are read if none is wanted.
+async fn groups_of(api: &AdminApi, wanted: &Option<GroupName>) -> anyhow::Result<BTreeSet<GroupName>> {
+    if wanted.is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let GroupsView { groups } = api.get("/groups").await?;
+    Ok(groups.into_iter().map(|group| group.name).collect())
+}
+
+/// No seat is taken for a computer that would then be in no group.
+fn ensure_groups<'g>(
+    known: &BTreeSet<GroupName>,
+    mut wanted: impl Iterator<Item = &'g GroupName>,
+) -> anyhow::Result<()> {
+    match wanted.find(|group| !known.contains(*group)) {
+        Some(group) => bail!("cannot reserve a seat: {}", no_group(group)),
+        None => Ok(()),
+    }
+}
+
+fn entries(from: &Path) -> anyhow::Result<Vec<reservation_file::Line>> {
+    let most = reservation_file::MAX_BYTES as u64;
+    let bytes = if from == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        sealpost_files::read_input(from, most)?
+    };
+    Ok(reservation_file::read(&bytes)?)
+}

@@ -1,0 +1,132 @@
+//! Many seats with one command: from a file, from standard input, for a group.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use crate::program::{distributor, json, refused, run, stdout};
+use crate::site::Site;
+use crate::vendor::start_vendor;
+
+async fn typed<T: Send + 'static>(site: &Site, work: impl FnOnce(&Path) -> T + Send + 'static) -> T {
+    let home = site.home();
+    tokio::task::spawn_blocking(move || work(&home)).await.unwrap()
+}
+
+/// Exit code, standard output and standard error.
+fn parts(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Who holds a seat.
+fn holders(home: &Path) -> Vec<String> {
+    let clients = json(home, &["clients", "list", "--json"]);
+    clients["clients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_reserved_with_a_line_for_each_that_was_refused_and_again_it_changes_nothing() {
+    let vendor = start_vendor(4).await;
+    let site = Site::licensed(&vendor).await;
+    typed(&site, |home| {
+        stdout(home, &["groups", "add", "lab", "--why", "the laboratory"]);
+        let file = home.join("computers.csv");
+        let text = "\u{feff}Name;Group\r\npc-1;\r\nPC-2.;lab\r\nno name\r\npc-1;lab\r\npc-3;attic\r\n\r\nb\u{fc}ro-7;lab\r\npc-4\r\npc-5\r\n";
+        std::fs::write(&file, text).unwrap();
+        let reserve = ["clients", "reserve", "--from", file.to_str().unwrap()];
+        let (code, said, told) = parts(&run(home, &reserve));
+        assert_eq!((code, said.as_str()), (Some(1), "4 seats were reserved, 1 held one before, 3 refused\n"), "{told}");
+        let refusals: Vec<&str> = told.lines().filter(|line| line.starts_with("line ")).collect();
+        let [no_name, no_group, no_seat] = refusals.as_slice() else { panic!("{told}") };
+        assert!(no_name.starts_with("line 4: ") && no_name.contains("no name"), "{no_name}");
+        assert_eq!(
+            *no_group,
+            "line 6: there is no group named attic; make it with `distributor groups add attic`"
+        );
+        let wanted = "line 10: pc-5: no seat is free: 4 of 4 are used; ask the vendor for more seats";
+        assert!(no_seat.starts_with(wanted), "{no_seat}");
+        assert!(told.contains("a reservation is for good"), "{told}");
+        assert_eq!(holders(home), ["b\u{fc}ro-7", "pc-1", "pc-2", "pc-4"]);
+        assert_eq!(stdout(home, &["groups", "members", "lab"]), "b\u{fc}ro-7\npc-1\npc-2\n");
+
+        let before = stdout(home, &["log", "--json"]);
+        let (code, said, _) = parts(&run(home, &reserve));
+        assert_eq!((code, said.as_str()), (Some(1), "0 seats were reserved, 5 held one before, 3 refused\n"));
+        assert_eq!(stdout(home, &["log", "--json"]), before, "nothing was changed");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_names_than_one_request_has_come_from_standard_input_and_are_answered_in_their_order() {
+    let vendor = start_vendor(1_100).await;
+    let site = Site::licensed(&vendor).await;
+    typed(&site, |home| {
+        let names: String = (0..1_200).map(|number| format!("pc-{number:04}\n")).collect();
+        let mut command = distributor(home);
+        command.args(["clients", "reserve", "--from", "-", "--yes", "--json"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(names.as_bytes()).unwrap();
+        let (code, said, told) = parts(&child.wait_with_output().unwrap());
+        assert_eq!(code, Some(1), "{told}");
+        let answers: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let answers = answers["answers"].as_array().unwrap();
+        assert_eq!(answers.len(), 1_200);
+        for (number, answer) in answers.iter().enumerate() {
+            let outcome = if number < 1_100 { "taken" } else { "refused" };
+            assert_eq!(
+                (answer["name"].as_str(), answer["outcome"].as_str()),
+                (Some(&*format!("pc-{number:04}")), Some(outcome))
+            );
+        }
+        assert_eq!(answers[1_150]["problem"]["code"], "no_seat_free");
+        assert_eq!(told.lines().filter(|line| line.starts_with("line ")).count(), 100, "{told}");
+        assert_eq!(json(home, &["status", "--json"])["licenses"][0]["used"], 1_100);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_leave_half_is_refused_before_a_seat_is_taken() {
+    let vendor = start_vendor(4).await;
+    let site = Site::licensed(&vendor).await;
+    typed(&site, |home| {
+        let file = home.join("computers.csv");
+        let from = file.to_str().unwrap();
+        let no_group = refused(home, &["clients", "reserve", "pc-1", "--group", "attic"]);
+        assert!(no_group.contains("distributor groups add attic"), "{no_group}");
+        let several = refused(home, &["clients", "reserve", "pc-1", "pc-2", "--group", "attic"]);
+        assert!(several.contains("distributor groups add attic"), "{several}");
+        let missing = refused(home, &["clients", "reserve", "--from", from]);
+        assert!(
+            missing.contains("cannot read the names in ") && missing.contains("computers.csv"),
+            "{missing}"
+        );
+        for (text, wanted) in [
+            (&b"name,chanel\npc-1,beta\n"[..], "its column `chanel` is not known"),
+            (b"# nobody\n", "it names no computer"),
+            (b"\xff\xfep\0c\0-\x001\0", "CSV UTF-8"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let told = refused(home, &["clients", "reserve", "--from", from]);
+            assert!(told.contains(wanted), "{told}");
+        }
+        assert!(holders(home).is_empty(), "no seat was taken");
+
+        stdout(home, &["groups", "add", "lab", "--why", "the laboratory"]);
+        let one = stdout(home, &["clients", "reserve", "pc-1", "--group", "lab"]);
+        assert_eq!(one, "pc-1 holds a seat, channel stable\n");
+        let two =
+            stdout(home, &["clients", "reserve", "pc-1", "pc-2", "--group", "lab", "--channel", "stable"]);
+        assert_eq!(two, "1 seat was reserved, 1 held one before, 0 refused\n");
+        assert_eq!(stdout(home, &["groups", "members", "lab"]), "pc-1\npc-2\n");
+    })
+    .await;
+}
