@@ -8,6 +8,7 @@ mod figures;
 mod kept_trust;
 mod load;
 mod nginx;
+mod reserve;
 mod rings;
 mod server;
 mod site;
@@ -54,6 +55,8 @@ enum Command {
     Abuse(abuse::Options),
     /// What rings, windows and caps cost: a contact beside one without them, and a round of the rollouts.
     Rings(rings::Options),
+    /// How long `distributor clients reserve --from FILE` takes for many names, onto many.
+    Reserve(reserve::Options),
 }
 
 /// What one size of a site costs.
@@ -82,6 +85,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     match &options.command {
         Some(Command::Abuse(abuse)) => {
             return runtime.block_on(abuse::run(abuse, &options.programs, options.json));
+        }
+        Some(Command::Reserve(reserve)) => {
+            return runtime.block_on(reserve::run(reserve, &options.programs, options.json));
         }
         Some(Command::Rings(rings)) => {
             let Options { rounds, contacts, connections, json, .. } = *options;

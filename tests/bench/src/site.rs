@@ -47,6 +47,8 @@ use crate::kept_trust;
 const MAX_COMPUTERS: u32 = 2_000;
 /// Packages that the releases belong to; the newest release of each is the one that computers get.
 const PACKAGES: u32 = 10;
+/// Seats that nobody holds.
+pub(crate) const SPARE_SEATS: u32 = 10_000;
 /// Commands that wait for the ledger at once, so that they share transactions.
 const AT_ONCE: usize = 256;
 
@@ -83,7 +85,7 @@ pub(crate) async fn make(
     let trust = Arc::new(trust(&vendor.public(), PACKAGES.min(releases))?);
     kept_trust::keep(&home, &trust)?;
     ledger.adopt_trust(Arc::clone(&trust));
-    unlock(&ledger, &vendor, reservations).await?;
+    unlock(&ledger, &vendor, reservations.saturating_add(SPARE_SEATS)).await?;
     let versions = PulledVersions { root: 1, timestamp: 1, snapshot: 1 };
     let now = Timestamp::now();
     let statement = VendorStatement::new(now, now.checked_add(SignedDuration::from_hours(24))?);
