@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use sealpost_manifests::document::DocumentError;
+use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::wire::problem::Problem;
 use sealpost_serving::tls::TlsError;
 
 use crate::config::{ConfigError, VendorCaError, port_hint};
@@ -43,6 +45,14 @@ pub enum AppError {
     Client(#[from] reqwest::Error),
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
+    /// The vendor's or the ledger's word about a registration.
+    #[error(transparent)]
+    Registration(#[from] Problem),
+    /// Somebody put another home in the place of the one that was made.
+    #[error(
+        "the home holds server {found}, and not {made}, which was made there; look who else may write beside it"
+    )]
+    OtherServer { found: ServerId, made: ServerId },
     #[error("cannot certify the key of the log")]
     Certify(#[source] DocumentError),
     #[error("cannot make the delta")]
