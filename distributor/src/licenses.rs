@@ -31,7 +31,7 @@ use crate::ports::upstream::Upstream;
 /// How license keys are learned that are not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Learning {
-    /// By a pull.
+    /// By a pull, as a running server brings everything up to date.
     Pull,
     /// Without payloads, for which the first pull of a server has time: whoever makes a server waits for the answer.
     KeysAlone,
@@ -43,7 +43,7 @@ pub(crate) struct Registrar {
     pub(crate) upstream: Arc<dyn Upstream>,
     pub(crate) authority: Arc<dyn LicenseAuthority>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Signs registrations.
+    /// Signs the registrations, by which the vendor knows this server.
     pub(crate) site_key: Arc<SigningKey>,
     /// The key to which the vendor seals what it sends to this server.
     pub(crate) sealing_key: SealingPublicKey,

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use sealpost_manifests::document::DocumentError;
-use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_serving::tls::TlsError;
 
@@ -48,11 +47,6 @@ pub enum AppError {
     /// The vendor's or the ledger's word about a registration.
     #[error(transparent)]
     Registration(#[from] Problem),
-    /// Somebody put another home in the place of the one that was made.
-    #[error(
-        "the home holds server {found}, and not {made}, which was made there; look who else may write beside it"
-    )]
-    OtherServer { found: ServerId, made: ServerId },
     #[error("cannot certify the key of the log")]
     Certify(#[source] DocumentError),
     #[error("cannot make the delta")]

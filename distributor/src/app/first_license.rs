@@ -7,38 +7,35 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sealpost_admin_api::licenses::{RegisterRequest, Registered};
-use sealpost_manifests::ids::ServerId;
+use sealpost_keys::PublicKey;
 use sealpost_site::changes::Actor;
 
 use super::error::AppError;
 use super::open::{Opened, closed_when_failed};
 use crate::licenses::{Learning, Registrar};
 
-/// Registers a serial number for a server that does not run. It must be `server`, so that a home which took the place of
-/// the new one in the meantime is not registered.
+/// Registers a serial number for a server that does not run. `made` is its site key, so that a home which took the
+/// place of the new one in the meantime is not registered.
 ///
 /// # Errors
 /// [`AppError`], also when the vendor refuses, or a server runs already. A vendor that cannot be reached is an answer.
 pub async fn register_first(
     path: &Path,
-    server: &ServerId,
+    made: &PublicKey,
     actor: Actor,
     request: RegisterRequest,
 ) -> Result<Registered, AppError> {
     let opened = Opened::open(path, None).await?;
     let (ledger, _lock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.lock));
     let registered = closed_when_failed(&ledger, async {
-        let found = opened.ledger.server_id();
-        if found != *server {
-            return Err(AppError::OtherServer { found, made: server.clone() });
-        }
+        let site_key = Arc::new(opened.home.read_site_key_of(made)?);
         let registrar = Registrar {
             authority: opened.authority()?,
             sealing_key: opened.home.read_sealing_key()?.public(),
             ledger: Arc::clone(&opened.ledger),
             upstream: opened.upstream.clone(),
             clock: Arc::clone(&opened.clock),
-            site_key: Arc::clone(&opened.site_key),
+            site_key,
             learning: Learning::KeysAlone,
         };
         Ok(registrar.register(actor, request).await?)

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
-use sealpost_manifests::ids::ServerId;
+use sealpost_keys::PublicKey;
 use sealpost_service::owner::{Presence, act_as_owner_of};
 use sealpost_serving::Peer;
 use sealpost_site::changes::Actor;
 
-use super::block_on;
 use super::outcome::Outcome;
 use super::output::{plain, print_line, tell};
 use super::register::{outcome_of, read_serial, say, way};
@@ -54,7 +53,7 @@ pub(super) struct Options {
     offline: bool,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
     // Before anything is made: a typing error costs no home.
     let serial = options.serial.as_deref().map(read_serial).transpose().context("no server is made")?;
     let actor = Actor::socket(Peer::of_this_process().source());
@@ -96,7 +95,7 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         tell(format_args!("asking the vendor at {} for the seats", plain(&options.vendor_url)));
     }
     let request = RegisterRequest { serial, way, reason: None };
-    let registered = register(home, &server.server_id, actor, request).context(
+    let registered = register(home, &server.site_key, actor, request).await.context(
         "the server is made, and its serial number is not registered (`distributor serve`, then `distributor register SERIAL`)",
     )?;
     say(&registered)?;
@@ -113,9 +112,9 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
     Ok(outcome_of(&registered))
 }
 
-fn register(
+async fn register(
     home: &Path,
-    server: &ServerId,
+    made: &PublicKey,
     actor: Actor,
     request: RegisterRequest,
 ) -> anyhow::Result<Registered> {
@@ -123,7 +122,7 @@ fn register(
     if act_as_owner_of(home)? == Presence::Absent {
         return Err(HomeError::NoServer { path: home.to_owned() }.into());
     }
-    block_on(async { Ok(app::register_first(home, server, actor, request).await?) })
+    Ok(app::register_first(home, made, actor, request).await?)
 }
 
 fn default_addresses() -> Vec<String> {

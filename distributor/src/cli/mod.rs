@@ -335,7 +335,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         }
     }
     match arguments.command {
-        Command::Init(options) => init::run(&reach.home, options),
+        Command::Init(options) => block_on(init::run(&reach.home, options)),
         Command::Serve(options) => serve::run(&reach.home, options),
         Command::Token(command) => token::run(&reach, command),
         Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),
@@ -367,7 +367,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn block_on(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
