@@ -11,7 +11,7 @@ use sealpost_keys::PublicKey;
 use sealpost_site::changes::Actor;
 
 use super::error::AppError;
-use super::open::{Opened, closed_when_failed};
+use super::open::Opened;
 use crate::licenses::{Learning, Registrar};
 
 /// Registers a serial number for a server that does not run. `made` is its site key, so that a home which took the
@@ -26,21 +26,25 @@ pub async fn register_first(
     request: RegisterRequest,
 ) -> Result<Registered, AppError> {
     let opened = Opened::open(path, None).await?;
-    let (ledger, _lock) = (Arc::clone(&opened.ledger), Arc::clone(&opened.lock));
-    let registered = closed_when_failed(&ledger, async {
-        let site_key = Arc::new(opened.home.read_site_key_of(made)?);
-        let registrar = Registrar {
-            authority: opened.authority()?,
-            sealing_key: opened.home.read_sealing_key()?.public(),
-            ledger: Arc::clone(&opened.ledger),
-            upstream: opened.upstream.clone(),
-            clock: Arc::clone(&opened.clock),
-            site_key,
-            learning: Learning::KeysAlone,
-        };
-        Ok(registrar.register(actor, request).await?)
-    });
-    let registered = registered.await?;
-    ledger.close().await.map_err(AppError::ledger)?;
+    let registered = opened.ledger.closed_when_failed(ask(&opened, made, actor, request)).await?;
+    opened.ledger.close().await.map_err(AppError::ledger)?;
     Ok(registered)
+}
+
+async fn ask(
+    opened: &Opened,
+    made: &PublicKey,
+    actor: Actor,
+    request: RegisterRequest,
+) -> Result<Registered, AppError> {
+    let registrar = Registrar {
+        site_key: Arc::new(opened.home.read_site_key_of(made)?),
+        sealing_key: opened.home.read_sealing_key()?.public(),
+        authority: opened.authority()?,
+        ledger: Arc::clone(&opened.ledger),
+        upstream: opened.upstream.clone(),
+        clock: Arc::clone(&opened.clock),
+        learning: Learning::KeysAlone,
+    };
+    Ok(registrar.register(actor, request).await?)
 }
