@@ -92,7 +92,8 @@ async fn a_new_server_is_registered_with_its_first_serial_number_and_still_has_i
         assert!(err.ends_with("next: `distributor serve`\n") && !err.contains("ERROR"), "{err}");
         assert!(!err.contains(serial().as_ref() as &str), "{err}");
         // Nothing was fetched but documents: whoever waits for the answer does not wait for payloads.
-        assert!(fs::read_dir(new.home.join("downloads")).unwrap().next().is_none());
+        let log = stdout(&new.home, &["log", "export", "-"]);
+        assert!(log.contains("grant_accepted") && !log.contains("release_"), "{log}");
 
         let server = serve(&new.home);
         stdout(&new.home, &["clients", "reserve", "pc-1"]);
