@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use sealpost_manifests::document::DocumentError;
+use sealpost_manifests::wire::problem::Problem;
 use sealpost_serving::tls::TlsError;
 
 use crate::config::{ConfigError, VendorCaError, port_hint};
@@ -43,6 +44,9 @@ pub enum AppError {
     Client(#[from] reqwest::Error),
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
+    /// The vendor's or the ledger's word about a registration.
+    #[error(transparent)]
+    Registration(#[from] Problem),
     #[error("cannot certify the key of the log")]
     Certify(#[source] DocumentError),
     #[error("cannot make the delta")]

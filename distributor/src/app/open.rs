@@ -14,13 +14,15 @@ use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::commands::Terms;
 
 use super::error::AppError;
+use crate::authority::OnlineAuthority;
 use crate::blobs::FolderBlobs;
 use crate::clock::LicenseClock;
-use crate::config::Settings;
+use crate::config::{Settings, vendor_client};
 use crate::home::{Home, HomeLock, InitOptions, NewServer};
 use crate::http::admin_tokens::AdminTokens;
 use crate::http::token_desk::{TokenDesk, Untold};
 use crate::ledger_marker;
+use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::staging::Staging;
@@ -106,6 +108,12 @@ impl Opened {
             },
         )?;
         Ok(Self { home, settings, site_key, log_key, ledger, tokens, blobs, staging, upstream, clock, lock })
+    }
+
+    /// The vendor's license authority, as it is configured.
+    pub(super) fn authority(&self) -> Result<Arc<dyn LicenseAuthority>, AppError> {
+        let client = vendor_client(&self.settings.vendor_url, self.settings.vendor_ca.as_deref())?;
+        Ok(Arc::new(OnlineAuthority::new(&self.settings.vendor_url, client)?))
     }
 }
 

@@ -26,8 +26,7 @@ use super::open::Opened;
 use super::reload::Reload;
 use crate::activity_file::{self, RotationLimits};
 use crate::approvals;
-use crate::authority::OnlineAuthority;
-use crate::config::{SyslogTarget, test_load_digests, vendor_client};
+use crate::config::{SyslogTarget, test_load_digests};
 use crate::disks::FolderDisks;
 use crate::doors::{Serve, TlsDoors};
 use crate::folder::{self, Keeper};
@@ -349,10 +348,7 @@ async fn site_parts(
         upstream: opened.upstream.clone(),
         blobs: Arc::clone(&opened.blobs),
         staging: Arc::clone(&opened.staging),
-        authority: Arc::new(OnlineAuthority::new(
-            &opened.settings.vendor_url,
-            vendor_client(&opened.settings.vendor_url, opened.settings.vendor_ca.as_deref())?,
-        )?),
+        authority: opened.authority()?,
         clock: Arc::clone(&opened.clock),
         push: Arc::new(push.clone()),
         site_key: Arc::clone(&opened.site_key),

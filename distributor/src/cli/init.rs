@@ -3,20 +3,31 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use jiff::Timestamp;
+use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
+use sealpost_keys::PublicKey;
+use sealpost_service::owner::{Presence, act_as_owner_of};
+use sealpost_serving::Peer;
+use sealpost_site::changes::Actor;
 
 use super::outcome::Outcome;
-use super::output::{print_line, tell};
+use super::output::{plain, print_line, tell};
+use super::register::{outcome_of, read_serial, say, way};
 use crate::app;
 use crate::config::{DEFAULT_PORT, may_carry_a_serial};
-use crate::home::InitOptions;
+use crate::home::{HomeError, InitOptions};
 
 /// Make a new server: its keys, certificates, ledger and configuration.
+///
+/// With --serial it is registered with the vendor at once, as `distributor register` does it later. Where the vendor cannot be
+/// reached, the registration code is printed and the command ends with 1; the server is made all the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   distributor --home /srv/sealpost init --vendor-url https://updates.acme.example --root root.json
-  distributor --home /srv/sealpost init --vendor-url http://localhost:8080 --root root.json --address 192.0.2.7")]
+  distributor --home /srv/sealpost init --vendor-url http://localhost:8080 --root root.json --address 192.0.2.7
+  distributor --home /srv/sealpost init --vendor-url https://updates.acme.example --root root.json --serial - < serial.txt")]
 pub(super) struct Options {
     /// Where the vendor's repository is.
     #[arg(long, value_name = "URL")]
@@ -33,9 +44,23 @@ pub(super) struct Options {
     /// The address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
+    /// The serial number that the vendor sold, to unlock its seats at once, or `-` to read it from standard input: it is a
+    /// secret, and arguments are seen by everybody on this computer.
+    #[arg(long, value_name = "SERIAL|-")]
+    serial: Option<String>,
+    /// Do not ask the vendor; print the registration code.
+    #[arg(long, requires = "serial")]
+    offline: bool,
 }
 
-pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
+    // Before anything is made: a typing error costs no home.
+    let serial = options.serial.as_deref().map(read_serial).transpose().context("no server is made")?;
+    let actor = Actor::socket(Peer::of_this_process().source());
+    if serial.is_some() {
+        // What is made is opened afterwards, so it belongs to the user of a home that is there. One that is not becomes root's.
+        let (Presence::Here | Presence::Absent) = act_as_owner_of(home)?;
+    }
     let addresses = if options.addresses.is_empty() { default_addresses() } else { options.addresses };
     let init = InitOptions {
         vendor_url: &options.vendor_url,
@@ -52,15 +77,52 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Outcome> {
         server.site_key.id(),
         addresses.join(", ")
     ))?;
-    if !may_carry_a_serial(&options.vendor_url) {
+    let way = way(options.offline);
+    // Whoever asks the vendor now is told by the answer.
+    let is_told = serial.is_some() && way == RegisterWay::Online;
+    if !is_told && !may_carry_a_serial(&options.vendor_url) {
         tell(
             "note: releases are pulled over plain http, which is safe, since they are signed; but serial numbers are \
              not sent that way: give an https address as `vendor_url`, or exchange codes by hand with `distributor \
              register --offline` and `distributor unlock`",
         );
     }
-    tell("next: `distributor serve`, then `distributor register SERIAL`");
-    Ok(Outcome::Done)
+    let Some(serial) = serial else {
+        tell("next: `distributor serve`, then `distributor register SERIAL`");
+        return Ok(Outcome::Done);
+    };
+    if way == RegisterWay::Online {
+        tell(format_args!("asking the vendor at {} for the seats", plain(&options.vendor_url)));
+    }
+    let request = RegisterRequest { serial, way, reason: None };
+    let registered = register(home, &server.site_key, actor, request).await.context(
+        "the server is made, and its serial number is not registered (`distributor serve`, then `distributor register SERIAL`)",
+    )?;
+    say(&registered)?;
+    tell(match &registered {
+        Registered::Granted { .. } => "next: `distributor serve`",
+        Registered::Code { reason: None, .. } => {
+            "next: `distributor serve`, then `distributor unlock` with what the vendor sends back"
+        }
+        Registered::Code { reason: Some(_), .. } => {
+            "the server is made all the same; next: `distributor serve`, then `distributor unlock` with what the vendor \
+             sends back, or `distributor register SERIAL` once the vendor can be reached"
+        }
+    });
+    Ok(outcome_of(&registered))
+}
+
+async fn register(
+    home: &Path,
+    made: &PublicKey,
+    actor: Actor,
+    request: RegisterRequest,
+) -> anyhow::Result<Registered> {
+    // Root opens no home of another user, should one have taken the place of the new one.
+    if act_as_owner_of(home)? == Presence::Absent {
+        return Err(HomeError::NoServer { path: home.to_owned() }.into());
+    }
+    Ok(app::register_first(home, made, actor, request).await?)
 }
 
 fn default_addresses() -> Vec<String> {

@@ -336,7 +336,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         }
     }
     match arguments.command {
-        Command::Init(options) => init::run(&reach.home, options),
+        Command::Init(options) => block_on(init::run(&reach.home, options)),
         Command::Serve(options) => serve::run(&reach.home, options),
         Command::Token(command) => token::run(&reach, command),
         Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),

@@ -48,9 +48,8 @@ pub(super) const UNCONFIRMED: &str = "this server's ledger was restored, and thi
     not higher than before; register again, and ask the vendor if that stays";
 
 pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outcome> {
-    let serial = read(&options.serial)?;
-    let serial = SerialNumber::new(serial.trim()).context("cannot register")?;
-    let way = if options.offline { RegisterWay::Offline } else { RegisterWay::Online };
+    let serial = read_serial(&options.serial)?;
+    let way = way(options.offline);
     let reason = options.more_seats.then_some(RegistrationReason::MoreSeats);
     let view: Registered = api.post("/register", &RegisterRequest { serial, way, reason }).await?;
     let outcome = match &view {
@@ -59,27 +58,44 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         {
             Outcome::Damage
         }
+        view => outcome_of(view),
+    };
+    if options.json {
+        print_json(&view)?
+    } else {
+        say(&view)?
+    }
+    Ok(outcome)
+}
+
+pub(super) const fn way(offline: bool) -> RegisterWay {
+    if offline { RegisterWay::Offline } else { RegisterWay::Online }
+}
+
+/// Whether there is what was asked for.
+pub(super) const fn outcome_of(view: &Registered) -> Outcome {
+    match view {
         // Asked for over the network, and nothing was unlocked.
         Registered::Code { reason: Some(_), .. } => Outcome::Damage,
         _ => Outcome::Done,
-    };
-    if options.json {
-        print_json(&view)?;
-        return Ok(outcome);
     }
+}
+
+/// Says what came of a registration: the seats, or the code with what to do with it.
+pub(super) fn say(view: &Registered) -> anyhow::Result<()> {
     match view {
         Registered::Granted { license, unconfirmed, notice, .. } => {
-            print_license(&license)?;
+            print_license(license)?;
             if let Some(notice) = notice {
-                tell(plain(&notice));
+                tell(plain(notice));
             }
-            if unconfirmed {
+            if *unconfirmed {
                 tell(UNCONFIRMED);
             }
         }
         Registered::Code { code, reason } => {
             if let Some(reason) = reason {
-                tell(plain(&reason));
+                tell(plain(reason));
             }
             tell(
                 "send this registration code to the vendor, and give what comes back to `distributor unlock`:",
@@ -87,15 +103,18 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
             print_line(code.trim_end())?;
         }
     }
-    Ok(outcome)
+    Ok(())
 }
 
-fn read(argument: &str) -> anyhow::Result<String> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
-    }
+/// The serial number of an argument, or of standard input for `-`.
+pub(super) fn read_serial(argument: &str) -> anyhow::Result<SerialNumber> {
     let mut text = String::new();
-    let read = std::io::stdin().take(MAX_SERIAL_BYTES).read_to_string(&mut text);
-    read.context("cannot read the serial number from standard input")?;
-    Ok(text)
+    let typed = if argument == "-" {
+        let read = std::io::stdin().take(MAX_SERIAL_BYTES).read_to_string(&mut text);
+        read.context("cannot read the serial number from standard input")?;
+        text.as_str()
+    } else {
+        argument
+    };
+    SerialNumber::new(typed.trim()).context("cannot register")
 }

@@ -1,6 +1,6 @@
 //! Errors as HTTP answers: `{code, message, hint}` for every one of them, also for 404, 405 and 413.
 //!
-//! A code has one status everywhere. What went wrong inside is logged here, once, and not shown to the caller.
+//! A code has one status everywhere. What went wrong inside is logged by `failures`, and not shown to the caller.
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sealpost_files::with_causes;
 use sealpost_ledger::LedgerError;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+
+use crate::failures;
 
 /// Marks an answer as a refusal, so that the layer in front can count it.
 #[derive(Debug, Clone, Copy)]
@@ -50,22 +51,12 @@ impl ApiError {
 
     /// Something inside failed: logged in full, shown without detail.
     pub(crate) fn internal(attempted: &'static str, error: &(dyn Error + 'static)) -> Self {
-        tracing::error!(attempted, error, "a request failed inside the server");
-        Self::new(
-            ProblemCode::Internal,
-            format!("the server could not {attempted}"),
-            "look into the server's log, then try again; nothing was changed",
-        )
+        failures::internal(attempted, error).into()
     }
 
     /// What was asked for is done and on disk, and only its result cannot be read back.
     pub(crate) fn done_but_unread(error: &LedgerError, done: &str, look: &str) -> Self {
-        tracing::error!(error = with_causes(error), done, "the result of a change cannot be read back");
-        Self::new(
-            ProblemCode::Internal,
-            format!("{done}, but the ledger could not be read afterwards"),
-            format!("check the server's disk and its log, then look with `{look}`; do not repeat it"),
-        )
+        failures::done_but_unread(error, done, look).into()
     }
 
     pub(crate) fn not_found(what: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -97,20 +88,7 @@ impl From<Problem> for ApiError {
 
 impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Refused(problem) => problem.into(),
-            LedgerError::Failed { attempted, source } => {
-                tracing::error!(attempted, error = &*source as &(dyn Error + 'static), "the ledger failed");
-                Self::new(
-                    ProblemCode::Internal,
-                    format!("the ledger could not {attempted}"),
-                    "check the server's disk and its log, then try again; nothing was changed",
-                )
-            }
-            LedgerError::Closed => {
-                Self::new(ProblemCode::Busy, "the server is shutting down", "try again when it is back")
-            }
-        }
+        failures::of_ledger(error).into()
     }
 }
 

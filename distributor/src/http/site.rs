@@ -4,14 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use sealpost_files::with_causes;
 use sealpost_keys::note::LogKey;
 use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_service::supervision::Supervision;
 use sealpost_serving::{FailedAttempts, Shares};
-use sealpost_site::queries::LicenseTime;
 use tokio::sync::Semaphore;
 
 use super::content::ContentLook;
@@ -24,6 +22,7 @@ use super::metrics::Metrics;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
 use super::token_desk::TokenDesk;
+use crate::licenses::{Learning, Registrar};
 use crate::ports::authority::LicenseAuthority;
 use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
@@ -80,6 +79,7 @@ pub struct Site {
     pub(crate) parts: SiteParts,
     /// When it was put together: the server listens since then.
     pub(crate) started: Timestamp,
+    pub(crate) registrar: Registrar,
     pub(crate) metrics: Metrics,
     /// Why the server was not ready when somebody asked last.
     pub(crate) not_ready: Mutex<Option<String>>,
@@ -107,9 +107,19 @@ impl Site {
         let work = parts.limits.work();
         let links = LinkDesk::new(Arc::clone(&parts.ledger), parts.limits.link_window);
         let started = parts.clock.now();
+        let registrar = Registrar {
+            ledger: Arc::clone(&parts.ledger),
+            upstream: Arc::clone(&parts.upstream),
+            authority: Arc::clone(&parts.authority),
+            clock: Arc::clone(&parts.clock),
+            site_key: Arc::clone(&parts.site_key),
+            sealing_key: parts.sealing_key,
+            learning: Learning::Pull,
+        };
         Arc::new(Self {
             parts,
             started,
+            registrar,
             metrics: Metrics::new(),
             not_ready: Mutex::default(),
             failed_enrollments: failed_attempts(),
@@ -122,14 +132,6 @@ impl Site {
             content: ContentLook::default(),
             links,
         })
-    }
-
-    /// Takes what the ledger noted of license time into the clock: a statement of the vendor may have lowered it.
-    pub(crate) async fn adopt_time(&self) {
-        match self.parts.ledger.query(LicenseTime {}).await {
-            Ok(noted) => self.parts.clock.adopt(&noted),
-            Err(error) => tracing::warn!(error = with_causes(&error), "cannot read the noted license time"),
-        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -66,6 +66,10 @@ impl Upstream for Nothing {
         Box::pin(async { Err(Problem::new(ProblemCode::PullFailed, "no vendor", "none")) })
     }
 
+    fn learn_keys(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async { Err(Problem::new(ProblemCode::PullFailed, "no vendor", "none")) })
+    }
+
     fn metadata(&self, _: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         Ok(None)
     }

@@ -83,6 +83,10 @@ pub trait Upstream: Send + Sync {
     /// one. Dropping the future does not stop the pull.
     fn pull_now(&self) -> BoxFuture<'_, Result<PullSummary, Problem>>;
 
+    /// Takes over the vendor's metadata and keys, and what is withdrawn; fetches no payload, and stages no release. It does
+    /// not count as a pull: the next one is as due as it was.
+    fn learn_keys(&self) -> BoxFuture<'_, Result<(), Problem>>;
+
     /// A metadata file by its name, for example `3.snapshot.json`, exactly as the vendor published it. `None`: there
     /// is none. Reads the disk: a few milliseconds at most, so call it on a thread for blocking work.
     ///

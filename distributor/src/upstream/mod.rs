@@ -225,6 +225,16 @@ impl Upstream for VendorUpstream {
         Box::pin(self.pull(Trigger::Person))
     }
 
+    fn learn_keys(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async {
+            let (context, state) = (Arc::clone(&self.context), Arc::clone(&self.state));
+            // A task of its own, as a pull: a caller that disconnects does not leave it half done.
+            let task = tokio::spawn(async move { learn_once(&context, &mut *state.lock().await).await });
+            let learned = task.await.unwrap_or(Err(PullError::Ended));
+            learned.map_err(|error| not_pulled(&error))
+        })
+    }
+
     fn metadata(&self, file_name: &str) -> Result<Option<Vec<u8>>, MirrorReadError> {
         self.context.mirror.read(file_name)
     }
@@ -284,23 +294,39 @@ impl Upstream for VendorUpstream {
 }
 
 async fn pull_once(context: &Context, state: &mut State, trigger: Trigger) -> Result<PullSummary, PullError> {
+    let reader = take_reader(context, state).await?;
+    let result = pull::pull(context, &reader, trigger).await;
+    put_back(state, reader, &result);
+    result
+}
+
+async fn learn_once(context: &Context, state: &mut State) -> Result<(), PullError> {
+    let reader = take_reader(context, state).await?;
+    let result = pull::learn_keys(context, &reader).await;
+    put_back(state, reader, &result);
+    result
+}
+
+async fn take_reader(context: &Context, state: &mut State) -> Result<ReaderHandle, PullError> {
     // What somebody removed while the server runs is made anew. Without its record the reader begins with the pinned root.
     context.make_folders().map_err(|source| PullError::Folder { source })?;
-    let reader = match state.reader.take().filter(|_| context.tuf_store.is_dir()) {
-        Some(reader) => reader,
+    match state.reader.take().filter(|_| context.tuf_store.is_dir()) {
+        Some(reader) => Ok(reader),
         None => ReaderHandle::open(
             context.pinned_root.clone(),
             context.tuf_store.clone(),
             Arc::clone(&context.transport),
         )
         .await
-        .map_err(|source| PullError::Open { source })?,
-    };
-    let result = pull::pull(context, &reader, trigger).await;
+        .map_err(|source| PullError::Open { source }),
+    }
+}
+
+/// Keeps a reader for the next time, if it can be used then.
+fn put_back<T>(state: &mut State, reader: ReaderHandle, result: &Result<T, PullError>) {
     if !result.as_ref().is_err_and(PullError::needs_a_new_reader) {
         state.reader = Some(reader);
     }
-    result
 }
 
 /// Logs the result, and records a failure in the ledger.
@@ -324,17 +350,21 @@ async fn conclude(
             state.failures = state.failures.saturating_add(1);
             let (reason, hint) = (with_causes(&error), error.hint());
             tracing::warn!(reason, hint, "a pull failed");
-            if let Err(error) =
-                context.ledger.execute(context.clock.now(), PullFailed { reason: reason.clone() }).await
-            {
-                let error = with_causes(&error);
+            if let Err(unwritten) = context.ledger.execute(context.clock.now(), PullFailed { reason }).await {
+                let error = with_causes(&unwritten);
                 tracing::error!(error, "cannot record in the ledger that a pull failed");
             }
-            // A problem has its hint in a field of its own.
-            let message = reason.replace(&format!("; {hint}"), "");
-            Err(Problem::new(ProblemCode::PullFailed, message, hint))
+            Err(not_pulled(&error))
         }
     }
+}
+
+/// Why the vendor's metadata, or a release, was not taken over.
+fn not_pulled(error: &PullError) -> Problem {
+    let hint = error.hint();
+    // A problem has its hint in a field of its own.
+    let message = with_causes(error).replace(&format!("; {hint}"), "");
+    Problem::new(ProblemCode::PullFailed, message, hint)
 }
 
 /// Makes missing deltas and removes unpacked releases that are not needed. Without deltas the payload is delivered: slower, and not a

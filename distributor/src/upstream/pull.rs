@@ -18,14 +18,14 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::trust::CounterReset;
-use sealpost_repository::{ReaderHandle, Refreshed};
+use sealpost_repository::{MirroredFile, ReaderHandle, Refreshed};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{RefuseRelease, ResetCounter, StageRelease, WithdrawRelease};
 use sealpost_site::queries::{LicenseTime, ReleaseByManifest};
 use sealpost_site::rules::release::{ReleaseState, channels_after_pull};
 
 use super::candidates::{Pointed, Withdrawal, offered_to};
-use super::context::{Context, Trigger};
+use super::context::{Context, Live, Trigger};
 use super::error::PullError;
 use super::fetch::{Fetcher, blocking};
 use super::kept_trust;
@@ -34,6 +34,7 @@ use super::needed::needed;
 use super::payloads::{Examined, Refused, RefusedBefore, examine_all};
 use super::prepare::{Documents, documents};
 use super::refresh::{Fresh, refresh, statement};
+use super::targets::TargetIndex;
 use crate::ports::staging::StageOutcome;
 
 /// Least time for the payloads of one pull, however close together pulls are.
@@ -45,34 +46,17 @@ pub(super) async fn pull(
     reader: &ReaderHandle,
     trigger: Trigger,
 ) -> Result<PullSummary, PullError> {
-    let live = context.live();
-    context.pace.set(live.limits.min_bytes_per_second);
-    context.pace.begin(live.every.max(LEAST_PAYLOAD_TIME));
+    let live = begin(context);
     let Fresh { refreshed, as_of: now, corrected_to } = refresh(context, reader).await?;
-    let mut fetcher = Fetcher {
-        reader,
-        blobs: &context.blobs,
-        downloads: &context.downloads,
-        limits: live.limits,
-        now,
-        fetched_bytes: 0,
-        unfinished: BTreeSet::new(),
-    };
+    let mut fetcher = fetcher(context, reader, live, now);
     let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others } =
         documents(context, &fetcher).await?;
 
     let pointed: Vec<Pointed> = candidates.iter().map(Pointed::of).collect();
     let mut releases = withdraw(context, now, &trust.counter_resets, withdrawn).await?;
-    let (mirror, trust_digest) = (Arc::clone(&context.mirror), trust_info.sha256());
-    let blobs = Arc::clone(&context.blobs);
-    let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_metadata_days));
-    let (changed, trust_is_new) = blocking(move || {
-        let trust_is_new = mirror.examined_trust() != Some(trust_digest);
-        let changed = mirror.publish(&files, index, keep, now)?;
-        kept_trust::keep(&mirror, &*blobs);
-        Ok::<_, PullError>((changed, trust_is_new))
-    })
-    .await??;
+    let trust_digest = trust_info.sha256();
+    let Published { changed, trust_is_new } =
+        publish(context, live, now, Generation { files, index, trust_digest }).await?;
     context.set_trust(trust.clone());
     note_fresh(context, &refreshed, signed_at, (now, corrected_to)).await?;
 
@@ -104,6 +88,72 @@ pub(super) async fn pull(
         releases,
         fetched_bytes,
     })
+}
+
+/// Takes over the vendor's metadata and keys, as the first part of a pull does, without the note that there was a pull.
+/// Like a pull that was killed after that part, it leaves the rest to the next one.
+pub(super) async fn learn_keys(context: &Context, reader: &ReaderHandle) -> Result<(), PullError> {
+    let live = begin(context);
+    let Fresh { as_of: now, .. } = refresh(context, reader).await?;
+    let Documents { files, index, trust, trust_info, withdrawn, .. } =
+        documents(context, &fetcher(context, reader, live, now)).await?;
+    withdraw(context, now, &trust.counter_resets, withdrawn).await?;
+    let trust_digest = trust_info.sha256();
+    publish(context, live, now, Generation { files, index, trust_digest }).await?;
+    context.set_trust(trust);
+    Ok(())
+}
+
+/// Keeps the transport to what is configured now.
+fn begin(context: &Context) -> Live {
+    let live = context.live();
+    context.pace.set(live.limits.min_bytes_per_second);
+    context.pace.begin(live.every.max(LEAST_PAYLOAD_TIME));
+    live
+}
+
+fn fetcher<'a>(context: &'a Context, reader: &'a ReaderHandle, live: Live, now: Timestamp) -> Fetcher<'a> {
+    Fetcher {
+        reader,
+        blobs: &context.blobs,
+        downloads: &context.downloads,
+        limits: live.limits,
+        now,
+        fetched_bytes: 0,
+        unfinished: BTreeSet::new(),
+    }
+}
+
+/// What a generation of the mirror is made of.
+struct Generation {
+    files: Vec<MirroredFile>,
+    index: TargetIndex,
+    trust_digest: Sha256Digest,
+}
+
+struct Published {
+    /// Whether the generation differs from the one before.
+    changed: bool,
+    /// Whether releases were not judged by this trust document yet.
+    trust_is_new: bool,
+}
+
+/// Makes a generation of the mirror the current one.
+async fn publish(
+    context: &Context,
+    live: Live,
+    now: Timestamp,
+    Generation { files, index, trust_digest }: Generation,
+) -> Result<Published, PullError> {
+    let (mirror, blobs) = (Arc::clone(&context.mirror), Arc::clone(&context.blobs));
+    let keep = SignedDuration::from_hours(24 * i64::from(live.storage.keep_metadata_days));
+    blocking(move || {
+        let trust_is_new = mirror.examined_trust() != Some(trust_digest);
+        let changed = mirror.publish(&files, index, keep, now)?;
+        kept_trust::keep(&mirror, &*blobs);
+        Ok::<_, PullError>(Published { changed, trust_is_new })
+    })
+    .await?
 }
 
 /// Applies what the vendor took back: it needs no payload and no room.

@@ -13,6 +13,7 @@ mod connections;
 mod edited;
 mod enrollment;
 mod file_faults;
+mod first_license;
 mod halts;
 mod links;
 mod listening;

@@ -99,7 +99,9 @@ pub(super) const ROOMS: &[Rooms] = &[
         folder: "distributor",
         rows: &[
             row("ports", &["ports"]),
-            row("ground", &["config", "home"]),
+            row("ground", &["config", "failures", "home"]),
+            // Asked by the HTTP floor, and by app for a server that does not run.
+            row("licenses", &["licenses"]),
             // upstream, staging, blobs, http, push, activity_file, …
             ADAPTERS,
             row("app", &["app"]),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use sealpost_tests::harness::{
-    Computer, Lab, Output, Site, Vendor, run, workspace, write_executable, write_file,
+    Computer, Daemon, Lab, Output, Site, Vendor, run, workspace, write_executable, write_file,
 };
 
 use crate::licensing::code_in;
@@ -271,6 +271,7 @@ fn the_site_begins(typing: &mut Typing) -> Result<String> {
     let serial = printed.lines().next().context("a serial number")?.to_owned();
     typing.types("distributor register SERIAL", &["register", &serial])?;
     typing.types_with_input("distributor register -", &["register", "-"], &serial)?;
+    a_site_that_is_registered_at_once(typing)?;
     typing.types("publisher serial seats SERIAL N", &["serial", "seats", &serial, "4"])?;
     typing.types("distributor register SERIAL --more-seats", &["register", &serial, "--more-seats"])?;
     let printed = typing.types(
@@ -296,6 +297,30 @@ fn the_site_begins(typing: &mut Typing) -> Result<String> {
     typing.types("distributor updates show REF", &["updates", "show", "scanner:1.2"])?;
     typing.types("distributor updates approve REF", &["updates", "approve", "scanner:1.2", "--yes"])?;
     Ok(second)
+}
+
+/// With a serial number of its own, which it gets from the real vendor's program as often as it asks.
+fn a_site_that_is_registered_at_once(typing: &mut Typing) -> Result<()> {
+    let printed = typing.vendor.publisher(&["serial", "new", "--seats", "5"])?.ok()?;
+    let serial = printed.lines().next().context("a serial number")?;
+    let (home, input) = (typing.path("at-once"), typing.lab.path("serial"));
+    write_file(&input, serial)?;
+    let root = typing.vendor.root();
+    let made = ["--vendor-url", typing.vendor.url()?, "--root", text(&root)?, "--address", "127.0.0.1"];
+    let mut init = typing.lab.programs().command("distributor");
+    init.args(["--home", &home, "init"]).args(made).args(["--serial", "-"]).stdin(fs::File::open(&input)?);
+    let said = run(init)?.ok()?;
+    ensure!(said.contains("5 seats"), "{said}");
+    typing.was_typed("distributor init … --serial -");
+    let mut later = typing.lab.programs().command("distributor");
+    later.args(["--home", &home, "serve", "--listen", "127.0.0.1:0"]);
+    let log = typing.lab.path("at-once.log");
+    let (server, _) = Daemon::start(later, "distributor", &log, "listening on")?;
+    let mut again = typing.lab.programs().command("distributor");
+    again.args(["--home", &home, "register", serial]);
+    let said = run(again)?.ok()?;
+    ensure!(said.contains("5 seats"), "the vendor answers with the same grant: {said}");
+    server.stop()
 }
 
 fn a_computer(typing: &mut Typing) -> Result<Computer> {
