@@ -279,7 +279,7 @@ async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing
     let typo = good.replacen(|c: char| c.is_ascii_digit(), "Z", 1);
     let refused = site.post_refused("/unlock", &serde_json::json!({ "code": typo })).await;
     assert_eq!(refused.code, ProblemCode::BadRequest);
-    assert!(refused.message.contains("line 1"), "{refused:?}");
+    assert!(refused.message.contains("group 1 on line 1"), "{refused:?}");
     let status: Status = site.get("/status").await;
     assert!(status.licenses.is_empty());
 }

@@ -20,7 +20,7 @@ use sealpost_manifests::ids::{ClientId, EnrollmentCode, PackageName};
 use sealpost_manifests::log::ConsistencyProof;
 use sealpost_manifests::release::{AttachmentKind, PackageKind, ReleaseManifest, Severity, release_comment};
 use sealpost_manifests::setup::{ServerRole, SetupKind};
-use sealpost_manifests::text_code;
+use sealpost_manifests::text_code::{self, CodeFormat};
 use sealpost_manifests::trust::{KeyStatus, KeyUse};
 use sealpost_manifests::version::Version;
 use sealpost_manifests::wire::by_file::FileRequest;
@@ -265,7 +265,8 @@ fn a_document_that_was_signed_long_ago_still_verifies() {
         let key = SigningKey::generate().unwrap();
         std::fs::write(golden("signer.pub"), key.public().to_base64()).unwrap();
         let signed = SignedDocument::sign(&grant(), &key).unwrap();
-        std::fs::write(golden("grant.unlock-code.txt"), text_code::encode(&signed)).unwrap();
+        let lines = text_code::encode_as(&signed, CodeFormat::Lines);
+        std::fs::write(golden("grant.unlock-code.txt"), lines).unwrap();
         std::fs::write(&path, serde_json::to_string(&signed).unwrap()).unwrap();
     }
     let signed = golden_signed();
@@ -273,9 +274,17 @@ fn a_document_that_was_signed_long_ago_still_verifies() {
     let expected = Grant { request_id: None, ..grant() };
     assert_eq!(*signed.verify::<Grant>(&[golden_key()]).unwrap(), expected);
 
-    let code = std::fs::read_to_string(golden("grant.unlock-code.txt")).unwrap();
-    assert_eq!(text_code::encode(&signed), code);
-    assert_eq!(*text_code::decode(&code).unwrap().verify::<Grant>(&[golden_key()]).unwrap(), expected);
+    let groups = golden("grant.unlock-code.v3.txt");
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_some() && !groups.exists() {
+        std::fs::write(&groups, text_code::encode(&signed)).unwrap();
+    }
+    let codes = [(CodeFormat::Lines, golden("grant.unlock-code.txt")), (CodeFormat::Groups, groups)];
+    for (format, path) in codes {
+        let code = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text_code::encode_as(&signed, format), code);
+        assert_eq!(text_code::format_of(&code), Some(format));
+        assert_eq!(*text_code::decode(&code).unwrap().verify::<Grant>(&[golden_key()]).unwrap(), expected);
+    }
 }
 
 #[test]

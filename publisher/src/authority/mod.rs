@@ -37,7 +37,7 @@ use crate::publication::whole_seconds;
 pub use clearings::{ClearedKey, Clearing};
 pub use error::{AuthorityError, RegisterError};
 pub use grants::{Answer, GrantEntry, Issuer, Outcome, Remark};
-pub use registration::{RegistrationError, read_registration_code, verify_registration};
+pub use registration::{RegistrationError, read_registration_code, unlock_code, verify_registration};
 pub use registrations::{HeadRemark, RegistrationEntry};
 pub use serials::SerialEntry;
 pub use terms::{MAX_SEATS, Terms};

@@ -5,7 +5,7 @@
 use sealpost_keys::{PublicKey, Verified};
 use sealpost_manifests::document::{Document, DocumentError, SignedDocument};
 use sealpost_manifests::grant::{self, Registration};
-use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, TextCodeError};
+use sealpost_manifests::text_code::{self, CodeFormat, MAX_CODE_BYTES, TextCodeError};
 use sealpost_manifests::wire::sync::RegisterRequest;
 use serde::Deserialize;
 
@@ -44,7 +44,7 @@ pub fn verify_registration(request: &RegisterRequest) -> Result<Verified<Registr
 /// Reads a registration code of at most [`MAX_CODE_BYTES`], as text groups or as the JSON of a request or signed document. Unverified.
 ///
 /// # Errors
-/// [`RegistrationError`] names the line with a typing error.
+/// [`RegistrationError`] names the group, or in an older code the line, with a typing error.
 pub fn read_registration_code(text: &str) -> Result<RegisterRequest, RegistrationError> {
     // Before anything is parsed: what follows looks into a text that nobody has verified.
     if text.len() as u64 > MAX_CODE_BYTES {
@@ -68,6 +68,12 @@ pub fn read_registration_code(text: &str) -> Result<RegisterRequest, Registratio
         .map_err(|source| DocumentError::Malformed { document: Registration::TYPE, source })
         .map_err(RegistrationError::Document)?;
     Ok(RegisterRequest { site_key: named.site_key, registration })
+}
+
+/// A grant as text, in the format of the registration code that it answers: its sender reads that one for sure.
+#[must_use]
+pub fn unlock_code(grant: &SignedDocument, registration_code: &str) -> String {
+    text_code::encode_as(grant, text_code::format_of(registration_code).unwrap_or(CodeFormat::Groups))
 }
 
 #[derive(Deserialize)]

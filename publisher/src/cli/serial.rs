@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use sealpost_files::{PRIVATE, read_input, write_new};
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::{PackageName, SerialNumber};
-use sealpost_manifests::text_code::{self, MAX_CODE_BYTES, SHORTEST_CODE};
+use sealpost_manifests::text_code::{MAX_CODE_BYTES, SHORTEST_CODE};
 
 use super::output::{Ending, confirm, counted, dated, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
 use crate::active_keys::license_key;
 use crate::authority::{
     Authority, Issuer, Outcome, Remark, SerialEntry, SerialHistory, Terms, read_registration_code,
-    verify_registration,
+    unlock_code, verify_registration,
 };
 use crate::home::{HomeError, Keyring, Vendor};
 use crate::publication::PublicationView;
@@ -284,7 +284,8 @@ fn server_of(entry: &SerialEntry) -> String {
 }
 
 fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) -> anyhow::Result<()> {
-    let request = read_registration_code(&read_code(code)?)?;
+    let code = read_code(code)?;
+    let request = read_registration_code(&code)?;
     let registration = verify_registration(&request)?;
     let key = license_key(vendor, keyring, waiting)?;
     let settings = vendor.settings();
@@ -303,7 +304,7 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
             write_new(path, format!("{text}\n").as_bytes(), PRIVATE).map_err(HomeError::writing(path))?;
             tell(format_args!("wrote the grant to {}; send it to the site", path.display()));
         }
-        None => print_line(text_code::encode(&grant).trim_end())?,
+        None => print_line(unlock_code(&grant, &code).trim_end())?,
     }
     tell(format_args!("the serial number is bound to server {}", registration.server_id));
     if answer.outcome == Outcome::Repeated {

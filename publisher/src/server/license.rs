@@ -1,4 +1,4 @@
-//! `POST /license/v1/register`: a registration in, a grant out.
+//! `POST /license/v1/register`: a registration in, a grant out. The page for people ([`page`](super::page)) asks the same way.
 //!
 //! The database is asked on a blocking thread, one registration at a time. A serial number is worth money, so it is
 //! answered only where nobody can read it on its way: over TLS, on this computer, or behind a reverse proxy on this
@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::Request;
 use axum::response::Json;
@@ -95,15 +95,29 @@ impl Licensing {
     }
 }
 
-/// Only wrong registrations count against a source, so that a site which retries a good one is never held up.
+/// The endpoint of servers.
 pub(super) async fn register(
     State(endpoint): State<Arc<Endpoint>>,
     request: Request<Body>,
 ) -> Result<Json<RegisterAnswer>, Refused> {
     check_secrecy(&endpoint, &request)?;
     let caller = caller(&request);
+    let body = body(request).await?;
+    let read = serde_json::from_slice(&body).map_err(|error| {
+        Refused(Problem::new(
+            ProblemCode::BadRequest,
+            format!("cannot read the registration: {error}"),
+            "update the Primary Server, or send the registration code by hand",
+        ))
+    });
+    let Answer { grant, renewable_from, .. } = register_request(&endpoint, caller.as_ref(), read).await?;
+    Ok(Json(RegisterAnswer { grant, renewable_from: Some(renewable_from) }))
+}
+
+/// The body of a registration, in whatever form it comes.
+pub(super) async fn body(request: Request<Body>) -> Result<Bytes, Refused> {
     let body = tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_REQUEST_BYTES)).await;
-    let body = body.ok().and_then(Result::ok).ok_or_else(|| {
+    body.ok().and_then(Result::ok).ok_or_else(|| {
         Refused(Problem::new(
             ProblemCode::TooLarge,
             format!(
@@ -111,42 +125,54 @@ pub(super) async fn register(
             ),
             "send the registration as the Primary Server made it",
         ))
-    })?;
+    })
+}
+
+/// Answers a registration, or what could not be read as one. Only wrong ones count against a source, so that a site which
+/// retries a good one is never held up.
+pub(super) async fn register_request(
+    endpoint: &Endpoint,
+    caller: Option<&Peer>,
+    read: Result<RegisterRequest, Refused>,
+) -> Result<Answer, Refused> {
     // Only a wrong registration waits: nobody guesses a serial number, and a stranger behind the same address must keep no
     // site from its license.
-    let waits = caller.as_ref().map_or(Ok(()), |caller| check_wait(&endpoint, caller));
-    let answer = answer(&endpoint, &body, &waits).await;
-    if let (Err(refused), Some(caller)) = (&answer, &caller)
+    let waits = caller.map_or(Ok(()), |caller| check_wait(endpoint, caller));
+    let answer = match read {
+        Ok(request) => answer(endpoint, &request, &waits).await,
+        Err(refused) => Err(refused),
+    };
+    if let (Err(refused), Some(caller)) = (&answer, caller)
         && counts_as_wrong(refused.0.code)
     {
         waits?;
         endpoint.wrong.note(caller, Timestamp::now());
     }
-    answer.map(Json)
+    answer
+}
+
+/// Why a registration is not one, for its sender.
+pub(super) fn unreadable(error: &RegistrationError) -> Refused {
+    let code = match error {
+        RegistrationError::Document(DocumentError::Signature { .. }) | RegistrationError::OtherKey => {
+            ProblemCode::BadSignature
+        }
+        _ => ProblemCode::BadRequest,
+    };
+    let hint = match error {
+        RegistrationError::Code(_) => "compare it with the code that the server printed, or copy it again",
+        _ => "make a new registration on the server",
+    };
+    Refused(Problem::new(code, with_causes(error), hint))
 }
 
 /// Answers, and logs a refusal if its sender need not wait anyway.
 async fn answer(
     endpoint: &Endpoint,
-    body: &[u8],
+    request: &RegisterRequest,
     waits: &Result<(), Refused>,
-) -> Result<RegisterAnswer, Refused> {
-    let request: RegisterRequest = serde_json::from_slice(body).map_err(|error| {
-        Refused(Problem::new(
-            ProblemCode::BadRequest,
-            format!("cannot read the registration: {error}"),
-            "update the Primary Server, or send the registration code by hand",
-        ))
-    })?;
-    let registration = verify_registration(&request).map_err(|error| {
-        let code = match &error {
-            RegistrationError::Document(DocumentError::Signature { .. }) | RegistrationError::OtherKey => {
-                ProblemCode::BadSignature
-            }
-            _ => ProblemCode::BadRequest,
-        };
-        Refused(Problem::new(code, with_causes(&error), "make a new registration on the server"))
-    })?;
+) -> Result<Answer, Refused> {
+    let registration = verify_registration(request).map_err(|error| unreadable(&error))?;
     let (serial, server) = (registration.serial.clone(), registration.server_id.clone());
     let reason = registration.reason;
     // A panic while it is held rolls the transaction back, so the authority is still whole.
@@ -160,7 +186,7 @@ async fn answer(
             for remark in &answer.remarks {
                 tracing::warn!(%server, %serial, "{remark}; see `publisher serial show`");
             }
-            Ok(RegisterAnswer { grant: answer.grant, renewable_from: Some(answer.renewable_from) })
+            Ok(answer)
         }
         Ok(Err(error)) => Err(refusal(&error, server.as_str(), serial.as_str(), waits.is_ok())),
         Err(error) => {
@@ -198,7 +224,8 @@ fn refusal(error: &RegisterError, server: &str, serial: &str, is_logged: bool) -
     Refused(Problem::new(code, error.to_string(), hint))
 }
 
-fn check_secrecy(endpoint: &Endpoint, request: &Request<Body>) -> Result<(), Refused> {
+/// A serial number, and a grant, cross no network where others can read them.
+pub(super) fn check_secrecy(endpoint: &Endpoint, request: &Request<Body>) -> Result<(), Refused> {
     let hint = match way_to_here(request) {
         Way::Direct { local: true } | Way::Proxied { https: true } => return Ok(()),
         Way::Direct { local: false } if endpoint.carrier == Carrier::Tls => return Ok(()),

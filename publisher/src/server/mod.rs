@@ -1,4 +1,4 @@
-//! The vendor's server: the repository's files, and the license endpoint.
+//! The vendor's server: the repository's files, the license endpoint, and a page for registration codes.
 //!
 //! The files are plain; any web server could serve them. They are read for each request, so that a release made by
 //! another process is served at once. Everything from outside is bounded: connections, header time, bodies, names.
@@ -7,8 +7,10 @@
 
 mod certificate;
 mod files;
+mod form;
 mod license;
 mod limits;
+mod page;
 mod proxy;
 mod refused;
 mod router;

@@ -7,9 +7,10 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 #[derive(Debug)]
 pub(super) struct Refused(pub(super) Problem);
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = match self.0.code {
+impl Refused {
+    /// The status of an answer that refuses, whatever form it has.
+    pub(super) const fn status(&self) -> StatusCode {
+        match self.0.code {
             ProblemCode::BadRequest | ProblemCode::BadSignature => StatusCode::BAD_REQUEST,
             ProblemCode::Forbidden => StatusCode::FORBIDDEN,
             ProblemCode::NotFound | ProblemCode::SerialUnknown => StatusCode::NOT_FOUND,
@@ -17,7 +18,12 @@ impl IntoResponse for Refused {
             ProblemCode::Busy => StatusCode::TOO_MANY_REQUESTS,
             ProblemCode::SerialBound => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (status, Json(self.0)).into_response()
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status(), Json(self.0)).into_response()
     }
 }

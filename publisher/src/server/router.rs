@@ -13,6 +13,7 @@ use sealpost_manifests::wire::{LICENSE_API, MAX_REQUEST_BYTES};
 
 use super::files::{self, Folder};
 use super::license::{self, Licenses};
+use super::page;
 use super::refused::Refused;
 
 /// Every route, over the repository in this folder and the license endpoint.
@@ -23,6 +24,7 @@ pub fn router(repository: &Path, licenses: &Licenses) -> Router {
         .route("/metadata/{name}", get(files::file).with_state(metadata))
         .route("/targets/{name}", get(files::file).with_state(targets))
         .route(&format!("{LICENSE_API}/register"), post(license::register).with_state(licenses.endpoint()))
+        .route("/register", get(page::show).post(page::submit).with_state(licenses.endpoint()))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
@@ -33,7 +35,8 @@ async fn nothing_here() -> Refused {
     Refused(Problem::new(
         ProblemCode::NotFound,
         "nothing is served under this address",
-        "the repository is under /metadata/ and /targets/, the license endpoint under /license/v1/",
+        "the repository is under /metadata/ and /targets/, the license endpoint under /license/v1/, and the page for \
+         registration codes is /register",
     ))
 }
 
@@ -41,7 +44,7 @@ async fn wrong_method(method: Method) -> Response {
     let problem = Problem::new(
         ProblemCode::BadRequest,
         format!("{method} is not possible here"),
-        "files are read with GET or HEAD, registrations are sent with POST",
+        "files and pages are read with GET or HEAD, registrations are sent with POST",
     );
     (StatusCode::METHOD_NOT_ALLOWED, Json(problem)).into_response()
 }

@@ -9,7 +9,7 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::log::LogHead;
-use sealpost_manifests::text_code;
+use sealpost_manifests::text_code::{self, CodeFormat};
 
 use crate::process::{Bench, strs};
 use crate::support::{register_request, registration};
@@ -31,6 +31,14 @@ fn a_registration_code_becomes_an_unlock_code() {
     let grant = text_code::decode(&unlock).unwrap().verify::<Grant>(std::slice::from_ref(&license)).unwrap();
     assert_eq!((grant.seats, grant.packages.len()), (10, 1));
     assert_eq!(bench.ok(&["serial", "unlock", &code]), unlock, "the same code gets the same answer");
+    assert_eq!(text_code::format_of(&unlock), Some(CodeFormat::Groups));
+    // A server from before the groups had checks reads what it writes.
+    let older = text_code::encode_as(&request.registration, CodeFormat::Lines);
+    let answer = bench.ok(&["serial", "unlock", &older]);
+    assert_eq!(text_code::format_of(&answer), Some(CodeFormat::Lines));
+    assert_eq!(text_code::encode(&text_code::decode(&answer).unwrap()), unlock, "the same grant");
+    let answer = bench.ok(&["serial", "unlock", &serde_json::to_string(&request).unwrap()]);
+    assert_eq!(answer, unlock, "JSON names no format");
 
     bench.ok(&["serial", "unlock", "code.txt", "--out", "grant.json"]);
     let file = fs::read_to_string(bench.path("grant.json")).unwrap();
@@ -39,7 +47,7 @@ fn a_registration_code_becomes_an_unlock_code() {
     let list: serde_json::Value = serde_json::from_str(&bench.ok(&["serial", "list", "--json"])).unwrap();
     assert_eq!((&list[0]["seats"], &list[0]["generation"]), (&10.into(), &1.into()));
     assert!(bench.ok(&["serial", "list"]).contains(serial.trim()));
-    bench.fails(&["serial", "unlock", &code.replacen('0', "1", 1)], &["line"]);
+    bench.fails(&["serial", "unlock", &code.replacen('0', "1", 1)], &["group 1 on line 1", "1C"]);
 }
 
 #[test]

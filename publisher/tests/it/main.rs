@@ -15,6 +15,7 @@ mod looking;
 mod mandatory;
 mod minimum;
 mod owner;
+mod page;
 mod process;
 mod release;
 mod renewal;

@@ -23,32 +23,32 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Home, now, register_request, registration};
 
-struct Running {
-    home: Home,
+pub(crate) struct Running {
+    pub(crate) home: Home,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-struct Answer {
-    status: u16,
-    headers: String,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
 impl Running {
-    async fn start(limits: ConnectionLimits) -> Self {
+    pub(crate) async fn start(limits: ConnectionLimits) -> Self {
         let home = Home::new();
         let (vendor, keyring) = (home.vendor(), home.keyring());
         let licensing = Licensing {
@@ -68,7 +68,7 @@ impl Running {
         Self { home, address, stop: Some(stop), task }
     }
 
-    async fn raw(&self, request: &[u8]) -> Answer {
+    pub(crate) async fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
@@ -93,7 +93,7 @@ impl Running {
             .await
     }
 
-    async fn register(&self, request: &RegisterRequest) -> Answer {
+    pub(crate) async fn register(&self, request: &RegisterRequest) -> Answer {
         let body = serde_json::to_string(request).unwrap();
         self.post(&body).await
     }
@@ -106,14 +106,14 @@ impl Running {
         self.raw(format!("{head}{body}").as_bytes()).await
     }
 
-    fn sell(&self) -> SerialNumber {
+    pub(crate) fn sell(&self) -> SerialNumber {
         let mut authority = Authority::open(&self.home.vendor().license_database()).unwrap();
         let terms = Terms { seats: 10, model: LicenseModel::Named, packages: Vec::new() };
         authority.new_serial(&terms, now()).unwrap()
     }
 }
 
-fn request(serial: &SerialNumber, key: &SigningKey) -> RegisterRequest {
+pub(crate) fn request(serial: &SerialNumber, key: &SigningKey) -> RegisterRequest {
     register_request(&registration(serial, key), key)
 }
 

@@ -6,19 +6,22 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{EnrollmentCode, SerialNumber};
 use sealpost_manifests::log::ConsistencyProof;
-use sealpost_manifests::text_code::encode;
+use sealpost_manifests::text_code::{CodeFormat, encode, encode_as};
 
 use super::documents::{frozen, registration, signed};
 use super::golden::{Seeds, golden};
 
 pub(super) fn text_codes() -> Seeds {
-    let grant = encode(&signed(&frozen::<Grant>()));
+    let lines = |document| encode_as(&document, CodeFormat::Lines);
+    let grant = lines(signed(&frozen::<Grant>()));
     let typed = grant.to_lowercase().replace('-', " ").replace('0', "o").replace('1', "l");
     vec![
         ("golden", golden("manifests/tests/golden/grant.unlock-code.txt")),
         ("grant", grant.into_bytes()),
         ("grant_typed", typed.into_bytes()),
-        ("registration", encode(&signed(&registration())).into_bytes()),
+        ("golden_groups", golden("manifests/tests/golden/grant.unlock-code.v3.txt")),
+        ("registration", lines(signed(&registration())).into_bytes()),
+        ("registration_groups", encode(&signed(&registration())).into_bytes()),
     ]
 }
 
