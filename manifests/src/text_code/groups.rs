@@ -1,6 +1,6 @@
 //! Format 3: groups of four values and one that checks them and their place, and a last group that checks all others.
 
-use super::{TextCodeError, is_between};
+use super::typed::{TextCodeError, is_between};
 use crate::crockford::{crockford_char, crockford_value};
 
 pub(super) const FORMAT: u8 = 3;

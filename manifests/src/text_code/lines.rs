@@ -1,6 +1,6 @@
 //! Format 2: lines of 48 values and two that check them. It is read for ever, and written to who wrote in it.
 
-use super::{TextCodeError, is_between};
+use super::typed::{TextCodeError, is_between};
 use crate::crockford::{crockford_char, crockford_value};
 
 pub(super) const FORMAT: u8 = 2;

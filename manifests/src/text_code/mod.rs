@@ -10,9 +10,13 @@ mod groups;
 mod lines;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 use sealpost_keys::Minisig;
 
+pub use self::typed::TextCodeError;
+
+use self::typed::is_between;
 use crate::crockford::crockford_value;
 use crate::document::SignedDocument;
 
@@ -28,67 +32,6 @@ pub enum CodeFormat {
     Lines,
     /// Format 3: a check character at the end of each group.
     Groups,
-}
-
-/// Why a code cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TextCodeError {
-    /// A character that is in no code.
-    #[error("character {character:?} on line {line} is in no code; copy the whole code again")]
-    Character {
-        /// The character that is in no code.
-        character: char,
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A line's check characters do not fit.
-    #[error("line {line} has a typing error (its check characters do not fit); compare that line")]
-    Check {
-        /// The line, counted from 1.
-        line: usize,
-    },
-    /// A group's check character does not fit.
-    #[error(
-        "group {group} on line {line} has a typing error (it reads {typed}); compare that group, and count the groups of its line"
-    )]
-    Group {
-        /// The line of the code as it is written, of ten groups each, counted from 1.
-        line: usize,
-        /// The group on that line, counted from 1.
-        group: usize,
-        /// What was typed there: at most eight characters, unusual ones escaped.
-        typed: String,
-    },
-    /// A group has too few or too many characters.
-    #[error(
-        "group {group} on line {line} has a typing error (it reads {typed}, and a group has 5 characters); compare that group"
-    )]
-    GroupLength {
-        /// The line of the code as it is written, of ten groups each, counted from 1.
-        line: usize,
-        /// The group on that line, counted from 1.
-        group: usize,
-        /// What was typed there: at most nine characters, unusual ones escaped.
-        typed: String,
-    },
-    /// Every group fits, and all of them together do not.
-    #[error(
-        "each of the {groups} groups fits, but not all together: the last ones are missing, or some stand in the place of others; \
-         copy the code from its first to its last line"
-    )]
-    Whole {
-        /// How many groups there are.
-        groups: usize,
-    },
-    /// Too short, too long, or cut.
-    #[error("the code is incomplete or too long; copy it from its first to its last line")]
-    Length,
-    /// Of a format from before the formats were kept.
-    #[error("the code is of a format that no site ever used; ask the sender for a new code")]
-    TooOld,
-    /// The content is of no known shape.
-    #[error("the code's content cannot be read; ask the sender for it as a file")]
-    Content,
 }
 
 /// Writes a signed document as text, in the newest format.
@@ -138,11 +81,6 @@ pub fn decode(text: &str) -> Result<SignedDocument, TextCodeError> {
         None if groups::look_like(text) => of_groups(),
         None => of_lines(),
     }
-}
-
-/// White space and hyphens say nothing.
-fn is_between(character: char) -> bool {
-    character.is_whitespace() || character == '-'
 }
 
 /// The bytes that a code is made of.

@@ -38,7 +38,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// What a page shows.
 enum Content<'a> {
-    /// The form.
+    /// The form, with nothing typed.
     Empty,
     /// The form with what was typed, and why it was refused.
     Refused {
