@@ -92,6 +92,25 @@ impl Refusal {
     }
 }
 
+/// Time after which a program whose writes are refused is killed, for it may sleep for ever.
+const KILLED_AFTER_SECS: &str = "30";
+
+impl Refusal {
+    /// Runs the command with its calls refused. A thread whose wake-up was refused, which is a write too, sleeps on, and a
+    /// program that waits for it never ends: it is killed then, as whoever waits for it would do.
+    fn run(&self, command: &Command) -> Result<Output> {
+        let refused = self.of(command);
+        if self.writes() == Writes::Pass {
+            return run(refused);
+        }
+        let mut killed = Command::new("timeout");
+        killed.args(["-s", "KILL", KILLED_AFTER_SECS]).arg(refused.get_program()).args(refused.get_args());
+        killed.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        killed.stdin(std::process::Stdio::null());
+        run(killed)
+    }
+}
+
 /// It said no, or did it; it did not fall over. Refused writes may end it in any way: they also hit what it prints, and
 /// how its threads wake each other, which no disk refuses.
 fn ended_with_a_word(output: &Output, writes: Writes) -> Result<()> {
@@ -145,7 +164,7 @@ fn an_agent_whose_calls_are_refused_has_the_old_or_the_new_release_whole_and_run
         update(&vendor, &site, &new)?;
         let mut check = lab.programs().command("agent-updater");
         check.arg("--home").arg(computer.home()).arg("check");
-        let said = run(refusal.of(&check))?;
+        let said = refusal.run(&check)?;
         let name = format!("{}: it said {} with {}", refusal.name(), said.text(), said.status);
         ended_with_a_word(&said, refusal.writes()).with_context(|| name.clone())?;
         comes_to(&lab, &computer, &old, &new).with_context(|| name)?;
@@ -192,7 +211,7 @@ fn a_release_whose_calls_are_refused_is_published_whole_or_not_and_can_be_made_a
         let arguments = [&arguments[..], &["--channel", "stable"]].concat();
         let mut release = lab.programs().command("publisher");
         release.arg("--home").arg(vendor.home()).args(&arguments);
-        let said = run(refusal.of(&release))?;
+        let said = refusal.run(&release)?;
         let name = format!("{}: it said {} with {}", refusal.name(), said.text(), said.status);
         ended_with_a_word(&said, refusal.writes()).with_context(|| name.clone())?;
         said_no += usize::from(!said.status.success());
