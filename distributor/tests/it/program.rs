@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::site::Site;
+
 pub(crate) struct Running {
     child: Child,
     pub(crate) url: String,
@@ -31,6 +33,15 @@ pub(crate) fn stdout(home: &Path, arguments: &[&str]) -> String {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text
+}
+
+/// What is typed beside a site that runs.
+pub(crate) async fn typed<T: Send + 'static>(
+    site: &Site,
+    work: impl FnOnce(&Path) -> T + Send + 'static,
+) -> T {
+    let home = site.home();
+    tokio::task::spawn_blocking(move || work(&home)).await.unwrap()
 }
 
 pub(crate) fn refused(home: &Path, arguments: &[&str]) -> String {

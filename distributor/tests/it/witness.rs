@@ -17,7 +17,7 @@ use sealpost_test_support::computer::Held;
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::{Agent, send};
-use crate::program::{refused, run, stdout};
+use crate::program::{refused, run, stdout, typed};
 use crate::restored::confirm;
 use crate::site::{Site, code, good};
 use crate::vendor::start_vendor;
@@ -55,11 +55,6 @@ async fn alarm(site: &Site) -> Option<(String, String)> {
     let status: Status = site.get("/status").await;
     let found = status.warnings.into_iter().find(|warning| warning.code == "ledger_restored")?;
     Some((found.level, found.message))
-}
-
-async fn typed<T: Send + 'static>(site: &Site, work: impl FnOnce(&Path) -> T + Send + 'static) -> T {
-    let home = site.home();
-    tokio::task::spawn_blocking(move || work(&home)).await.unwrap()
 }
 
 /// What an admin types when the alarm has come, and what it changes: the alarm, and nothing else before the vendor's word.

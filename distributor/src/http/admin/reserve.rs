@@ -40,15 +40,14 @@ pub(crate) async fn many(
     JsonBody(request): JsonBody<ReserveManyRequest>,
 ) -> Result<Json<ReservedMany>, ApiError> {
     let ReserveManyRequest { wanted, mixed_scripts } = request;
-    let typed: Vec<_> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
     let of = |SeatWanted { name, channel, serial }| Wanted { name, channel, serial };
     let wanted = wanted.into_iter().map(of).collect();
     let command = ReserveMany { actor, wanted, mixed: mixed(mixed_scripts) };
     let seats = site.parts.ledger.execute(site.now(), command).await?;
-    let answers = typed.into_iter().zip(seats).map(|(typed, seat)| match seat {
+    let answers = seats.into_iter().map(|seat| match seat {
         Seat::Taken { name, channel, serial } => SeatAnswer::Taken { name, channel, serial },
         Seat::Held { name } => SeatAnswer::Held { name },
-        Seat::Refused(problem) => SeatAnswer::Refused { name: typed, problem },
+        Seat::Refused { name, problem } => SeatAnswer::Refused { name, problem },
     });
     Ok(Json(ReservedMany { answers: answers.collect() }))
 }

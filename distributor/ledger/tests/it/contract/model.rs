@@ -190,7 +190,9 @@ async fn reserves_many(world: &World, ledger: &Ledger, model: &mut Model, random
                 model.held.insert((name, serial));
             }
             Seat::Held { name: held } => assert!(known && held == name, "{place}: {name} holds none"),
-            Seat::Refused(problem) => assert!(!room && !known, "{place}: {name}: {problem}"),
+            Seat::Refused { name: refused, problem } => {
+                assert!(!room && !known && refused == name, "{place}: {name}: {problem}");
+            }
         }
     }
     assert_eq!(logged_seats(ledger).await, model.held, "{place}: what was answered is what is logged");

@@ -131,7 +131,12 @@ pub enum Seat {
         name: ComputerName,
     },
     /// It got none.
-    Refused(Problem),
+    Refused {
+        /// As it was typed.
+        name: ComputerName,
+        /// Why.
+        problem: Problem,
+    },
 }
 
 impl Command for ReserveMany {
@@ -157,9 +162,9 @@ impl Command for ReserveMany {
         }
         let mut seats = Vec::with_capacity(wanted.len());
         let mut changes = Vec::new();
-        for wanted in &wanted {
-            seats.push(match place(wanted, mixed, &facts, context.now) {
-                Err(problem) => Seat::Refused(problem),
+        for wanted in wanted {
+            seats.push(match place(&wanted, mixed, &facts, context.now) {
+                Err(problem) => Seat::Refused { name: wanted.name, problem },
                 Ok(Place::Held { name }) => Seat::Held { name },
                 Ok(Place::Takes { name, channel, serial }) => {
                     facts.take(&name, &channel, &serial);

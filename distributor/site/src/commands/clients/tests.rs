@@ -180,7 +180,7 @@ fn batch(wanted: Vec<Wanted>, facts: SeatFacts) -> (Vec<String>, usize) {
             format!("{name} {channel} {which}")
         }
         Seat::Held { name } => format!("{name} held"),
-        Seat::Refused(problem) => problem.code.to_string(),
+        Seat::Refused { problem, .. } => problem.code.to_string(),
     });
     let said = said.collect();
     let is_seat = |(_, change): &(Actor, Change)| matches!(change, Change::SeatReserved { .. });
