@@ -60,49 +60,72 @@ fn data_at(index: usize, group: &[u8]) -> Option<&[u8]> {
     (group_check(index, data) == *check).then_some(data)
 }
 
+/// How far a code may seem to be right by chance where its groups are counted otherwise than they were typed.
+const BY_CHANCE: usize = 4;
+
 /// The first group that does not fit; everything before it fits, so its place is the one that it has in the code as written.
+///
+/// Groups are where they were typed. But a code may be typed in parts of other lengths, or with a space too many, and be right:
+/// so where that leads further, they are counted.
 fn flaw(text: &str) -> TextCodeError {
-    let mut index = 0;
-    for token in tokens(text) {
-        // Groups are where they were typed; only where nothing stands between them they are counted.
-        let size = if token.len() > LONGEST_GROUP { GROUP } else { token.len().max(1) };
-        for group in token.chunks(size) {
-            let (line, at) = (index / LINE + 1, index % LINE + 1);
-            if group.len() != GROUP {
-                return TextCodeError::GroupLength { line, group: at, typed: shown(group) };
+    let typed = first_flaw(&as_typed(text));
+    let counted = first_flaw(&as_counted(text));
+    match (typed, counted) {
+        (Some((at, typed)), Some((further, counted))) => {
+            if further >= at + BY_CHANCE {
+                counted
+            } else {
+                typed
             }
-            let symbols: Option<Vec<u8>> = group.iter().copied().map(crockford_value).collect();
-            if symbols.and_then(|symbols| place(&symbols)) != Some(place_value(index)) {
-                return TextCodeError::Group { line, group: at, typed: shown(group) };
-            }
-            index += 1;
         }
+        (Some((_, flaw)), None) | (None, Some((_, flaw))) => flaw,
+        (None, None) => TextCodeError::Length,
     }
-    TextCodeError::Length
 }
 
-/// Whether more than a third of the first groups of a text fit this format: half of them do where one in the middle is missing or
-/// there twice, and of another text hardly ever seven of twenty.
+/// The first group that does not fit, and how many do before it.
+fn first_flaw(groups: &[Vec<char>]) -> Option<(usize, TextCodeError)> {
+    let fits = |(index, group): &(usize, &Vec<char>)| place(group) == Some(place_value(*index));
+    let (index, group) = groups.iter().enumerate().find(|group| !fits(group))?;
+    let (line, at, typed) = (index / LINE + 1, index % LINE + 1, shown(group));
+    let flaw = if group.len() == GROUP {
+        TextCodeError::Group { line, group: at, typed }
+    } else {
+        TextCodeError::GroupLength { line, group: at, typed }
+    };
+    Some((index, flaw))
+}
+
+/// Whether more than a third of the first groups of a text fit this format, all moved by as many places where lines are missing or
+/// there twice: half of them do where one in the middle is, and of another text hardly ever seven of twenty.
 pub(super) fn look_like(text: &str) -> bool {
     const LOOKED_AT: usize = 20;
-    let tokens: Vec<Vec<char>> = tokens(text).take(LOOKED_AT).collect();
-    let places: Vec<Option<u8>> = tokens
-        .iter()
-        .flat_map(|token| token.chunks(if token.len() > LONGEST_GROUP { GROUP } else { token.len().max(1) }))
-        .take(LOOKED_AT)
-        .map(|group| place(&group.iter().copied().map(crockford_value).collect::<Option<Vec<u8>>>()?))
-        .collect();
-    let fitting = |moved: usize| {
-        let fits = |(index, place): &(usize, &Option<u8>)| **place == Some(place_value(index + moved));
-        places.iter().enumerate().filter(fits).count()
-    };
-    // One place back is thirty forward.
-    [0, 1, PLACES - 1].into_iter().any(|moved| fitting(moved) * 3 > places.len())
+    const ENOUGH: usize = LOOKED_AT / 3 + 1;
+    [as_typed(text), as_counted(text)].iter().any(|groups| {
+        let places: Vec<Option<u8>> = groups.iter().take(LOOKED_AT).map(|group| place(group)).collect();
+        let fitting = |moved: usize| {
+            let fits = |(index, place): &(usize, &Option<u8>)| **place == Some(place_value(index + moved));
+            places.iter().enumerate().filter(fits).count()
+        };
+        fitting(0) * 3 > places.len() || (1..PLACES).any(|moved| fitting(moved) >= ENOUGH)
+    })
 }
 
-/// What stands between white space and hyphens.
-fn tokens(text: &str) -> impl Iterator<Item = Vec<char>> {
-    text.split(is_between).filter(|token| !token.is_empty()).map(|token| token.chars().collect())
+/// The groups as they were typed; only where nothing stands between them they are counted.
+fn as_typed(text: &str) -> Vec<Vec<char>> {
+    let tokens = text.split(is_between).filter(|token| !token.is_empty());
+    let tokens = tokens.map(|token| token.chars().collect::<Vec<char>>());
+    let groups = tokens.flat_map(|token| {
+        let size = if token.len() > LONGEST_GROUP { GROUP } else { token.len().max(1) };
+        token.chunks(size).map(<[char]>::to_vec).collect::<Vec<_>>()
+    });
+    groups.collect()
+}
+
+/// The groups as they are, whatever stands between their characters.
+fn as_counted(text: &str) -> Vec<Vec<char>> {
+    let characters: Vec<char> = text.chars().filter(|character| !is_between(*character)).collect();
+    characters.chunks(GROUP).map(<[char]>::to_vec).collect()
 }
 
 fn shown(typed: &[char]) -> String {
@@ -124,8 +147,9 @@ fn group_check(index: usize, data: &[u8]) -> u8 {
 }
 
 /// The value of the place that a group fits, if it is one of five symbols.
-fn place(group: &[u8]) -> Option<u8> {
-    let (check, data) = group.split_last()?;
+fn place(group: &[char]) -> Option<u8> {
+    let symbols: Vec<u8> = group.iter().copied().map(crockford_value).collect::<Option<_>>()?;
+    let (check, data) = symbols.split_last()?;
     (data.len() == DATA).then(|| weighted(data) ^ check)
 }
 
@@ -158,7 +182,10 @@ mod tests {
             let mut group = [0; GROUP];
             group[..DATA].copy_from_slice(&data);
             group[DATA] = group_check(index, &data);
-            let fits = |group: &[u8]| place(group) == Some(place_value(index));
+            let fits = |group: &[u8]| {
+                let typed: Vec<char> = group.iter().map(|value| crockford_char(*value)).collect();
+                place(&typed) == Some(place_value(index))
+            };
             assert!(fits(&group));
             for at in 0..GROUP {
                 for by in 1..32 {

@@ -239,3 +239,43 @@ fn a_group_of_four_or_six_is_named_with_what_was_typed() {
     let found = (line - 1) * 10 + group - 1;
     assert!((24..=26).contains(&found), "{found}");
 }
+
+#[test]
+fn a_typing_error_is_named_with_its_place_also_where_a_code_is_typed_in_other_parts() {
+    let (document, _) = sample();
+    let groups = groups_of(&document);
+    let index = 149;
+    let mut wrong = groups.clone();
+    let other = if wrong[index].starts_with('7') { "8" } else { "7" };
+    wrong[index].replace_range(0..1, other);
+    let symbols: Vec<char> = wrong.concat().chars().collect();
+    for size in [1, 3, 4, 6, 7, 9, 10, 72, symbols.len()] {
+        let parts: Vec<String> = symbols.chunks(size).map(|part| part.iter().collect()).collect();
+        let error = decode(&parts.join(" ")).unwrap_err();
+        assert_eq!(place_named(&error), Some(place_of(index)), "in parts of {size}: {error}");
+    }
+    // A space too many is no error, and hides none.
+    wrong[4].insert(2, ' ');
+    assert_eq!(place_named(&decode(&typed(&wrong)).unwrap_err()), Some(place_of(index)));
+}
+
+#[test]
+fn lines_that_are_missing_or_changed_places_are_named_as_groups() {
+    let (document, _) = sample();
+    let groups = groups_of(&document);
+    let swapped = [&groups[10..20], &groups[..10], &groups[20..]].concat();
+    for wrong in [groups[10..].to_vec(), groups[20..].to_vec(), groups[90..].to_vec(), swapped] {
+        let error = decode(&typed(&wrong)).unwrap_err();
+        assert_eq!(place_named(&error), Some((1, 1)), "{error}");
+    }
+}
+
+#[test]
+fn what_editors_make_of_hyphens_and_what_nobody_sees_says_nothing() {
+    let (document, _) = sample();
+    let text = encode(&document);
+    for between in ["\u{2013}", "\u{2011}", "\u{2212}", "\u{ad}", "\u{200b}-", "\u{a0}"] {
+        let pasted = format!("\u{feff}{}", text.replace('-', between));
+        assert_eq!(decode(&pasted).unwrap().document, document.document, "{between:?}");
+    }
+}

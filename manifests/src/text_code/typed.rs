@@ -1,8 +1,10 @@
 //! What people type between the characters of a code, and what is wrong with the rest.
 
-/// White space and hyphens say nothing.
+/// White space and hyphens say nothing; nor do the dashes that editors make of hyphens, and what is drawn as nothing.
 pub(super) fn is_between(character: char) -> bool {
-    character.is_whitespace() || character == '-'
+    let is_dash = matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let is_unseen = matches!(character, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    character.is_whitespace() || is_dash || is_unseen
 }
 
 /// Why a code cannot be read.
@@ -31,7 +33,7 @@ pub enum TextCodeError {
         line: usize,
         /// The group on that line, counted from 1.
         group: usize,
-        /// What was typed there: at most eight characters, unusual ones escaped.
+        /// What was typed there: at most nine characters, unusual ones escaped.
         typed: String,
     },
     /// A group has too few or too many characters.
@@ -48,8 +50,8 @@ pub enum TextCodeError {
     },
     /// Every group fits, and all of them together do not.
     #[error(
-        "each of the {groups} groups fits, but not all together: the last ones are missing, or some stand in the place of others; \
-         copy the code from its first to its last line"
+        "each of the {groups} groups fits, but not all together: the last ones are missing, some stand in the place of others, or \
+         two characters of one group are wrong; compare the code from its first to its last line"
     )]
     Whole {
         /// How many groups there are.

@@ -103,14 +103,14 @@ pub(super) async fn register(
     check_secrecy(&endpoint, &request)?;
     let caller = caller(&request);
     let body = body(request).await?;
-    let read = serde_json::from_slice(&body).map_err(|error| {
+    let request = serde_json::from_slice(&body).map_err(|error| {
         Refused(Problem::new(
             ProblemCode::BadRequest,
             format!("cannot read the registration: {error}"),
             "update the Primary Server, or send the registration code by hand",
         ))
-    });
-    let Answer { grant, renewable_from, .. } = register_request(&endpoint, caller.as_ref(), read).await?;
+    })?;
+    let Answer { grant, renewable_from, .. } = register_request(&endpoint, caller.as_ref(), &request).await?;
     Ok(Json(RegisterAnswer { grant, renewable_from: Some(renewable_from) }))
 }
 
@@ -128,20 +128,17 @@ pub(super) async fn body(request: Request<Body>) -> Result<Bytes, Refused> {
     })
 }
 
-/// Answers a registration, or what could not be read as one. Only wrong ones count against a source, so that a site which
-/// retries a good one is never held up.
+/// Answers a registration. Only wrong ones count against a source, so that a site which retries a good one is never held up;
+/// what could not be read as one at all tells nobody anything, and does not count either: who mistypes a code is told where.
 pub(super) async fn register_request(
     endpoint: &Endpoint,
     caller: Option<&Peer>,
-    read: Result<RegisterRequest, Refused>,
+    request: &RegisterRequest,
 ) -> Result<Answer, Refused> {
     // Only a wrong registration waits: nobody guesses a serial number, and a stranger behind the same address must keep no
     // site from its license.
     let waits = caller.map_or(Ok(()), |caller| check_wait(endpoint, caller));
-    let answer = match read {
-        Ok(request) => answer(endpoint, &request, &waits).await,
-        Err(refused) => Err(refused),
-    };
+    let answer = answer(endpoint, request, &waits).await;
     if let (Err(refused), Some(caller)) = (&answer, caller)
         && counts_as_wrong(refused.0.code)
     {

@@ -6,23 +6,24 @@
 //! who is led to send a code from a foreign page gains nothing: the answer is good for the server of that code alone.
 //!
 //! It answers by the rules of the endpoint for servers: only where nobody can read along, also when the page is asked for,
-//! so that nobody types a code into a page that came in the clear; and wrong codes count together with those of servers.
+//! so that nobody types a code into a page that came in the clear; and wrong registrations count together with those of servers.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::text_code::MAX_CODE_BYTES;
-use sealpost_manifests::wire::problem::Problem;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use super::form::{self, Form};
 use super::license::{Endpoint, body, check_secrecy, register_request, unreadable};
 use super::proxy::caller;
+use super::refused::Refused;
 use crate::authority::{Answer, Outcome, read_registration_code, unlock_code};
 
 const STYLE: &str = "body{font:1rem/1.5 sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}\
@@ -66,19 +67,20 @@ pub(super) async fn show(State(endpoint): State<Arc<Endpoint>>, request: Request
 
 /// The page with the answer to a registration code, or the answer as a file.
 pub(super) async fn submit(State(endpoint): State<Arc<Endpoint>>, request: Request<Body>) -> Response {
-    if let Err(refused) = check_secrecy(&endpoint, &request) {
+    if let Err(refused) = check_secrecy(&endpoint, &request).and_then(|()| check_sender(request.headers())) {
         return page(refused.status(), &Content::Closed { problem: &refused.0 });
     }
     let (caller, headers) = (caller(&request), request.headers().clone());
-    let form = body(request).await.and_then(|body| form::read(&headers, &body));
-    let typed = form.as_ref().map_or("", |form| &form.code).to_owned();
-    let (as_file, read) = match form {
-        Ok(Form { code, as_file }) => {
-            (as_file, read_registration_code(&code).map_err(|error| unreadable(&error)))
-        }
-        Err(refused) => (false, Err(refused)),
+    let Form { code: typed, as_file } = match body(request).await.and_then(|body| form::read(&headers, &body))
+    {
+        Ok(form) => form,
+        Err(refused) => return again(&refused, ""),
     };
-    match register_request(&endpoint, caller.as_ref(), read).await {
+    let request = match read_registration_code(&typed) {
+        Ok(request) => request,
+        Err(error) => return again(&unreadable(&error), &typed),
+    };
+    match register_request(&endpoint, caller.as_ref(), &request).await {
         Ok(answer) => {
             let unlock = unlock_code(&answer.grant, &typed);
             if as_file {
@@ -86,12 +88,28 @@ pub(super) async fn submit(State(endpoint): State<Arc<Endpoint>>, request: Reque
             }
             page(StatusCode::OK, &Content::Unlocked { typed: &typed, unlock: &unlock, answer: &answer })
         }
-        Err(refused) => {
-            // What is no code is not sent back.
-            let typed = if typed.len() as u64 > MAX_CODE_BYTES { "" } else { &typed };
-            page(refused.status(), &Content::Refused { problem: &refused.0, typed })
-        }
+        Err(refused) => again(&refused, &typed),
     }
+}
+
+/// Browsers say which site a form came from. Another one may lead nobody to a page of the vendor that shows its words.
+fn check_sender(headers: &HeaderMap) -> Result<(), Refused> {
+    let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if !matches!(from, Some("cross-site" | "same-site")) {
+        return Ok(());
+    }
+    Err(Refused(Problem::new(
+        ProblemCode::Forbidden,
+        "the form was not sent from this page, but from another site",
+        "open this address yourself, and paste the registration code there",
+    )))
+}
+
+/// The form with what was typed, and why it was refused.
+fn again(refused: &Refused, typed: &str) -> Response {
+    // What is no code is not sent back.
+    let typed = if typed.len() as u64 > MAX_CODE_BYTES { "" } else { typed };
+    page(refused.status(), &Content::Refused { problem: &refused.0, typed })
 }
 
 fn file(unlock: String) -> Response {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use sealpost_keys::SigningKey;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::text_code::{self, CodeFormat};
@@ -87,6 +88,9 @@ async fn a_person_pastes_a_code_and_gets_the_unlock_code_as_text_and_as_a_file()
         assert_eq!((file.status, file.header("content-type")), (200, Some("text/plain; charset=utf-8")));
         assert_eq!(file.header("content-disposition"), Some("attachment; filename=\"unlock-code.txt\""));
         assert_eq!(file.header("cache-control"), Some("no-store"));
+        assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(file.header("referrer-policy"), Some("no-referrer"));
+        assert!(file.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
         assert_eq!(text(&file), unlock);
     }
     let again = text(&typed(&server, &text_code::encode(&request(&serial, &site).registration)).await);
@@ -131,6 +135,19 @@ async fn a_typing_error_is_shown_with_its_group_and_what_was_typed_stays_in_the_
 #[tokio::test]
 async fn what_was_typed_is_escaped_wherever_it_is_shown() {
     let server = Running::start(connection_limits()).await;
+    let asked = request(&server.sell(), &SigningKey::generate().unwrap());
+    // Errors repeat what they could not read.
+    let mut document = serde_json::to_value(&asked.registration).unwrap();
+    document["document"] = "\"</p><script>alert(1)</script><b>\"".into();
+    let code = text_code::encode(&asked.registration);
+    let group = format!("{}</p><img>{}", &code[..12], &code[17..]);
+    for (evil, repeated) in [(document.to_string(), "&lt;script&gt;alert"), (group, "&lt;/p&gt;&lt;img&gt;")]
+    {
+        let html = text(&typed(&server, &evil).await);
+        let (_, alert) = html.split_once("role=\"alert\">").unwrap();
+        let (alert, _) = alert.split_once("</p>").unwrap();
+        assert!(alert.contains(repeated), "{html}");
+    }
     for evil in [
         "</textarea><script>alert(1)</script>",
         "\"><img src=x onerror=alert(1)>'",
@@ -144,6 +161,9 @@ async fn what_was_typed_is_escaped_wherever_it_is_shown() {
         }
         assert_eq!(html.matches("</textarea>").count(), 1, "{html}");
     }
+    // And what was typed comes back as it was.
+    let html = text(&typed(&server, "&lt;&amp;").await);
+    assert_eq!(area(&html, "<textarea id=\"code\""), "&amp;lt;&amp;amp;");
     // A code that is good may have anything behind it that counts as white space; in the hidden field it stays a value.
     let json = serde_json::to_string(&request(&server.sell(), &SigningKey::generate().unwrap())).unwrap();
     let html = text(&typed(&server, &json).await);
@@ -167,7 +187,29 @@ async fn the_page_is_not_shown_over_plain_http_from_elsewhere() {
     // Who sits at the vendor's server needs no certificate.
     let local = "Host: localhost\r\n";
     assert_eq!(shown(&server, local).await.status, 200);
-    assert_eq!(posted(&server, &format!("{local}{FORM}"), &form(&code)).await.status, 200);
+    let first = posted(&server, &format!("{local}{FORM}"), &form(&code)).await;
+    assert_eq!(first.status, 200);
+    assert!(!text(&first).contains("has already"), "what was refused had bound nothing: {}", text(&first));
+}
+
+#[tokio::test]
+async fn a_form_that_another_site_sends_is_refused_before_it_is_read() {
+    let server = Running::start(connection_limits()).await;
+    let code = text_code::encode(&request(&server.sell(), &SigningKey::generate().unwrap()).registration);
+    for from in ["cross-site", "same-site"] {
+        let answer =
+            posted(&server, &format!("{BY_HTTPS}{FORM}Sec-Fetch-Site: {from}\r\n"), &form(&code)).await;
+        let html = text(&answer);
+        assert!(answer.status == 403 && html.contains("from another site"), "{html}");
+        assert!(!html.contains(&code[..29]), "{html}");
+        // A link to the page is as good as any.
+        assert_eq!(shown(&server, &format!("{BY_HTTPS}Sec-Fetch-Site: {from}\r\n")).await.status, 200);
+    }
+    for from in ["same-origin", "none"] {
+        let answer =
+            posted(&server, &format!("{BY_HTTPS}{FORM}Sec-Fetch-Site: {from}\r\n"), &form(&code)).await;
+        assert_eq!(answer.status, 200, "{}", text(&answer));
+    }
 }
 
 #[tokio::test]
@@ -183,20 +225,31 @@ async fn wrong_codes_count_with_those_of_servers_and_a_good_one_never_waits() {
         );
         server.raw(format!("{head}{body}").as_bytes()).await
     };
-    let statuses = [
-        typed(&server, "no code at all").await.status,
-        typed(&server, "").await.status,
-        typed(&server, &text_code::encode(&wrong(1).registration)).await.status,
-    ];
-    assert_eq!(statuses, [400, 400, 404]);
-    for guess in 2..9 {
+    assert_eq!(typed(&server, &text_code::encode(&wrong(1).registration)).await.status, 404);
+    for guess in 2..11 {
         assert_eq!(as_server(&wrong(guess)).await.problem().code, ProblemCode::SerialUnknown);
     }
-    let busy = typed(&server, "no code at all").await;
+    let code = text_code::encode(&wrong(11).registration);
+    let busy = typed(&server, &code).await;
     assert!(busy.status == 429 && text(&busy).contains("too many wrong registrations"), "{}", text(&busy));
-    assert!(text(&busy).contains("no code at all"), "what was typed is not lost");
-    assert_eq!(as_server(&wrong(9)).await.problem().code, ProblemCode::Busy);
+    assert!(text(&busy).contains(&code[..29]), "what was typed is not lost");
+    assert_eq!(as_server(&wrong(12)).await.problem().code, ProblemCode::Busy);
     assert_eq!(typed(&server, &text_code::encode(&request(&serial, &site).registration)).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_mistypes_a_code_many_times_is_told_where_each_time_and_holds_up_nobody() {
+    let server = Running::start(connection_limits()).await;
+    let code = text_code::encode(&request(&server.sell(), &SigningKey::generate().unwrap()).registration);
+    for number in 0..15 {
+        let typo = format!("{}{}{}", &code[..12], &"7777788888"[number % 5..number % 5 + 5], &code[17..]);
+        let answer = typed(&server, &typo).await;
+        assert!(answer.status == 400 && text(&answer).contains("group 3 on line 1"), "{}", text(&answer));
+        assert_eq!(typed(&server, "no code at all").await.status, 400);
+    }
+    let unknown = request(&SerialNumber::from_random([5; 19]), &SigningKey::generate().unwrap());
+    let answer = typed(&server, &text_code::encode(&unknown.registration)).await;
+    assert_eq!(answer.status, 404, "nothing was counted: {}", text(&answer));
 }
 
 #[tokio::test]
@@ -229,11 +282,18 @@ async fn the_page_has_no_script_and_its_headers_say_so() {
         let policy = page.header("content-security-policy").unwrap();
         let own = ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"];
         assert!(own.iter().all(|word| policy.contains(word)), "{policy}");
-        assert!(!policy.contains("script") && !policy.contains("unsafe"), "{policy}");
+        assert!(
+            !policy.contains("script") && !policy.contains("unsafe") && !policy.contains('*'),
+            "{policy}"
+        );
+        assert_eq!(page.header("x-frame-options"), Some("DENY"));
         assert_eq!(page.header("cache-control"), Some("no-store"));
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
         assert!(!page.headers.to_lowercase().contains("set-cookie"), "{}", page.headers);
+        let style = text(&page).split_once("<style>").unwrap().1.split_once("</style>").unwrap().0.to_owned();
+        let digest = data_encoding::BASE64.encode(Sha256Digest::of(style.as_bytes()).as_bytes());
+        assert!(policy.contains(&format!("style-src 'sha256-{digest}';")), "{policy}");
         let html = text(&page).to_lowercase();
         let handlers = html.split(" on").skip(1).filter(|rest| {
             rest.trim_start_matches(|character: char| character.is_ascii_lowercase()).starts_with('=')
