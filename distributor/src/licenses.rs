@@ -12,7 +12,7 @@ use sealpost_files::with_causes;
 use sealpost_keys::token::random_bytes;
 use sealpost_keys::{SealingPublicKey, SigningKey, Verified};
 use sealpost_ledger::Ledger;
-use sealpost_manifests::document::{DocumentError, SignedDocument};
+use sealpost_manifests::document::{self, DocumentError, SignedDocument};
 use sealpost_manifests::grant::{Grant, Registration, RegistrationReason};
 use sealpost_manifests::ids::{RequestId, SerialNumber};
 use sealpost_manifests::text_code;
@@ -102,6 +102,12 @@ impl Registrar {
     /// The problem, for people.
     pub(crate) async fn unlock(&self, actor: Actor, code: &str) -> Result<Unlocked, Problem> {
         let grant = read(code)?;
+        if document::read::<Registration>(grant.document.as_bytes()).is_ok() {
+            return Err(refused(
+                "cannot unlock: this is a registration code, which goes to the vendor",
+                "give the unlock code that the vendor sends back for it",
+            ));
+        }
         let Accepted { license, answer, seats_before } = self.accept(actor, grant, None).await?;
         let ends = answer.came.said(None, None, self.now());
         let seats = seats_said(seats_before, license.licenses, license.used, None);

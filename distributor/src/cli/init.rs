@@ -48,7 +48,7 @@ pub(super) struct Options {
     /// secret, and arguments are seen by everybody on this computer.
     #[arg(long, value_name = "SERIAL|-")]
     serial: Option<String>,
-    /// Do not ask the vendor; print the registration code.
+    /// With --serial: do not ask the vendor; print the registration code, and nothing else on standard output.
     #[arg(long, requires = "serial")]
     offline: bool,
 }
@@ -71,12 +71,14 @@ pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome
         now: Timestamp::now(),
     };
     let server = app::init(home, init)?;
-    print_line(format_args!("made server {} in {}", server.server_id, home.display()))?;
-    print_line(format_args!(
-        "site key {}, computers reach it as {}",
-        server.site_key.id(),
-        addresses.join(", ")
-    ))?;
+    let made = [
+        format!("made server {} in {}", server.server_id, home.display()),
+        format!("site key {}, computers reach it as {}", server.site_key.id(), addresses.join(", ")),
+    ];
+    for line in made {
+        // Where a code is what was asked for, standard output is the code.
+        if options.offline { tell(line) } else { print_line(line)? }
+    }
     let way = way(options.offline);
     // Whoever asks the vendor now is told by the answer.
     let is_told = serial.is_some() && way == RegisterWay::Online;

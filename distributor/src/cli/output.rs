@@ -6,10 +6,10 @@ use std::io::{self, Read};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sealpost_admin_api::licenses::License;
-use sealpost_service::output::{self, tell_part};
+use sealpost_service::output;
 use serde::Serialize;
 
-pub(super) use sealpost_service::output::{can_ask, tell};
+pub(super) use sealpost_service::output::{can_ask, tell, tell_part};
 pub(super) use sealpost_service::text::{harmless_json, plain, plain_lines};
 pub(super) use sealpost_site::rules::text::counted;
 

@@ -1,15 +1,15 @@
 //! `distributor register`.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sealpost_admin_api::licenses::{RegisterRequest, RegisterWay, Registered};
 use sealpost_manifests::grant::RegistrationReason;
 use sealpost_manifests::ids::SerialNumber;
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{plain, print_json, print_license, print_line, tell};
+use super::output::{can_ask, plain, print_json, print_license, print_line, tell, tell_part};
 
 /// Most bytes of a serial number with what may stand around it.
 const MAX_SERIAL_BYTES: u64 = 4096;
@@ -110,8 +110,16 @@ pub(super) fn say(view: &Registered) -> anyhow::Result<()> {
 pub(super) fn read_serial(argument: &str) -> anyhow::Result<SerialNumber> {
     let mut text = String::new();
     let typed = if argument == "-" {
-        let read = std::io::stdin().take(MAX_SERIAL_BYTES).read_to_string(&mut text);
+        let read = if can_ask() {
+            tell_part("Serial number: ");
+            std::io::stdin().lock().take(MAX_SERIAL_BYTES).read_line(&mut text)
+        } else {
+            std::io::stdin().take(MAX_SERIAL_BYTES).read_to_string(&mut text)
+        };
         read.context("cannot read the serial number from standard input")?;
+        if text.trim().is_empty() {
+            bail!("cannot register: no serial number came from standard input");
+        }
         text.as_str()
     } else {
         argument

@@ -275,6 +275,12 @@ async fn a_grant_for_another_server_or_by_another_vendor_is_refused_and_a_typing
         let body = serde_json::json!({ "code": serde_json::to_string(&grant).unwrap() });
         assert_eq!(site.post_refused("/unlock", &body).await.code, ProblemCode::GrantRefused);
     }
+    let asked = site
+        .post::<Registered>("/register", &serde_json::json!({ "serial": serial(), "way": "offline" }))
+        .await;
+    let Registered::Code { code, .. } = asked else { panic!("{asked:?}") };
+    let twisted = site.post_refused("/unlock", &serde_json::json!({ "code": code })).await;
+    assert!(twisted.message.contains("this is a registration code"), "{twisted:?}");
     let good = text_code::encode(&vendor.grant(&ours, 9));
     let typo = good.replacen(|c: char| c.is_ascii_digit(), "Z", 1);
     let refused = site.post_refused("/unlock", &serde_json::json!({ "code": typo })).await;

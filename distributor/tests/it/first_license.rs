@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use sealpost_manifests::text_code;
 use sealpost_test_support::license::serial;
 use sealpost_test_support::web::Fault;
 use tempfile::TempDir;
 
 use crate::program::{distributor, json, refused, run, serve, stdout, stop};
+use crate::terminal::answered;
 use crate::vendor::start_vendor;
 
 /// A user without rights, as whom nothing else runs in the tests.
@@ -152,13 +154,30 @@ async fn a_new_server_asks_nobody_when_only_the_code_is_wanted() {
         let output = new.init(&["--serial", serial().as_ref(), "--offline"]);
         let (out, err) = said(&output);
         assert_eq!(output.status.code(), Some(0), "{out}{err}");
-        assert!(out.lines().count() > 5, "{out}");
+        assert!(text_code::decode(&out).is_ok(), "a file of it is a code: {out}");
+        assert!(err.contains("made server "), "{err}");
         assert!(err.contains("registration code") && err.contains("then `distributor unlock` with"), "{err}");
         assert!(!err.contains("asking the vendor"), "{err}");
         let server = serve(&new.home);
         // The fault is still there for the first who asks.
         assert_eq!(run(&new.home, &["register", serial().as_ref()]).status.code(), Some(1));
         stop(server);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_a_serial_number_is_asked_for_and_ends_with_its_line() {
+    let vendor = start_vendor(3).await;
+    let new = New::of(&vendor.url(), &vendor.root_file());
+    walk(move || {
+        let words = new.words(&["--serial", "-"]);
+        let (code, said, seen) = answered(&new.home, &words, "\n");
+        assert_eq!((code, said.as_str()), (Some(1), ""), "{seen}");
+        assert!(seen.contains("no serial number came from standard input"), "{seen}");
+        let (code, said, seen) = answered(&new.home, &words, &format!("{}\n", serial()));
+        assert!(code == Some(0) && said.contains("3 seats"), "{said}{seen}");
+        assert!(seen.contains("Serial number: "), "{seen}");
     })
     .await;
 }

@@ -36,6 +36,7 @@ mod site;
 mod starts;
 mod strangers;
 mod switching;
+mod terminal;
 mod test_loads;
 mod two_hundred;
 mod undoing;

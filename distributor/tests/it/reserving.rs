@@ -1,17 +1,12 @@
 //! Many seats with one command: from a file, from standard input, for a group.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::thread;
-
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::program::{distributor, json, refused, run, stdout, typed};
 use crate::site::Site;
+use crate::terminal::answered;
 use crate::vendor::start_vendor;
 
 /// Exit code, standard output and standard error.
@@ -48,7 +43,7 @@ async fn a_file_is_reserved_with_a_line_for_each_that_was_refused_and_again_it_c
         assert!(no_name.starts_with("line 4: ") && no_name.contains("no name"), "{no_name}");
         assert_eq!(
             *no_group,
-            "line 6: there is no group named attic; make it with `distributor groups add attic`"
+            "line 6: there is no group named attic; make it with `distributor groups add attic --why TEXT`"
         );
         let wanted = "line 10: pc-5: no seat is free: 4 of 4 are used; ask the vendor for more seats";
         assert!(no_seat.starts_with(wanted), "{no_seat}");
@@ -127,36 +122,15 @@ async fn what_would_leave_half_is_refused_before_a_seat_is_taken() {
         let two =
             stdout(home, &["clients", "reserve", "pc-1", "pc-2", "--group", "lab", "--channel", "stable"]);
         assert_eq!(two, "1 seat was reserved, 1 held one before, 0 refused\n");
+        let (code, said, told) = parts(&run(home, &["clients", "reserve", "no name", "pc-3"]));
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(1), "1 seat was reserved, 0 held one before, 1 refused\n"),
+            "{told}"
+        );
         assert_eq!(stdout(home, &["groups", "members", "lab"]), "pc-1\npc-2\n");
     })
     .await;
-}
-
-/// What is asked at a terminal with this answer: exit code, standard output, and what stood on the terminal.
-fn answered(home: &Path, arguments: &[&str], answer: &str) -> (Option<i32>, String, String) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let side =
-        || -> OwnedFd { rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap() };
-    let mut terminal = File::from(terminal);
-    terminal.write_all(answer.as_bytes()).unwrap();
-    let mut command = distributor(home);
-    command.args(arguments).stdin(Stdio::from(side())).stderr(Stdio::from(side())).stdout(Stdio::piped());
-    let child = command.spawn().unwrap();
-    // Its own copies of the terminal's side are closed, so that reading ends with the program.
-    drop(command);
-    let seen = thread::spawn(move || {
-        let (mut seen, mut part) = (Vec::new(), [0; 1024]);
-        // The kernel says that nobody has the other side any more by an error.
-        while let Ok(read @ 1..) = terminal.read(&mut part) {
-            seen.extend_from_slice(&part[..read]);
-        }
-        String::from_utf8(seen).unwrap()
-    });
-    let (code, said, _) = parts(&child.wait_with_output().unwrap());
-    (code, said, seen.join().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,9 +145,14 @@ async fn at_a_terminal_it_is_asked_before_a_seat_is_taken_for_good() {
             assert!(seen.contains("for good") && seen.contains("Reserve it? [y/N]"), "{seen}");
             assert!(seen.contains("nothing was changed"), "{seen}");
         }
-        let (code, said, seen) = answered(home, &["clients", "reserve", "pc-1", "pc-2"], "n\n");
+        let (code, said, seen) = answered(home, &["clients", "reserve", "pc-1", "no name", "pc-2"], "n\n");
         assert_eq!((code, said.as_str()), (Some(1), ""), "{seen}");
         assert!(seen.contains("2 names") && seen.contains("Reserve them? [y/N]"), "{seen}");
+        let (mistakes, _) = seen.split_once("for good").unwrap();
+        assert!(
+            mistakes.contains("\"no name\" is not a valid computer name"),
+            "told before it is asked: {seen}"
+        );
         assert!(holders(home).is_empty(), "nobody agreed");
         let (code, said, seen) = answered(home, &one, "y\n");
         assert_eq!((code, said.as_str()), (Some(0), "pc-1 holds a seat, channel stable\n"), "{seen}");

@@ -26,7 +26,8 @@ pub enum TextCodeError {
     },
     /// A group's check character does not fit.
     #[error(
-        "group {group} on line {line} has a typing error (it reads {typed}); compare that group, and count the groups of its line"
+        "group {group} on line {line} has a typing error (it reads {typed}), or stands in the place of another; compare that group, \
+         and count the groups and lines before it"
     )]
     Group {
         /// The line of the code as it is written, of ten groups each, counted from 1.

@@ -3,8 +3,8 @@
 //! Left out on purpose: whether the serial number exists and whose it is ([`Authority`](super::Authority) decides).
 
 use sealpost_keys::{PublicKey, Verified};
-use sealpost_manifests::document::{Document, DocumentError, SignedDocument};
-use sealpost_manifests::grant::{self, Registration};
+use sealpost_manifests::document::{self, Document, DocumentError, SignedDocument};
+use sealpost_manifests::grant::{self, Grant, Registration};
 use sealpost_manifests::text_code::{self, CodeFormat, MAX_CODE_BYTES, TextCodeError};
 use sealpost_manifests::wire::sync::RegisterRequest;
 use serde::Deserialize;
@@ -21,6 +21,11 @@ pub enum RegistrationError {
          give the code or file as the server made it"
     )]
     TooLong { length: usize },
+    /// What the vendor sends back.
+    #[error(
+        "cannot read the registration code: this is an unlock code, which `distributor unlock` takes on the server"
+    )]
+    UnlockCode,
     /// It is not a registration, or its signature does not hold.
     #[error(
         "cannot accept the registration: it is none that its server signed; make a new one on the server"
@@ -63,6 +68,9 @@ pub fn read_registration_code(text: &str) -> Result<RegisterRequest, Registratio
     } else {
         text_code::decode(trimmed).map_err(RegistrationError::Code)?
     };
+    if document::read::<Grant>(registration.document.as_bytes()).is_ok() {
+        return Err(RegistrationError::UnlockCode);
+    }
     // The code holds the document alone; the key to verify it with is the one that it names. Nothing else is read of it.
     let named: NamedKey = serde_json::from_str(&registration.document)
         .map_err(|source| DocumentError::Malformed { document: Registration::TYPE, source })

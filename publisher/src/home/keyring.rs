@@ -195,9 +195,22 @@ impl Keyring {
 
     /// Makes the two keys of a new package, or reads what an interrupted first release has made.
     pub fn make_package_keys(&self, package: &PackageName) -> Result<PackageKeys, KeyringError> {
+        self.keep_as_the_others()?;
         let role = self.read_or_make(&self.role_path(package), &format!("role ({package})"))?;
         let release = self.read_or_make(&self.release_path(package), &format!("release ({package})"))?;
         Ok(PackageKeys { role, release })
+    }
+
+    /// New keys are kept as the others are: nobody at a terminal is asked for a passphrase of keys that have none, and one that
+    /// is asked for has opened a key before it locks another.
+    fn keep_as_the_others(&self) -> Result<(), KeyringError> {
+        if matches!(self.source, PassphraseSource::Prompt) && self.known_passphrase().is_none() {
+            self.timestamp()?;
+            if self.known_passphrase().is_none() {
+                self.set_passphrase(None);
+            }
+        }
+        Ok(())
     }
 
     fn role_path(&self, package: &PackageName) -> PathBuf {

@@ -157,6 +157,9 @@ pub(super) fn unreadable(error: &RegistrationError) -> Refused {
         _ => ProblemCode::BadRequest,
     };
     let hint = match error {
+        RegistrationError::UnlockCode => {
+            "a registration code is what `distributor register - --offline` prints"
+        }
         RegistrationError::Code(_) => "compare it with the code that the server printed, or copy it again",
         _ => "make a new registration on the server",
     };

@@ -164,7 +164,7 @@ fn form(f: &mut Formatter<'_>, typed: &str) -> fmt::Result {
         "<p>On the server, <code>distributor register SERIAL --offline</code> prints a registration code. Paste or type it \
          here, and this page answers with the unlock code.</p>\n\
          <form method=\"post\">\n<p><label for=\"code\">Registration code</label></p>\n\
-         <p><textarea id=\"code\" name=\"code\" rows=\"16\" required autocomplete=\"off\" autocapitalize=\"characters\" \
+         <p><textarea id=\"code\" name=\"code\" rows=\"32\" required autocomplete=\"off\" autocapitalize=\"characters\" \
          spellcheck=\"false\">\n{}</textarea></p>\n<p><button>Get the unlock code</button></p>\n</form>\n",
         Escaped(typed)
     )
@@ -190,7 +190,7 @@ fn unlocked(f: &mut Formatter<'_>, typed: &str, unlock: &str, answer: &Answer) -
     write!(
         f,
         "<p><label for=\"unlock\">Unlock code</label></p>\n\
-         <p><textarea id=\"unlock\" rows=\"16\" readonly autocomplete=\"off\" spellcheck=\"false\">\n{}</textarea></p>\n\
+         <p><textarea id=\"unlock\" rows=\"32\" readonly autocomplete=\"off\" spellcheck=\"false\">\n{}</textarea></p>\n\
          <form method=\"post\">\n<input type=\"hidden\" name=\"code\" value=\"{}\">\n\
          <p><button name=\"as\" value=\"file\">Save it as a file</button></p>\n</form>\n\
          <p><a href=\"?\">Another registration code</a></p>\n",

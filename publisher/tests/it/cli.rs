@@ -6,10 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use sealpost_keys::PassphraseSource;
 use sealpost_manifests::ids::SerialNumber;
+use sealpost_publisher::home::Keyring;
 use sealpost_test_support::folders::file_with_suffix;
+use sealpost_test_support::names;
 
 use crate::process::{Bench, strs};
+use crate::support::Home;
 
 fn secret_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -134,6 +138,21 @@ fn a_home_that_every_user_can_change_is_not_used() {
         fs::set_permissions(bench.path(path), before).unwrap();
     }
     bench.ok(&["lint"]);
+}
+
+#[test]
+fn at_a_terminal_nobody_is_asked_for_a_passphrase_that_the_keys_do_not_have() {
+    let home = Home::new();
+    let package = names::package("acme-sig");
+    // It would ask at a terminal, and here is none.
+    let keyring = Keyring::new(&home.vendor(), PassphraseSource::Prompt);
+    let made = keyring.make_package_keys(&package).unwrap();
+    assert_eq!(
+        home.keyring().role(&package).unwrap().public(),
+        made.role.public(),
+        "it is kept as the others are"
+    );
+    assert_eq!(home.keyring().release(&package).unwrap().public(), made.release.public());
 }
 
 #[test]

@@ -93,6 +93,8 @@ async fn a_person_pastes_a_code_and_gets_the_unlock_code_as_text_and_as_a_file()
         assert!(file.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
         assert_eq!(text(&file), unlock);
     }
+    let twisted = typed(&server, &unlock).await;
+    assert!(twisted.status == 400 && text(&twisted).contains("this is an unlock code"), "{}", text(&twisted));
     let again = text(&typed(&server, &text_code::encode(&request(&serial, &site).registration)).await);
     assert!(again.contains("has already") && again.contains(&unlock), "{again}");
 }
@@ -213,7 +215,7 @@ async fn a_form_that_another_site_sends_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn wrong_codes_count_with_those_of_servers_and_a_good_one_never_waits() {
+async fn wrong_registrations_count_with_those_of_servers_and_a_good_one_never_waits() {
     let server = Running::start(connection_limits()).await;
     let (serial, site) = (server.sell(), SigningKey::generate().unwrap());
     let wrong = |guess: u8| request(&SerialNumber::from_random([guess; 19]), &site);

@@ -310,7 +310,7 @@ impl Command for ChangeMembers {
             return Decision::refuse(Problem::new(
                 ProblemCode::NotFound,
                 format!("there is no group named {group}"),
-                format!("make it with `distributor groups add {group}`"),
+                format!("make it with `distributor groups add {group} --why TEXT`"),
             ));
         }
         let remove: BTreeSet<ComputerName> =

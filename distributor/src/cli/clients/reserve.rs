@@ -38,8 +38,9 @@ Examples:
   distributor clients reserve lab-7 --serial ABCDE-FGHJK-MNPQR-STVWX
   distributor clients reserve --from computers.csv --yes
 
-A file is CSV (UTF-8; commas, semicolons or tabs) with a name in each line. Its first line may name the columns: name, channel,
-group, serial. Empty lines and lines that begin with # are passed over.")]
+A file is CSV (UTF-8; commas, semicolons or tabs) with a name in each line.
+Its first line may name the columns: name, channel, group, serial.
+Empty lines and lines that begin with # are passed over.")]
 pub(in crate::cli) struct Options {
     /// The computers' names. They cannot be changed or freed later.
     #[arg(value_name = "NAME", required_unless_present = "from")]
@@ -50,7 +51,7 @@ pub(in crate::cli) struct Options {
     /// The channel that they follow [default: stable]. A computer that holds a seat is moved with `clients channel`.
     #[arg(long)]
     channel: Option<ChannelName>,
-    /// A group that lists them from now on.
+    /// A group that there is, which lists them from now on.
     #[arg(long)]
     group: Option<GroupName>,
     /// Names mix letters of several scripts, and are meant so.
@@ -59,7 +60,7 @@ pub(in crate::cli) struct Options {
     /// Take the seats of this serial number; one computer may hold a seat of several [default: the first with a free seat].
     #[arg(long, value_name = "SERIAL")]
     serial: Option<SerialNumber>,
-    /// Do not ask.
+    /// Do not ask. Nobody is asked where standard input is no terminal, as in a script or with `--from -` behind a pipe.
     #[arg(long)]
     yes: bool,
     /// Print the answer as JSON.
@@ -76,10 +77,11 @@ struct Wanted {
     group: Option<GroupName>,
 }
 
-/// A line for which nothing was asked.
+/// A name or a line for which nothing was asked.
 #[derive(Debug, Serialize)]
 struct NotAsked {
-    line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
     problem: String,
 }
 
@@ -91,16 +93,18 @@ struct Printed {
 }
 
 pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
-    let names = options.names.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>();
-    let names = names.context("cannot reserve a seat")?;
-    if let Some(from) = &options.from {
-        let entries =
-            entries(from).with_context(|| format!("cannot read the names in {}", from.display()))?;
-        return many(api, &options, names, entries).await;
-    }
-    match <[ComputerName; 1]>::try_from(names) {
-        Ok([name]) => one(api, &options, name).await,
-        Err(names) => many(api, &options, names, Vec::new()).await,
+    let lines = match &options.from {
+        Some(from) => {
+            entries(from).with_context(|| format!("cannot read the names in {}", from.display()))?
+        }
+        None => Vec::new(),
+    };
+    match options.names.as_slice() {
+        [name] if options.from.is_none() => {
+            let name = ComputerName::new(name).context("cannot reserve a seat")?;
+            one(api, &options, name).await
+        }
+        _ => many(api, &options, lines).await,
     }
 }
 
@@ -144,21 +148,21 @@ fn nothing_done() -> anyhow::Result<Outcome> {
 async fn many(
     api: &AdminApi,
     options: &Options,
-    names: Vec<ComputerName>,
     lines: Vec<reservation_file::Line>,
 ) -> anyhow::Result<Outcome> {
     let of_option = options.group.iter();
     let of_lines = lines.iter().filter_map(|line| line.entry.as_ref().ok()?.group.as_ref());
     let known = groups_of(api, &of_option.clone().chain(of_lines).next().cloned()).await?;
     ensure_groups(&known, of_option)?;
-    let (wanted, not_asked) = wanted(options, names, lines, &known);
+    let (wanted, not_asked) = wanted(options, lines, &known);
+    // Before somebody agrees: a file can still be mended.
+    for NotAsked { line, problem } in &not_asked {
+        tell(format_args!("{}{}", at(*line), plain(problem)));
+    }
     if !wanted.is_empty() && !permanence::agrees(wanted.len(), options.yes)? {
         return nothing_done();
     }
     let mut printed = Printed { answers: Vec::with_capacity(wanted.len()), not_asked };
-    for NotAsked { line, problem } in &printed.not_asked {
-        tell(format_args!("line {line}: {}", plain(problem)));
-    }
     let bar = Bar::count_of("reserving");
     let count = wanted.len() as u64;
     for chunk in wanted.chunks(MAX_RESERVED) {
@@ -248,7 +252,6 @@ fn at(line: Option<u64>) -> String {
 /// What is asked for, and the lines for which nothing is.
 fn wanted(
     options: &Options,
-    names: Vec<ComputerName>,
     lines: Vec<reservation_file::Line>,
     known: &BTreeSet<GroupName>,
 ) -> (Vec<Wanted>, Vec<NotAsked>) {
@@ -263,9 +266,13 @@ fn wanted(
             group: own_group.or_else(|| group.clone()),
         }
     };
-    let named = |name| of(None, Entry { name, channel: None, group: None, serial: None });
-    let mut wanted: Vec<Wanted> = names.into_iter().map(named).collect();
-    let mut not_asked = Vec::new();
+    let (mut wanted, mut not_asked) = (Vec::new(), Vec::new());
+    for name in &options.names {
+        match ComputerName::new(name) {
+            Ok(name) => wanted.push(of(None, Entry { name, channel: None, group: None, serial: None })),
+            Err(error) => not_asked.push(NotAsked { line: None, problem: error.to_string() }),
+        }
+    }
     for reservation_file::Line { number, entry } in lines {
         let problem = match entry {
             Ok(entry) => match entry.group.as_ref().filter(|group| !known.contains(group)) {
@@ -277,13 +284,13 @@ fn wanted(
             },
             Err(flaw) => flaw.to_string(),
         };
-        not_asked.push(NotAsked { line: number, problem });
+        not_asked.push(NotAsked { line: Some(number), problem });
     }
     (wanted, not_asked)
 }
 
 fn no_group(group: &GroupName) -> String {
-    format!("there is no group named {group}; make it with `distributor groups add {group}`")
+    format!("there is no group named {group}; make it with `distributor groups add {group} --why TEXT`")
 }
 
 /// The groups that there are; none are read if none is wanted.

@@ -55,7 +55,9 @@ pub(crate) async fn members(
     if !plan.settings.groups.contains_key(&group) {
         return Err(ApiError::not_found(
             format!("there is no group named {group}"),
-            format!("`distributor groups list` shows all; `distributor groups add {group}` makes it"),
+            format!(
+                "`distributor groups list` shows all; `distributor groups add {group} --why TEXT` makes it"
+            ),
         ));
     }
     let limit = query.limit.unwrap_or(MAX_MEMBERS).clamp(1, MAX_MEMBERS);
