@@ -277,14 +277,6 @@ impl From<LogForkRow> for LogFork {
     }
 }
 
-/// `POST /api/v1/clients/{name}/setup`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct SetupRequest {
-    /// Days for which the enrollment code is good; 30 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_days: Option<u16>,
-}
-
 /// `POST /api/v1/clients`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReserveRequest {

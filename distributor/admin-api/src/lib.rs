@@ -21,6 +21,7 @@ pub mod log;
 pub mod pulls;
 pub mod rollouts;
 pub mod settings;
+pub mod setups;
 pub mod status;
 pub mod storage;
 pub mod tokens;

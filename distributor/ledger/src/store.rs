@@ -10,7 +10,7 @@ use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{EntryFlaw, LinkedEntry, StoredEntry};
 use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
-use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetups};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
@@ -28,7 +28,7 @@ use sealpost_site::queries::{
     HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
     LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    Trying, Untested, VoidedReleases,
+    Setups, Trying, Untested, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -99,7 +99,7 @@ pub trait ReadStore:
     + Read<NoFacts>
     + Read<LoadHeldGrant>
     + Read<LoadSeats>
-    + Read<LoadSetup>
+    + Read<LoadSetups>
     + Read<LoadEnrollment>
     + Read<LoadContact>
     + Read<LoadPull>
@@ -127,6 +127,7 @@ pub trait ReadStore:
     + Read<ClientKey>
     + Read<ClientSealingKey>
     + Read<SetupOf>
+    + Read<Setups>
     + Read<ExplainClient>
     + Read<Recipients>
     + Read<Trying>

@@ -16,7 +16,7 @@ use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow,
     LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow, ReleaseRow,
-    RevisionRow, ServerIdentity, ServersLearnedRow, TryingRow,
+    RevisionRow, ServerIdentity, ServersLearnedRow, SetupRow, TryingRow,
 };
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
@@ -27,6 +27,7 @@ use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::RestoreState;
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::rollouts::progress::Rollout;
+use crate::rules::setups::CodeState;
 use crate::rules::troubles::{Bounds, Trouble};
 
 /// Most rows of one page.
@@ -112,6 +113,20 @@ query! {
         /// Most rows.
         pub limit: u32,
     } -> Vec<ComputerName>, "list the computers of a group"
+}
+
+query! {
+    /// The newest setup file of each name that had one, by name.
+    Setups {
+        /// Only those that stand so.
+        pub state: Option<CodeState>,
+        /// License time, which says whose code has ended.
+        pub now: Timestamp,
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<SetupRow>, "list the setup files"
 }
 
 query! {

@@ -167,6 +167,19 @@ pub struct LogForkRow {
     pub at: Timestamp,
 }
 
+/// The newest setup file of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetupRow {
+    /// For which name.
+    pub name: ComputerName,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// After it the code is accepted no more.
+    pub expires_at: Timestamp,
+    /// Whether a computer used it.
+    pub used: bool,
+}
+
 /// A decision of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecidedBy {

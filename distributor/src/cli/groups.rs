@@ -177,7 +177,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 /// Every computer that a group lists by name.
-async fn listed(api: &AdminApi, group: &GroupName) -> anyhow::Result<Vec<ComputerName>> {
+pub(super) async fn listed(api: &AdminApi, group: &GroupName) -> anyhow::Result<Vec<ComputerName>> {
     let mut all = Vec::new();
     let mut path = format!("/groups/{group}/members?limit={MAX_MEMBERS}");
     loop {

@@ -32,6 +32,7 @@ mod rollout;
 mod rollouts;
 mod roots;
 mod settings;
+mod setups;
 mod site;
 mod starts;
 mod strangers;

@@ -28,6 +28,12 @@ pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
     distributor(home).args(arguments).output().unwrap()
 }
 
+/// Exit code, standard output and standard error.
+pub(crate) fn parts(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 pub(crate) fn stdout(home: &Path, arguments: &[&str]) -> String {
     let output = run(home, arguments);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -2,18 +2,12 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
-use crate::program::{distributor, json, refused, run, stdout, typed};
+use crate::program::{distributor, json, parts, refused, run, stdout, typed};
 use crate::site::Site;
 use crate::terminal::answered;
 use crate::vendor::start_vendor;
-
-/// Exit code, standard output and standard error.
-fn parts(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
 
 /// Who holds a seat.
 fn holders(home: &Path) -> Vec<String> {

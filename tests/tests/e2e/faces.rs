@@ -61,6 +61,8 @@ fn every_command_has_help_with_an_example() -> Result<()> {
         "distributor clients show",
         "distributor clients reserve",
         "distributor clients setup",
+        "distributor clients setups",
+        "distributor clients group",
         "distributor status",
         "distributor log",
         "distributor log verify",

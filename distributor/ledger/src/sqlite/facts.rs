@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_site::commands::clients::{
-    ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
-    SeatFacts, SetupFacts,
+    ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetups,
+    NewestSetup, SeatFacts, SetupFacts, SetupsOf,
 };
 use sealpost_site::commands::licenses::{GrantFacts, LoadHeldGrant};
 use sealpost_site::commands::pulls::{LoadPull, PullFacts, PulledVersions};
@@ -149,16 +149,28 @@ fn held(
     Ok(held)
 }
 
-impl<C: Connected> Read<LoadSetup> for C {
-    fn read(&mut self, query: &LoadSetup) -> Result<SetupFacts, StoreError> {
-        let found = self
-            .connection()
-            .prepare_cached(
-                "SELECT s.setup FROM computers p LEFT JOIN setups s ON s.name = p.name WHERE p.name = ?1",
-            )?
-            .query_row([query.name.as_str()], |row| optional_text(row, 0))
-            .optional()?;
-        Ok(SetupFacts { reserved: found.is_some(), newest: found.flatten() })
+impl<C: Connected> Read<LoadSetups> for C {
+    fn read(&mut self, query: &LoadSetups) -> Result<SetupFacts, StoreError> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT s.setup, s.expires_at, s.used_by IS NOT NULL, c.client_id IS NOT NULL FROM computers p \
+             LEFT JOIN setups s ON s.name = p.name LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1",
+        )?;
+        let mut held = BTreeMap::new();
+        for name in &query.names {
+            let found = statement
+                .query_row([name.as_str()], |row| {
+                    let newest = match (optional_text(row, 0)?, optional_time(row, 1)?) {
+                        (Some(setup), Some(expires_at)) => {
+                            Some(NewestSetup { setup, expires_at, used: row.get(2)? })
+                        }
+                        _ => None,
+                    };
+                    Ok(SetupsOf { newest, enrolled: row.get(3)? })
+                })
+                .optional()?;
+            held.extend(found.map(|setups| (name.clone(), setups)));
+        }
+        Ok(SetupFacts { held })
     }
 }
 

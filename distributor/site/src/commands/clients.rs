@@ -1,6 +1,7 @@
 //! Reservations, setup files and enrollment.
 
 mod reserve;
+mod setups;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,9 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
+};
+pub use self::setups::{
+    IssueSetup, IssueSetups, Issued, LoadSetups, MAX_SETUPS, NewestSetup, SetupFacts, SetupWanted, SetupsOf,
 };
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change};
@@ -74,62 +78,6 @@ impl Command for ChangeChannel {
                 None => Decision::answer(()).change(actor, Change::ChannelChanged { name, channel }),
             },
         }
-    }
-}
-
-query! {
-    /// What a setup file is decided from.
-    LoadSetup {
-        /// The name that it is for.
-        pub name: ComputerName,
-    } -> SetupFacts, "read the setups"
-}
-
-/// As [`LoadSetup`] says.
-#[derive(Debug, Clone)]
-pub struct SetupFacts {
-    /// Whether the name holds a seat.
-    pub reserved: bool,
-    /// The newest setup of the name.
-    pub newest: Option<SetupId>,
-}
-
-/// Notes that a setup file was issued; codes that were issued for the name before are void. Answers the end of the code.
-#[derive(Debug, Clone)]
-pub struct IssueSetup {
-    /// Who issued it.
-    pub actor: Actor,
-    /// The reserved name.
-    pub name: ComputerName,
-    /// Its id, from which its enrollment code is derived.
-    pub setup: SetupId,
-    /// Days for which its code is good.
-    pub valid_days: u16,
-}
-
-impl Command for IssueSetup {
-    type Facts = LoadSetup;
-    type Answer = Timestamp;
-    const ATTEMPTED: &'static str = "note a setup file";
-
-    fn facts(&self) -> LoadSetup {
-        LoadSetup { name: self.name.clone() }
-    }
-
-    fn decide(self, facts: SetupFacts, context: &Context<'_>) -> Decision<Timestamp> {
-        let Self { actor, name, setup, valid_days } = self;
-        if !facts.reserved {
-            return Decision::refuse(Problem::new(
-                ProblemCode::NotReserved,
-                format!("no setup file can be issued: no seat is reserved for {name}"),
-                format!("run `distributor clients reserve {name}` first"),
-            ));
-        }
-        let expires_at = context.after_days(valid_days);
-        if facts.newest.as_ref() == Some(&setup) {
-            return Decision::answer(expires_at);
-        }
-        Decision::answer(expires_at).change(actor, Change::SetupIssued { name, setup, expires_at })
     }
 }
 

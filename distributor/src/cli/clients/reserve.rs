@@ -313,7 +313,7 @@ fn ensure_groups<'g>(
     }
 }
 
-fn entries(from: &Path) -> anyhow::Result<Vec<reservation_file::Line>> {
+pub(super) fn entries(from: &Path) -> anyhow::Result<Vec<reservation_file::Line>> {
     let most = reservation_file::MAX_BYTES as u64;
     let bytes = if from == Path::new("-") {
         let mut bytes = Vec::new();

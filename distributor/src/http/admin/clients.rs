@@ -1,4 +1,4 @@
-//! `/api/v1/clients`: who holds a seat, and the setup files for their computers.
+//! `/api/v1/clients`: who holds a seat.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,20 +10,13 @@ use crate::http::leaving::stopped;
 use crate::http::problem::{ApiError, bad_query};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use sealpost_admin_api::clients::{
-    ChannelRequest, Client, ClientsPage, ClientsQuery, MAX_CLIENTS, SetupRequest,
-};
-use sealpost_keys::token::random_bytes;
+use sealpost_admin_api::clients::{ChannelRequest, Client, ClientsPage, ClientsQuery, MAX_CLIENTS};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::document;
-use sealpost_manifests::ids::{ComputerName, NameError, SetupId};
-use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
+use sealpost_manifests::ids::{ComputerName, NameError};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::clients::{ChangeChannel, IssueSetup};
+use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::came_by::CameBy;
@@ -32,11 +25,6 @@ use sealpost_site::rules::explain::{AtLink, Explanation, explain_client};
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::troubles::Bounds;
-
-/// Days for which a setup file is good, unless an admin says otherwise.
-const SETUP_DAYS: u16 = 30;
-/// Most days for which one can be good: its code is a secret that lies around.
-const MAX_SETUP_DAYS: u16 = 366;
 
 /// A page of the list.
 pub(crate) async fn list(
@@ -105,57 +93,8 @@ pub(crate) async fn channel(
     Ok(Json(client(&site, row.ok_or_else(|| not_reserved(&name))?, Vec::new()).await?))
 }
 
-/// Issues an enrollment code and answers the setup file; codes that were issued for the name before are void.
-pub(crate) async fn setup(
-    State(site): State<Arc<Site>>,
-    Extension(actor): Extension<Actor>,
-    Path(name): Path<String>,
-    JsonBody(request): JsonBody<SetupRequest>,
-) -> Result<Response, ApiError> {
-    let name = ComputerName::new(name).map_err(bad_name)?;
-    let valid_days = request.valid_days.unwrap_or(SETUP_DAYS);
-    if valid_days == 0 || valid_days > MAX_SETUP_DAYS {
-        return Err(ApiError::new(
-            ProblemCode::BadRequest,
-            format!("a setup file cannot be good for {valid_days} days"),
-            format!("give 1 to {MAX_SETUP_DAYS} days"),
-        ));
-    }
-    let row = reserved(&site, name).await?;
-    let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw a setup", &error))?;
-    let setup = SetupId::from_random(random);
-    let addresses = site.parts.presence.checked_addresses()?;
-    let command = IssueSetup { actor, name: row.name.clone(), setup: setup.clone(), valid_days };
-    let now = site.now();
-    let code_expires_at = site.parts.ledger.execute(now, command).await?;
-    let setup = SetupFile {
-        kind: SetupKind::Reserved,
-        computer_name: Some(row.name),
-        issued_at: now,
-        servers: vec![SetupServer {
-            server: ServerEntry {
-                role: ServerRole::Primary,
-                addresses: addresses.addresses,
-                port: addresses.port,
-                server_id: site.parts.ledger.server_id(),
-                site_key: site.parts.site_key.public(),
-                ca_spki_sha256: addresses.ca_spki_sha256,
-            },
-            enrollment_code: Some(site.parts.enrollment_codes.of(&setup)),
-            code_expires_at: Some(code_expires_at),
-        }],
-        root_sha256: addresses.root_sha256,
-    };
-    let text = document::write(&setup).map_err(|error| ApiError::internal("write a setup file", &error))?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    Ok((headers, text).into_response())
-}
-
 /// The reservation of a name, in whatever spelling.
-async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError> {
+pub(super) async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError> {
     let ledger = &site.parts.ledger;
     if let Some(row) = ledger.query(ClientByName { name: name.clone() }).await? {
         return Ok(row);
@@ -187,7 +126,7 @@ fn shown(
     Client::new(row, connected, explanations, stopped, content)
 }
 
-fn bad_name(error: NameError) -> ApiError {
+pub(super) fn bad_name(error: NameError) -> ApiError {
     ApiError::new(ProblemCode::BadRequest, error.to_string(), "check the spelling")
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod reserve;
 pub(crate) mod restore;
 pub(crate) mod rollouts;
 pub(crate) mod settings;
+pub(crate) mod setups;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod storage;

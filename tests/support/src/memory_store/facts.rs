@@ -1,14 +1,15 @@
 //! What commands decide from.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{
-    ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetup,
-    SeatFacts, SetupFacts,
+    ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetups,
+    NewestSetup, SeatFacts, SetupFacts, SetupsOf,
 };
 use sealpost_site::commands::licenses::{GrantFacts, LoadHeldGrant};
 use sealpost_site::commands::pulls::{LoadPull, PullFacts};
@@ -18,12 +19,14 @@ use sealpost_site::commands::releases::{
 use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
 use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
-use sealpost_site::queries::SetupOf;
+use sealpost_site::queries::{SetupOf, Setups};
+use sealpost_site::rows::SetupRow;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::seats::GrantedSeats;
+use sealpost_site::rules::setups::CodeState;
 
 use super::state::{License, State};
 use super::store::{Handle, Holds};
@@ -113,11 +116,36 @@ impl<H: Holds> Read<LoadRetry> for Handle<H> {
     }
 }
 
-impl<H: Holds> Read<LoadSetup> for Handle<H> {
-    fn read(&mut self, query: &LoadSetup) -> Result<SetupFacts, StoreError> {
+impl<H: Holds> Read<LoadSetups> for Handle<H> {
+    fn read(&mut self, query: &LoadSetups) -> Result<SetupFacts, StoreError> {
         let state = self.state();
-        let newest = state.setups.get(&query.name).map(|setup| setup.setup.clone());
-        Ok(SetupFacts { reserved: state.computers.contains_key(&query.name), newest })
+        let held = query.names.iter().filter(|name| state.computers.contains_key(*name)).map(|name| {
+            let newest = state.setups.get(name).map(|setup| NewestSetup {
+                setup: setup.setup.clone(),
+                expires_at: setup.expires_at,
+                used: setup.used_by.is_some(),
+            });
+            let enrolled = state.clients.values().any(|client| client.name == *name);
+            (name.clone(), SetupsOf { newest, enrolled })
+        });
+        Ok(SetupFacts { held: held.collect() })
+    }
+}
+
+impl<H: Holds> Read<Setups> for Handle<H> {
+    fn read(&mut self, query: &Setups) -> Result<Vec<SetupRow>, StoreError> {
+        let state = self.state();
+        let after = query.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = state.setups.range((after, Bound::Unbounded)).map(|(name, setup)| SetupRow {
+            name: name.clone(),
+            issued_at: setup.issued_at,
+            expires_at: setup.expires_at,
+            used: setup.used_by.is_some(),
+        });
+        let stands = |row: &SetupRow| {
+            query.state.is_none_or(|state| state == CodeState::of(row.used, row.expires_at, query.now))
+        };
+        Ok(rows.filter(stands).take(query.limit as usize).collect())
     }
 }
 

@@ -7,3 +7,4 @@ pub(super) mod licenses;
 pub(super) mod releases;
 pub(super) mod rollouts;
 pub(super) mod servers;
+mod setups;

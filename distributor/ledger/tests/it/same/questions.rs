@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, Se
 use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
-use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetup};
+use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetups};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::{LoadContact, ShownKey};
 use sealpost_site::commands::licenses::LoadHeldGrant;
@@ -27,10 +27,11 @@ use sealpost_site::queries::{
     HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
     LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
     ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    StoredTime, Trying, Untested, VoidedReleases,
+    Setups, StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::setups::CodeState;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
 
 use sealpost_test_support::world::{PACKAGES, TEST_PROGRAM};
@@ -201,8 +202,11 @@ async fn of_computers(pair: &Pair, known: &Known) {
     for name in known.names.iter().cloned().chain([unknown]) {
         pair.query(ClientByName { name: name.clone() }).await;
         pair.query(SetupOf { name: name.clone() }).await;
+        for state in [None, Some(CodeState::Out), Some(CodeState::Used), Some(CodeState::Expired)] {
+            pair.query(Setups { state, now, after: Some(name.clone()), limit: 3 }).await;
+        }
         pair.query(LoadSeats { names: BTreeSet::from([name.clone()]) }).await;
-        pair.query(LoadSetup { name: name.clone() }).await;
+        pair.query(LoadSetups { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(LoadChannels { name: name.clone() }).await;
         pair.query(LoadEnrollment { name: name.clone() }).await;
         pair.query(ExplainClient { name: name.clone() }).await;

@@ -257,6 +257,6 @@ fn held_as_before(wanted: &Wanted, held: &Held, plain: &ComputerName) -> Result<
 }
 
 /// Each name as it was typed and as it would hold a seat.
-fn spellings<'n>(names: impl IntoIterator<Item = &'n ComputerName>) -> BTreeSet<ComputerName> {
+pub(super) fn spellings<'n>(names: impl IntoIterator<Item = &'n ComputerName>) -> BTreeSet<ComputerName> {
     names.into_iter().flat_map(|name| [name.clone(), canonical(name)]).collect()
 }

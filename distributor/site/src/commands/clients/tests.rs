@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sealpost_keys::{KeyId, Minisig, SealingPublicKey};
 use sealpost_manifests::ids::{EraId, Platform, SerialNumber, ServerId};
 use sealpost_manifests::log::Frontier;
@@ -272,16 +274,96 @@ fn a_name_that_holds_a_seat_in_an_older_spelling_takes_no_second_one_by_the_way(
 #[test]
 fn a_setup_file_is_good_for_its_days_and_the_same_one_again_is_noted_once() {
     let issue = || IssueSetup { actor: Actor::socket("alice"), name: name(), setup: setup(2), valid_days: 7 };
-    let first = decide(issue(), SetupFacts { reserved: true, newest: Some(setup(1)) });
+    let newest = |number| NewestSetup { setup: setup(number), expires_at: at(TODAY), used: false };
+    let held = |number| SetupFacts {
+        held: BTreeMap::from([(name(), SetupsOf { newest: Some(newest(number)), enrolled: false })]),
+    };
+    let first = decide(issue(), held(1));
     assert_eq!(first.answer, Ok(at(TODAY + 7)));
     let [(_, Change::SetupIssued { setup: issued, expires_at, .. })] = first.changes.as_slice() else {
         panic!("{:?}", first.changes)
     };
     assert_eq!((issued, *expires_at), (&setup(2), at(TODAY + 7)));
-    let again = decide(issue(), SetupFacts { reserved: true, newest: Some(setup(2)) });
+    let again = decide(issue(), held(2));
     assert!(again.answer.is_ok() && again.changes.is_empty());
-    let unreserved = decide(issue(), SetupFacts { reserved: false, newest: None });
+    let unreserved = decide(issue(), SetupFacts::default());
     assert_eq!(refusal(unreserved), ProblemCode::NotReserved);
+}
+
+#[test]
+fn of_many_setup_files_those_are_issued_that_are_of_use() {
+    let wants = |name: &str, has: Option<i64>| SetupWanted {
+        name: ComputerName::new(name).unwrap(),
+        setup: setup(9),
+        has: has.map(at),
+    };
+    let newest = |end, used| Some(NewestSetup { setup: setup(1), expires_at: at(end), used });
+    let rows = [
+        ("new", None, false),
+        ("out", newest(TODAY + 3, false), false),
+        ("over", newest(TODAY - 1, false), false),
+        ("here", newest(TODAY + 3, true), true),
+        ("dotted.", None, false),
+    ];
+    let held = rows
+        .map(|(name, newest, enrolled)| (ComputerName::new(name).unwrap(), SetupsOf { newest, enrolled }));
+    let facts = SetupFacts { held: held.into() };
+    let issue = |wanted: Vec<SetupWanted>, again| {
+        let command = IssueSetups { actor: Actor::socket("alice"), wanted, valid_days: 7, again };
+        let decision = decide(command, facts.clone());
+        let said = decision.answer.unwrap().into_iter().map(|issued| match issued {
+            Issued::New { name, setup: id, expires_at, voids } => {
+                assert_eq!((id, expires_at), (setup(9), at(TODAY + 7)));
+                format!("{name} new{}", if voids { ", voids" } else { "" })
+            }
+            Issued::Good { name, expires_at } => {
+                assert_eq!(expires_at, at(TODAY + 3));
+                format!("{name} good")
+            }
+            Issued::Enrolled { name } => format!("{name} enrolled"),
+            Issued::Refused { name, problem } => format!("{name} {}", problem.code),
+        });
+        let said: Vec<String> = said.collect();
+        let noted: Vec<_> = decision
+            .changes
+            .iter()
+            .map(|(_, change)| match change {
+                Change::SetupIssued { name, .. } => name.as_str().to_owned(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let new: Vec<_> =
+            said.iter().filter_map(|line| line.split_once(" new")).map(|(name, _)| name).collect();
+        assert_eq!(noted, new, "what is answered is noted, and nothing else");
+        said
+    };
+    let all = vec![
+        wants("new", None),
+        wants("OUT", Some(TODAY + 3)),
+        wants("over", Some(TODAY - 1)),
+        wants("here", Some(TODAY + 3)),
+        wants("dotted.", None),
+        wants("nobody", None),
+        wants("new.", None),
+    ];
+    assert_eq!(
+        issue(all.clone(), false),
+        [
+            "new new",
+            "out good",
+            "over new",
+            "here enrolled",
+            "dotted. new",
+            "nobody not_reserved",
+            "new bad_request"
+        ]
+    );
+    assert_eq!(issue(all, true)[3], "here new", "a used code is not good for another computer");
+    let elsewhere = vec![wants("out", None), wants("out", Some(TODAY + 2))];
+    assert_eq!(issue(elsewhere, false), ["out new, voids", "out bad_request"]);
+    let more = vec![wants("new", None); MAX_SETUPS + 1];
+    let command = IssueSetups { actor: Actor::socket("alice"), wanted: more, valid_days: 7, again: false };
+    assert_eq!(refusal(decide(command, facts)), ProblemCode::BadRequest);
 }
 
 fn enroll(client_key: PublicKey, proven: Option<SetupId>) -> Enroll {

@@ -1,0 +1,70 @@
+//! Setup files in a folder: what is there is replaced only if it is an earlier one of the same computer, and a place for the new
+//! one is found before its code is issued.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sealpost_files::{PRIVATE, Unfinished, read_bounded};
+use sealpost_manifests::document;
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::setup::{ServerRole, SetupFile};
+use sealpost_site::rules::names::canonical;
+
+/// Longest setup file that is looked at before it is replaced, in bytes.
+const MAX_SETUP_BYTES: u64 = 64 * 1024;
+
+/// Where the setup file of a computer is written.
+pub(super) fn name_of(name: &ComputerName) -> PathBuf {
+    PathBuf::from(format!("{name}.setup.json"))
+}
+
+/// What lies where a setup file is to be written.
+pub(super) enum There {
+    Nothing,
+    /// An earlier setup file of the same computer: its code is void once a new one is issued.
+    Earlier(Box<SetupFile>),
+    SomethingElse,
+}
+
+pub(super) fn look(out: &Path, name: &ComputerName) -> io::Result<There> {
+    let text = match read_bounded(out, MAX_SETUP_BYTES) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(There::Nothing),
+        // Too long, or no regular file: no setup file of anybody.
+        Err(error) if matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput) => {
+            return Ok(There::SomethingElse);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match document::read::<SetupFile>(&text) {
+        Ok(earlier) if earlier.computer_name.as_ref().map(canonical).as_ref() == Some(name) => {
+            There::Earlier(Box::new(earlier))
+        }
+        _ => There::SomethingElse,
+    })
+}
+
+/// The end of the code in a setup file that would serve as well as a new one.
+pub(super) fn end_of_code(earlier: &SetupFile, role: &ServerRole) -> Option<Timestamp> {
+    match earlier.servers.as_slice() {
+        [only] if only.server.role == *role && only.enrollment_code.is_some() => only.code_expires_at,
+        _ => None,
+    }
+}
+
+/// A file without its name, in the folder where it is to get it.
+pub(super) fn unfinished(out: &Path) -> io::Result<Unfinished> {
+    if out.file_name().is_none() {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Unfinished::new_in(folder.unwrap_or(Path::new(".")))
+}
+
+/// Writes it for its owner alone, and gives it its name. The folder is not flushed.
+pub(super) fn finish(mut file: Unfinished, text: &str, out: &Path) -> io::Result<()> {
+    file.file_mut().write_all(text.as_bytes())?;
+    file.finish(PRIVATE)?;
+    file.replace(out)
+}
