@@ -129,7 +129,7 @@ impl Files {
             issued_at: *now,
             servers: vec![SetupServer {
                 server: ServerEntry {
-                    role: role.clone(),
+                    role: *role,
                     addresses: addresses.addresses.clone(),
                     port: addresses.port,
                     server_id: site.parts.ledger.server_id(),
