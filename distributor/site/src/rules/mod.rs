@@ -31,6 +31,7 @@ pub mod restore;
 pub mod review;
 pub mod rollouts;
 pub mod seats;
+pub mod serial_standing;
 pub mod test_load;
 pub mod text;
 pub mod troubles;

@@ -7,6 +7,8 @@ use axum::{Extension, Json};
 use sealpost_admin_api::clients::{
     Client, ReserveManyRequest, ReserveRequest, ReservedMany, SeatAnswer, SeatWanted,
 };
+use sealpost_ledger::LedgerError;
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{Reserve, ReserveMany, Seat, Wanted};
 use sealpost_site::queries::ClientByName;
@@ -24,8 +26,13 @@ pub(crate) async fn one(
     JsonBody(request): JsonBody<ReserveRequest>,
 ) -> Result<Json<Client>, ApiError> {
     let ReserveRequest { name, channel, mixed_scripts, serial } = request;
+    let asked = serial.clone();
     let command = Reserve { actor, name, channel, mixed: mixed(mixed_scripts), serial };
-    let name = site.parts.ledger.execute(site.now(), command).await?;
+    let name = site.parts.ledger.execute(site.now(), command).await.inspect_err(|error| {
+        if let LedgerError::Refused(problem) = error {
+            site.seat_refusals.note(problem, asked.as_ref(), site.now());
+        }
+    })?;
     let row = site.parts.ledger.query(ClientByName { name: name.clone() }).await.map_err(|error| {
         ApiError::done_but_unread(&error, "the seat is taken", "distributor clients show")
     })?;
@@ -41,9 +48,15 @@ pub(crate) async fn many(
 ) -> Result<Json<ReservedMany>, ApiError> {
     let ReserveManyRequest { wanted, mixed_scripts } = request;
     let of = |SeatWanted { name, channel, serial }| Wanted { name, channel, serial };
-    let wanted = wanted.into_iter().map(of).collect();
+    let wanted: Vec<Wanted> = wanted.into_iter().map(of).collect();
+    let asked: Vec<Option<SerialNumber>> = wanted.iter().map(|wanted| wanted.serial.clone()).collect();
     let command = ReserveMany { actor, wanted, mixed: mixed(mixed_scripts) };
     let seats = site.parts.ledger.execute(site.now(), command).await?;
+    for (seat, serial) in seats.iter().zip(&asked) {
+        if let Seat::Refused { problem, .. } = seat {
+            site.seat_refusals.note(problem, serial.as_ref(), site.now());
+        }
+    }
     let answers = seats.into_iter().map(|seat| match seat {
         Seat::Taken { name, channel, serial } => SeatAnswer::Taken { name, channel, serial },
         Seat::Held { name } => SeatAnswer::Held { name },
