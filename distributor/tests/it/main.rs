@@ -31,6 +31,7 @@ mod restored;
 mod rollout;
 mod rollouts;
 mod roots;
+mod seats;
 mod settings;
 mod site;
 mod starts;

@@ -32,6 +32,7 @@ pub mod review;
 pub mod rollouts;
 pub mod seats;
 pub mod serial_standing;
+pub mod spelling;
 pub mod test_load;
 pub mod text;
 pub mod troubles;
