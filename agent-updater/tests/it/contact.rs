@@ -190,7 +190,7 @@ fn a_product_of_an_ended_serial_number_is_updated_until_its_lease_ends_and_runs_
     let (site, agent) = site_with_release();
     assert!(agent.cycle().problems.is_empty());
     let end = site.server.lock().unwrap().now() - SignedDuration::from_hours(1);
-    site.server.lock().unwrap().renew_grant(&site.license_key, |grant| {
+    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |grant| {
         grant.not_after = end;
         grant.ends_at = Some(end);
     });

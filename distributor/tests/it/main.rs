@@ -8,6 +8,7 @@ mod approvals;
 mod auditor;
 mod backups;
 mod by_file;
+mod codes;
 mod command_line;
 mod connections;
 mod edited;
