@@ -96,13 +96,9 @@ mod tests {
     fn serial_numbers_without_end_take_no_memory_without_end() {
         let counted = SeatRefusals::default();
         for id in 0..=u16::MAX {
-            let mut bytes = [0; 19];
-            bytes[..2].copy_from_slice(&id.to_be_bytes());
-            // Random bytes are taken by their five low bits.
-            bytes
-                .iter_mut()
-                .enumerate()
-                .for_each(|(at, byte)| *byte = ((u64::from(id) >> (at % 12)) & 31) as u8);
+            // The letters of a serial number are taken from the five low bits of each byte.
+            let digit = |at: usize| u8::try_from((u32::from(id) >> (5 * (at % 4))) & 31).unwrap();
+            let bytes: [u8; 19] = std::array::from_fn(digit);
             counted.note(&refusal(ProblemCode::NoSeatFree), Some(&SerialNumber::from_random(bytes)), at(1));
         }
         assert!(counted.0.lock().unwrap().len() <= MAX_SERIALS + 2);

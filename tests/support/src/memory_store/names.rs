@@ -10,7 +10,8 @@ use super::store::{Handle, Holds};
 
 impl<H: Holds> Read<ReservedNames> for Handle<H> {
     fn read(&mut self, query: &ReservedNames) -> Result<Vec<ComputerName>, StoreError> {
-        let names = self.state().computers.keys();
+        let state = self.state();
+        let names = state.computers.keys();
         let after = names.filter(|name| query.after.as_ref().is_none_or(|after| *name > after));
         Ok(after.take(page_limit(Some(query.limit)) as usize).cloned().collect())
     }
@@ -18,7 +19,8 @@ impl<H: Holds> Read<ReservedNames> for Handle<H> {
 
 impl<H: Holds> Read<ReservedAmong> for Handle<H> {
     fn read(&mut self, query: &ReservedAmong) -> Result<BTreeSet<ComputerName>, StoreError> {
-        let computers = &self.state().computers;
-        Ok(query.names.iter().filter(|name| computers.contains_key(name)).cloned().collect())
+        let state = self.state();
+        let reserved = query.names.iter().filter(|name| state.computers.contains_key(name));
+        Ok(reserved.cloned().collect())
     }
 }
