@@ -288,6 +288,9 @@ pub struct ReserveRequest {
     /// Whether a name with letters of several scripts is meant so.
     #[serde(default)]
     pub mixed_scripts: bool,
+    /// Whether a name that is spelled nearly as one which holds a seat is meant so.
+    #[serde(default)]
+    pub similar: bool,
     /// The serial number whose seat it is to be; the first with a free seat when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialNumber>,
@@ -301,6 +304,9 @@ pub struct ReserveManyRequest {
     /// Whether names with letters of several scripts are meant so.
     #[serde(default)]
     pub mixed_scripts: bool,
+    /// Whether names that are spelled nearly as others, of this request or of the site, are meant so.
+    #[serde(default)]
+    pub similar: bool,
 }
 
 /// A seat that is wanted for a name.

@@ -27,8 +27,8 @@ use sealpost_site::queries::{
     DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
     HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
     LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    Setups, Trying, Untested, VoidedReleases,
+    ReleaseCounts, Releases, ReservedAmong, ReservedNames, Restores, Revisions, RolloutByNumber, Rollouts,
+    Server, ServersLearned, SetupOf, Setups, Trying, Untested, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -123,6 +123,8 @@ pub trait ReadStore:
     + Read<RefusedGrants>
     + Read<Clients>
     + Read<ClientByName>
+    + Read<ReservedNames>
+    + Read<ReservedAmong>
     + Read<HolderById>
     + Read<ClientKey>
     + Read<ClientSealingKey>

@@ -104,6 +104,24 @@ query! {
 }
 
 query! {
+    /// The names that hold a seat.
+    ReservedNames {
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<ComputerName>, "list the names that hold a seat"
+}
+
+query! {
+    /// Those of some names that hold a seat.
+    ReservedAmong {
+        /// The names.
+        pub names: BTreeSet<ComputerName>,
+    } -> BTreeSet<ComputerName>, "look up who holds a seat"
+}
+
+query! {
     /// The computers that a group lists by name.
     GroupMembers {
         /// The group.

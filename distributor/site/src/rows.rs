@@ -491,6 +491,8 @@ pub struct LicenseRow {
     pub granted_at: Timestamp,
     /// Until when new licenses can be given.
     pub not_after: Timestamp,
+    /// When the serial number itself ends, if the vendor said so.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// A stored grant that does not count, or beside which something else stands than it says.

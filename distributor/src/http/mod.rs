@@ -27,6 +27,7 @@ mod offered;
 mod payload;
 mod problem;
 mod problems;
+mod refused_seats;
 mod router;
 mod send;
 mod site;

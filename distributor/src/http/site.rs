@@ -19,6 +19,7 @@ use super::limits::{
 };
 use super::links::LinkDesk;
 use super::metrics::Metrics;
+use super::refused_seats::SeatRefusals;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
 use super::token_desk::TokenDesk;
@@ -98,6 +99,8 @@ pub struct Site {
     pub(crate) content: ContentLook,
     /// Who downloads over which link.
     pub(crate) links: Arc<LinkDesk>,
+    /// Seats that were asked for and refused.
+    pub(crate) seat_refusals: SeatRefusals,
 }
 
 impl Site {
@@ -131,6 +134,7 @@ impl Site {
             replays: Arc::new(Semaphore::new(1)),
             content: ContentLook::default(),
             links,
+            seat_refusals: SeatRefusals::default(),
         })
     }
 

@@ -286,6 +286,9 @@ fn the_site_begins(typing: &mut Typing) -> Result<String> {
     let unlock = typing.types("publisher serial unlock FILE", &["serial", "unlock", &request])?;
     write_file(Path::new(&answer), unlock)?;
     typing.types("distributor unlock CODE", &["unlock", &answer])?;
+    let end = ["serial", "end", &second, "--at", "2099-12-31", "--yes"];
+    typing.types("publisher serial end SERIAL --at DATE", &end)?;
+    typing.vendor.publisher(&["serial", "end", &second, "--lift"])?.ok()?;
     typing.types_as_it_is("distributor status")?;
     typing.types("distributor token new NAME", &["token", "new", "ada"])?;
     typing.types_as_it_is("distributor token list")?;

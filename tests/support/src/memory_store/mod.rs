@@ -14,6 +14,7 @@ mod endings;
 mod facts;
 mod fleet;
 mod log;
+mod names;
 mod plan;
 mod project;
 mod releases;

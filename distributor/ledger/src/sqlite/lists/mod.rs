@@ -4,6 +4,7 @@ mod clients;
 mod endings;
 mod fleet;
 pub(super) mod licenses;
+mod names;
 pub(super) mod releases;
 pub(super) mod rollouts;
 pub(super) mod servers;

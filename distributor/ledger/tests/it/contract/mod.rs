@@ -7,6 +7,7 @@ mod approvals;
 mod contacts;
 mod copies;
 mod deliveries;
+mod ended;
 mod enrollment;
 mod fleet;
 mod licensing;
@@ -82,6 +83,11 @@ contracts! {
         license_time_does_not_go_back_with_the_clock,
         a_later_statement_of_the_vendor_lowers_what_an_earlier_wrong_one_raised,
         a_name_holds_a_seat_of_each_serial_number_and_is_counted_with_each,
+    }
+    ended {
+        an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
+        with_a_second_serial_number_nothing_is_lost_early,
+        a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
     }
     enrollment {
         a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,
@@ -232,6 +238,7 @@ contracts! {
     }
     model {
         seats_hold_under_any_interleaving,
+        a_seat_that_is_given_without_the_check_is_caught,
     }
     steps {
         rollouts_keep_their_bounds_under_any_interleaving,

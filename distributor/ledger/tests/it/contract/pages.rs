@@ -9,6 +9,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, Platform};
 use sealpost_site::queries::{
     ApprovedReleases, Clients, DeltaReleases, KnownReleases, MAX_PAGE, Recipients, ReleaseCounts, Releases,
+    ReservedAmong, ReservedNames,
 };
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
@@ -216,7 +217,13 @@ pub(super) async fn a_thousand_computers_and_more_are_listed_whole(world: &World
             recipients.extend(page.into_iter().map(|row| row.name));
             clients.extend(rows.into_iter().map(|row| row.name));
         }
+        let page = |after| ReservedNames { after, limit };
+        let reserved = ledger.all(page, ComputerName::clone).await.unwrap();
+        assert!(reserved.iter().eq(names.iter()), "in pages of {limit}");
         assert!(recipients.iter().eq(names.iter()), "in pages of {limit}");
         assert_eq!(clients, recipients);
     }
+    let asked = ["pc-0", "pc-1106", "pc-1107", "pc-"].map(computer_name).into();
+    let among = ledger.query(ReservedAmong { names: asked }).await.unwrap();
+    assert_eq!(among, ["pc-0", "pc-1106"].map(computer_name).into());
 }
