@@ -23,10 +23,10 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, ClientLines, ClientSealingKey, Clients,
-    DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers,
-    HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses,
-    Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
+    Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
+    GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
+    Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants,
     ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server,
     ServersLearned, SetupOf, Trying, Untested, VoidedReleases,
 };
@@ -122,6 +122,7 @@ pub trait ReadStore:
     + Read<Licenses>
     + Read<RefusedGrants>
     + Read<ClientLines>
+    + Read<ClientLineByName>
     + Read<Clients>
     + Read<ClientByName>
     + Read<HolderById>

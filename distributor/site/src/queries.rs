@@ -190,6 +190,14 @@ query! {
 }
 
 query! {
+    /// One reservation in a few words.
+    ClientLineByName {
+        /// The name.
+        pub name: ComputerName,
+    } -> Option<ClientLineRow>, "read a computer"
+}
+
+query! {
     /// One reservation by its name.
     ClientByName {
         /// The name.

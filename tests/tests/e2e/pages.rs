@@ -407,7 +407,10 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
 fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()> {
     for documented in [
         "distributor status --ends",
+        "distributor clients list",
         "distributor clients list --failing",
+        "distributor clients list --runs",
+        "distributor clients list --state contact-lost --sort last-contact",
         "distributor storage show",
         "distributor storage clean",
         "distributor storage check",
@@ -418,6 +421,10 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     ] {
         typing.types_as_it_is(documented)?;
     }
+    typing.types("distributor clients show NAME", &["clients", "show", "pc-1"])?;
+    // Whether it comes is another test's: here it may be that no daemon of it runs.
+    let verified = typing.carry_out("distributor clients verify NAME", &["clients", "verify", "pc-1"])?;
+    ensure!(verified.stdout.starts_with("pc-1: "), "{verified:?}");
     let checked = typing.carry_out("distributor status --check", &["status", "--check"])?;
     ensure!(["ok: ", "warning: "].iter().any(|begin| checked.stdout.starts_with(begin)), "{checked:?}");
     // Where something is moved, the scenarios of moving type it.

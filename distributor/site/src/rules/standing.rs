@@ -17,6 +17,12 @@ use crate::rules::rollouts::progress::USUAL_CADENCE;
 
 /// What a computer has beyond its longest pause: it tries again an hour after a contact that failed, a tenth later at the most.
 const ONE_MORE_TRY: SignedDuration = SignedDuration::from_mins(66);
+/// Time between two contacts of a computer that has no license yet.
+const UNLICENSED: SignedDuration = SignedDuration::from_secs(60);
+/// Time until a computer tries again after a contact that failed.
+pub const AFTER_FAILURE: SignedDuration = SignedDuration::from_hours(1);
+/// A computer comes by this part of the time sooner or later.
+const JITTER_PART: i32 = 10;
 
 /// The state of a reserved name, in the order in which a list sorted by state shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,6 +132,20 @@ pub fn state(facts: &StandingFacts<'_>, outages: &Outages, now: Timestamp) -> Co
 #[must_use]
 pub fn lost_after(cadence: Option<&Cadence>) -> SignedDuration {
     cadence.map_or(USUAL_CADENCE, Cadence::longest).saturating_add(ONE_MORE_TRY)
+}
+
+/// The time between two contacts of a computer, by its usual settings.
+#[must_use]
+pub const fn contacts_every(lease_until: Option<Timestamp>) -> SignedDuration {
+    if lease_until.is_some() { USUAL_CADENCE } else { UNLICENSED }
+}
+
+/// By when a computer comes again that was heard then, if its contacts succeed.
+#[must_use]
+pub fn due_by(heard: Timestamp, lease_until: Option<Timestamp>) -> Timestamp {
+    let every = contacts_every(lease_until);
+    let latest = every.saturating_add(every / JITTER_PART);
+    heard.checked_add(latest).unwrap_or(Timestamp::MAX)
 }
 
 /// What the gate on a computer lets its products do, as far as the server can tell: the computer decides by its own clock.

@@ -2,7 +2,7 @@
 
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::ids::ComputerName;
-use sealpost_site::queries::ClientLines;
+use sealpost_site::queries::{ClientLineByName, ClientLines};
 use sealpost_site::rows::ClientLineRow;
 
 use super::releases::page;
@@ -48,5 +48,12 @@ impl<H: Holds> Read<ClientLines> for Handle<H> {
         let state = self.state();
         let rows = state.after(query.after.as_ref()).take(page(query.limit));
         Ok(rows.map(|(name, computer)| state.client_line(name, computer)).collect())
+    }
+}
+
+impl<H: Holds> Read<ClientLineByName> for Handle<H> {
+    fn read(&mut self, query: &ClientLineByName) -> Result<Option<ClientLineRow>, StoreError> {
+        let state = self.state();
+        Ok(state.computers.get(&query.name).map(|computer| state.client_line(&query.name, computer)))
     }
 }

@@ -6,7 +6,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
-use sealpost_site::queries::{ClientLines, Clients, Failing, Fleet, Refusals};
+use sealpost_site::queries::{ClientLineByName, ClientLines, Clients, Failing, Fleet, Refusals};
 use sealpost_site::rows::{ComputersRow, FleetRow};
 use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
@@ -172,6 +172,9 @@ pub(super) async fn the_list_says_of_each_computer_how_it_stands_and_what_it_run
     let after = Some(computer_name("lost"));
     let rest = ledger.query(ClientLines { after, limit: 1 }).await.unwrap();
     assert_eq!(rest, lines[3..4]);
+    let one = ledger.query(ClientLineByName { name: computer_name("copied") }).await.unwrap();
+    assert_eq!(one.as_ref(), Some(&lines[1]));
+    assert_eq!(ledger.query(ClientLineByName { name: computer_name("unknown") }).await.unwrap(), None);
     ledger.close().await.unwrap();
 }
 

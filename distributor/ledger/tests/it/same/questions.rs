@@ -22,12 +22,12 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, ClientLines, ClientSealingKey, Clients,
-    DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers,
-    HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses,
-    Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants,
-    ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server,
-    ServersLearned, SetupOf, StoredTime, Trying, Untested, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
+    Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
+    GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
+    Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals,
+    RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber,
+    Rollouts, Server, ServersLearned, SetupOf, StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -201,6 +201,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
     let unknown = ComputerName::new("unknown").unwrap();
     for name in known.names.iter().cloned().chain([unknown]) {
         pair.query(ClientByName { name: name.clone() }).await;
+        pair.query(ClientLineByName { name: name.clone() }).await;
         pair.query(SetupOf { name: name.clone() }).await;
         pair.query(LoadSeats { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(LoadSetup { name: name.clone() }).await;

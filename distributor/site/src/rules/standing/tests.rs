@@ -68,6 +68,14 @@ fn the_longest_pause_is_waited_for_and_never_less_than_the_usual_one() {
 }
 
 #[test]
+fn a_computer_comes_every_minute_until_it_has_a_license_and_every_four_hours_from_then_on() {
+    let lease = Some(at(900 * DAY));
+    assert_eq!(due_by(at(0), None), at(0) + SignedDuration::from_secs(66));
+    assert_eq!(due_by(at(0), lease), at(4 * HOUR + 24));
+    assert_eq!(due_by(Timestamp::MAX, lease), Timestamp::MAX);
+}
+
+#[test]
 fn a_state_is_read_as_it_is_written_and_as_people_write_it() {
     for state in ComputerState::ALL {
         assert_eq!(state.word().parse(), Ok(state));
