@@ -5,7 +5,6 @@
 
 use sealpost_manifests::ids::ComputerName;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Names that are kept for those who wait: more than a call may name, several times over.
 const MOST: usize = 4_096;
@@ -40,10 +39,7 @@ pub(crate) struct Listening(broadcast::Receiver<ComputerName>);
 impl Listening {
     /// The next computer that made a contact; `None` where some were missed.
     pub(crate) async fn next(&mut self) -> Option<ComputerName> {
-        match self.0.recv().await {
-            Ok(name) => Some(name),
-            Err(RecvError::Lagged(_) | RecvError::Closed) => None,
-        }
+        self.0.recv().await.ok()
     }
 }
 

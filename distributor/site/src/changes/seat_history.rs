@@ -183,8 +183,8 @@ mod tests {
         let change = Change::ClientEnrolled {
             client_id: client(byte),
             name: name(),
-            client_key: SigningKey::from_seed([byte; 32]).public(),
-            sealing_key: SealingKey::from_seed([byte; 32]).public(),
+            client_key: SigningKey::generate().unwrap().public(),
+            sealing_key: SealingKey::generate().unwrap().public(),
             platform: Platform::new("linux-x86_64").unwrap(),
             agent_version: "1.0".to_owned(),
             setup: setup(of),

@@ -123,9 +123,11 @@ impl Random {
     }
 }
 
-/// A server that stops and starts, and a computer that comes when it can: the minutes of its contacts, each with what was known of
-/// it then, and the times in which no server ran.
-fn history(random: &mut Random) -> (Vec<(i64, Cadence)>, Vec<(i64, i64)>) {
+/// The minutes of contacts, each with what was known of the computer then.
+type Contacts = Vec<(i64, Cadence)>;
+
+/// A server that stops and starts, and a computer that comes when it can: its contacts, and the times in which no server ran.
+fn history(random: &mut Random) -> (Contacts, Vec<(i64, i64)>) {
     let (mut now, mut last, mut out, mut heard) = (0, None, Vec::new(), Vec::new());
     for _ in 0..1 + random.below(60) {
         now += 1 + random.below(4 * HOUR);
