@@ -1,5 +1,6 @@
 //! `distributor clients list|show|reserve|verify|channel|setup`.
 
+mod cells;
 mod lines;
 mod list;
 mod reserve;

@@ -421,10 +421,6 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     ] {
         typing.types_as_it_is(documented)?;
     }
-    typing.types("distributor clients show NAME", &["clients", "show", "pc-1"])?;
-    // Whether it comes is another test's: here it may be that no daemon of it runs.
-    let verified = typing.carry_out("distributor clients verify NAME", &["clients", "verify", "pc-1"])?;
-    ensure!(verified.stdout.starts_with("pc-1: "), "{verified:?}");
     let checked = typing.carry_out("distributor status --check", &["status", "--check"])?;
     ensure!(["ok: ", "warning: "].iter().any(|begin| checked.stdout.starts_with(begin)), "{checked:?}");
     // Where something is moved, the scenarios of moving type it.
@@ -454,6 +450,10 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         &["log", "verify", "--export", &export, "--site-key", &site_key, "--checkpoint", &checkpoint],
     )?;
     typing.types("distributor clients reserve NAME", &["clients", "reserve", "pc-1"])?;
+    typing.types("distributor clients show NAME", &["clients", "show", "pc-1"])?;
+    // That one which runs comes when it is called has a test of its own.
+    let verified = typing.carry_out("distributor clients verify NAME", &["clients", "verify", "pc-1"])?;
+    ensure!(verified.stdout.starts_with("pc-1: not enrolled yet"), "{verified:?}");
     typing.types(
         "distributor clients reserve NAME --serial SERIAL",
         &["clients", "reserve", "pc-1", "--serial", second],

@@ -7,7 +7,7 @@ use sealpost_admin_api::client_lines::{ClientLine, ClientLinesPage, ClientLinesQ
 use sealpost_service::output::print_bytes;
 use serde::Serialize;
 
-use super::list::{dash_if_empty, refreshed};
+use super::cells::{dash_if_empty, refreshed};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, name_of, plain, seconds, tell};

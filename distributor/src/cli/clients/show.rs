@@ -9,7 +9,7 @@ use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
 
-use super::list::{runs, should_run};
+use super::cells::{runs, should_run};
 use super::setup_info;
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::colors;

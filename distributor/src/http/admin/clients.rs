@@ -157,7 +157,7 @@ pub(crate) async fn setup(
 }
 
 /// The reservation of a name, in whatever spelling.
-pub(super) async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError> {
+async fn reserved(site: &Site, name: ComputerName) -> Result<ClientRow, ApiError> {
     let ledger = &site.parts.ledger;
     if let Some(row) = ledger.query(ClientByName { name: name.clone() }).await? {
         return Ok(row);
