@@ -3,6 +3,7 @@
 //! Invariant: of several conditions each has to be met. Left out on purpose: pages; whoever walks the list knows where it stands.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -39,16 +40,10 @@ impl ComputerFilter {
         *self == Self::default()
     }
 
-    /// Whether a computer in this state, of these groups, is wanted.
+    /// Whether a computer in this state is wanted, whatever its groups are.
     #[must_use]
-    pub fn takes<'g>(
-        &self,
-        row: &ClientLineRow,
-        state: ComputerState,
-        groups: impl IntoIterator<Item = &'g GroupName>,
-        now: Timestamp,
-    ) -> bool {
-        let Self { state: wanted, group, package, version, silent_for, serial } = self;
+    pub fn takes(&self, row: &ClientLineRow, state: ComputerState, now: Timestamp) -> bool {
+        let Self { state: wanted, group: _, package, version, silent_for, serial } = self;
         wanted.is_none_or(|wanted| wanted == state)
             && serial.as_ref().is_none_or(|serial| row.serials.contains(serial))
             && silent_for.is_none_or(|least| silence(row, now).is_some_and(|silent| silent >= least))
@@ -57,7 +52,12 @@ impl ComputerFilter {
                     package.as_ref().is_none_or(|package| package == runs.package())
                         && version.as_ref().is_none_or(|version| *version == runs.release.version)
                 }))
-            && group.as_ref().is_none_or(|group| groups.into_iter().any(|of| of == group))
+    }
+
+    /// Whether a computer of these groups is wanted, whatever else it is. Groups by rule cost most: they are found last.
+    #[must_use]
+    pub fn takes_groups(&self, groups: &BTreeSet<GroupName>) -> bool {
+        self.group.as_ref().is_none_or(|group| groups.contains(group))
     }
 }
 

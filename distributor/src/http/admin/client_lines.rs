@@ -139,8 +139,11 @@ impl Look<'_> {
     /// The line of a computer, if it is wanted.
     fn line(&self, row: ClientLineRow) -> Option<ClientLine> {
         let state = row.state(self.ledger.outages(), self.now);
+        if !self.filter.takes(&row, state, self.now) {
+            return None;
+        }
         let groups = row.groups_in(self.plan);
-        if !self.filter.takes(&row, state, &groups, self.now) {
+        if !self.filter.takes_groups(&groups) {
             return None;
         }
         let display_version = row.display_version().to_string();
