@@ -23,6 +23,7 @@ use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
 use crate::content::RunsContent;
+use crate::setup_info::SetupInfo;
 
 /// Clients in one page, at the most.
 pub const MAX_CLIENTS: u32 = 500;
@@ -137,6 +138,9 @@ pub struct Client {
     /// asked for, empty in lists.
     #[serde(default)]
     pub explanations: Vec<Explanation>,
+    /// Its seats, its setup files, and when it comes. Filled when one computer is asked for, absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_info: Option<SetupInfo>,
 }
 
 impl Client {
@@ -208,6 +212,7 @@ impl Client {
             tags,
             came_by,
             explanations,
+            setup_info: None,
         }
     }
 }

@@ -19,6 +19,7 @@ mod body;
 mod content;
 mod ends;
 mod health;
+mod heard;
 mod leaving;
 mod links;
 mod metrics;

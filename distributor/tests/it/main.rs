@@ -18,6 +18,7 @@ mod first_license;
 mod halts;
 mod links;
 mod listening;
+mod manage;
 mod one_address;
 mod operations;
 mod owner;

@@ -12,6 +12,7 @@ mod licensing;
 mod line;
 mod links;
 mod lost_replies;
+mod manage;
 mod moving;
 mod on_the_way;
 mod other_tools;

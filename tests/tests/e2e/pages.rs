@@ -410,7 +410,10 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
 fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()> {
     for documented in [
         "distributor status --ends",
+        "distributor clients list",
         "distributor clients list --failing",
+        "distributor clients list --runs",
+        "distributor clients list --state contact-lost --sort last-contact",
         "distributor storage show",
         "distributor storage clean",
         "distributor storage check",
@@ -450,6 +453,10 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         &["log", "verify", "--export", &export, "--site-key", &site_key, "--checkpoint", &checkpoint],
     )?;
     typing.types("distributor clients reserve NAME", &["clients", "reserve", "pc-1"])?;
+    typing.types("distributor clients show NAME", &["clients", "show", "pc-1"])?;
+    // That one which runs comes when it is called has a test of its own.
+    let verified = typing.carry_out("distributor clients verify NAME", &["clients", "verify", "pc-1"])?;
+    ensure!(verified.stdout.starts_with("pc-1: not enrolled yet"), "{verified:?}");
     typing.types(
         "distributor clients reserve NAME --serial SERIAL",
         &["clients", "reserve", "pc-1", "--serial", second],

@@ -7,6 +7,7 @@
 //! Left out on purpose: indexes, bounds of memory, and faults, which a test injects around it.
 
 mod approvals;
+mod client_lines;
 mod clients;
 mod computers;
 mod contact;

@@ -1,5 +1,6 @@
 //! What lists and look-ups answer.
 
+mod client_lines;
 mod clients;
 mod endings;
 mod fleet;

@@ -148,6 +148,7 @@ contracts! {
     }
     fleet {
         silent_outdated_and_failing_computers_are_counted_and_listed_alike,
+        the_list_says_of_each_computer_how_it_stands_and_what_it_runs,
         refusals_are_listed_with_who_was_answered_since_and_who_knocks_is_counted,
     }
     log {
