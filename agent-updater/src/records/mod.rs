@@ -12,6 +12,7 @@ pub mod footprints;
 pub mod gate;
 pub mod holdings;
 pub mod install_root;
+pub mod keys;
 pub mod manifests;
 pub mod packages;
 pub mod progress;

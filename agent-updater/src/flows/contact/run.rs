@@ -50,7 +50,7 @@ pub(in crate::flows) fn contact(
     let host = &context.host;
     let (outstanding, was_retry) = outstanding(host, holdings, progress, spool, found)?;
     let (way, answer) = send(context, holdings, progress, &outstanding)?;
-    progress.standing.answered_by = Some(way.entry);
+    progress.of_mut(&holdings.identity.server_id).answered_by = Some(way.entry);
     let mut notices = take(host, holdings, progress, spool, outstanding, &answer)?;
     let access = access(host, way.endpoint, &answer).map(Reads::Server);
     if access.is_none() {
@@ -100,7 +100,7 @@ pub(in crate::flows) fn take(
     let records = ServerRecords::of(&host.home, &server_id);
     let mut notices = accept(host, records, answer, holdings, progress)?;
     notices.extend(answer.notice.as_deref().map(bounded_notice));
-    progress.standing.waits = bounded_waits(&answer.waits);
+    progress.of_mut(&server_id).waits = bounded_waits(&answer.waits);
     progress.save(&host.home)?;
     acknowledge(records, spool, answer.acknowledged_report)?;
     let receipt = bounded_receipt(answer);

@@ -23,6 +23,7 @@ use crate::download::{Documents, Place};
 use crate::flows::context::{Context, Host};
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
+use crate::records::keys::key_of;
 use crate::records::root;
 use crate::records::vendor::VendorRecord;
 
@@ -79,7 +80,7 @@ pub fn enrollment_file(
     let server = usable
         .ok_or_else(|| EnrollError::AllFailed(vec!["it lists no server that can be used".to_owned()]))?;
     pin_root(home, &setup, root_path)?;
-    let client_key = client_key(home)?;
+    let client_key = client_key(home, &server.server.server_id)?;
     let applicant = Applicant {
         name,
         client_key: &client_key,
@@ -115,13 +116,12 @@ pub fn take_enrollment(
     let key = SealingKey::read_file(&host.home.sealing_key())?;
     let opened = open::<EnrollmentFileAnswer>(file, &key, server.server_id.as_str(), &server.site_key);
     let answer = opened.map_err(|error| refused(escape(&with_causes(&error))))?;
-    let client_key = client_key(&host.home)?;
-    let is_mine = answer.server_id == server.server_id
-        && answer.computer_name == waiting.computer_name
-        && answer.client_key == client_key.public();
-    if !is_mine {
+    // The key that the request was signed with, whatever was enrolled since.
+    let client_key = key_of(&host.home, &server.server_id, &answer.client_key).ok();
+    let is_mine = answer.server_id == server.server_id && answer.computer_name == waiting.computer_name;
+    let Some(client_key) = client_key.filter(|_| is_mine) else {
         return Err(refused("it enrolls another computer".to_owned()));
-    }
+    };
     if answer.metadata.len() > MAX_METADATA_FILES || answer.targets.len() > MAX_METADATA_FILES {
         return Err(refused("it brings more of the vendor's metadata than any answer".to_owned()));
     }

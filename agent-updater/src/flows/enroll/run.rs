@@ -62,19 +62,19 @@ pub fn enroll(
         ensure_same_name(home, &setup, setup_path, name)?;
     }
     let root = pin_root(home, &setup, root_path)?;
-    let client_key = client_key(home)?;
-    let applicant = Applicant {
-        name,
-        client_key: &client_key,
-        sealing_key: sealing_key(home)?,
-        setup_issued_at: setup.issued_at,
-    };
     let mut failures = Vec::new();
     for server in &setup.servers {
         if let Some(problem) = server.server.problem() {
             failures.push(format!("skipped: {problem}"));
             continue;
         }
+        let client_key = client_key(home, &server.server.server_id)?;
+        let applicant = Applicant {
+            name,
+            client_key: &client_key,
+            sealing_key: sealing_key(home)?,
+            setup_issued_at: setup.issued_at,
+        };
         match enroll_with(context, server, &applicant, &root) {
             Ok((accepted, trust)) => {
                 let vendor = VendorRecord { root_sha256: setup.root_sha256, trust };

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_keys::key_file::read_secret;
-use sealpost_keys::{KeyFileError, PassphraseSource, SigningKey};
 use sealpost_manifests::assignment::{PackageAssignment, Postpone};
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
@@ -33,7 +31,9 @@ use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::gate;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
+use crate::records::keys::{ClientKeyError, key_of};
 use crate::records::progress::Progress;
+use crate::records::server::ServerRecords;
 use crate::records::standing::ServerStanding;
 use crate::records::withdrawn::Withdrawals;
 use crate::spool::Spool;
@@ -66,7 +66,7 @@ pub fn read(host: &Host) -> Status {
         }
     };
     if holdings.is_some()
-        && let Some(text) = key_problem(&host.home)
+        && let Some(text) = key_problem(&host.home, &progress)
     {
         notices.push(text.clone());
         problems.push(StatusProblem::of_computer(ProblemKind::KeyUnreadable, text));
@@ -156,24 +156,19 @@ fn described(error: &HoldingsError) -> (ProblemKind, String) {
 
 /// Why contacts cannot be signed, if they cannot. Only root and the agent's user may look; for others that is no problem to
 /// report.
-fn key_problem(home: &Home) -> Option<String> {
-    let path = home.client_key();
-    let is_there = path.try_exists().ok()?;
+fn key_problem(home: &Home, progress: &Progress) -> Option<String> {
     let enroll = "ask the administrator for a new setup file of this computer (`distributor clients setup NAME`) and enroll it \
                   again: `agent-updater enroll --setup FILE`";
-    if !is_there {
-        return Some(format!(
-            "the client key {} is gone, so no contact can be signed; {enroll}",
-            path.display()
-        ));
-    }
-    let read: Result<SigningKey, KeyFileError> = read_secret(&path, &PassphraseSource::None);
-    let error = read.err()?;
-    rustix::process::geteuid().is_root().then(|| {
-        format!(
-            "the client key cannot be read, so no contact can be signed: {}; put it right, or move it away, {enroll}",
-            with_causes(&error)
-        )
+    progress.servers().iter().find_map(|server| {
+        let enrollment = ServerRecords::of(home, server).enrollment().ok()??;
+        let error = key_of(home, server, &enrollment.client_key).err()?;
+        let why = with_causes(&error);
+        match error {
+            ClientKeyError::Missing(_) => Some(format!("{why}, so no contact can be signed; {enroll}")),
+            _ => rustix::process::geteuid().is_root().then(|| {
+                format!("{why}, so no contact can be signed; put it right, or move it away, {enroll}")
+            }),
+        }
     })
 }
 
