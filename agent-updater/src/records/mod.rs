@@ -20,6 +20,7 @@ pub mod root;
 pub mod self_state;
 pub mod server;
 pub mod servers;
+pub mod serving;
 pub mod standing;
 pub mod vendor;
 pub mod withdrawn;
