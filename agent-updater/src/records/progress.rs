@@ -64,7 +64,7 @@ impl Progress {
             ServerRecords::of(home, authority).save_standing(&self.standing)?;
         }
         for (server, standing) in &self.others {
-            if self.saved.get(server) != Some(standing) {
+            if self.saved.get(server) != Some(standing) && !self.damaged.contains(server) {
                 ServerRecords::of(home, server).save_standing(standing)?;
                 let _ = self.saved.insert(server.clone(), standing.clone());
             }
@@ -157,6 +157,7 @@ mod tests {
         let mut progress = Progress::load(&home).unwrap();
         assert!(progress.is_damaged(&server(2)) && !progress.is_damaged(&server(1)));
         progress.standing.notices = vec!["goes on".to_owned()];
+        progress.of_mut(&server(2)).notices = vec!["nobody knows the rest".to_owned()];
         progress.save(&home).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"sealpost-record 3 2 00\n{}");
         std::fs::write(home.server_record(&server(1), "standing"), b"damaged").unwrap();

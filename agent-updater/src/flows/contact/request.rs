@@ -22,13 +22,14 @@ use crate::records::server::{ContactState, OutstandingContact};
 
 use super::error::ContactError;
 
-/// A contact that follows the last answered one, signed.
+/// A contact that follows the last answered one, signed. `reports` is `None` for a server that does not decide about
+/// updates: what is put off here is none of its business either.
 pub(super) fn new_contact(
     host: &Host,
     holdings: &Holdings,
     progress: &Progress,
     state: &ContactState,
-    reports: Vec<Report>,
+    reports: Option<Vec<Report>>,
     found: &[Found],
 ) -> Result<OutstandingContact, ContactError> {
     let identity = &holdings.identity;
@@ -52,10 +53,10 @@ pub(super) fn new_contact(
         instance: machine::instance(),
         hostname: machine::hostname(),
         packages: installed_packages(host)?,
-        reports,
+        postponed: reports.as_ref().map(|_| postponed(host, holdings, progress)).unwrap_or_default(),
+        reports: reports.unwrap_or_default(),
         drift: reported_drift(found, &down),
         tags: host.settings.tags.clone(),
-        postponed: postponed(host, holdings, progress),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

@@ -31,7 +31,7 @@ use super::answer::{Applicant, judge_answer, request_body};
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::keep;
-use super::run::{EnrolledAs, OtherName, ensure_same_name, other_servers, read_trust};
+use super::run::{EnrolledAs, OtherName, ensure_same_name, not_the_first, other_servers, read_trust};
 
 const NAME: &str = "enrollment_by_file";
 
@@ -76,7 +76,10 @@ pub fn enrollment_file(
     if other_name == OtherName::Refuse {
         ensure_same_name(home, &setup, setup_path, name)?;
     }
-    let usable = setup.servers.iter().find(|server| server.server.problem().is_none());
+    let usable = setup
+        .servers
+        .iter()
+        .find(|listed| listed.server.problem().or_else(|| not_the_first(home, &listed.server)).is_none());
     let server = usable
         .ok_or_else(|| EnrollError::AllFailed(vec!["it lists no server that can be used".to_owned()]))?;
     pin_root(home, &setup, root_path)?;
@@ -143,10 +146,10 @@ pub fn take_enrollment(
         setup_issued_at: waiting.setup_issued_at,
     };
     let listed = SetupServer { server: server.clone(), enrollment_code: None, code_expires_at: None };
-    let accepted = judge_answer(&listed, &applicant, &answer.answer(), &trust).map_err(refused)?;
+    let mut accepted = judge_answer(&listed, &applicant, &answer.answer(), &trust).map_err(refused)?;
     let warnings = other_servers(context, &server.server_id).into_iter().collect();
     let vendor = VendorRecord { root_sha256: waiting.root_sha256, trust };
-    keep(host, &accepted, &vendor)?;
+    keep(host, &mut accepted, &vendor)?;
     store::remove(&host.home.state(NAME))?;
     Ok(EnrolledAs { enrollment: accepted.enrollment, warnings })
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::assignment::{PackageAssignment, Postpone};
 use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::lease::Lease;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
@@ -25,6 +26,7 @@ use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
+use crate::flows::servers::{self, ServingStatus};
 use crate::flows::{install_root, linked, retention, start_again};
 use crate::home::Home;
 use crate::hooks::Hook;
@@ -118,6 +120,8 @@ pub fn read(host: &Host) -> Status {
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
     problems.extend(contact_problems(standing, lease_problem.as_deref()));
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
+    let serving = servers::status(host, &progress);
+    let (answering, lease) = by_serving(host, &progress, serving.as_ref(), lease);
     let daemon = is_listening(&host.home.socket()).or_else(|| host.home.is_daemon_locked());
     Status {
         at: now,
@@ -125,17 +129,15 @@ pub fn read(host: &Host) -> Status {
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
+        servers: servers::rows(host, &progress),
+        serving,
         agent: self_update::status::read(&host.home, &mut notices),
         daemon: daemon == Some(true),
         daemon_known: daemon.is_some(),
         version: display_version(&records).to_string(),
-        standing: standing.standing,
-        lease: LeaseStatus {
-            live: lease.is_some_and(|lease| lease.good().is_some()),
-            not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
-            problem: lease_problem,
-        },
-        last_answer: standing.answered_at,
+        standing: answering.standing,
+        lease,
+        last_answer: answering.answered_at,
         contact_problem: last_contact.and_then(|contact| contact.problem.clone()),
         next_contact: standing.next_contact.map(whole_seconds),
         waiting_reports: Spool::open(&host.home).map(|spool| spool.len()).unwrap_or(0),
@@ -144,6 +146,24 @@ pub fn read(host: &Host) -> Status {
         problems,
         notices,
     }
+}
+
+/// How this computer stands with the server that serves, and its lease; `first` is that of the first server.
+fn by_serving<'p>(
+    host: &Host,
+    progress: &'p Progress,
+    serving: Option<&ServingStatus>,
+    first: Option<&HeldDocument<Lease>>,
+) -> (&'p ServerStanding, LeaseStatus) {
+    let other = serving.map(|serving| &serving.server).filter(|server| progress.authority() != Some(server));
+    let held = other.and_then(|server| Holdings::of(&host.home, server, progress, host.now()).ok());
+    let lease = held.as_ref().map(|held| &held.lease).or(first);
+    let shown = LeaseStatus {
+        live: lease.is_some_and(|lease| lease.good().is_some()),
+        not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
+        problem: lease.and_then(|lease| lease.problem("lease")),
+    };
+    (other.map_or(&progress.standing, |server| progress.of(server)), shown)
 }
 
 fn described(error: &HoldingsError) -> (ProblemKind, String) {
