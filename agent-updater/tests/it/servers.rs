@@ -28,7 +28,7 @@ use sealpost_test_support::vendor::Vendor;
 use sealpost_test_support::web::{Fault, Times, Web};
 
 use crate::server::SimulatedServer;
-use crate::site::{Site, contact, files, grant, large, server_of};
+use crate::site::{Site, contact, files, grant, large, package, server_of};
 
 const OPEN: OpenNow = OpenNow { run: true, upload: true, remote_management: true };
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -208,6 +208,84 @@ fn no_free_license_at_the_primary_leads_to_the_secondary() {
         assert!((53..=67).contains(&minutes), "{refusal:?}: the first is not asked each minute: {minutes}");
         assert!(two.agent.status().lease.live);
     }
+}
+
+#[test]
+fn the_license_of_the_one_that_serves_keeps_uploads_open_when_that_of_the_first_has_ended() {
+    let two = Two::new();
+    two.site.release("1", 1, "one");
+    two.cycle();
+    two.first_refuses(ProblemCode::Internal);
+    for day in [10, 20, 30, 40] {
+        two.second.lock().unwrap().ahead = SignedDuration::from_hours(24 * day);
+        assert_eq!(two.after(10 * 24 * 60), 2);
+    }
+    let servers = two.agent.servers().unwrap();
+    assert!(servers[0].lease_until.is_none() && servers[1].lease_until.is_some(), "{servers:?}");
+    let gate = fs::read_to_string(two.agent.home().gate(&package())).unwrap();
+    assert!(gate.contains("\nupload=true\n"), "{gate}");
+}
+
+#[test]
+fn a_further_primary_is_asked_before_the_secondaries() {
+    let two = Two::new();
+    let (third, web, listed) = server_of(&two.site.vendor, &two.site.runtime);
+    third.lock().unwrap().client_id = ClientId::from_random([10; 16]);
+    let setup = two.setup_of(|setup| setup.servers = vec![listed.clone()]);
+    two.agent.add_server(&setup, Some(ServerRole::Primary), OtherName::Refuse).unwrap();
+    let _ = two.cycle();
+    two.first_refuses(ProblemCode::Internal);
+    let _ = two.after(60);
+    let serving = two.agent.status().serving.unwrap();
+    assert_eq!((&serving.server, serving.role), (&listed.server.server_id, ServerRole::Primary));
+    assert_eq!(two.contacts_of_second().len(), 1, "the secondary is not needed");
+    refuses(&web, ProblemCode::Internal);
+    assert_eq!(two.after(60), 2);
+    let sentence = two.agent.status().serving.unwrap().sentence;
+    assert!(sentence.contains(" and the primary "), "{sentence}");
+    // It comes back before the first does: the hold is its own.
+    web.make_no_faults();
+    assert_eq!(two.after(60), 2);
+    let _ = two.after(15);
+    assert_eq!(two.agent.status().serving.unwrap().server, listed.server.server_id);
+}
+
+#[test]
+fn programs_read_the_servers_as_json_and_an_error_too() {
+    let two = Two::new();
+    two.cycle();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_agent-updater"));
+        command.arg("--home").arg(two.agent.home().path()).arg("servers").args(arguments);
+        command.output().unwrap()
+    };
+    let listed: serde_json::Value = serde_json::from_slice(&run(&["list", "--json"]).stdout).unwrap();
+    let fields = [
+        "server",
+        "addresses",
+        "role",
+        "updates",
+        "serves",
+        "standing",
+        "lease_until",
+        "last_answer",
+        "problem",
+    ];
+    for server in listed.as_array().unwrap() {
+        assert!(fields.iter().all(|field| server.get(field).is_some()), "{server}");
+    }
+    assert_eq!((&listed[0]["updates"], &listed[1]["role"]), (&true.into(), &"secondary".into()));
+    let refused = run(&["remove", two.id(1).as_str(), "--yes", "--json"]);
+    assert!(!refused.status.success());
+    let error: serde_json::Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert!(error["message"].as_str().unwrap().contains("decides about the updates"), "{error}");
+    let preferred: serde_json::Value =
+        serde_json::from_slice(&run(&["prefer", two.id(2).as_str(), "--json"]).stdout).unwrap();
+    assert_eq!((&preferred["updates"], &preferred["role"]), (&true.into(), &"primary".into()));
+    let removed = run(&["remove", two.id(1).as_str(), "--yes", "--json"]);
+    assert!(removed.status.success(), "{removed:?}");
+    let text = String::from_utf8(run(&["list"]).stdout).unwrap();
+    assert!(text.lines().count() == 1 && text.contains("decides about updates, serves"), "{text}");
 }
 
 #[test]
