@@ -168,7 +168,7 @@ impl Add {
             print_json(&serde_json::to_string_pretty(server)?)?;
         } else {
             let name = &enrolled.enrollment.computer_name;
-            print_line(format_args!("added {} ({}) as {name}", called(server), server.role))?;
+            print_line(format_args!("added {} ({}) as {name}", server.name(), server.role))?;
         }
         tell(
             "next: its license comes with the next contact (`agent-updater check`); updates go on coming from the first server",
@@ -195,7 +195,7 @@ impl Remove {
         if self.json {
             print_json(&serde_json::to_string_pretty(&server)?)?;
         } else {
-            print_line(format_args!("removed {}; its seat there stays used", called(&server)))?;
+            print_line(format_args!("removed {}; its seat there stays used", server.name()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -211,7 +211,7 @@ impl Prefer {
         } else {
             print_line(format_args!(
                 "{} decides about the updates of this computer from now on",
-                called(&server)
+                server.name()
             ))?;
         }
         tell("next: `agent-updater check`, which contacts it and installs what it assigns");
@@ -221,7 +221,7 @@ impl Prefer {
 
 /// A server as one line.
 fn line(server: &ServerStatus) -> String {
-    let mut parts = vec![format!("{} ({})", called(server), server.role)];
+    let mut parts = vec![format!("{} ({})", server.name(), server.role)];
     if server.updates {
         parts.push("decides about updates".to_owned());
     }
@@ -239,8 +239,4 @@ fn line(server: &ServerStatus) -> String {
     parts.extend(server.problem.as_ref().map(|problem| format!("problem: {problem}")));
     parts.push(server.server.to_string());
     parts.join(", ")
-}
-
-fn called(server: &ServerStatus) -> String {
-    server.addresses.first().cloned().unwrap_or_else(|| server.server.to_string())
 }

@@ -50,6 +50,14 @@ pub struct ServerStatus {
     pub problem: Option<String>,
 }
 
+impl ServerStatus {
+    /// Its first address, or its id if none is known.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.addresses.first().map_or(self.server.as_str(), String::as_str)
+    }
+}
+
 /// Which server serves, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct ServingStatus {

@@ -11,7 +11,7 @@ use sealpost_agent_updater::domain::gate_file::OpenNow;
 use sealpost_agent_updater::domain::serving::Why;
 use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName};
 use sealpost_agent_updater::flows::servers::ServersError;
-use sealpost_agent_updater::flows::status::Status;
+use sealpost_agent_updater::flows::status::{ProblemKind, Status};
 use sealpost_agent_updater::records::computer::ComputerProgress;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::digest::Sha256Digest;
@@ -392,6 +392,9 @@ fn prefer_moves_the_authority_and_an_enrollment_by_a_secondarys_file_does_not() 
     let setup = two.setup_of(|setup| setup.servers[0].server.role = ServerRole::Secondary);
     let error = two.agent.enroll(&setup, None, OtherName::Refuse).unwrap_err();
     assert!(error.to_string().contains("`agent-updater servers add --setup FILE`"), "{error}");
+    // Also one that says nothing of it, of a server that was added as a secondary.
+    let error = two.agent.enroll(&two.second_setup(), None, OtherName::Refuse).unwrap_err();
+    assert!(error.to_string().contains("`agent-updater servers prefer SERVER`"), "{error}");
     assert_eq!(two.agent.servers().unwrap()[0].server, two.id(1));
     two.agent.prefer_server(two.id(2).as_str()).unwrap();
     let servers = two.agent.servers().unwrap();
@@ -512,6 +515,29 @@ fn a_removed_server_serves_no_more_and_leaves_nothing_here_and_the_one_that_deci
     assert!(two.site.gate().run && !two.site.gate().upload);
     two.agent.add_server(&two.second_setup(), None, OtherName::Refuse).unwrap();
     assert_eq!(two.after(60), 2, "it can be added again");
+}
+
+#[test]
+fn a_secondary_that_refuses_this_computer_is_a_problem_whose_remedy_does_not_make_it_the_first() {
+    let two = Two::new();
+    two.cycle();
+    assert!(two.agent.status().problems.is_empty());
+    refuses(&two.web, ProblemCode::UnknownComputer);
+    two.after(24 * 60);
+    let status = two.agent.status();
+    let [problem] = status.problems.as_slice() else { panic!("{:?}", status.problems) };
+    assert_eq!((problem.code, problem.refusal), (ProblemKind::Refused, Some(ProblemCode::UnknownComputer)));
+    assert!(problem.text.contains("`agent-updater servers add --setup FILE`"), "{}", problem.text);
+    assert!(!problem.text.contains("agent-updater enroll"), "{}", problem.text);
+    assert!(
+        status.notices.iter().any(|notice| notice.contains(&two.web.port().to_string())),
+        "{:?}",
+        status.notices
+    );
+    two.web.make_no_faults();
+    two.agent.add_server(&two.second_setup(), None, OtherName::Refuse).unwrap();
+    two.after(0);
+    assert!(two.agent.status().problems.is_empty());
 }
 
 #[test]

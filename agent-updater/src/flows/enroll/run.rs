@@ -202,9 +202,12 @@ fn first_server(home: &Home) -> Result<Enrollment, EnrollError> {
 pub(super) fn not_the_first(home: &Home, server: &ServerEntry) -> Option<String> {
     let known = servers::load(home).unwrap_or_default();
     let is_other = known.first().is_some_and(|first| *first != server.server_id);
-    (server.role == ServerRole::Secondary && is_other).then(|| {
+    let enrolled = ServerRecords::of(home, &server.server_id).enrollment().ok().flatten();
+    let was_added = enrolled.is_some_and(|enrolled| enrolled.server.role == ServerRole::Secondary);
+    (is_other && (was_added || server.role == ServerRole::Secondary)).then(|| {
         format!(
-            "the server {} is a secondary server; add it with `agent-updater servers add --setup FILE`",
+            "the server {} is a secondary server; enroll with it with `agent-updater servers add --setup FILE`, and if it is \
+             to decide about updates, `agent-updater servers prefer SERVER` says so",
             server.server_id
         )
     })

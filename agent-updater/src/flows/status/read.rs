@@ -13,13 +13,11 @@ use sealpost_manifests::version::{DisplayVersion, Revision};
 use sealpost_manifests::wire::contact::WaitsFor;
 
 use crate::control::is_listening;
-use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::put_off::PutOff;
-use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, Installed, PackageRecord};
-use crate::domain::rollback::{stays_refused, why_left};
+use crate::domain::rollback::why_left;
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
@@ -40,6 +38,7 @@ use crate::records::standing::ServerStanding;
 use crate::records::withdrawn::Withdrawals;
 use crate::spool::Spool;
 
+use super::problems::{contact_problems, is_for_good, package_problems, refusal_of_further};
 use super::report::{
     DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem, TimesStatus,
     WayStatus,
@@ -119,6 +118,11 @@ pub fn read(host: &Host) -> Status {
     let last_contact = standing.last_contact.as_ref();
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
     problems.extend(contact_problems(standing, lease_problem.as_deref()));
+    let servers = servers::rows(host, &progress);
+    for server in servers.iter().filter(|server| !server.updates) {
+        notices.extend(server.problem.as_ref().map(|why| format!("the server {}: {why}", server.name())));
+        problems.extend(refusal_of_further(progress.of(&server.server), server));
+    }
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
     let serving = servers::status(host, &progress);
     let (answering, lease) = by_serving(host, &progress, serving.as_ref(), lease);
@@ -129,7 +133,7 @@ pub fn read(host: &Host) -> Status {
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
-        servers: servers::rows(host, &progress),
+        servers,
         serving,
         agent: self_update::status::read(&host.home, &mut notices),
         daemon: daemon == Some(true),
@@ -190,74 +194,6 @@ fn key_problem(home: &Home, progress: &Progress) -> Option<String> {
             }),
         }
     })
-}
-
-/// What needs a person, of the lease and of the last contact.
-fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> Vec<StatusProblem> {
-    let mut problems = Vec::new();
-    let last = standing.last_contact.as_ref();
-    let refusal = last.and_then(|contact| Some((contact.refused?, contact.problem.as_deref()?)));
-    if let Some((code, remedy, why)) = refusal.and_then(|(code, why)| Some((code, remedy(code)?, why))) {
-        let text = format!("{why}; {remedy}");
-        let refusal = Some(code);
-        problems.push(StatusProblem { code: ProblemKind::Refused, package: None, refusal, text });
-    }
-    if let Some(why) = last.filter(|contact| contact.unknown_ca).and_then(|contact| contact.problem.clone()) {
-        problems.push(StatusProblem::of_computer(ProblemKind::UnknownCa, why));
-    }
-    // Before the first answer there is nothing that was lost; a server that answers without a lease says why.
-    let was_answered = last.is_some_and(|contact| contact.problem.is_none());
-    if let Some(why) = lease_problem.filter(|_| standing.standing != Standing::Unlicensed || was_answered) {
-        let said = standing.notices.iter().map(String::as_str);
-        let text: Vec<&str> = std::iter::once(why).chain(said.filter(|_| was_answered)).collect();
-        problems.push(StatusProblem::of_computer(ProblemKind::NoLease, text.join("; ")));
-    }
-    problems
-}
-
-/// What needs a person, of the packages.
-fn package_problems(
-    packages: &[PackageStatus],
-    refusals: &BTreeMap<PackageName, String>,
-) -> Vec<StatusProblem> {
-    let mut problems = Vec::new();
-    for status in packages {
-        let mut add = |code, text: &str| {
-            let package = Some(status.package.clone());
-            problems.push(StatusProblem { code, package, refusal: None, text: text.to_owned() });
-        };
-        if let Some(why) = &status.not_started {
-            add(ProblemKind::NotStarted, why);
-        }
-        if let Some(drift) = &status.drift {
-            add(ProblemKind::NotAsSigned, &drift.text);
-        }
-        match status.decision {
-            Some("given_up") => add(ProblemKind::GivenUp, &status.sentence),
-            Some("not_entitled" | "other_platform" | "action_unknown" | "started_otherwise") => {
-                add(ProblemKind::NotInstalled, &status.sentence);
-            }
-            Some("to_roll_back") if refusals.get(&status.package).is_some_and(|why| is_for_good(why)) => {
-                add(ProblemKind::NotRolledBack, &status.sentence);
-            }
-            _ => {}
-        }
-        if let (Some(why), Some(installed)) = (&status.withdrawn, &status.installed) {
-            let text = format!(
-                "the vendor withdrew {} {installed}, which is installed here: {why}; let the administrator approve another \
-                 release, or take it back with `distributor updates halt {0}:{installed} --rollback --reason TEXT`",
-                status.package
-            );
-            add(ProblemKind::Withdrawn, &text);
-        }
-    }
-    problems
-}
-
-/// Whether a refused rollback needs a person, by the code at its end.
-fn is_for_good(why: &str) -> bool {
-    let code = why.strip_suffix(']').and_then(|why| why.rsplit_once('[')).map(|(_, code)| code);
-    code.and_then(|code| code.parse().ok()).is_some_and(stays_refused)
 }
 
 /// The ways to the server, in the order in which they are tried.
