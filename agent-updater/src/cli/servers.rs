@@ -25,10 +25,10 @@ Examples:
   agent-updater servers prefer backup.example
   agent-updater servers remove old.example
 
-Contact goes to the primaries first, and to the secondaries if none of them answers or none has a free license. A server
-that is back serves again after it has answered for 15 minutes. Updates come from the first server alone, also while
-another one serves: while it is away they wait. An outage takes no seat anywhere: at a secondary, too, only the reservation
-counts that was made there.")]
+Contact goes to the primaries first, and to the secondaries if none of them answers or none has a
+free license. A server that is back serves again after it has answered for 15 minutes. Updates come
+from the first server alone, also while another one serves: while it is away they wait. An outage
+takes no seat anywhere: at a secondary, too, only the reservation counts that was made there.")]
 pub(super) enum Servers {
     List(List),
     Add(Add),
