@@ -26,6 +26,7 @@ mod rollouts;
 mod self_update;
 mod server;
 mod trust;
+mod two_servers;
 mod undoing;
 mod voices;
 mod witness;

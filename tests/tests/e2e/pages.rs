@@ -136,6 +136,7 @@ fn every_command_of_the_pages_is_typed() -> Result<()> {
     let second = the_site_begins(&mut typing)?;
     let computer = a_computer(&mut typing)?;
     undoing(&mut typing, &computer)?;
+    a_second_server(&mut typing, &computer)?;
     looking(&mut typing, &computer, &second)?;
     customers(&mut typing)?;
     moving_and_restoring(&mut typing, &computer)?;
@@ -405,6 +406,22 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
     let said = computer.agent(&["rollback", "agent-updater"])?.refused()?;
     ensure!(said.contains("agent-updater"), "{said}");
     Ok(())
+}
+
+fn a_second_server(typing: &mut Typing, computer: &Computer) -> Result<()> {
+    let mut backup = typing.lab.site(&typing.vendor, "further", 1)?;
+    computer.add_server(&typing.lab, &backup)?.ok()?;
+    typing.was_typed("agent-updater servers add --setup FILE");
+    computer.check()?.ok()?;
+    let (main, further) =
+        (format!("127.0.0.1:{}", typing.site.port()?), format!("127.0.0.1:{}", backup.port()?));
+    let listed = typing.on_as_it_is(computer, "agent-updater servers list")?;
+    ensure!(listed.contains(&main) && listed.contains(&further), "{listed}");
+    for server in [&further, &main] {
+        typing.on(computer, "agent-updater servers prefer SERVER", &["servers", "prefer", server])?;
+    }
+    typing.on(computer, "agent-updater servers remove SERVER", &["servers", "remove", &further])?;
+    backup.stop()
 }
 
 fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()> {
