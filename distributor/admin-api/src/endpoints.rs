@@ -157,7 +157,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 64] = [
+const TABLE: [Line; 66] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),

@@ -27,8 +27,8 @@ use sealpost_site::queries::{
     Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
     GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
     Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants,
-    ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong, ReservedNames, Restores, Revisions, RolloutByNumber, Rollouts, Server,
-    ServersLearned, SetupOf, Setups, Trying, Untested, VoidedReleases,
+    ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong, ReservedNames, Restores, Revisions,
+    RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Setups, Trying, Untested, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
