@@ -232,7 +232,7 @@ impl Walk<'_> {
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Number(u16),
-    /// Under two names.
+    /// A word, which has two names.
     Word([&'static str; 2]),
     /// The name of a network card, and not that of the loopback.
     OtherThanLoopback,

@@ -3,7 +3,7 @@
 
 use sealpost_site::rules::rollouts::links::Subnet;
 
-use super::{Change, Report, Standing, Step, subnet_of};
+use super::parts::{Change, Report, Standing, Step, subnet_of};
 
 pub(super) const TOOL: &str = "firewall-cmd";
 /// Most lines of an answer that are read.

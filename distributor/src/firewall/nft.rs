@@ -11,13 +11,11 @@ use sealpost_site::rules::rollouts::links::Subnet;
 use serde_json::Value;
 
 use super::chains::{Chains, Passage, Version, judge};
-use super::{Change, Opening, PlanError, Report, Standing, Step, listed, subnet_of};
+use super::parts::{COMMENT, Change, Opening, PlanError, Report, Standing, Step, listed, subnet_of};
 
 pub(super) const TOOL: &str = "nft";
 /// Lists all tables as JSON, without the elements of named sets, which may be millions.
 pub(super) const LIST: [&str; 4] = ["-j", "-t", "list", "ruleset"];
-/// What marks a rule as ours, here and at ufw.
-pub const COMMENT: &str = "sealpost";
 /// How a file begins that this program wrote.
 pub const FILE_HEAD: &str = "# Written by `distributor firewall open`, which replaces it.\n";
 /// Our table and its chain.
@@ -27,7 +25,7 @@ const CHAIN: &str = "input";
 /// Most chains of others that are named.
 const MAX_NAMED: usize = 16;
 
-/// What nftables lists.
+/// What nftables lists of a computer.
 #[derive(Debug)]
 pub struct Seen {
     own: Own,
@@ -36,7 +34,7 @@ pub struct Seen {
     has_legacy_tables: bool,
 }
 
-/// Our table.
+/// What stands in our table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Own {
     Absent,
@@ -126,7 +124,7 @@ enum Whom {
     Everybody,
     ThisComputer,
     Subnets(Vec<Subnet>),
-    /// It drops.
+    /// The rule drops what it matches.
     Nobody,
 }
 

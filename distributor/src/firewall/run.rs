@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Seen, Step, firewalld, nft, ufw};
+use super::parts::Step;
+use super::seen::Seen;
+use super::{firewalld, nft, ufw};
 
 /// Where tools of root lie, also where the search path of this process does not say so.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

@@ -2,6 +2,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use sealpost_site::rules::rollouts::links::Subnet;
+
 use super::*;
 
 /// What nft 1.0.6 lists of a computer with our table and with a table of an admin, some of it left out.

@@ -2,8 +2,7 @@
 
 use sealpost_site::rules::rollouts::links::Subnet;
 
-use super::nft::COMMENT;
-use super::{Change, Report, Standing, Step, subnet_of};
+use super::parts::{COMMENT, Change, Report, Standing, Step, subnet_of};
 
 pub(super) const TOOL: &str = "ufw";
 /// Most rules that are read; ufw itself takes seconds for so many.
@@ -11,7 +10,7 @@ const MAX_RULES: usize = 10_000;
 /// Most rules of others that are named.
 const MAX_NAMED: usize = 8;
 
-/// What ufw lists.
+/// What ufw lists of a computer.
 #[derive(Debug)]
 pub struct Seen {
     rules: Vec<Rule>,
@@ -203,6 +202,8 @@ pub(super) fn report(seen: &Seen, port: u16) -> Report {
             Standing::Only(_) if !ours.contains(&What::DenyRest) => {
                 obstacles.push(format!("{said}, so that not only the subnets are let in; without that: `ufw default deny incoming`"));
             }
+            // A rule of ours keeps the rest out.
+            Standing::Only(_) => {}
             _ => notes.push(said.to_owned()),
         }
     }
