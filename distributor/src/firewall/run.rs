@@ -217,6 +217,6 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<(St
 }
 
 fn has_legacy_tables() -> bool {
-    let names = |path: &&str| read_bounded(Path::new(path), MAX_COMPLAINT_BYTES);
-    LEGACY_TABLES.iter().any(|path| matches!(names(&path), Ok(Some(names)) if !names.is_empty()))
+    let names = |path: &str| read_bounded(Path::new(path), MAX_COMPLAINT_BYTES);
+    LEGACY_TABLES.iter().any(|path| matches!(names(path), Ok(Some(names)) if !names.is_empty()))
 }
