@@ -14,6 +14,7 @@ mod connections;
 mod edited;
 mod enrollment;
 mod file_faults;
+mod firewall;
 mod first_license;
 mod halts;
 mod links;

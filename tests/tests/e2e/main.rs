@@ -6,6 +6,7 @@ mod clocks;
 mod downloads;
 mod faces;
 mod faults;
+mod firewall;
 mod hooks;
 mod installs;
 mod licensing;
