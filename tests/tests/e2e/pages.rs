@@ -484,13 +484,14 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     let computers = typing.path("computers.csv");
     fs::write(&computers, "name\npc-1\n")?;
     typing.types("distributor clients reserve --from FILE", &["clients", "reserve", "--from", &computers])?;
-    let setup = typing.path("pc-1.setup.json");
-    typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     let folder = typing.path("setups");
     typing.types(
         "distributor clients setup --from FILE --folder FOLDER",
         &["clients", "setup", "--from", &computers, "--folder", &folder],
     )?;
+    // It makes the one before void, so it comes last.
+    let setup = typing.path("pc-1.setup.json");
+    typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     typing.types_as_it_is("distributor clients setups")?;
     typing.types("distributor clients group NAME", &["clients", "group", "pc-1"])?;
     typing.on(
