@@ -371,7 +371,9 @@ impl ClientRow {
     }
 }
 
-fn display_version(installed: &[InstalledPackage]) -> DisplayVersion {
+/// What people are shown as the version of a computer that runs these.
+#[must_use]
+pub fn display_version(installed: &[InstalledPackage]) -> DisplayVersion {
     let first = |kind| installed.iter().find(|package| package.kind == kind);
     DisplayVersion {
         program: first(PackageKind::Program).map(|package| package.release.version.clone()),

@@ -10,9 +10,10 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::ids::{ComputerName, PackageName, SerialNumber};
 use sealpost_manifests::version::{DisplayVersion, Revision, Version};
+use sealpost_manifests::wire::contact::InstalledPackage;
 use serde::{Deserialize, Serialize};
 
-use crate::rows::ClientLineRow;
+use crate::rows::{ClientLineRow, display_version};
 use crate::rules::rollouts::groups::GroupName;
 use crate::rules::standing::ComputerState;
 
@@ -150,16 +151,28 @@ impl Sort {
     /// Where a computer stands in this order.
     #[must_use]
     pub fn place(self, row: &ClientLineRow, state: ComputerState) -> Place {
+        self.place_of(&row.name, state, &row.installed, row.last_contact)
+    }
+
+    /// The same of what is known of it elsewhere.
+    #[must_use]
+    pub fn place_of(
+        self,
+        name: &ComputerName,
+        state: ComputerState,
+        installed: &[InstalledPackage],
+        last_contact: Option<Timestamp>,
+    ) -> Place {
         let key = match self.by {
             SortBy::Name => SortKey::Name,
             SortBy::State => SortKey::State(state),
             SortBy::Version => {
-                let DisplayVersion { program, signatures } = row.display_version();
+                let DisplayVersion { program, signatures } = display_version(installed);
                 SortKey::Version(program, signatures)
             }
-            SortBy::LastContact => SortKey::LastContact(row.last_contact),
+            SortBy::LastContact => SortKey::LastContact(last_contact),
         };
-        Place { key, name: row.name.clone() }
+        Place { key, name: name.clone() }
     }
 
     /// Which of two places comes first.

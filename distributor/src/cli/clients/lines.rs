@@ -1,16 +1,18 @@
 //! The list of computers as it comes, page by page: a table, CSV, or JSON.
 //!
-//! Invariant: no more than a page is held, however many computers there are; whoever reads gets the first ones at once.
+//! Invariant: by name, no more than a page is held, however many computers there are, and whoever reads gets the first ones at
+//! once. In another order all are read by name and sorted here: a page that the server sorts costs it a look at all computers.
 
 use jiff::Timestamp;
 use sealpost_admin_api::client_lines::{ClientLine, ClientLinesPage, ClientLinesQuery};
 use sealpost_service::output::print_bytes;
+use sealpost_site::rules::computer_filter::Sort;
 use serde::Serialize;
 
 use super::cells::{dash_if_empty, refreshed};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{Table, name_of, plain, seconds, tell};
+use crate::cli::output::{Bar, Table, name_of, plain, seconds, tell};
 
 /// How the list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +41,19 @@ const CSV_COLUMNS: [&str; 15] = [
     "packages",
 ];
 
+/// Lines of a sorted list that are printed at once.
+const PART: usize = 1_000;
+
 pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> anyhow::Result<Outcome> {
     let now = Timestamp::now();
+    let sort = query.sort.unwrap_or_default();
     let path = path(&query);
+    if !sort.is_by_name() {
+        let lines = sorted(api, &path, sort).await?;
+        let mut printer = Printer::begin(form)?;
+        lines.chunks(PART).try_for_each(|part| printer.page(part, now))?;
+        return printer.end(query.filter().takes_all());
+    }
     let mut printer = Printer::begin(form)?;
     let mut next: Option<String> = None;
     loop {
@@ -58,12 +70,36 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
     printer.end(query.filter().takes_all())
 }
 
-/// The endpoint with what is wanted; more can be added to it.
+/// All of them, in an order.
+async fn sorted(api: &AdminApi, path: &str, sort: Sort) -> anyhow::Result<Vec<ClientLine>> {
+    let bar = Bar::count("reading the list");
+    let (mut found, mut next) = (Vec::new(), None::<String>);
+    loop {
+        let page: ClientLinesPage = match &next {
+            None => api.get(path).await?,
+            Some(next) => api.get(&format!("{path}after={}", segment(next))).await?,
+        };
+        found.extend(
+            page.clients.into_iter().map(|line| {
+                (sort.place_of(&line.name, line.state, &line.installed, line.last_contact), line)
+            }),
+        );
+        bar.at(found.len() as u64, 0);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    bar.end();
+    found.sort_unstable_by(|(one, _), (other, _)| sort.compare(one, other));
+    Ok(found.into_iter().map(|(_, line)| line).collect())
+}
+
+/// The endpoint with what is wanted, by name; more can be added to it.
 fn path(query: &ClientLinesQuery) -> String {
-    let ClientLinesQuery { after: _, limit: _, sort, state, group, package, version, silent_for, serial } =
+    let ClientLinesQuery { after: _, limit: _, sort: _, state, group, package, version, silent_for, serial } =
         query;
     let wanted = [
-        ("sort", sort.map(|sort| sort.to_string())),
         ("state", state.map(|state| state.word().to_owned())),
         ("group", group.as_ref().map(ToString::to_string)),
         ("package", package.as_ref().map(ToString::to_string)),
