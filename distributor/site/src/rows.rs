@@ -2,6 +2,8 @@
 //!
 //! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
 
+mod setups;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
+pub use self::setups::SetupRow;
 use crate::rules::account::Actor;
 use crate::rules::assignment::Licensed;
 use crate::rules::came_by::CameBy;
@@ -168,19 +171,6 @@ pub struct LogForkRow {
     pub seen: LogHead,
     /// When it said so.
     pub at: Timestamp,
-}
-
-/// The newest setup file of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetupRow {
-    /// For which name.
-    pub name: ComputerName,
-    /// When it was issued.
-    pub issued_at: Timestamp,
-    /// After it the code is accepted no more.
-    pub expires_at: Timestamp,
-    /// Whether a computer used it.
-    pub used: bool,
 }
 
 /// A decision of a person.
