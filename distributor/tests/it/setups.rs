@@ -110,7 +110,12 @@ async fn computers_that_are_enrolled_get_a_file_only_if_it_is_said_and_the_codes
             "lab\nold\n"
         );
         assert!(refused(home, &["clients", "group", "pc-9", "--add", "lab"]).contains("no seat is reserved"));
-        assert!(refused(home, &["clients", "group", "pc-1", "--add", "attic"]).contains("attic"));
+        for change in
+            [&["--add", "attic"][..], &["--remove", "lab", "attic"], &["--remove", "lab", "--add", "lab"]]
+        {
+            let told = refused(home, &[&["clients", "group", "pc-1"], change].concat());
+            assert!(told.contains("cannot change the groups of pc-1"), "{told}");
+        }
         assert_eq!(stdout(home, &["groups", "members", "lab"]), "pc-1\npc-2\n");
         let setup = ["clients", "setup", "--group", "lab", "--folder", to];
         let (code, said, told) = parts(&run(home, &setup));

@@ -46,7 +46,7 @@ pub fn problem(name: &ComputerName, close_to: &ComputerName) -> Problem {
         format!(
             "the name {name} is spelled nearly as {close_to}; a seat is taken for good, and both would hold one"
         ),
-        "type it again; if it is another computer, add --similar",
+        "if it was mistyped, mend it; if it is another computer, give this name alone with --similar",
     )
 }
 
