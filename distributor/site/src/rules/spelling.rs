@@ -255,15 +255,15 @@ impl Marks {
         self.slips.iter().map(|slip| slip ^ OF_A_SLIP)
     }
 
+    fn looks_of(&mut self, part: &str) -> u64 {
+        read_looks(part, &mut self.text);
+        self.text.chars().fold(BASE, appended)
+    }
+
     fn read(&mut self, name: &str) {
         self.slips.clear();
-        let text = &mut self.text;
-        let mut hash = |part: &str| {
-            read_looks(part, text);
-            text.chars().fold(BASE, appended)
-        };
-        self.whole = hash(name);
-        self.host = host(name).map(hash);
+        self.whole = self.looks_of(name);
+        self.host = host(name).map(|host| self.looks_of(host));
         self.letters.clear();
         self.letters.extend(without_separators(name));
         self.prefixes.clear();
