@@ -359,7 +359,7 @@ pub enum LeaseReason {
     TextUnknown,
 }
 
-/// The end that a lease gives a seat: that of its term, and no more than [`AFTER_THE_END`] beyond the end of its serial number,
+/// The end that a lease gives a seat: that of its term, and no more than a month beyond the end of its serial number,
 /// however long a term the site has.
 #[must_use]
 pub fn seat_end(grant: &Grant, end_of_term: Timestamp) -> Timestamp {

@@ -4,7 +4,7 @@
 //! - differ only in how they look: `rn` and `m`, `0` and `o`, a letter of another script, a hyphen, dot or underscore more or
 //!   less (between two digits they count);
 //! - are one computer with and without its domain;
-//! - differ by one letter in a word of [`WORD`] letters or more: one too many, one too few, another one, or two exchanged.
+//! - differ by one letter in a word of five letters or more: one too many, one too few, another one, or two exchanged.
 //!
 //! Digits are what tells computers apart, so `pc-17` is never close to `pc-18`. It is advice: who means it says so, and a
 //! name that is not found here may still be a slip.
