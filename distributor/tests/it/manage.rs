@@ -121,9 +121,10 @@ async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
         }
     }
     // Of a group or a serial number that is not there it is not said that nobody is like that.
+    let unknown = sealpost_manifests::ids::SerialNumber::from_random([9; 19]);
     for (query, says) in [
-        ("group=nobody", "there is none of that name"),
-        ("serial=55555-55555-55555-5555W", "this server has none of that number"),
+        ("group=nobody".to_owned(), "there is none of that name"),
+        (format!("serial={unknown}"), "this server has none of that number"),
     ] {
         let refused = problem(site.admin(Method::GET, &format!("/client-lines?{query}"), None).await).await;
         assert!(refused.message.contains(says), "{refused}");
