@@ -580,3 +580,16 @@ fn a_further_server_never_turns_the_time_of_the_computer_back() {
     assert!(two.contacts_of_second().len() > seen, "it was contacted");
     assert!(floors().license() >= before.license(), "{:?} after {before:?}", floors());
 }
+
+#[test]
+fn a_further_server_that_answers_byte_by_byte_is_not_waited_for() {
+    let two = Two::new();
+    assert_eq!(two.cycle(), 1);
+    two.clock.forward(SignedDuration::from_hours(48));
+    two.web.fail("contact", Fault::StallAfter(1), Times::Always);
+    assert_eq!(two.cycle(), 1, "the first serves");
+    let servers = two.agent.servers().unwrap();
+    let problem = servers[1].problem.as_deref().unwrap();
+    assert!(problem.contains("no answer was there within 20 seconds"), "{problem}");
+    assert!(servers[0].problem.is_none(), "{servers:?}");
+}
