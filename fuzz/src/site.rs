@@ -112,8 +112,14 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
 /// Takes any enrollment as one whose signature was verified.
 pub(crate) fn enrollment(enrollment: &Enrollment) {
     let setup = SetupId::from_random([3; 16]);
-    let issued =
-        |used_by| SetupState::Issued(IssuedSetup { setup: setup.clone(), expires_at: day(200), used_by });
+    let issued = |used_by| {
+        SetupState::Issued(IssuedSetup {
+            setup: setup.clone(),
+            expires_at: day(200),
+            used_by,
+            admitted: None,
+        })
+    };
     for (state, proven) in [
         (SetupState::Unknown, None),
         (SetupState::Reserved, None),
@@ -127,6 +133,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
                 client_id: client_id(),
                 client_key: key().public(),
                 enrolled_at: day(1),
+                last_contact: Some(day(2)),
             }),
             grants: vec![grant().document],
             restore: RestoreState::default(),

@@ -24,11 +24,12 @@ use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
-    Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
-    GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
-    Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants,
-    ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong, ReservedNames, Restores, Revisions,
-    RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Setups, Trying, Untested, VoidedReleases,
+    Clients, CopiesOf, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet,
+    Followers, GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
+    LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals,
+    RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong, ReservedNames, Restores,
+    Revisions, RolloutByNumber, Rollouts, Schedules, Server, ServersLearned, SetupOf, Setups, Trying,
+    Untested, VoidedReleases, Waiting,
 };
 
 use crate::grants::TrustedGrants;
@@ -132,6 +133,9 @@ pub trait ReadStore:
     + Read<ClientSealingKey>
     + Read<SetupOf>
     + Read<Setups>
+    + Read<Waiting>
+    + Read<CopiesOf>
+    + Read<Schedules>
     + Read<ExplainClient>
     + Read<Recipients>
     + Read<Trying>

@@ -3,6 +3,8 @@
 //! Invariant: every list is bounded by its question, whatever a caller wants; what needs all of them pages.
 //! Facts of commands are asked for in the same way; those questions stand beside their commands.
 
+mod seats;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -12,6 +14,7 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
+pub use self::seats::{CopiesOf, Schedules, Waiting};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientLineRow, ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow,

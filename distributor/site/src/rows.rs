@@ -2,6 +2,7 @@
 //!
 //! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
 
+mod seats;
 mod setups;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
+pub use self::seats::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 pub use self::setups::SetupRow;
 use crate::rules::account::Actor;
 use crate::rules::assignment::Licensed;

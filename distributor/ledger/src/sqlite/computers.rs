@@ -9,7 +9,7 @@ use sealpost_manifests::order::{HighestOrders, Order};
 use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::report::Report;
 use sealpost_site::changes::tries::Reported;
-use sealpost_site::changes::{ActivityEntry, Change, Recreated};
+use sealpost_site::changes::{ActivityEntry, Change, EnrolledBy, Recreated};
 use sealpost_site::rules::reports::ReportEffect;
 
 use super::connection::execute;
@@ -27,7 +27,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         Change::SetupIssued { name, setup, expires_at } => execute(
             connection,
             "INSERT INTO setups (name, setup, issued_at, expires_at) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (name) DO UPDATE SET setup = ?2, issued_at = ?3, expires_at = ?4, used_by = NULL",
+             ON CONFLICT (name) DO UPDATE SET setup = ?2, issued_at = ?3, expires_at = ?4, used_by = NULL, admitted_key = NULL",
             params![name.as_str(), setup.as_str(), micros(entry.at), micros(*expires_at)],
         ),
         Change::ClientEnrolled { .. } => client_enrolled(connection, entry),
@@ -119,7 +119,13 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::AdminTokenConfirmed(_)
         | Change::ProposalMade(_)
         | Change::ProposalEnded(_)
-        | Change::ReleaseDeferred(_) => Ok(()),
+        | Change::ReleaseDeferred(_)
+        | Change::ComputerKnocked(_)
+        | Change::ComputerAdmitted(_)
+        | Change::CopySeen(_)
+        | Change::CopyResolved(_)
+        | Change::ScheduleChanged(_)
+        | Change::InstallTried(_) => Ok(()),
     }
 }
 
@@ -167,12 +173,21 @@ fn client_enrolled(connection: &Connection, entry: &ActivityEntry) -> Result<(),
         platform,
         agent_version,
         replaces,
+        by,
         ..
     } = &entry.change
     else {
         return Ok(());
     };
     make_room(connection, entry, name, replaces.as_ref())?;
+    // The id of before is the one that the copy goes on using which was not kept.
+    if let (EnrolledBy::Copy, Some(replaced)) = (by, replaces) {
+        let sql = "UPDATE former_clients SET given_up = 1 WHERE client_id = ?1";
+        execute(connection, sql, [replaced.as_str()])?;
+    }
+    // It is here: nobody waits for it any more.
+    execute(connection, "DELETE FROM knocks WHERE name = ?1", [name.as_str()])?;
+    execute(connection, "DELETE FROM schedules WHERE name = ?1", [name.as_str()])?;
     execute(
         connection,
         "INSERT INTO clients (client_id, name, client_key, sealing_key, platform, agent_version, enrolled_at, era) \
@@ -225,6 +240,7 @@ fn forget_client(
         "DELETE FROM last_reports WHERE client_id = ?1",
         "DELETE FROM attempts WHERE client_id = ?1",
         "DELETE FROM drifts WHERE client_id = ?1",
+        "DELETE FROM copies WHERE client_id = ?1",
         "DELETE FROM log_forks WHERE client_id = ?1",
         "DELETE FROM contacts WHERE client_id = ?1",
         "DELETE FROM seen WHERE client_id = ?1",

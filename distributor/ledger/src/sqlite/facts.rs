@@ -186,17 +186,22 @@ impl<C: Connected> Read<SetupOf> for C {
 fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
     let found = connection
         .prepare_cached(
-            "SELECT s.setup, s.expires_at, c.client_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
+            "SELECT s.setup, s.expires_at, c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
              LEFT JOIN clients c ON c.client_id = s.used_by WHERE p.name = ?1",
         )?
         .query_row([name.as_str()], |row| {
-            Ok((optional_text(row, 0)?, optional_time(row, 1)?, optional_text(row, 2)?))
+            Ok((
+                optional_text(row, 0)?,
+                optional_time(row, 1)?,
+                optional_text(row, 2)?,
+                optional_text(row, 3)?,
+            ))
         })
         .optional()?;
     Ok(match found {
         None => SetupState::Unknown,
-        Some((Some(setup), Some(expires_at), used_by)) => {
-            SetupState::Issued(IssuedSetup { setup, expires_at, used_by })
+        Some((Some(setup), Some(expires_at), used_by, admitted)) => {
+            SetupState::Issued(IssuedSetup { setup, expires_at, used_by, admitted })
         }
         Some(_) => SetupState::Reserved,
     })
@@ -206,12 +211,16 @@ impl<C: Connected> Read<LoadEnrollment> for C {
     fn read(&mut self, query: &LoadEnrollment) -> Result<EnrollmentFacts, StoreError> {
         let (connection, name) = (self.connection(), &query.name);
         let client = connection
-            .prepare_cached("SELECT client_id, client_key, enrolled_at FROM clients WHERE name = ?1")?
+            .prepare_cached(
+                "SELECT c.client_id, c.client_key, c.enrolled_at, k.at FROM clients c \
+                 LEFT JOIN contacts k ON k.client_id = c.client_id WHERE c.name = ?1",
+            )?
             .query_row([name.as_str()], |row| {
                 Ok(EnrolledClient {
                     client_id: text(row, 0)?,
                     client_key: text(row, 1)?,
                     enrolled_at: time(row, 2)?,
+                    last_contact: optional_time(row, 3)?,
                 })
             })
             .optional()?;

@@ -4,6 +4,7 @@
 //! between. What a step fills from the log is what a replay of the log makes: `ledger rebuild` gives the same rows.
 //! Left out on purpose: any way back. An older program refuses the file; a backup of before is what it can open.
 
+mod from_10;
 mod from_6;
 mod from_7;
 mod from_8;
@@ -14,7 +15,8 @@ use super::open_error::OpenError;
 use super::schema::{FIRST_VERSION, VERSION, check};
 
 /// What brings a file of a version to the next one, from [`FIRST_VERSION`] on.
-const STEPS: &[&str] = &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP, from_8::STEP, FROM_9];
+const STEPS: &[&str] =
+    &[FROM_3, FROM_4, FROM_5, from_6::STEP, from_7::STEP, from_8::STEP, FROM_9, from_10::STEP];
 
 const FROM_3: &str = "
 CREATE TABLE server_list (

@@ -26,6 +26,7 @@ mod releases;
 mod remembered;
 mod rollouts;
 mod schema;
+mod seats;
 mod starts;
 mod store;
 mod values;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: [`apply`] depends on the tables and the entry only, so that a replay of all entries in order reproduces
 //! the chained tables row by row. It decides nothing: every consequence stands in the change. Changes of computers stand
-//! in [`super::computers`], those of releases in [`super::releases`], and those of accounts in [`super::approvals`].
+//! in [`super::computers`] and [`super::seats`], those of releases in [`super::releases`], and those of accounts in [`super::approvals`].
 
 use rusqlite::{Connection, params};
 use sealpost_manifests::document::{self, SignedDocument};
@@ -13,7 +13,7 @@ use sealpost_site::changes::{ActivityEntry, Change};
 
 use super::connection::execute;
 use super::values::{integer, json, micros};
-use super::{approvals, computers, releases, rollouts};
+use super::{approvals, computers, releases, rollouts, seats};
 use crate::store::StoreError;
 
 /// Applies one entry's change to the tables.
@@ -44,6 +44,12 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::ProposalMade(_)
         | Change::ProposalEnded(_)
         | Change::ReleaseDeferred(_) => approvals::apply(connection, entry),
+        Change::ComputerKnocked(_)
+        | Change::ComputerAdmitted(_)
+        | Change::CopySeen(_)
+        | Change::CopyResolved(_)
+        | Change::ScheduleChanged(_)
+        | Change::InstallTried(_) => seats::apply(connection, entry),
         Change::ServerListChanged { sequence, ways } => execute(
             connection,
             "INSERT INTO server_list (id, sequence, issued_at, ways) VALUES (1, ?1, ?2, ?3) \

@@ -207,7 +207,13 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
         | Change::AdminTokenConfirmed(_)
         | Change::ProposalMade(_)
         | Change::ProposalEnded(_)
-        | Change::ReleaseDeferred(_) => Ok(()),
+        | Change::ReleaseDeferred(_)
+        | Change::ComputerKnocked(_)
+        | Change::ComputerAdmitted(_)
+        | Change::CopySeen(_)
+        | Change::CopyResolved(_)
+        | Change::ScheduleChanged(_)
+        | Change::InstallTried(_) => Ok(()),
     }
 }
 

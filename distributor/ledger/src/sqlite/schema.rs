@@ -13,7 +13,7 @@ use super::open_error::OpenError;
 const APPLICATION_ID: i64 = 0x536c_5074;
 
 /// The version of these tables, which is the file's `user_version`.
-pub(super) const VERSION: u32 = 10;
+pub(super) const VERSION: u32 = 11;
 
 /// The first version that lasts. The ones before were never used by a site.
 pub(super) const FIRST_VERSION: u32 = 3;
@@ -27,8 +27,11 @@ pub(super) const CHAINED_TABLES: &[&str] = &[
     "reservations",
     "setups",
     "pending",
+    "knocks",
     "clients",
     "former_clients",
+    "copies",
+    "schedules",
     "log_forks",
     "restore_requests",
     "assigned",
@@ -124,7 +127,9 @@ CREATE TABLE setups (
     setup TEXT NOT NULL,
     issued_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
-    used_by TEXT
+    used_by TEXT,
+    -- The key of a computer that was admitted; nobody has a code then.
+    admitted_key TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE pending (
     name TEXT PRIMARY KEY,
@@ -133,6 +138,17 @@ CREATE TABLE pending (
     sequence INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX pending_by_sequence ON pending (sequence);
+CREATE TABLE knocks (
+    name TEXT NOT NULL,
+    client_key TEXT NOT NULL,
+    source TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    seen_at INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    PRIMARY KEY (name, client_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX knocks_by_sequence ON knocks (sequence);
 CREATE TABLE clients (
     client_id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -155,12 +171,39 @@ CREATE TABLE clients (
     resumed_at INTEGER,
     resumed_contacts INTEGER,
     provisional_until INTEGER,
-    displaced_contacts INTEGER
+    displaced_contacts INTEGER,
+    -- Which of its copies goes on.
+    kept_copy TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE former_clients (
     client_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
-    sequence INTEGER NOT NULL
+    sequence INTEGER NOT NULL,
+    -- Whether it is the copy that an admin did not keep.
+    given_up INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE copies (
+    client_id TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    seen_at INTEGER NOT NULL,
+    came_by TEXT,
+    hostname TEXT,
+    instance TEXT,
+    agent_version TEXT NOT NULL,
+    packages TEXT NOT NULL,
+    PRIMARY KEY (client_id, branch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    -- NULL where an install file is carried there.
+    ssh TEXT,
+    planned_at INTEGER NOT NULL,
+    planned_by TEXT NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT,
+    reason TEXT,
+    tried_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE log_forks (
     client_id TEXT PRIMARY KEY,

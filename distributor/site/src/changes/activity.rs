@@ -32,6 +32,9 @@ use super::parts::{
     TokenOwner, is_false,
 };
 pub use super::parts::{ENTRY_VERSION, NewerEntry};
+use super::seats::{
+    ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, EnrolledBy, InstallTried, ScheduleChanged,
+};
 use crate::rules::account::TokenId;
 use crate::rules::release::Supersession;
 use crate::rules::reports::ReportEffect;
@@ -118,8 +121,14 @@ pub enum Change {
         setup: SetupId,
         /// The client that held the name before, if it enrolled again.
         replaces: Option<ClientId>,
+        /// When that one made its last contact.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_contact: Option<Timestamp>,
+        /// What it proved.
+        #[serde(default, skip_serializing_if = "EnrolledBy::is_code")]
+        by: EnrolledBy,
     },
-    /// A computer unknown here asked to be enrolled; it takes no seat and waits in a bounded list.
+    /// A computer unknown here asked to be enrolled; it takes no seat and waits in a bounded list. Written before keys were noted.
     UnknownComputerSeen {
         /// The name that it gave.
         name: ComputerName,
@@ -586,4 +595,16 @@ pub enum Change {
     ProposalEnded(ProposalEnded),
     /// A decision about a release was put off.
     ReleaseDeferred(ReleaseDeferred),
+    /// A computer without a code asked to be enrolled, and waits.
+    ComputerKnocked(ComputerKnocked),
+    /// An admin admitted a computer by its key.
+    ComputerAdmitted(ComputerAdmitted),
+    /// One of the computers that use the identity of a client showed itself.
+    CopySeen(CopySeen),
+    /// An admin said which of them goes on.
+    CopyResolved(CopyResolved),
+    /// An install on a computer was planned, planned anew, or called off.
+    ScheduleChanged(ScheduleChanged),
+    /// An install over ssh began or ended.
+    InstallTried(InstallTried),
 }

@@ -152,6 +152,7 @@ mod tests {
     use sealpost_manifests::version::{ReleaseCounter, Version};
 
     use super::*;
+    use crate::changes::EnrolledBy;
 
     fn id(number: u8) -> ClientId {
         ClientId::from_random([number; 16])
@@ -191,6 +192,8 @@ mod tests {
             agent_version: "1.0".to_owned(),
             setup: SetupId::from_random([client; 16]),
             replaces: replaces.map(id),
+            last_contact: None,
+            by: EnrolledBy::Code,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod parts;
 pub mod past;
 mod rollouts;
 pub mod seat_history;
+pub mod seats;
 pub mod summary;
 pub mod tables;
 pub mod tries;
@@ -24,6 +25,10 @@ pub use parts::{
     AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
     ProposalMade, Recreated, ReleaseDeferred, ReleaseRetry, ReleaseTest, ServerOperation, StagedRollout,
     TokenConfirmed, TokenOwner,
+};
+pub use seats::{
+    ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped, EnrolledBy, InstallTried,
+    ScheduleChanged,
 };
 
 pub use crate::rules::account::Actor;

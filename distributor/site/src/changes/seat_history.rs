@@ -157,7 +157,7 @@ mod tests {
     use sealpost_manifests::ids::{ChannelName, ComputerName, Platform};
 
     use super::*;
-    use crate::changes::Actor;
+    use crate::changes::{Actor, EnrolledBy};
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(hours * 3_600).unwrap()
@@ -189,6 +189,8 @@ mod tests {
             agent_version: "1.0".to_owned(),
             setup: setup(of),
             replaces: replaces.map(client),
+            last_contact: None,
+            by: EnrolledBy::Code,
         };
         (hours, change)
     }

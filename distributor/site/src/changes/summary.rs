@@ -18,6 +18,9 @@ use super::entry::ActivityEntry;
 use super::outages::started;
 use super::parts::{ReleaseRetry, ServerOperation, TokenOwner};
 use super::rollouts::of_rollouts;
+use super::seats::{
+    ComputerAdmitted, ComputerKnocked, CopyResolved, InstallTried, ScheduleChanged, of_seats,
+};
 use crate::rules::account::Actor;
 pub use crate::rules::account::named as actor;
 use crate::rules::reports::ReportEffect;
@@ -25,7 +28,7 @@ use crate::rules::restore::RestoreCause;
 use crate::rules::text::{counted, escape};
 
 /// Every word that [`kind`] gives.
-pub const KINDS: [&str; 54] = [
+pub const KINDS: [&str; 60] = [
     "server_initialized",
     "serial_registered",
     "grant_accepted",
@@ -80,6 +83,12 @@ pub const KINDS: [&str; 54] = [
     "release_deferred",
     "release_test_loaded",
     "server_started",
+    "computer_knocked",
+    "computer_admitted",
+    "copy_seen",
+    "copy_resolved",
+    "schedule_changed",
+    "install_tried",
 ];
 
 /// Those that are also written while nobody can come: when a ledger is made, restored or rebuilt, and by the commands for tokens
@@ -159,6 +168,12 @@ pub const fn kind(change: &Change) -> &'static str {
         Change::ProposalEnded(_) => "proposal_ended",
         Change::ReleaseDeferred(_) => "release_deferred",
         Change::ReleaseTestLoaded(_) => "release_test_loaded",
+        Change::ComputerKnocked(_) => "computer_knocked",
+        Change::ComputerAdmitted(_) => "computer_admitted",
+        Change::CopySeen(_) => "copy_seen",
+        Change::CopyResolved(_) => "copy_resolved",
+        Change::ScheduleChanged(_) => "schedule_changed",
+        Change::InstallTried(_) => "install_tried",
     }
 }
 
@@ -173,7 +188,12 @@ pub const fn computer(entry: &ActivityEntry) -> Option<&ComputerName> {
             | Change::Refused { computer: Some(name), .. }
             | Change::ClientEnrolled { name, .. }
             | Change::ClientResumed { name, .. }
-            | Change::UnknownComputerSeen { name, .. },
+            | Change::UnknownComputerSeen { name, .. }
+            | Change::ComputerKnocked(ComputerKnocked { name, .. })
+            | Change::ComputerAdmitted(ComputerAdmitted { name, .. })
+            | Change::CopyResolved(CopyResolved { name, .. })
+            | Change::ScheduleChanged(ScheduleChanged { name, .. })
+            | Change::InstallTried(InstallTried { name, .. }),
             _,
         )
         | (_, Actor::Client { name, .. }) => Some(name),
@@ -461,6 +481,12 @@ fn what(change: &Change, at: Timestamp) -> String {
         | Change::ProposalMade(_)
         | Change::ProposalEnded(_)
         | Change::ReleaseDeferred(_) => of_approvals(change),
+        Change::ComputerKnocked(_)
+        | Change::ComputerAdmitted(_)
+        | Change::CopySeen(_)
+        | Change::CopyResolved(_)
+        | Change::ScheduleChanged(_)
+        | Change::InstallTried(_) => of_seats(change),
     }
 }
 

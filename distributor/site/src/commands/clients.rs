@@ -20,7 +20,7 @@ pub use self::setups::{
     SetupsOf,
 };
 use super::decision::{Command, Context, Decision, missing};
-use crate::changes::{Actor, Change};
+use crate::changes::{Actor, Change, EnrolledBy};
 use crate::queries::{Query, query};
 use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
 use crate::rules::names::unknown_channel;
@@ -114,6 +114,8 @@ pub struct EnrolledClient {
     pub client_key: PublicKey,
     /// License time of its enrollment.
     pub enrolled_at: Timestamp,
+    /// When it made its last contact, if it made one.
+    pub last_contact: Option<Timestamp>,
 }
 
 /// Enrolls a computer whose enrollment was verified with the key inside.
@@ -213,6 +215,7 @@ impl Enroll {
             client_id: client_id.clone(),
             client_key: client_key.clone(),
             enrolled_at: context.now,
+            last_contact: None,
         };
         let actor = Actor::Client { client_id: client_id.clone(), name: name.clone() };
         let change = Change::ClientEnrolled {
@@ -223,7 +226,9 @@ impl Enroll {
             platform,
             agent_version: text::agent_version(&agent_version),
             setup,
+            last_contact: facts.client.as_ref().and_then(|client| client.last_contact),
             replaces: facts.client.map(|client| client.client_id),
+            by: EnrolledBy::Code,
         };
         Decision::answer(outcome(client, name, facts.grants, context)).change(actor, change)
     }
@@ -235,7 +240,7 @@ fn outcome(
     grants: Vec<SignedDocument>,
     context: &Context<'_>,
 ) -> EnrollOutcome {
-    let EnrolledClient { client_id, client_key, enrolled_at } = client;
+    let EnrolledClient { client_id, client_key, enrolled_at, .. } = client;
     let server_id = context.server.server_id.clone();
     EnrollOutcome {
         enrolled: Enrolled { client_id, client_key, computer_name, server_id, enrolled_at },

@@ -17,6 +17,8 @@ pub struct IssuedSetup {
     pub expires_at: Timestamp,
     /// The client key that used it.
     pub used_by: Option<PublicKey>,
+    /// The client key that an admin admitted; then there is no code.
+    pub admitted: Option<PublicKey>,
 }
 
 /// What is known of the name that wants to enroll.
@@ -148,7 +150,7 @@ mod tests {
     }
 
     fn issued(used_by: Option<PublicKey>) -> SetupState {
-        SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(100), used_by })
+        SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(100), used_by, admitted: None })
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod reservation_file;
 pub mod restore;
 pub mod review;
 pub mod rollouts;
+pub mod schedule;
 pub mod seats;
 pub mod serial_standing;
 pub mod setups;

@@ -13,7 +13,7 @@ use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::activity::Change;
-use sealpost_site::changes::{Actor, chain};
+use sealpost_site::changes::{Actor, EnrolledBy, chain};
 use sealpost_site::rules::reports::ReportEffect;
 use sealpost_site::rules::restore::RestoreCause;
 
@@ -110,6 +110,8 @@ fn enrollment() -> Vec<Change> {
             agent_version: "0.1.0".to_owned(),
             setup,
             replaces: None,
+            last_contact: None,
+            by: EnrolledBy::Code,
         },
         Change::LeaseIssued { client_id: client_id(), order: order(), entitlements: lease.entitlements },
         Change::UnknownComputerSeen { name: name(), source: "192.0.2.1".to_owned(), drops: Some(name()) },

@@ -14,7 +14,7 @@ use sealpost_manifests::wire::contact::Drift;
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode, Report};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::tries::Reported;
-use sealpost_site::changes::{ActivityEntry, Change, NoteKey, Recreated};
+use sealpost_site::changes::{ActivityEntry, Change, EnrolledBy, NoteKey, Recreated};
 use sealpost_site::rows::{DriftRow, ResumedRow};
 use sealpost_site::rules::reports::ReportEffect;
 
@@ -97,6 +97,12 @@ impl State {
             | Change::RestoreAcknowledged { .. }
             | Change::SetupIssued { .. }
             | Change::UnknownComputerSeen { .. }
+            | Change::ComputerKnocked(_)
+            | Change::ComputerAdmitted(_)
+            | Change::CopySeen(_)
+            | Change::CopyResolved(_)
+            | Change::ScheduleChanged(_)
+            | Change::InstallTried(_)
             | Change::MetadataPulled { .. }
             | Change::PullFailed { .. }
             | Change::ReleaseStaged { .. }
@@ -165,11 +171,16 @@ impl State {
             platform,
             agent_version,
             replaces,
+            by,
             ..
         } = &entry.change
         else {
             return Ok(());
         };
+        if let (EnrolledBy::Copy, Some(replaced)) = (by, replaces) {
+            self.seats.given_up.insert(replaced.clone());
+        }
+        self.seats.is_here(name);
         let client = Client {
             name: name.clone(),
             client_key: client_key.clone(),
@@ -221,6 +232,7 @@ impl State {
         if let Some(client) = self.clients.remove(client_id) {
             self.client_of.remove(&client.name);
         }
+        self.seats.forget(client_id);
         self.setups.retain(|_, setup| setup.used_by.as_ref() != Some(client_id));
         for key in [
             NoteKey::ContactAnswered(client_id.clone()),

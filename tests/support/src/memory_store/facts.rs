@@ -161,6 +161,7 @@ impl State {
             setup: setup.setup.clone(),
             expires_at: setup.expires_at,
             used_by: user.map(|client| client.client_key.clone()),
+            admitted: setup.admitted_key.clone(),
         })
     }
 
@@ -197,6 +198,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
             client_id: client_id.clone(),
             client_key: client.client_key.clone(),
             enrolled_at: client.enrolled_at,
+            last_contact: state.answered(client_id).map(|answered| answered.at),
         });
         let grants = state.licenses_of(name).map(|license| license.document.clone()).collect();
         Ok(EnrollmentFacts { setup, client, grants, restore: state.restore.clone(), pending })

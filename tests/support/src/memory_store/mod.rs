@@ -21,6 +21,7 @@ mod project;
 mod releases;
 mod rolling;
 mod rollouts;
+mod seats;
 mod site;
 mod starts;
 mod state;

@@ -56,6 +56,12 @@ impl State {
             | Change::ProposalMade(_)
             | Change::ProposalEnded(_)
             | Change::ReleaseDeferred(_) => self.project_approval(entry),
+            Change::ComputerKnocked(_)
+            | Change::ComputerAdmitted(_)
+            | Change::CopySeen(_)
+            | Change::CopyResolved(_)
+            | Change::ScheduleChanged(_)
+            | Change::InstallTried(_) => self.project_seats(entry),
             Change::ServerListChanged { sequence, ways } => {
                 self.server_list = Some(KnownServerList::new(*sequence, entry.at, ways.clone()));
             }
@@ -87,14 +93,16 @@ impl State {
             }
             Change::SetupIssued { name, setup, expires_at } => {
                 let (setup, issued_at) = (setup.clone(), entry.at);
-                let setup = Setup { setup, issued_at, expires_at: *expires_at, used_by: None };
+                let expires_at = *expires_at;
+                let setup = Setup { setup, issued_at, expires_at, used_by: None, admitted_key: None };
                 self.setups.insert(name.clone(), setup);
             }
-            Change::UnknownComputerSeen { name, drops, .. } => {
+            Change::UnknownComputerSeen { name, source, drops } => {
                 if let Some(dropped) = drops {
                     self.pending.remove(dropped);
                 }
-                let pending = Pending { seen_at: entry.at, sequence: entry.sequence };
+                let (source, seen_at) = (source.clone(), entry.at);
+                let pending = Pending { source, seen_at, sequence: entry.sequence };
                 self.pending.insert(name.clone(), pending);
             }
             Change::SeatReserved { .. }

@@ -186,6 +186,12 @@ impl State {
             | Change::AssignmentChanged { .. }
             | Change::StepReported { .. }
             | Change::ForkDetected { .. }
+            | Change::ComputerKnocked(_)
+            | Change::ComputerAdmitted(_)
+            | Change::CopySeen(_)
+            | Change::CopyResolved(_)
+            | Change::ScheduleChanged(_)
+            | Change::InstallTried(_)
             | Change::SettingsChanged { .. }
             | Change::GroupMembersChanged { .. }
             | Change::RingOpened { .. }

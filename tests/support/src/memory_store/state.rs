@@ -31,6 +31,7 @@ use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::test_load::TestLoad;
 
 use super::rolling::Rolling;
+use super::seats::Seats;
 
 /// Everything that was committed, or that one transaction sees.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,7 @@ pub(super) struct State {
     pub(super) computers: BTreeMap<ComputerName, Computer>,
     pub(super) setups: BTreeMap<ComputerName, Setup>,
     pub(super) pending: BTreeMap<ComputerName, Pending>,
+    pub(super) seats: Seats,
     pub(super) clients: BTreeMap<ClientId, Client>,
     /// The client that holds a name.
     pub(super) client_of: BTreeMap<ComputerName, ClientId>,
@@ -101,11 +103,14 @@ pub(super) struct Setup {
     pub(super) issued_at: Timestamp,
     pub(super) expires_at: Timestamp,
     pub(super) used_by: Option<ClientId>,
+    /// The key of a computer that was admitted; nobody has a code then.
+    pub(super) admitted_key: Option<PublicKey>,
 }
 
 /// A computer without a seat that asked to be enrolled.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
+    pub(super) source: String,
     pub(super) seen_at: Timestamp,
     pub(super) sequence: u64,
 }

@@ -8,5 +8,6 @@ pub(super) mod licenses;
 mod names;
 pub(super) mod releases;
 pub(super) mod rollouts;
+mod seats;
 pub(super) mod servers;
 mod setups;

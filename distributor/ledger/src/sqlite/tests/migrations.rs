@@ -19,6 +19,8 @@ use crate::sqlite::schema::{self, CHAINED_TABLES, NOTES_TABLES};
 use crate::sqlite::{SqliteStore, copy_file, identify, migrations, rebuild, verify_file};
 use crate::store::{Read, Split, Store};
 
+/// A file as version 10 left it, with the rollouts of the one of version 9.
+const VERSION_10: &str = include_str!("../../../tests/golden/ledger.v10.sql");
 /// A file as version 9 left it, with the rollouts of the one of version 8.
 const VERSION_9: &str = include_str!("../../../tests/golden/ledger.v9.sql");
 /// A file as version 8 left it, with the rollouts of the one of version 7.
@@ -178,19 +180,27 @@ fn a_file_of_version_8_says_how_computers_tried_what_was_rolled_out_before() {
 }
 
 #[test]
-fn a_file_of_version_9_gets_another_version_alone_and_says_what_it_said() {
-    let old = Old::of(VERSION_9);
-    let connection = Connection::open(old.path()).unwrap();
-    let all: Vec<&str> = CHAINED_TABLES.iter().chain(NOTES_TABLES).copied().chain(["activity"]).collect();
-    let before: Vec<_> = all.iter().map(|table| rows(&connection, table)).collect();
-    let structure_before = structure(&connection);
-    drop(connection);
-    says_how_computers_tried(VERSION_9, 9);
-    is_brought_up(&old, 9);
-    let connection = Connection::open(old.path()).unwrap();
-    assert_eq!(structure(&connection), structure_before);
-    for (table, before) in all.iter().zip(before) {
-        assert_eq!(rows(&connection, table), before, "{table}");
+fn a_file_of_version_9_or_10_gets_empty_tables_and_says_what_it_said() {
+    for (file, from) in [(VERSION_9, 9), (VERSION_10, 10)] {
+        let old = Old::of(file);
+        let connection = Connection::open(old.path()).unwrap();
+        let added = ["knocks", "copies", "schedules"];
+        let all = CHAINED_TABLES.iter().chain(NOTES_TABLES).copied().chain(["activity"]);
+        let all: Vec<&str> = all.filter(|table| !added.contains(table)).collect();
+        let before: Vec<_> = all.iter().map(|table| rows(&connection, table)).collect();
+        drop(connection);
+        says_how_computers_tried(file, from);
+        is_brought_up(&old, from);
+        let connection = Connection::open(old.path()).unwrap();
+        for table in added {
+            assert!(rows(&connection, table).is_empty(), "{table}");
+        }
+        let new = ["admitted_key", "kept_copy", "given_up"];
+        for (table, before) in all.iter().zip(before) {
+            let mut after = rows(&connection, table);
+            after.iter_mut().for_each(|row| row.retain(|(column, _)| !new.contains(&column.as_str())));
+            assert_eq!(after, before, "{table}");
+        }
     }
 }
 

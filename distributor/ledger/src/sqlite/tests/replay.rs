@@ -38,8 +38,8 @@ use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, Settin
 use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
 use sealpost_site::rules::test_load::TestOutcome;
 use sealpost_test_support::world::{
-    Computer, World, admin, channel, computer_name, era, installed, reconsider, reject, report, reserve,
-    serial, token_commands, withdraw,
+    Computer, Happens, World, admin, channel, computer_name, era, installed, reconsider, reject, report,
+    reserve, seat_changes, serial, token_commands, withdraw,
 };
 
 use super::LedgerFile;
@@ -178,6 +178,8 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     ledger.execute(world.at(500_004), ResetCounter { reset }).await.unwrap();
     told.forked_head = Some(LogHead { size: 3, root: Sha256Digest::of(b"another log") });
     contacts(world, ledger, &mut told, 500_005).await;
+    let seats = Happens(seat_changes(world, "waits-"));
+    ledger.execute(world.at(500_005), seats).await.unwrap();
     restored(world, ledger, &told).await;
     let acknowledge = AcknowledgeRestore { actor: admin(), comment: "a backup".to_owned() };
     ledger.execute(world.at(500_009), acknowledge).await.unwrap();

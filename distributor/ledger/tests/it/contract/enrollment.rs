@@ -26,7 +26,7 @@ pub(super) async fn a_retry_of_an_enrollment_gets_the_same_answer_after_a_restar
     world.unlock(&ledger, 5).await;
     let computer = world.reserved(&ledger, "pc-1").await;
     let expires_at = world.at(2 + i64::from(SETUP_DAYS) * DAY);
-    let issued = IssuedSetup { setup: computer.setup.clone(), expires_at, used_by: None };
+    let issued = IssuedSetup { setup: computer.setup.clone(), expires_at, used_by: None, admitted: None };
     assert_eq!(setup_of(&ledger, "pc-1").await, SetupState::Issued(issued.clone()));
     assert_eq!(setup_of(&ledger, "pc-2").await, SetupState::Unknown);
     let first = world.enrolls(&ledger, &computer).await.unwrap();

@@ -12,7 +12,27 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
     };
     match change {
         Change::GrantAccepted { confirms, .. } => vec![("confirms", !confirms)],
-        Change::ClientEnrolled { replaces, .. } => vec![("replaces", replaces.is_none())],
+        Change::ClientEnrolled { replaces, last_contact, by, .. } => vec![
+            ("replaces", replaces.is_none()),
+            ("last_contact", last_contact.is_none()),
+            ("by", by.is_code()),
+        ],
+        Change::ComputerKnocked(knocked) => vec![
+            ("drops", knocked.drops.is_none()),
+            ("client_key", knocked.drops.as_ref().is_none_or(|dropped| dropped.client_key.is_none())),
+        ],
+        Change::CopySeen(seen) => vec![
+            ("came_by", seen.came_by.is_none()),
+            ("hostname", seen.hostname.is_none()),
+            ("instance", seen.instance.is_none()),
+            ("packages", seen.packages.is_empty()),
+        ],
+        Change::CopyResolved(resolved) => vec![("comment", resolved.comment.is_empty())],
+        Change::ScheduleChanged(changed) => vec![
+            ("schedule", changed.schedule.is_none()),
+            ("ssh", changed.schedule.as_ref().is_none_or(|schedule| schedule.ssh.is_none())),
+        ],
+        Change::InstallTried(tried) => vec![("reason", tried.reason.is_empty())],
         Change::UnknownComputerSeen { drops, .. } => vec![("drops", drops.is_none())],
         Change::LeaseIssued { entitlements, .. } => vec![("entitlements", entitlements.is_empty())],
         Change::AssignmentChanged { packages, deliveries, .. } => {
@@ -125,6 +145,7 @@ pub(super) fn optional_fields(change: &Change) -> Vec<(&'static str, bool)> {
             steps.filter(|(field, _)| *field == "before").collect()
         }
         Change::ServerInitialized { .. }
+        | Change::ComputerAdmitted(_)
         | Change::ReleaseMandatoryChanged { .. }
         | Change::AdminTokenUsed { .. }
         | Change::AdminTokenConfirmed(_)

@@ -17,7 +17,8 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::{
-    Actor, Approval, Change, DisplacedComputer, NextAttempt, Recreated, ReleaseRetry, ServerOperation,
+    Actor, Approval, Change, DisplacedComputer, EnrolledBy, NextAttempt, Recreated, ReleaseRetry,
+    ServerOperation,
 };
 use sealpost_site::rules::account::{Account, AccountKind, TokenId};
 use sealpost_site::rules::release::Supersession;
@@ -284,6 +285,8 @@ fn enrolled(name: &ComputerName, id: u8, replaces: Option<ClientId>) -> Change {
         agent_version: "0.1.0".to_owned(),
         setup: setup_id(name, u64::from(id)),
         replaces,
+        last_contact: None,
+        by: EnrolledBy::Code,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::summary;
-use sealpost_test_support::world::World;
+use sealpost_test_support::world::{Happens, World, computer_name, seat_changes};
 
 pub(crate) use self::pair::Pair;
 pub(crate) use self::questions::{Known, asks_everything};
@@ -47,6 +47,9 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
             }
         }
         site.people().await;
+        let now = site.now();
+        site.pair.execute(now, Happens(seat_changes(&world, "seat-"))).await.unwrap();
+        site.known.names.extend((7..13).map(|number| computer_name(&format!("seat-{number}"))));
         kinds.extend(asks_everything(&site.pair, &site.known).await);
         site.pair.close().await;
         // What the log alone makes is the same too.

@@ -23,11 +23,12 @@ use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
-    Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
-    GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
-    Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals,
+    Clients, CopiesOf, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet,
+    Followers, GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
+    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals,
     RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber,
-    Rollouts, Server, ServersLearned, SetupOf, Setups, StoredTime, Trying, Untested, VoidedReleases,
+    Rollouts, Schedules, Server, ServersLearned, SetupOf, Setups, StoredTime, Trying, Untested,
+    VoidedReleases, Waiting,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -94,6 +95,10 @@ async fn of_the_site(pair: &Pair) {
     pair.query(LastPull {}).await;
     pair.query(Endings { now: sqlite.floor.unwrap() }).await;
     pair.query(LoadPull {}).await;
+    for after in [None, Some(3), Some(200)] {
+        pair.query(Waiting { after, limit: 3 }).await;
+    }
+    pair.query(Schedules { after: None, limit: 1_000 }).await;
 }
 
 async fn of_releases(pair: &Pair, known: &Known) {
@@ -204,6 +209,8 @@ async fn of_computers(pair: &Pair, known: &Known) {
         pair.query(ClientByName { name: name.clone() }).await;
         pair.query(ClientLineByName { name: name.clone() }).await;
         pair.query(SetupOf { name: name.clone() }).await;
+        pair.query(CopiesOf { name: name.clone() }).await;
+        pair.query(Schedules { after: Some(name.clone()), limit: 2 }).await;
         for state in [None, Some(CodeState::Out), Some(CodeState::Used), Some(CodeState::Expired)] {
             pair.query(Setups { state, now, after: Some(name.clone()), limit: 3 }).await;
         }

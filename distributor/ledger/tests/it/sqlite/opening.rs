@@ -32,11 +32,11 @@ fn a_file_that_is_no_ledger_or_another_version_is_refused_and_none_is_overwritte
         [SqliteStore::open(&bench.path()).unwrap_err(), verify_file(&bench.path(), Vec::new()).unwrap_err()]
     };
     for error in set_version(99) {
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 10 }), "{error:?}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 11 }), "{error:?}");
     }
     for version in [1, 2] {
         for error in set_version(version) {
-            assert!(matches!(error, OpenError::Older { known: 10, .. }), "{error:?}");
+            assert!(matches!(error, OpenError::Older { known: 11, .. }), "{error:?}");
         }
     }
     let other = bench.folder.path().join("other.db");

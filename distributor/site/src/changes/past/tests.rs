@@ -6,6 +6,7 @@ use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
 use sealpost_manifests::version::{ReleaseCounter, Version};
 
 use super::*;
+use crate::changes::EnrolledBy;
 use crate::changes::parts::{Approval, DeliveryOf, StagedRollout};
 use crate::changes::summary;
 use crate::rules::account::Account;
@@ -73,6 +74,8 @@ fn enrolled(number: u8, client_id: ClientId, replaces: Option<ClientId>) -> Chan
         agent_version: "1.0".to_owned(),
         setup: SetupId::from_random([1; 16]),
         replaces,
+        last_contact: None,
+        by: EnrolledBy::Code,
     }
 }
 

@@ -395,9 +395,15 @@ fn issued(used_by: Option<PublicKey>, restore: RestoreState) -> EnrollmentFacts 
         client_id: ClientId::from_random([3; 16]),
         client_key,
         enrolled_at: at(50),
+        last_contact: None,
     });
     EnrollmentFacts {
-        setup: SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(TODAY), used_by }),
+        setup: SetupState::Issued(IssuedSetup {
+            setup: setup(1),
+            expires_at: at(TODAY),
+            used_by,
+            admitted: None,
+        }),
         client,
         grants: vec![SignedDocument {
             document: "grant".to_owned(),
@@ -423,7 +429,12 @@ fn a_proven_code_binds_the_key_with_its_setup_and_an_unproven_one_binds_nothing(
         assert_eq!(refusal(decide(enroll(key(5), proven), facts())), ProblemCode::EnrollmentCodeWrong);
     }
     let expired = EnrollmentFacts {
-        setup: SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(99), used_by: None }),
+        setup: SetupState::Issued(IssuedSetup {
+            setup: setup(1),
+            expires_at: at(99),
+            used_by: None,
+            admitted: None,
+        }),
         ..facts()
     };
     let late = decide(enroll(key(5), Some(setup(1))), expired);

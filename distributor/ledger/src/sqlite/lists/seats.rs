@@ -1,0 +1,108 @@
+//! Computers that wait, copies of one computer, and installs at a time.
+
+use rusqlite::{OptionalExtension, Row, params};
+use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_site::changes::CopySeen;
+use sealpost_site::queries::{CopiesOf, Schedules, Waiting, page_limit};
+use sealpost_site::rows::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+use sealpost_site::rules::schedule::Schedule;
+
+use crate::sqlite::connection::Connected;
+use crate::sqlite::values::{
+    count, from_json, integer, optional_from_json, optional_text, optional_time, text, time,
+};
+use crate::store::{Read, StoreError};
+
+const WAITING: &str = "SELECT w.name, w.source, w.seen_at, w.sequence, w.client_key, w.platform, w.agent_version, \
+    EXISTS (SELECT 1 FROM computers WHERE name = w.name), EXISTS (SELECT 1 FROM clients WHERE name = w.name) FROM ( \
+    SELECT name, source, seen_at, sequence, client_key, platform, agent_version FROM knocks WHERE sequence > ?1 \
+    UNION ALL SELECT name, source, seen_at, sequence, NULL, NULL, NULL FROM pending WHERE sequence > ?1) w \
+    ORDER BY w.sequence LIMIT ?2";
+
+impl<C: Connected> Read<Waiting> for C {
+    fn read(&mut self, query: &Waiting) -> Result<Vec<WaitingRow>, StoreError> {
+        let mut statement = self.connection().prepare_cached(WAITING)?;
+        let values = params![integer(query.after.unwrap_or(0)), page_limit(Some(query.limit))];
+        let rows = statement.query_map(values, |row| {
+            let knock = match optional_text(row, 4)? {
+                None => None,
+                Some(client_key) => {
+                    Some(KnockRow { client_key, platform: text(row, 5)?, agent_version: row.get(6)? })
+                }
+            };
+            Ok(WaitingRow {
+                name: text(row, 0)?,
+                source: row.get(1)?,
+                seen_at: time(row, 2)?,
+                sequence: count(row, 3)?,
+                knock,
+                reserved: row.get(7)?,
+                enrolled: row.get(8)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl<C: Connected> Read<CopiesOf> for C {
+    fn read(&mut self, query: &CopiesOf) -> Result<Option<CopiesRow>, StoreError> {
+        let connection = self.connection();
+        let client = connection
+            .prepare_cached("SELECT client_id, forked, kept_copy FROM clients WHERE name = ?1")?
+            .query_row([query.name.as_str()], |row| {
+                Ok(CopiesRow {
+                    client_id: text(row, 0)?,
+                    forked: row.get(1)?,
+                    kept: optional_text(row, 2)?,
+                    copies: Vec::new(),
+                })
+            })
+            .optional()?;
+        let Some(client) = client else { return Ok(None) };
+        let mut statement = connection.prepare_cached(
+            "SELECT branch, seen_at, came_by, hostname, instance, agent_version, packages FROM copies \
+             WHERE client_id = ?1 ORDER BY seen_at, branch",
+        )?;
+        let copies = statement.query_map([client.client_id.as_str()], |row| copy(row, &client.client_id))?;
+        Ok(Some(CopiesRow { copies: copies.collect::<rusqlite::Result<_>>()?, ..client }))
+    }
+}
+
+fn copy(row: &Row<'_>, client_id: &ClientId) -> rusqlite::Result<CopySeen> {
+    Ok(CopySeen {
+        client_id: client_id.clone(),
+        branch: text(row, 0)?,
+        seen_at: time(row, 1)?,
+        came_by: optional_text(row, 2)?,
+        hostname: row.get(3)?,
+        instance: optional_text(row, 4)?,
+        agent_version: row.get(5)?,
+        packages: from_json(row, 6)?,
+    })
+}
+
+impl<C: Connected> Read<Schedules> for C {
+    fn read(&mut self, query: &Schedules) -> Result<Vec<ScheduleRow>, StoreError> {
+        let after = query.after.as_ref().map_or("", ComputerName::as_str);
+        let mut statement = self.connection().prepare_cached(
+            "SELECT name, at, ssh, planned_at, planned_by, attempt, outcome, reason, tried_at FROM schedules \
+             WHERE name > ?1 ORDER BY name LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], |row| {
+            let tried = match (optional_text(row, 6)?, optional_time(row, 8)?) {
+                (Some(outcome), Some(at)) => {
+                    Some(TriedRow { attempt: row.get(5)?, outcome, reason: row.get(7)?, at })
+                }
+                _ => None,
+            };
+            Ok(ScheduleRow {
+                name: text(row, 0)?,
+                schedule: Schedule { at: time(row, 1)?, ssh: optional_from_json(row, 2)? },
+                planned_at: time(row, 3)?,
+                planned_by: from_json(row, 4)?,
+                tried,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}

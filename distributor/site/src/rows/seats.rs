@@ -1,0 +1,81 @@
+//! Computers that wait, copies of one computer, and installs at a time, as they are listed.
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ClientId, ComputerName, Platform};
+
+use crate::changes::CopySeen;
+use crate::rules::account::Actor;
+use crate::rules::schedule::{InstallOutcome, Schedule};
+
+/// A computer that asked to be enrolled and waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingRow {
+    /// The name that it gave.
+    pub name: ComputerName,
+    /// The address that it came from.
+    pub source: String,
+    /// When it came first.
+    pub seen_at: Timestamp,
+    /// The entry that says so.
+    pub sequence: u64,
+    /// Its key and what it said of itself; `None` of one that came before these were noted.
+    pub knock: Option<KnockRow>,
+    /// Whether its name holds a seat.
+    pub reserved: bool,
+    /// Whether another computer is enrolled under its name.
+    pub enrolled: bool,
+}
+
+/// What a computer that waits said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnockRow {
+    /// Its key.
+    pub client_key: PublicKey,
+    /// What it can run.
+    pub platform: Platform,
+    /// The agent's version.
+    pub agent_version: String,
+}
+
+/// The computers that use the identity of one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiesRow {
+    /// The client.
+    pub client_id: ClientId,
+    /// Whether there are two.
+    pub forked: bool,
+    /// The branch that an admin kept.
+    pub kept: Option<Sha256Digest>,
+    /// Those that showed themselves, the first first; two at most.
+    pub copies: Vec<CopySeen>,
+}
+
+/// An install that is planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRow {
+    /// On which computer.
+    pub name: ComputerName,
+    /// When and how.
+    pub schedule: Schedule,
+    /// When it was planned.
+    pub planned_at: Timestamp,
+    /// By whom.
+    pub planned_by: Actor,
+    /// The last try.
+    pub tried: Option<TriedRow>,
+}
+
+/// A try to install.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriedRow {
+    /// Which, from 1.
+    pub attempt: u32,
+    /// What became of it.
+    pub outcome: InstallOutcome,
+    /// Why.
+    pub reason: String,
+    /// When that was noted.
+    pub at: Timestamp,
+}

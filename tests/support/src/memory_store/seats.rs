@@ -1,0 +1,197 @@
+//! Computers that knock, copies of one computer, and installs at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use jiff::Timestamp;
+use sealpost_keys::PublicKey;
+use sealpost_ledger::store::{Read, StoreError};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_site::changes::{
+    ActivityEntry, Actor, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
+    InstallTried, ScheduleChanged,
+};
+use sealpost_site::queries::{CopiesOf, Schedules, Waiting};
+use sealpost_site::rows::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+use sealpost_site::rules::schedule::Schedule;
+
+use super::state::{Setup, State};
+use super::store::{Handle, Holds};
+
+/// As the module says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seats {
+    /// By name, and the Base64 text of the key.
+    pub(super) knocks: BTreeMap<(ComputerName, String), Knock>,
+    /// By client and branch.
+    pub(super) copies: BTreeMap<(ClientId, Sha256Digest), CopySeen>,
+    /// Which copy of a client goes on.
+    pub(super) kept: BTreeMap<ClientId, Sha256Digest>,
+    /// Clients that were replaced by a copy of theirs.
+    pub(super) given_up: BTreeSet<ClientId>,
+    pub(super) schedules: BTreeMap<ComputerName, Planned>,
+}
+
+/// A computer that knocked.
+#[derive(Debug, Clone)]
+pub(super) struct Knock {
+    pub(super) knocked: ComputerKnocked,
+    pub(super) seen_at: Timestamp,
+    pub(super) sequence: u64,
+}
+
+/// An install that is planned.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) schedule: Schedule,
+    pub(super) planned_at: Timestamp,
+    pub(super) planned_by: Actor,
+    /// The last try, and when it was noted.
+    pub(super) tried: Option<(InstallTried, Timestamp)>,
+}
+
+impl Seats {
+    /// A computer enrolled: nobody of its name waits any more.
+    pub(super) fn is_here(&mut self, name: &ComputerName) {
+        self.knocks.retain(|(waits, _), _| waits != name);
+        self.schedules.remove(name);
+    }
+
+    /// A client is gone.
+    pub(super) fn forget(&mut self, client_id: &ClientId) {
+        self.copies.retain(|(of, _), _| of != client_id);
+        self.kept.remove(client_id);
+    }
+}
+
+impl State {
+    /// Applies such a change; any other does nothing here.
+    pub(super) fn project_seats(&mut self, entry: &ActivityEntry) {
+        match &entry.change {
+            Change::ComputerKnocked(knocked) => self.computer_knocked(entry, knocked),
+            Change::ComputerAdmitted(ComputerAdmitted { name, client_key, setup, expires_at }) => {
+                self.seats.knocks.retain(|(waits, _), _| waits != name);
+                let setup = Setup {
+                    setup: setup.clone(),
+                    issued_at: entry.at,
+                    expires_at: *expires_at,
+                    used_by: None,
+                    admitted_key: Some(client_key.clone()),
+                };
+                self.setups.insert(name.clone(), setup);
+            }
+            Change::CopySeen(seen) => {
+                let key: (ClientId, Sha256Digest) = (seen.client_id.clone(), seen.branch);
+                self.seats.copies.insert(key, seen.clone());
+            }
+            Change::CopyResolved(CopyResolved { client_id, keep, .. }) => {
+                if self.clients.contains_key(client_id) {
+                    self.seats.kept.insert(client_id.clone(), *keep);
+                }
+            }
+            Change::ScheduleChanged(ScheduleChanged { name, schedule: None }) => {
+                self.seats.schedules.remove(name);
+            }
+            Change::ScheduleChanged(ScheduleChanged { name, schedule: Some(schedule) }) => {
+                let (planned_at, planned_by) = (entry.at, entry.actor.clone());
+                let planned = Planned { schedule: schedule.clone(), planned_at, planned_by, tried: None };
+                self.seats.schedules.insert(name.clone(), planned);
+            }
+            Change::InstallTried(tried) => {
+                if let Some(planned) = self.seats.schedules.get_mut(&tried.name) {
+                    planned.tried = Some((tried.clone(), entry.at));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn computer_knocked(&mut self, entry: &ActivityEntry, knocked: &ComputerKnocked) {
+        match &knocked.drops {
+            Some(Dropped { name, client_key: Some(key) }) => {
+                self.seats.knocks.remove(&key_of(name, key));
+            }
+            Some(Dropped { name, client_key: None }) => {
+                self.pending.remove(name);
+            }
+            None => {}
+        }
+        // It was noted without its key before, if it came then.
+        self.pending.remove(&knocked.name);
+        let (seen_at, sequence) = (entry.at, entry.sequence);
+        let knock = Knock { knocked: knocked.clone(), seen_at, sequence };
+        self.seats.knocks.insert(key_of(&knocked.name, &knocked.client_key), knock);
+    }
+}
+
+impl<H: Holds> Read<Waiting> for Handle<H> {
+    fn read(&mut self, query: &Waiting) -> Result<Vec<WaitingRow>, StoreError> {
+        let state = self.state();
+        let row = |name: &ComputerName, source: &str, seen_at, sequence, knock| WaitingRow {
+            name: name.clone(),
+            source: source.to_owned(),
+            seen_at,
+            sequence,
+            knock,
+            reserved: state.computers.contains_key(name),
+            enrolled: state.client_of.contains_key(name),
+        };
+        let knocks = state.seats.knocks.values().map(|Knock { knocked, seen_at, sequence }| {
+            let ComputerKnocked { name, client_key, source, platform, agent_version, .. } = knocked;
+            let (client_key, platform) = (client_key.clone(), platform.clone());
+            let knock = KnockRow { client_key, platform, agent_version: agent_version.clone() };
+            row(name, source, *seen_at, *sequence, Some(knock))
+        });
+        let pending = state.pending.iter();
+        let pending = pending.map(|(name, seen)| row(name, &seen.source, seen.seen_at, seen.sequence, None));
+        let after = query.after.unwrap_or(0);
+        let mut rows: Vec<_> = knocks.chain(pending).filter(|row| row.sequence > after).collect();
+        rows.sort_by_key(|row| row.sequence);
+        rows.truncate(query.limit as usize);
+        Ok(rows)
+    }
+}
+
+impl<H: Holds> Read<CopiesOf> for Handle<H> {
+    fn read(&mut self, query: &CopiesOf) -> Result<Option<CopiesRow>, StoreError> {
+        let state = self.state();
+        let row = state.client_named(&query.name).map(|(client_id, client)| {
+            let copies = state.seats.copies.values().filter(|copy| copy.client_id == *client_id);
+            let mut copies: Vec<_> = copies.cloned().collect();
+            copies.sort_by_key(|copy| (copy.seen_at, copy.branch.to_string()));
+            CopiesRow {
+                client_id: client_id.clone(),
+                forked: client.forked,
+                kept: state.seats.kept.get(client_id).copied(),
+                copies,
+            }
+        });
+        Ok(row)
+    }
+}
+
+impl<H: Holds> Read<Schedules> for Handle<H> {
+    fn read(&mut self, query: &Schedules) -> Result<Vec<ScheduleRow>, StoreError> {
+        let after = query.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.state();
+        let planned = state.seats.schedules.range((after, Bound::Unbounded));
+        let rows = planned.map(|(name, planned)| ScheduleRow {
+            name: name.clone(),
+            schedule: planned.schedule.clone(),
+            planned_at: planned.planned_at,
+            planned_by: planned.planned_by.clone(),
+            tried: planned.tried.as_ref().map(|(tried, at)| TriedRow {
+                attempt: tried.attempt,
+                outcome: tried.outcome,
+                reason: tried.reason.clone(),
+                at: *at,
+            }),
+        });
+        Ok(rows.take(query.limit as usize).collect())
+    }
+}
+
+fn key_of(name: &ComputerName, key: &PublicKey) -> (ComputerName, String) {
+    (name.clone(), key.to_base64())
+}
