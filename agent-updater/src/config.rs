@@ -140,6 +140,7 @@ struct CadenceFile {
     unlicensed_secs: u32,
     licensed_secs: u32,
     lost_secs: u32,
+    waiting_secs: u32,
     jitter_percent: u8,
 }
 
@@ -149,6 +150,7 @@ impl Default for CadenceFile {
             unlicensed_secs: cadence::UNLICENSED_SECS,
             licensed_secs: cadence::LICENSED_SECS,
             lost_secs: cadence::LOST_SECS,
+            waiting_secs: cadence::WAITING_SECS,
             jitter_percent: cadence::JITTER_PERCENT,
         }
     }
@@ -264,10 +266,14 @@ impl Settings {
                 problems.push(problem);
             }
         }
-        let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, jitter_percent } = file.cadence;
-        for (name, value) in
-            [("unlicensed_secs", unlicensed_secs), ("licensed_secs", licensed_secs), ("lost_secs", lost_secs)]
-        {
+        let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, waiting_secs, jitter_percent } =
+            file.cadence;
+        for (name, value) in [
+            ("unlicensed_secs", unlicensed_secs),
+            ("licensed_secs", licensed_secs),
+            ("lost_secs", lost_secs),
+            ("waiting_secs", waiting_secs),
+        ] {
             if value == 0 {
                 problems.push(format!("cadence.{name} is 0"));
             }
@@ -333,6 +339,7 @@ impl Settings {
                 unlicensed_secs,
                 licensed_secs,
                 lost_secs,
+                waiting_secs,
                 jitter_percent: jitter_percent.min(50),
             },
             metadata_max_age_days: file.metadata_max_age_days,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_hook_runner::Runner;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::setup::ServerRole;
 use sealpost_repository::Pace;
 use tokio::runtime::Handle;
@@ -69,7 +69,21 @@ impl Agent {
         root: Option<&Path>,
         other_name: OtherName,
     ) -> Result<EnrolledAs, EnrollError> {
-        enroll::enroll(&self.context, setup, root, other_name)
+        enroll::enroll(&self.context, setup, root, None, other_name)
+    }
+
+    /// As [`Agent::enroll`], under this name, which a knock setup file leaves open.
+    ///
+    /// # Errors
+    /// [`EnrollError`].
+    pub fn enroll_under(
+        &self,
+        setup: &Path,
+        root: Option<&Path>,
+        name: Option<&ComputerName>,
+        other_name: OtherName,
+    ) -> Result<EnrolledAs, EnrollError> {
+        enroll::enroll(&self.context, setup, root, name, other_name)
     }
 
     /// Enrolls with a further server, which serves when the first does not.

@@ -53,6 +53,10 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
             "let the administrator make a setup file with `distributor clients setup NAME`, then run \
              `agent-updater enroll --setup FILE`",
         ),
+        ProblemCode::WaitsForAdmission => Some(
+            "let the administrator admit this computer with `distributor clients admit NAME --key KEY`; \
+             `agent-updater status` says its key",
+        ),
         ProblemCode::NoSeatFree
         | ProblemCode::NotUnlocked
         | ProblemCode::GrantExpired

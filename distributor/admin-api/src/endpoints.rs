@@ -57,6 +57,12 @@ pub enum Endpoint {
     IssueSetups,
     /// Where the newest setup file of each name stands.
     ListSetups,
+    /// The setup file with which any computer asks to be admitted; nothing in it is secret.
+    ShowKnockSetup,
+    /// Computers that asked to be enrolled and wait.
+    ListPending,
+    /// Admit one of them by its key.
+    AdmitClient,
     /// Move a computer to another channel.
     MoveClient,
     /// Make a registration for a serial number.
@@ -157,7 +163,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 66] = [
+const TABLE: [Line; 69] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -177,6 +183,9 @@ const TABLE: [Line; 66] = [
     Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
+    Line(Endpoint::ShowKnockSetup, Method::Get, "/api/v1/setups/knock", Permission::ViewClients),
+    Line(Endpoint::ListPending, Method::Get, "/api/v1/pending", Permission::ViewClients),
+    Line(Endpoint::AdmitClient, Method::Post, "/api/v1/clients/{name}/admit", Permission::AdmitComputers),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
     Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),

@@ -1,9 +1,11 @@
-//! `distributor clients list|show|reserve|verify|channel|group|setup|setups`.
+//! `distributor clients list|show|reserve|pending|admit|verify|channel|group|setup|setups`.
 
+mod admit;
 mod cells;
 mod group;
 mod lines;
 mod list;
+mod pending;
 mod reserve;
 mod setup;
 mod setup_files;
@@ -26,6 +28,8 @@ pub(super) enum Command {
     List(list::Options),
     Show(show::Options),
     Reserve(reserve::Options),
+    Pending(pending::Options),
+    Admit(admit::Options),
     Verify(verify::Options),
     Channel(Channel),
     Group(group::Options),
@@ -54,6 +58,8 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::List(options) => list::run(&api, options).await,
         Command::Show(options) => show::run(&api, &options).await,
         Command::Reserve(options) => reserve::run(&api, options).await,
+        Command::Pending(options) => pending::run(&api, &options).await,
+        Command::Admit(options) => admit::run(&api, options).await,
         Command::Verify(options) => verify::run(&api, options).await,
         Command::Channel(options) => channel(&api, &options).await,
         Command::Group(options) => group::run(&api, &options).await,

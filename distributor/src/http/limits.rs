@@ -14,6 +14,9 @@ use sealpost_site::rules::rollouts::links::line::WINDOW;
 /// Failed attempts that a source has in a minute; then it waits for the rest of that minute. A person who mistypes stays
 /// below it.
 const FAILURES: Rate = Rate { burst: 20, refill: 20, every_secs: 60 };
+/// Computers that wait to be admitted and ask from one source in a minute: each asks every quarter of an hour, so many can be
+/// behind one address.
+const KNOCKS: Rate = Rate { burst: 60, refill: 60, every_secs: 60 };
 /// Sources that are remembered.
 const MAX_SOURCES: usize = 4096;
 
@@ -78,6 +81,11 @@ pub(crate) fn large_bodies() -> Shares {
 /// Counts failed attempts of one kind to prove an identity, per source.
 pub(crate) fn failed_attempts() -> FailedAttempts {
     FailedAttempts::new(FAILURES, MAX_SOURCES)
+}
+
+/// Counts enrollments that prove nothing, per source.
+pub(crate) fn knocks() -> FailedAttempts {
+    FailedAttempts::new(KNOCKS, MAX_SOURCES)
 }
 
 /// What each client may still have written. Asked only after its signature was verified.

@@ -101,6 +101,8 @@ open_codes! {
         LinkBusy = "link_busy",
         /// The vendor ended the serial number: no new seat and no new license come of it.
         SerialEnded = "serial_ended",
+        /// An admin has to admit the computer by its key before it can enroll.
+        WaitsForAdmission = "waits_for_admission",
     }
 }
 

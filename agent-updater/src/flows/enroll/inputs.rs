@@ -27,14 +27,17 @@ pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<Setu
         hint: "ask the administrator: `distributor clients setup NAME`",
     })?;
     let mode = fs::metadata(path).map(|found| found.permissions().mode()).unwrap_or(0);
-    if mode & 0o077 != 0 {
+    let setup: SetupFile =
+        document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })?;
+    let holds_secret = setup.servers.iter().any(|server| server.enrollment_code.is_some());
+    if mode & 0o077 != 0 && holds_secret {
         warnings.push(format!(
             "{} can be read by others (mode {:04o}) and holds a secret until it is used; chmod 600 it",
             path.display(),
             mode & 0o7777
         ));
     }
-    document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })
+    Ok(setup)
 }
 
 /// The pinned root; the given one is pinned now if there is none. It must be the one that the setup file names.

@@ -5,8 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::ids::{ComputerName, ServerId};
-use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupServer};
+use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::floors::Floors;
 use crate::download::{Place, VendorMetadata};
@@ -23,6 +24,7 @@ use super::before::identity_before;
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::{keep, keep_beside};
+use super::knock;
 
 /// The result of an enrollment.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ pub enum OtherName {
 
 /// Which place a server takes among those of this computer.
 #[derive(Debug, Clone, Copy)]
-enum As<'p> {
+pub(super) enum As<'p> {
     /// The first, which decides about updates. The root is pinned if none is.
     First { root: Option<&'p Path> },
     /// One beside the first.
@@ -58,9 +60,10 @@ pub fn enroll(
     context: &Context,
     setup_path: &Path,
     root_path: Option<&Path>,
+    name: Option<&ComputerName>,
     other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
-    enroll_as(context, setup_path, As::First { root: root_path }, other_name)
+    enroll_as(context, setup_path, As::First { root: root_path }, name, other_name)
 }
 
 /// Enrolls this computer with a further server, which serves when the first does not: as a secondary, unless `role` says
@@ -75,13 +78,14 @@ pub fn add(
     role: Option<ServerRole>,
     other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
-    enroll_as(context, setup_path, As::Beside { role }, other_name)
+    enroll_as(context, setup_path, As::Beside { role }, None, other_name)
 }
 
 fn enroll_as(
     context: &Context,
     setup_path: &Path,
     place: As<'_>,
+    given: Option<&ComputerName>,
     other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
     let home = &context.host.home;
@@ -89,8 +93,14 @@ fn enroll_as(
     let _lock = home.lock_cycle()?;
     let mut warnings = Vec::new();
     let setup = read_setup(setup_path, &mut warnings)?;
+    if let (As::First { root }, SetupKind::Knock) = (place, setup.kind) {
+        return knock::begin(context, setup, setup_path, root, given, other_name);
+    }
     let other_kind = |why| EnrollError::OtherKind { path: setup_path.to_owned(), why };
     let name = setup.reserved_name().map_err(other_kind)?;
+    if given.is_some_and(|given| given != name) {
+        return Err(EnrollError::Named { path: setup_path.to_owned(), named: name.clone() });
+    }
     if other_name == OtherName::Refuse {
         ensure_same_name(home, &setup, setup_path, name)?;
     }
@@ -109,6 +119,22 @@ fn enroll_as(
             (pin_root(home, &setup, None)?, Some(held))
         }
     };
+    let mut enrolled = ask(context, &setup, name, place, &root, held.as_ref())?;
+    enrolled.warnings.splice(0..0, warnings);
+    Ok(enrolled)
+}
+
+/// Asks the servers of a setup file in their order, and keeps the answer of the first. The caller holds the lock of the cycle.
+pub(super) fn ask(
+    context: &Context,
+    setup: &SetupFile,
+    name: &ComputerName,
+    place: As<'_>,
+    root: &[u8],
+    held: Option<&VendorRecord>,
+) -> Result<EnrolledAs, EnrollError> {
+    let home = &context.host.home;
+    let mut warnings = Vec::new();
     let mut failures = Vec::new();
     for server in &setup.servers {
         let wrong_place = match place {
@@ -126,8 +152,8 @@ fn enroll_as(
             sealing_key: sealing_key(home)?,
             setup_issued_at: setup.issued_at,
         };
-        let held = held.as_ref().map(|held| held.trust.as_str());
-        match enroll_with(context, server, &applicant, &root, held) {
+        let held = held.map(|held| held.trust.as_str());
+        match enroll_with(context, server, &applicant, root, held) {
             Ok((mut accepted, trust)) => {
                 match place {
                     As::First { .. } => {
@@ -171,6 +197,10 @@ fn enroll_with(
         let answer: EnrollAnswer = match context.network.wait(endpoint.post("enroll", body.clone()))? {
             Ok(answer) => answer,
             Err(error) => {
+                let problem = error.problem();
+                if let Some(problem) = problem.filter(|said| said.code == ProblemCode::WaitsForAdmission) {
+                    return Err(EnrollError::NotAdmitted(problem.clone()));
+                }
                 failures.push(with_causes(&error));
                 if error.try_elsewhere() {
                     continue;

@@ -76,7 +76,16 @@ impl Status {
         let is_known = self.computer_name.is_some() || !is_enrolled;
         let without = |none: &'static str| if is_known { none } else { NOT_KNOWN };
         let no_name = without("not enrolled: `agent-updater enroll --setup FILE`");
-        line("Computer", self.computer_name.as_deref().unwrap_or(no_name));
+        let waits = self
+            .admission
+            .as_ref()
+            .map(|admission| format!("not enrolled: waits to be admitted as {}", admission.computer_name));
+        let computer = self.computer_name.as_deref().or(waits.as_deref());
+        line("Computer", computer.unwrap_or(no_name));
+        if let Some(admission) = &self.admission {
+            line("Key", &admission.key.grouped());
+            line("Asks again", &self.with_age(admission.next_at));
+        }
         if self.server.is_some() {
             line("Server", &self.ways());
         }

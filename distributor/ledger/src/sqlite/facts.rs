@@ -22,6 +22,7 @@ use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
+use super::admissions::pending;
 use super::connection::Connected;
 use super::granted::{self, claimed_epoch, epoch_of, granted};
 use super::lists::licenses::{highest_epoch, restore_state, restored};
@@ -156,7 +157,8 @@ impl<C: Connected> Read<LoadSetups> for C {
     fn read(&mut self, query: &LoadSetups) -> Result<SetupFacts, StoreError> {
         let mut statement = self.connection().prepare_cached(
             "SELECT s.setup, s.expires_at, s.used_by IS NOT NULL, c.client_id IS NOT NULL FROM computers p \
-             LEFT JOIN setups s ON s.name = p.name LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1",
+             LEFT JOIN setups s ON s.name = p.name AND s.admitted_key IS NULL \
+             LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1",
         )?;
         let mut held = BTreeMap::new();
         for name in &query.names {
@@ -183,7 +185,7 @@ impl<C: Connected> Read<SetupOf> for C {
     }
 }
 
-fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
+pub(super) fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
     let found = connection
         .prepare_cached(
             "SELECT s.setup, s.expires_at, c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
@@ -230,10 +232,10 @@ impl<C: Connected> Read<LoadEnrollment> for C {
         seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
         let grants = seats.into_iter().map(|seat| seat.document.clone()).collect();
         let setup = setup(connection, name)?;
-        // Who holds a seat does not wait for one.
-        let pending = match setup {
-            SetupState::Unknown => pending(connection, name)?,
-            SetupState::Reserved | SetupState::Issued(_) => PendingFacts::default(),
+        // Who has the admitted key does not wait.
+        let pending = match setup.admission_of(&query.client_key) {
+            Some(_) => PendingFacts::default(),
+            None => pending(connection, name, &query.client_key)?,
         };
         let restore = restored(connection, epoch_of(&granted), self.grants())?;
         Ok(EnrollmentFacts { setup, client, grants, restore, pending })
@@ -255,19 +257,6 @@ impl<C: Connected> Read<LoadServerList> for C {
             epoch: highest_epoch(connection, self.grants())?,
         })
     }
-}
-
-fn pending(connection: &Connection, name: &ComputerName) -> rusqlite::Result<PendingFacts> {
-    let (waiting, known) = connection
-        .prepare_cached(
-            "SELECT (SELECT count(*) FROM pending), EXISTS (SELECT 1 FROM pending WHERE name = ?1)",
-        )?
-        .query_row([name.as_str()], |row| Ok((count(row, 0)?, row.get(1)?)))?;
-    let oldest = connection
-        .prepare_cached("SELECT name, seen_at FROM pending ORDER BY sequence LIMIT 1")?
-        .query_row([], |row| Ok((text(row, 0)?, time(row, 1)?)))
-        .optional()?;
-    Ok(PendingFacts { waiting, known, oldest })
 }
 
 impl<C: Connected> Read<LoadPull> for C {

@@ -1,5 +1,6 @@
 //! Reservations, setup files and enrollment.
 
+mod admit;
 mod reserve;
 mod setups;
 
@@ -12,6 +13,7 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+pub use self::admit::{ADMITTED_DAYS, Admission, AdmissionFacts, Admit, Admitted, LoadAdmission, NameFacts};
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
 };
@@ -20,11 +22,11 @@ pub use self::setups::{
     SetupsOf,
 };
 use super::decision::{Command, Context, Decision, missing};
-use crate::changes::{Actor, Change, EnrolledBy};
+use crate::changes::{Actor, Change, ComputerKnocked, Dropped, EnrolledBy};
 use crate::queries::{Query, query};
-use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
+use crate::rules::enrollment::{self, BoundBy, EnrollDecision, Proof, SetupState};
 use crate::rules::names::unknown_channel;
-use crate::rules::pending::{self, PendingDecision, PendingFacts};
+use crate::rules::pending::{self, PendingDecision, PendingFacts, Waits};
 use crate::rules::restore::{RestoreState, unconfirmed_problem};
 use crate::rules::text;
 
@@ -87,6 +89,8 @@ query! {
     LoadEnrollment {
         /// The name that it gives.
         pub name: ComputerName,
+        /// The key that it shows.
+        pub client_key: PublicKey,
     } -> EnrollmentFacts, "read what is known of a computer"
 }
 
@@ -101,7 +105,7 @@ pub struct EnrollmentFacts {
     pub grants: Vec<SignedDocument>,
     /// Where the ledger stands after restores.
     pub restore: RestoreState,
-    /// The list of computers that wait for a seat.
+    /// The list of computers that wait.
     pub pending: PendingFacts,
 }
 
@@ -125,8 +129,8 @@ pub struct Enroll {
     pub source: String,
     /// The enrollment.
     pub enrollment: Enrollment,
-    /// The setup of the name whose code the computer proved, if it proved one.
-    pub proven: Option<SetupId>,
+    /// What it proves beside its key.
+    pub proof: Proof,
     /// The id that the client gets if this is its first time.
     pub new_id: ClientId,
 }
@@ -147,7 +151,8 @@ impl Command for Enroll {
     const ATTEMPTED: &'static str = "enroll a computer";
 
     fn facts(&self) -> LoadEnrollment {
-        LoadEnrollment { name: self.enrollment.computer_name.clone() }
+        let Enrollment { computer_name, client_key, .. } = &self.enrollment;
+        LoadEnrollment { name: computer_name.clone(), client_key: client_key.clone() }
     }
 
     fn decide(self, facts: EnrollmentFacts, context: &Context<'_>) -> Decision<EnrollOutcome> {
@@ -155,25 +160,20 @@ impl Command for Enroll {
         if enrollment.server_id != context.server.server_id {
             return Decision::refuse(enrollment::wrong_server());
         }
-        match enrollment::decide(&facts.setup, self.proven.as_ref(), &enrollment.client_key, context.now) {
+        match enrollment::decide(&facts.setup, &self.proof, &enrollment.client_key, context.now) {
             Err(refusal) => {
-                let problem = refusal.problem(&enrollment.computer_name);
+                let problem = refusal.problem(&enrollment.computer_name, &enrollment.client_key);
                 let decision = Decision::refuse(problem);
-                match refusal {
-                    EnrollRefusal::UnknownComputer => self.wait_for_a_seat(decision, &facts.pending, context),
-                    EnrollRefusal::CodeWrong
-                    | EnrollRefusal::CodeUsed
-                    | EnrollRefusal::CodeExpired { .. } => decision,
-                }
+                if refusal.waits() { self.wait(decision, &facts.pending, context) } else { decision }
             }
             Ok(EnrollDecision::SameAgain) => self.same_again(facts, context),
-            Ok(EnrollDecision::Bind { setup }) => self.bind(facts, setup, context),
+            Ok(EnrollDecision::Bind { setup, by }) => self.bind(facts, setup, by, context),
         }
     }
 }
 
 impl Enroll {
-    fn wait_for_a_seat(
+    fn wait(
         self,
         refused: Decision<EnrollOutcome>,
         waiting: &PendingFacts,
@@ -183,11 +183,17 @@ impl Enroll {
             PendingDecision::Known | PendingDecision::Full => refused,
             PendingDecision::Add { drops } => {
                 let source = text::source(&self.source);
-                let name = self.enrollment.computer_name;
-                refused.change(
-                    Actor::Stranger { source: source.clone() },
-                    Change::UnknownComputerSeen { name, source, drops },
-                )
+                let Enrollment { computer_name: name, client_key, platform, agent_version, .. } =
+                    self.enrollment;
+                let knocked = ComputerKnocked {
+                    name,
+                    client_key,
+                    source: source.clone(),
+                    platform,
+                    agent_version: text::agent_version(&agent_version),
+                    drops: drops.map(|Waits { name, client_key }| Dropped { name, client_key }),
+                };
+                refused.change(Actor::Stranger { source }, Change::ComputerKnocked(knocked))
             }
         }
     }
@@ -200,7 +206,13 @@ impl Enroll {
         Decision::answer(outcome(client, self.enrollment.computer_name, facts.grants, context))
     }
 
-    fn bind(self, facts: EnrollmentFacts, setup: SetupId, context: &Context<'_>) -> Decision<EnrollOutcome> {
+    fn bind(
+        self,
+        facts: EnrollmentFacts,
+        setup: SetupId,
+        by: BoundBy,
+        context: &Context<'_>,
+    ) -> Decision<EnrollOutcome> {
         if facts.grants.is_empty() {
             return Decision::refuse(missing("grant"));
         }
@@ -228,7 +240,10 @@ impl Enroll {
             setup,
             last_contact: facts.client.as_ref().and_then(|client| client.last_contact),
             replaces: facts.client.map(|client| client.client_id),
-            by: EnrolledBy::Code,
+            by: match by {
+                BoundBy::Code => EnrolledBy::Code,
+                BoundBy::Admission => EnrolledBy::Admission,
+            },
         };
         Decision::answer(outcome(client, name, facts.grants, context)).change(actor, change)
     }

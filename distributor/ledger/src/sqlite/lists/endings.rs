@@ -26,7 +26,7 @@ impl<C: Connected> Read<Endings> for C {
             .query_row([now], |row| count(row, 0))?;
         let setup = connection
             .prepare_cached(
-                "SELECT name, expires_at FROM setups WHERE used_by IS NULL AND expires_at > ?1 \
+                "SELECT name, expires_at FROM setups WHERE used_by IS NULL AND admitted_key IS NULL AND expires_at > ?1 \
                  ORDER BY expires_at, name LIMIT 1",
             )?
             .query_row([now], end)

@@ -3,6 +3,7 @@
 //! Each contract is a function over a [`World`] and a bench; `contracts!` makes a test of it for each store. A
 //! contract that is not listed is dead code, which the compiler reports.
 
+mod admissions;
 mod approvals;
 mod contacts;
 mod copies;
@@ -88,6 +89,12 @@ contracts! {
         an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
         with_a_second_serial_number_nothing_is_lost_early,
         a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
+    }
+    admissions {
+        a_computer_waits_until_its_key_is_admitted_and_a_stranger_of_its_name_never_enrolls,
+        an_admission_voids_the_codes_before_it_ends_in_a_week_and_a_later_code_voids_it,
+        who_is_enrolled_goes_on_until_the_admitted_computer_comes,
+        a_name_has_three_keys_in_the_list_and_one_that_is_a_day_old_makes_room,
     }
     enrollment {
         a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,

@@ -188,7 +188,8 @@ pub(super) async fn a_client_that_the_ledger_lost_comes_back_with_its_seats_and_
     let rows = licenses(&ledger).await;
     let second = rows.iter().find(|row| row.serial == serial(2)).unwrap();
     assert_eq!((second.used, second.active, second.reserved), (2, 2, 0));
-    let facts = ledger.query(LoadEnrollment { name: lost.name.clone() }).await.unwrap();
+    let facts =
+        ledger.query(LoadEnrollment { name: lost.name.clone(), client_key: lost.key.clone() }).await.unwrap();
     assert_eq!(facts.grants.len(), 2);
     // Nothing new is given before the vendor confirms, and nothing above what it granted afterwards.
     ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
