@@ -10,6 +10,7 @@ mod enroll;
 mod faults;
 mod handover;
 mod hostile;
+mod knock;
 mod links;
 mod log;
 mod orders;
