@@ -79,10 +79,7 @@ fn a_computer_waits_with_one_key_and_enrolls_by_itself_once_it_is_admitted() {
     assert_eq!((&admission.computer_name, admission.key), (&name(), fingerprint));
     assert!(status.problems.iter().any(|problem| problem.code == ProblemKind::WaitsForAdmission));
     let text = status.to_text();
-    assert!(
-        text.contains("waits to be admitted as pc-1") && text.contains(&fingerprint.grouped()),
-        "{text}"
-    );
+    assert!(text.contains("waits to be admitted as pc-1") && text.contains(&fingerprint.grouped()), "{text}");
     assert!(text.contains(&format!("`distributor clients admit pc-1 --key {fingerprint}`")), "{text}");
 
     // Before its time it does not ask; the server would let it in.

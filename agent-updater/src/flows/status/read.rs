@@ -30,6 +30,7 @@ use crate::flows::{install_root, linked, retention, start_again};
 use crate::home::Home;
 use crate::hooks::Hook;
 use crate::journal::Journal;
+use crate::platform::store::StoreError;
 use crate::records::gate;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::keys::{ClientKeyError, key_of};
@@ -61,7 +62,10 @@ pub fn read(host: &Host) -> Status {
     notices.extend(progress.standing.log.problem());
     let mut problems = Vec::new();
     let waiting = WaitingKnock::load(&host.home).unwrap_or_else(|error| {
-        problems.push(StatusProblem::of_computer(ProblemKind::RecordDamaged, with_causes(&error)));
+        // Only root and the agent's user may read it; for others that is no problem to report.
+        if matches!(error, StoreError::Damaged { .. }) || rustix::process::geteuid().is_root() {
+            problems.push(StatusProblem::of_computer(ProblemKind::RecordDamaged, with_causes(&error)));
+        }
         None
     });
     if let Some(waiting) = &waiting {
