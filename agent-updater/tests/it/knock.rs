@@ -162,7 +162,7 @@ fn without_the_right_root_nothing_is_asked_and_a_name_goes_with_a_knock_alone() 
     let error = agent.enrollment_file(&site.setup_file(), None, OtherName::Refuse).unwrap_err();
     assert!(matches!(error, EnrollError::OtherKind { .. }), "{error}");
     site.setup.kind = SetupKind::Reserved;
-    site.setup.computer_name = ComputerName::new("pc-1").ok();
+    site.setup.computer_name = ComputerName::new("pc-9").ok();
     let error = ask(&site, Some(&name()));
     assert!(matches!(error, EnrollError::Named { .. }), "{error}");
 }

@@ -509,7 +509,7 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     let setup = typing.path("pc-1.setup.json");
     typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     typing.types_as_it_is("distributor clients setups")?;
-    knocking(&mut typing)?;
+    knocking(typing)?;
     typing.types("distributor clients group NAME", &["clients", "group", "pc-1"])?;
     typing.on(
         computer,

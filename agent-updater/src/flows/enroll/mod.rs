@@ -13,6 +13,7 @@ mod answer;
 mod before;
 mod by_file;
 mod error;
+mod first;
 mod inputs;
 mod keep;
 mod knock;
@@ -20,5 +21,6 @@ mod run;
 
 pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
 pub use error::EnrollError;
+pub use first::enroll;
 pub use knock::ask_again;
-pub use run::{EnrolledAs, OtherName, add, enroll};
+pub use run::{EnrolledAs, OtherName, add};

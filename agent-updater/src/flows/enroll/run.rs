@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::ids::{ComputerName, ServerId};
-use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
+use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 
@@ -24,7 +24,6 @@ use super::before::identity_before;
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::{keep, keep_beside};
-use super::knock;
 
 /// The result of an enrollment.
 #[derive(Debug)]
@@ -52,20 +51,6 @@ pub(super) enum As<'p> {
     Beside { role: Option<ServerRole> },
 }
 
-/// Enrolls this computer with a server that decides about updates from then on.
-///
-/// # Errors
-/// [`EnrollError`].
-pub fn enroll(
-    context: &Context,
-    setup_path: &Path,
-    root_path: Option<&Path>,
-    name: Option<&ComputerName>,
-    other_name: OtherName,
-) -> Result<EnrolledAs, EnrollError> {
-    enroll_as(context, setup_path, As::First { root: root_path }, name, other_name)
-}
-
 /// Enrolls this computer with a further server, which serves when the first does not: as a secondary, unless `role` says
 /// otherwise. It must be of the same vendor, by what the first server brought of the vendor; nothing that is held from the
 /// first changes.
@@ -78,34 +63,35 @@ pub fn add(
     role: Option<ServerRole>,
     other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
-    enroll_as(context, setup_path, As::Beside { role }, None, other_name)
-}
-
-fn enroll_as(
-    context: &Context,
-    setup_path: &Path,
-    place: As<'_>,
-    given: Option<&ComputerName>,
-    other_name: OtherName,
-) -> Result<EnrolledAs, EnrollError> {
     let home = &context.host.home;
     home.prepare()?;
     let _lock = home.lock_cycle()?;
     let mut warnings = Vec::new();
     let setup = read_setup(setup_path, &mut warnings)?;
-    if let (As::First { root }, SetupKind::Knock) = (place, setup.kind) {
-        return knock::begin(context, setup, setup_path, root, given, other_name);
-    }
+    enroll_as(context, (&setup, setup_path), As::Beside { role }, None, other_name, warnings)
+}
+
+/// Enrolls with a setup file that names this computer, which was read from this path; `warnings` are about that. The caller
+/// holds the lock of the cycle.
+pub(super) fn enroll_as(
+    context: &Context,
+    (setup, setup_path): (&SetupFile, &Path),
+    place: As<'_>,
+    given: Option<&ComputerName>,
+    other_name: OtherName,
+    warnings: Vec<String>,
+) -> Result<EnrolledAs, EnrollError> {
+    let home = &context.host.home;
     let other_kind = |why| EnrollError::OtherKind { path: setup_path.to_owned(), why };
     let name = setup.reserved_name().map_err(other_kind)?;
     if given.is_some_and(|given| given != name) {
         return Err(EnrollError::Named { path: setup_path.to_owned(), named: name.clone() });
     }
     if other_name == OtherName::Refuse {
-        ensure_same_name(home, &setup, setup_path, name)?;
+        ensure_same_name(home, setup, setup_path, name)?;
     }
     let (root, held) = match place {
-        As::First { root } => (pin_root(home, &setup, root)?, None),
+        As::First { root } => (pin_root(home, setup, root)?, None),
         As::Beside { .. } => {
             let first = first_server(home)?;
             if other_name == OtherName::Refuse && first.computer_name != *name {
@@ -116,10 +102,10 @@ fn enroll_as(
                 });
             }
             let held = VendorRecord::load(home)?.ok_or(EnrollError::NoFirstServer)?;
-            (pin_root(home, &setup, None)?, Some(held))
+            (pin_root(home, setup, None)?, Some(held))
         }
     };
-    let mut enrolled = ask(context, &setup, name, place, &root, held.as_ref())?;
+    let mut enrolled = ask(context, setup, name, place, &root, held.as_ref())?;
     enrolled.warnings.splice(0..0, warnings);
     Ok(enrolled)
 }

@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::commands::clients::{AdmissionFacts, LoadAdmission, LoadSeats, NameFacts};
+use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::{PendingFacts, Waits};
 
 use super::connection::Connected;
-use super::facts::setup;
-use super::values::{count, optional_text, text, time};
+use super::values::{count, optional_text, optional_time, text, time};
 use crate::store::{Read, StoreError};
 
 const OLDEST: &str = "SELECT name, client_key, seen_at FROM ( \
@@ -51,6 +51,31 @@ pub(super) fn pending(
                 oldest,
             })
         })
+}
+
+/// What was issued or admitted last for a name.
+pub(super) fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
+    let found = connection
+        .prepare_cached(
+            "SELECT s.setup, s.expires_at, c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
+             LEFT JOIN clients c ON c.client_id = s.used_by WHERE p.name = ?1",
+        )?
+        .query_row([name.as_str()], |row| {
+            Ok((
+                optional_text(row, 0)?,
+                optional_time(row, 1)?,
+                optional_text(row, 2)?,
+                optional_text(row, 3)?,
+            ))
+        })
+        .optional()?;
+    Ok(match found {
+        None => SetupState::Unknown,
+        Some((Some(setup), Some(expires_at), used_by, admitted)) => {
+            SetupState::Issued(IssuedSetup { setup, expires_at, used_by, admitted })
+        }
+        Some(_) => SetupState::Reserved,
+    })
 }
 
 impl<C: Connected> Read<LoadAdmission> for C {

@@ -18,11 +18,11 @@ use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
 use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::SetupOf;
-use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
+use sealpost_site::rules::enrollment::SetupState;
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
-use super::admissions::pending;
+use super::admissions::{pending, setup};
 use super::connection::Connected;
 use super::granted::{self, claimed_epoch, epoch_of, granted};
 use super::lists::licenses::{highest_epoch, restore_state, restored};
@@ -183,30 +183,6 @@ impl<C: Connected> Read<SetupOf> for C {
     fn read(&mut self, query: &SetupOf) -> Result<SetupState, StoreError> {
         Ok(setup(self.connection(), &query.name)?)
     }
-}
-
-pub(super) fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
-    let found = connection
-        .prepare_cached(
-            "SELECT s.setup, s.expires_at, c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
-             LEFT JOIN clients c ON c.client_id = s.used_by WHERE p.name = ?1",
-        )?
-        .query_row([name.as_str()], |row| {
-            Ok((
-                optional_text(row, 0)?,
-                optional_time(row, 1)?,
-                optional_text(row, 2)?,
-                optional_text(row, 3)?,
-            ))
-        })
-        .optional()?;
-    Ok(match found {
-        None => SetupState::Unknown,
-        Some((Some(setup), Some(expires_at), used_by, admitted)) => {
-            SetupState::Issued(IssuedSetup { setup, expires_at, used_by, admitted })
-        }
-        Some(_) => SetupState::Reserved,
-    })
 }
 
 impl<C: Connected> Read<LoadEnrollment> for C {
