@@ -85,10 +85,10 @@ impl State {
                 let key: (ClientId, Sha256Digest) = (seen.client_id.clone(), seen.branch);
                 self.seats.copies.insert(key, seen.clone());
             }
-            Change::CopyResolved(CopyResolved { client_id, keep, .. }) => {
-                if self.clients.contains_key(client_id) {
-                    self.seats.kept.insert(client_id.clone(), *keep);
-                }
+            Change::CopyResolved(CopyResolved { client_id, keep, .. })
+                if self.clients.contains_key(client_id) =>
+            {
+                self.seats.kept.insert(client_id.clone(), *keep);
             }
             Change::ScheduleChanged(ScheduleChanged { name, schedule: None }) => {
                 self.seats.schedules.remove(name);
