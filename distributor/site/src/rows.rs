@@ -26,7 +26,7 @@ use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
-pub use self::seats::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+pub use self::seats::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 pub use self::setups::SetupRow;
 use crate::rules::account::Actor;
 use crate::rules::assignment::Licensed;

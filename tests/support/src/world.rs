@@ -5,7 +5,6 @@
 
 mod computer;
 pub mod people;
-mod seats;
 mod values;
 
 use std::sync::Arc;
@@ -34,7 +33,6 @@ use sealpost_site::rules::rollouts::strategy::everyone_now;
 use sealpost_site::rules::test_load::Wanted;
 
 pub use self::computer::{Computer, SETUP_DAYS};
-pub use self::seats::{Happens, seat_changes};
 pub use self::values::{
     DAY, admin, channel, computer_name, era, installed, platform, reconsider, reject, report, reserve,
     reserve_for, reserve_of, serial, setup_id, token_commands, withdraw,
