@@ -486,6 +486,37 @@ fn what_is_added_must_be_of_this_computer_and_vendor_and_needs_a_first_server() 
 }
 
 #[test]
+fn a_hostile_setup_file_is_tried_in_bounds_and_leaves_no_key_of_who_never_answered() {
+    let two = Two::not_added();
+    let keys = || fs::read_dir(two.agent.home().client_key().parent().unwrap()).unwrap().count();
+    let before = keys();
+    let unreachable = |number: u8| {
+        let mut listed = two.listed.clone();
+        listed.server.server_id = ServerId::from_random([number; 16]);
+        listed.server.port = 1;
+        listed
+    };
+    let many = two.setup_of(|setup| setup.servers = (0..9).map(unreachable).collect());
+    let error = two.agent.add_server(&many, None, OtherName::Refuse).unwrap_err();
+    assert!(matches!(error, EnrollError::TooManyServers { count: 9, .. }), "{error}");
+    let addresses = two.setup_of(|setup| setup.servers[0].server.addresses = vec!["127.0.0.1".to_owned(); 33]);
+    let error = two.agent.add_server(&addresses, None, OtherName::Refuse).unwrap_err().to_string();
+    assert!(error.contains("33 addresses, and at most 32 are tried"), "{error}");
+    let silent = two.setup_of(|setup| setup.servers = (0..8).map(unreachable).collect());
+    let error = two.agent.add_server(&silent, None, OtherName::Refuse).unwrap_err();
+    assert!(matches!(error, EnrollError::AllFailed(_)), "{error}");
+    assert_eq!(keys(), before, "nobody has seen a key");
+    // Whoever may have seen it knows the computer by it.
+    two.web.fail("enroll", Fault::Answer(500, Vec::new()), Times::Always);
+    two.agent.add_server(&two.second_setup(), None, OtherName::Refuse).unwrap_err();
+    assert_eq!(keys(), before + 1);
+    let kept = fs::read(two.agent.home().server_key(&two.id(2))).unwrap();
+    two.web.make_no_faults();
+    two.agent.add_server(&two.second_setup(), None, OtherName::Refuse).unwrap();
+    assert_eq!(fs::read(two.agent.home().server_key(&two.id(2))).unwrap(), kept);
+}
+
+#[test]
 fn a_removed_server_serves_no_more_and_leaves_nothing_here_and_the_one_that_decides_is_not_removed() {
     let two = Two::new();
     two.site.release("1", 1, "one");

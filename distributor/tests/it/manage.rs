@@ -367,6 +367,26 @@ async fn few_wait_at_once_and_a_request_beyond_its_bounds_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_wait_asks_no_more_often_than_who_does() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let request = serde_json::json!({ "names": ["pc-1"], "wait_secs": 0 });
+    let mut refused = 0;
+    for _ in 0..9 {
+        let answer = site.admin(Method::POST, "/clients/verify", Some(request.clone())).await;
+        if !answer.status().is_success() {
+            assert!(answer.headers().contains_key("retry-after"));
+            assert_eq!(problem(answer).await.code, ProblemCode::Busy);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "nine at once although nobody waits");
+    // The command comes again by itself.
+    let (code, said) = says(&site, &["clients", "verify", "pc-1", "--wait", "0s"]).await;
+    assert!(code == 1 && said.contains("not reserved"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_looks_at_so_many_computers_and_says_where_to_go_on() {
     let vendor = start_vendor(6_000).await;
     let site = Site::licensed(&vendor).await;

@@ -1,7 +1,8 @@
 //! `POST /api/v1/clients/verify`: calls computers, and waits until they came.
 //!
 //! A call is the wake that every agent knows: it makes a contact, and with that its license is verified. Invariant: the wait is
-//! bounded, and few wait at once; a contact that is only repeated counts for nobody.
+//! bounded, and few wait at once; a place is kept for a while also by who does not wait, so that nobody calls computers and reads
+//! their rows without a pause; a contact that is only repeated counts for nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,15 +20,18 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::queries::ClientLineByName;
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::names::canonical;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::heard::Listening;
 use crate::http::problem::ApiError;
 
+/// For how long a call keeps its place at the least, however soon it is answered.
+const LEAST: Duration = Duration::from_secs(3);
 /// When to come again who finds that too many wait.
-const COME_AGAIN: Duration = Duration::from_secs(10);
+const COME_AGAIN: Duration = Duration::from_secs(5);
 
 /// Calls the computers that listen, and answers for each whether it came, or since when it is silent.
 pub(crate) async fn verify(
@@ -35,11 +39,12 @@ pub(crate) async fn verify(
     JsonBody(request): JsonBody<VerifyRequest>,
 ) -> Result<Json<VerifiedMany>, ApiError> {
     let wait = checked(&request)?;
-    let _place = site.verifying.try_acquire().map_err(|_| {
+    let place = Arc::clone(&site.verifying).try_acquire_owned().map_err(|_| {
         let hint = "try again in some seconds";
         ApiError::new(ProblemCode::Busy, "others wait for computers just now, and no more may", hint)
             .retry_after(COME_AGAIN)
     })?;
+    let _place = kept(place);
     let ledger = &site.parts.ledger;
     let mut rows: Vec<(ComputerName, Option<ClientLineRow>)> = Vec::new();
     for name in request.names {
@@ -67,6 +72,17 @@ pub(crate) async fn verify(
         }
     });
     Ok(Json(VerifiedMany { computers: computers.collect() }))
+}
+
+/// A place that is given back with the last of its two holders: the request, and a while.
+fn kept(place: OwnedSemaphorePermit) -> Arc<OwnedSemaphorePermit> {
+    let place = Arc::new(place);
+    let held = Arc::clone(&place);
+    tokio::spawn(async move {
+        sleep(LEAST).await;
+        drop(held);
+    });
+    place
 }
 
 fn checked(request: &VerifyRequest) -> Result<Duration, ApiError> {
