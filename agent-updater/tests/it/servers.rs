@@ -499,7 +499,8 @@ fn a_hostile_setup_file_is_tried_in_bounds_and_leaves_no_key_of_who_never_answer
     let many = two.setup_of(|setup| setup.servers = (0..9).map(unreachable).collect());
     let error = two.agent.add_server(&many, None, OtherName::Refuse).unwrap_err();
     assert!(matches!(error, EnrollError::TooManyServers { count: 9, .. }), "{error}");
-    let addresses = two.setup_of(|setup| setup.servers[0].server.addresses = vec!["127.0.0.1".to_owned(); 33]);
+    let addresses =
+        two.setup_of(|setup| setup.servers[0].server.addresses = vec!["127.0.0.1".to_owned(); 33]);
     let error = two.agent.add_server(&addresses, None, OtherName::Refuse).unwrap_err().to_string();
     assert!(error.contains("33 addresses, and at most 32 are tried"), "{error}");
     let silent = two.setup_of(|setup| setup.servers = (0..8).map(unreachable).collect());

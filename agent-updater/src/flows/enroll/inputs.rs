@@ -34,8 +34,8 @@ pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<Setu
             mode & 0o7777
         ));
     }
-    let setup: SetupFile = document::read(&bytes)
-        .map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })?;
+    let setup: SetupFile =
+        document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })?;
     let count = setup.servers.len();
     if count > MAX_SETUP_SERVERS {
         return Err(EnrollError::TooManyServers { path: path.to_owned(), count });

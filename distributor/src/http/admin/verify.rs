@@ -15,11 +15,12 @@ use sealpost_admin_api::verifying::{
     MAX_VERIFIED, MAX_WAIT_SECS, VerifiedComputer, VerifiedMany, VerifyOutcome, VerifyRequest, WAIT_SECS,
 };
 use sealpost_ledger::Ledger;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::queries::ClientLineByName;
+use sealpost_site::queries::{ClientLineByName, Licenses};
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::seats::all_ended;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -61,6 +62,12 @@ pub(crate) async fn verify(
     for name in &callable {
         looked_again.insert(name, ledger.query(ClientLineByName { name: name.clone() }).await?);
     }
+    let licenses = ledger.query(Licenses {}).await?;
+    let now = site.now();
+    let ended = |serial: &SerialNumber| {
+        let license = licenses.iter().find(|license| license.serial == *serial)?;
+        license.ends_at.filter(|end| *end < now)
+    };
     let computers = rows.iter().map(|(name, before)| {
         let now = looked_again.get(name).and_then(Option::as_ref).or(before.as_ref());
         VerifiedComputer {
@@ -68,6 +75,7 @@ pub(crate) async fn verify(
             outcome: outcome(before.as_ref(), now, came.contains(name)),
             last_contact: now.and_then(|row| row.last_contact),
             lease_until: now.and_then(|row| row.lease_until),
+            serial_ended: now.and_then(|row| all_ended(&row.serials, ended)),
             listens: called.contains(name),
         }
     });

@@ -309,7 +309,8 @@ fn nothing_wanted(view: &PackageView<'_>) -> Reason {
     }
     match view.waits_for_review {
         Some(release) => {
-            let text = format!("; {}: see `distributor updates show`", waits(release, view.review));
+            let named = format!("{}:{}", release.package, release.version);
+            let text = format!("; {}: see `distributor updates show {named}`", waits(release, view.review));
             reviewed(text, view.review)
         }
         None if !view.covers => Reason::new(

@@ -57,8 +57,22 @@ fn a_grant_lowers_what_its_own_serial_raised_and_nothing_else() {
     // (what is tried, the accepted grant, the newest statement, what is held, the floor after it, the end after it)
     let rows = [
         ("the first of all corrects this clock", grant(2, 60, 400, None), None, vec![], 60, 400),
-        ("a kept code of a serial that is not held", grant(2, 40, 400, None), newest(110), vec![ended.clone()], 120, 400),
-        ("one that was signed before the end", grant(2, 80, 400, None), newest(50), vec![ended.clone()], 120, 400),
+        (
+            "a kept code of a serial that is not held",
+            grant(2, 40, 400, None),
+            newest(110),
+            vec![ended.clone()],
+            120,
+            400,
+        ),
+        (
+            "one that was signed before the end",
+            grant(2, 80, 400, None),
+            newest(50),
+            vec![ended.clone()],
+            120,
+            400,
+        ),
         (
             "one that was signed before the grant that says the end",
             grant(2, 40, 400, None),
@@ -131,8 +145,16 @@ fn metadata_lowers_what_metadata_raised_and_no_grant() {
     let ended = [held(1, 50, 100)];
     // A bundle that was kept, newer by its version than the one that is held.
     assert_eq!(after(120, Some(50), with_metadata(metadata(40), &ended)), (100, 100));
-    assert_eq!(after(99, Some(50), with_metadata(metadata(40), &ended)), (99, 100), "the grant's time stands");
-    assert_eq!(after(900, Some(900), with_metadata(metadata(60), &ended)), (60, 100), "its own clock was ahead");
+    assert_eq!(
+        after(99, Some(50), with_metadata(metadata(40), &ended)),
+        (99, 100),
+        "the grant's time stands"
+    );
+    assert_eq!(
+        after(900, Some(900), with_metadata(metadata(60), &ended)),
+        (60, 100),
+        "its own clock was ahead"
+    );
     assert_eq!(after(60, None, with_metadata(metadata(60), &[])), (60, 67));
     assert_eq!(after(200, Some(190), with_metadata(metadata(199), &[held(1, 50, 400)])), (200, 400));
 }
