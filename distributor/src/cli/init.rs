@@ -35,6 +35,10 @@ pub(super) struct Options {
     /// The vendor's root.json; from now on it is the root of all trust here.
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
+    /// The CA of the vendor's server in PEM, where this system does not trust it. The configuration names the file, which stays
+    /// where it is.
+    #[arg(long, value_name = "FILE")]
+    vendor_ca: Option<PathBuf>,
     /// A host name or IP address under which computers reach this server, best first [default: this host, 127.0.0.1].
     #[arg(long = "address", value_name = "HOST")]
     addresses: Vec<String>,
@@ -64,6 +68,7 @@ pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome
     let addresses = if options.addresses.is_empty() { default_addresses() } else { options.addresses };
     let init = InitOptions {
         vendor_url: &options.vendor_url,
+        vendor_ca: options.vendor_ca.as_deref(),
         root: &options.root,
         listen: options.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], options.port))),
         addresses: addresses.clone(),

@@ -52,7 +52,7 @@ impl<H: Holds> Read<LoadHeldGrant> for Handle<H> {
         let answers_restored = asked.is_some_and(|asked| state.restore_requests.contains(asked));
         let restore = state.restore.clone();
         let newest = state.vendor_statement();
-        Ok(GrantFacts { held, restore, answers_restored, newest, granted: granted_times(state) })
+        Ok(GrantFacts { held, restore, answers_restored, newest, granted: granted_times(&state) })
     }
 }
 
@@ -222,7 +222,7 @@ impl<H: Holds> Read<LoadServerList> for Handle<H> {
 impl<H: Holds> Read<LoadPull> for Handle<H> {
     fn read(&mut self, _: &LoadPull) -> Result<PullFacts, StoreError> {
         let state = self.state();
-        Ok(PullFacts { granted: granted_times(state), ..state.pull.clone() })
+        Ok(PullFacts { granted: granted_times(&state), ..state.pull.clone() })
     }
 }
 
