@@ -159,7 +159,7 @@ async fn on_the_command_line_the_list_is_a_table_csv_or_json() {
     let (code, said) = says(&site, &["clients", "list"]).await;
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!((code, lines.len()), (0, 5), "{said}");
-    assert!(lines[0].starts_with("NAME  STATE          VERSION       CHANNEL  LICENSE"), "{said}");
+    assert!(lines[0].starts_with("NAME  STATE          VERSION       CHANNEL  SERIALS"), "{said}");
     assert!(lines[1].starts_with("a-1   Active         V 0.0 (0000)  stable"), "{said}");
     assert!(lines[2].starts_with("b-2   Contact lost") && lines[2].contains("-       run   "), "{said}");
     assert!(lines[4].starts_with("d-4   Two computers"), "{said}");

@@ -17,7 +17,7 @@ fn an_agent_that_runs_is_verified_when_it_is_called_and_a_killed_one_is_silent()
         Ok(verified.status.success() && verified.stdout.starts_with(&says))
     })?;
     let listed = site.distributor(&["clients", "list", "--state", "active", "--silent-for", "0s"])?.ok()?;
-    ensure!(listed.contains(&name) && listed.contains("run+"), "{listed}");
+    ensure!(listed.contains(&name) && listed.contains("run, upload, remote"), "{listed}");
     let shown = site.distributor(&["clients", "show", &name])?.ok()?;
     ensure!(shown.contains(", used 20") && shown.contains("; the next is due by "), "{shown}");
 

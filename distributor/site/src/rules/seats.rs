@@ -107,7 +107,7 @@ impl SeatRefusal {
             }
             Self::GrantExpired { at } => Problem::new(
                 ProblemCode::GrantExpired,
-                format!("no seat can be reserved: the license lapsed at {at}"),
+                format!("no seat can be reserved: the grant lapsed at {at}"),
                 "run `distributor register SERIAL` to renew it; computers that hold a seat keep it",
             ),
             Self::NoSeatFree { serial, seats, used } => {

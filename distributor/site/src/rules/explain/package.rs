@@ -201,8 +201,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> Reason {
     };
     match view.lease_until {
         None => {
-            let text =
-                "; it has no lease, because the license lapsed before its first one: renew the license";
+            let text = "; it has no lease, because the grant lapsed before its first one: `distributor register SERIAL` renews it";
             return Reason::new(format!("{should}{text}"), ChangesWhen::Vendor);
         }
         Some(until) if until < now => {
