@@ -145,7 +145,7 @@ fn who_holds_seats_of_ended_serial_numbers_alone_is_told_so_and_what_helps() {
             Ok(_) => Ok(taken(&decision)),
             Err(problem) => {
                 assert!(decision.changes.is_empty());
-                Err(problem.code.clone())
+                Err(problem.code)
             }
         };
         assert_eq!(found, expected, "row {row}");
