@@ -24,7 +24,7 @@ use crate::cli::when;
 
 /// How often a server that has no place is asked again.
 const MAX_TURNS: u32 = 24;
-/// After how long.
+/// After how long it is asked again.
 const TURN: Duration = Duration::from_secs(5);
 
 /// Have computers verify their licenses now, and say for each whether it came.
