@@ -12,6 +12,7 @@ mod codes;
 mod command_line;
 mod connections;
 mod edited;
+mod ended;
 mod enrollment;
 mod file_faults;
 mod firewall;

@@ -321,7 +321,7 @@ impl fmt::Display for Withheld {
             ),
             Self::Lapsed { at } => write!(
                 f,
-                "this computer gets no lease: the site's license lapsed at {at}; its administrator can renew it"
+                "this computer gets no lease: the site's grant lapsed at {at}; its administrator can renew it"
             ),
             Self::Ended { at } => write!(
                 f,

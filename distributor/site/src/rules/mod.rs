@@ -40,4 +40,5 @@ pub mod standing;
 pub mod test_load;
 pub mod text;
 pub mod troubles;
+pub mod vendor_time;
 pub mod warnings;

@@ -178,7 +178,7 @@ impl fmt::Display for Gate {
         f.pad(match self {
             Self::Closed => "-",
             Self::Run => "run",
-            Self::Open => "run+",
+            Self::Open => "run, upload, remote",
         })
     }
 }

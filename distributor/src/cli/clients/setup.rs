@@ -126,7 +126,7 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
 async fn ephemeral(api: &AdminApi, options: &Options, pool: &str) -> anyhow::Result<Outcome> {
     let Options { valid_days, .. } = *options;
     let request = SetupsRequest { valid_days, ephemeral: Some(pool.to_owned()), ..SetupsRequest::default() };
-    let SetupsIssued { answers: _ } = api.post("/setups", &request).await?;
+    let SetupsIssued { .. } = api.post("/setups", &request).await?;
     bail!(OTHER_VERSION)
 }
 
@@ -150,7 +150,7 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         again: true,
         ephemeral: None,
     };
-    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let SetupsIssued { answers, notice } = api.post("/setups", &request).await?;
     let (setup, expires_at, voids) = match answers.into_iter().next() {
         Some(SetupAnswer::Issued { setup, expires_at, voids, .. }) => (setup, expires_at, voids),
         Some(SetupAnswer::Refused { problem, .. }) => return Err(problem.into()),
@@ -163,6 +163,9 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         return Ok(Outcome::Done);
     }
     print_line(out.display())?;
+    if let Some(notice) = notice {
+        tell(plain(&notice));
+    }
     if voids {
         tell(void(1));
     }
@@ -287,7 +290,10 @@ async fn issue(
         again: options.again,
         ephemeral: None,
     };
-    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let SetupsIssued { answers, notice } = api.post("/setups", &request).await?;
+    if let Some(notice) = notice {
+        done.bar.hide(|| tell(plain(&notice)));
+    }
     if answers.len() != places.len() {
         bail!(
             "the server answered for {} of {} names; are both programs up to date?",

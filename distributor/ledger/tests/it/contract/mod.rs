@@ -86,6 +86,7 @@ contracts! {
     }
     ended {
         an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
+        a_kept_grant_of_another_serial_number_brings_no_ended_one_back,
         with_a_second_serial_number_nothing_is_lost_early,
         a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
     }

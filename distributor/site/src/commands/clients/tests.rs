@@ -121,6 +121,46 @@ fn a_name_takes_one_seat_of_each_serial_number_and_one_of_any_is_enough_for_whoe
 }
 
 #[test]
+fn who_holds_seats_of_ended_serial_numbers_alone_is_told_so_and_what_helps() {
+    let ended = |held: &[u8], ended: &[usize]| {
+        let mut facts = seats(held, RestoreState::default());
+        for grant in ended {
+            facts.grants[*grant].ends_at = Some(at(TODAY - 1));
+        }
+        facts
+    };
+    // (whose seats it holds, which ended, which it asks for, what becomes of it)
+    let rows = [
+        (vec![1], vec![0], None, Err(ProblemCode::SerialEnded)),
+        (vec![1, 2], vec![0, 1], None, Err(ProblemCode::SerialEnded)),
+        (vec![1, 2], vec![0], None, Ok(None)),
+        (vec![1], vec![1], None, Ok(None)),
+        (vec![1], vec![0], Some(serial(2)), Ok(Some(serial(2)))),
+        // By its number it is as it was: the same command again changes nothing.
+        (vec![1], vec![0], Some(serial(1)), Ok(None)),
+    ];
+    for (row, (held, over, wanted, expected)) in rows.into_iter().enumerate() {
+        let decision = decide(reserve(wanted), ended(&held, &over));
+        let found = match &decision.answer {
+            Ok(_) => Ok(taken(&decision)),
+            Err(problem) => {
+                assert!(decision.changes.is_empty());
+                Err(problem.code)
+            }
+        };
+        assert_eq!(found, expected, "row {row}");
+    }
+    let problem = decide(reserve(None), ended(&[1], &[0])).answer.unwrap_err();
+    assert!(
+        problem.message.contains(&format!("pc-1 holds a seat of the serial number {} alone", serial(1))),
+        "{problem}"
+    );
+    assert!(problem.hint.contains("`distributor clients reserve pc-1 --serial SERIAL`"), "{problem}");
+    let (said, taken) = batch(vec![wanted("pc-1"), wanted("pc-2")], ended(&[1], &[0]));
+    assert_eq!((said, taken), (vec!["serial_ended".to_owned(), "pc-2 stable 2".to_owned()], 1));
+}
+
+#[test]
 fn a_name_that_holds_a_seat_is_moved_by_no_reservation_and_only_to_a_channel_that_there_is() {
     let beta = || Reserve { channel: Some(channel("beta")), ..reserve(None) };
     assert_eq!(taken(&decide(beta(), seats(&[], RestoreState::default()))), Some(serial(1)));
