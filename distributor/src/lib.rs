@@ -16,6 +16,7 @@ mod failures;
 pub mod folder;
 pub mod home;
 pub mod http;
+pub mod installer;
 pub mod ledger_check;
 pub mod ledger_marker;
 pub mod ledger_rebuild;

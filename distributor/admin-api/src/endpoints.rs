@@ -49,6 +49,8 @@ pub enum Endpoint {
     ShowClient,
     /// Issue a setup file.
     IssueSetup,
+    /// Make an install file.
+    MakeInstaller,
     /// Issue setup files for many computers.
     IssueSetups,
     /// Where the newest setup file of each name stands.
@@ -153,7 +155,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 64] = [
+const TABLE: [Line; 65] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -169,6 +171,7 @@ const TABLE: [Line; 64] = [
     Line(Endpoint::ReserveClients, Method::Post, "/api/v1/clients/reserve", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
     Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
+    Line(Endpoint::MakeInstaller, Method::Post, "/api/v1/clients/{name}/installer", Permission::IssueSetups),
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),

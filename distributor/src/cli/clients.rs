@@ -1,6 +1,7 @@
 //! `distributor clients list|show|reserve|channel|group|setup|setups`.
 
 mod group;
+mod installer;
 mod reserve;
 mod setup;
 mod setup_files;

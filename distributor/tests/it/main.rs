@@ -15,6 +15,7 @@ mod enrollment;
 mod file_faults;
 mod first_license;
 mod halts;
+mod installer;
 mod links;
 mod listening;
 mod one_address;

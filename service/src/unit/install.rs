@@ -10,7 +10,7 @@ use super::beneath::beneath;
 use super::files::{Layout, MARKER, Program, Strict, UnitFile};
 
 /// Largest file of ours that is compared with what is there.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: u64 = 64 * 1024;
 /// Where a package's units lie.
 const PACKAGED: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
 

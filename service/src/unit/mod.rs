@@ -7,6 +7,8 @@
 mod beneath;
 mod files;
 mod install;
+mod ours;
 
 pub use self::files::{Layout, LayoutError, Program, Strict, UnitFile};
 pub use self::install::{InstallError, Installed, install};
+pub use self::ours::ours;
