@@ -3,7 +3,7 @@
 //! ```text
 //! agent.toml                configuration                     agent.lock, cycle.lock
 //! root.json                 the vendor's pinned root          agent.sock        control socket of `run`
-//! gate/PACKAGE              what its product may do           keys/             client.key, sealing.key, both 0600
+//! gate/PACKAGE              what its product may do           keys/             client.key, ID.key of a further server, sealing.key: 0600
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
 //! state/servers/ID/…        records of one server             downloads/        unfinished downloads
 //! state/footprints/…        how slots were found last         tuf/              trusted metadata
@@ -226,6 +226,12 @@ impl Home {
     #[must_use]
     pub fn client_key(&self) -> PathBuf {
         self.path.join("keys/client.key")
+    }
+
+    /// The key for one server, if it is not the first that this computer was enrolled with.
+    #[must_use]
+    pub fn server_key(&self, server: &ServerId) -> PathBuf {
+        self.path.join("keys").join(format!("{server}.key"))
     }
 
     /// The key to which servers seal what they send to this computer by file.

@@ -13,6 +13,7 @@ pub mod config;
 pub mod disks;
 pub mod doors;
 mod failures;
+pub mod firewall;
 pub mod folder;
 pub mod home;
 pub mod http;

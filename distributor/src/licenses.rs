@@ -84,7 +84,8 @@ impl Registrar {
             Ok(answer) => {
                 let Accepted { license, answer: accepted, seats_before } =
                     self.accept(actor, answer.grant, Some(serial)).await?;
-                let ends = accepted.came.said(Some(reason), answer.renewable_from, self.now());
+                let ends = || accepted.came.said(Some(reason), answer.renewable_from, self.now());
+                let ends = end_said(&license).or_else(ends);
                 let seats = seats_said(seats_before, license.licenses, license.used, Some(reason));
                 let (unconfirmed, notice) = (accepted.unconfirmed, both(seats, ends));
                 Ok(Registered::Granted { license, unconfirmed, notice, seats_before })
@@ -109,7 +110,7 @@ impl Registrar {
             ));
         }
         let Accepted { license, answer, seats_before } = self.accept(actor, grant, None).await?;
-        let ends = answer.came.said(None, None, self.now());
+        let ends = end_said(&license).or_else(|| answer.came.said(None, None, self.now()));
         let seats = seats_said(seats_before, license.licenses, license.used, None);
         let (unconfirmed, notice) = (answer.unconfirmed, both(seats, ends));
         Ok(Unlocked { license, unconfirmed, notice, seats_before })
@@ -185,13 +186,15 @@ impl Registrar {
             failures::done_but_unread(&error, "the grant is accepted", "distributor status")
         })?;
         let license = licenses.into_iter().find(|row| row.serial == serial);
-        license.map(|license| Accepted { license: license.into(), answer, seats_before }).ok_or_else(|| {
-            Problem::new(
-                ProblemCode::Internal,
-                "the accepted grant is not in the ledger",
-                "run `distributor log verify`",
-            )
-        })
+        license
+            .map(|license| Accepted { license: License::of(license, None, self.now()), answer, seats_before })
+            .ok_or_else(|| {
+                Problem::new(
+                    ProblemCode::Internal,
+                    "the accepted grant is not in the ledger",
+                    "run `distributor log verify`",
+                )
+            })
     }
 
     /// Verified with the license keys that the vendor's trust document lists. They may be newer than the last pull, so
@@ -237,6 +240,17 @@ impl Registrar {
             Err(error) => tracing::warn!(error = with_causes(&error), "cannot read the noted license time"),
         }
     }
+}
+
+/// What a grant says of the end of its serial number: it is the news of the grant, whatever else it changes.
+fn end_said(license: &License) -> Option<String> {
+    let end = license.ends_at?;
+    let said =
+        license.standing.iter().find(|standing| matches!(standing.code.as_str(), "ended" | "ends_soon"));
+    Some(said.map_or_else(
+        || format!("the vendor ends the serial number at {end}"),
+        |standing| format!("the serial number: {}", standing.message),
+    ))
 }
 
 /// Two notices in one line.

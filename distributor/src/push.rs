@@ -205,6 +205,16 @@ impl Wakes for Push {
         self.lock().has_missed(Call::News, channel, last_contact)
     }
 
+    fn call(&self, names: &BTreeSet<ComputerName>) -> BTreeSet<ComputerName> {
+        let registry = self.lock();
+        let meant = registry.streams.values().filter(|slot| names.contains(&slot.name));
+        let called = meant.map(|slot| {
+            slot.wakes.send_modify(|count| *count = count.wrapping_add(1));
+            slot.name.clone()
+        });
+        called.collect()
+    }
+
     fn connected(&self) -> usize {
         self.lock().streams.len()
     }
@@ -444,6 +454,17 @@ mod tests {
         assert!(stable.woken().await);
         assert!(!stable.wakes.has_changed().unwrap());
         assert!(!beta.wakes.has_changed().unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_is_called_by_name_is_woken_and_named_and_nobody_else_is() {
+        let push = Push::new(START);
+        let mut called = hold(&push, 1, "stable").unwrap();
+        let other = hold(&push, 2, "stable").unwrap();
+        let name = |text: &str| ComputerName::new(text).unwrap();
+        let found = push.call(&[name("pc-1"), name("pc-9")].into());
+        assert_eq!(found, [name("pc-1")].into());
+        assert!(called.woken().await && !other.wakes.has_changed().unwrap());
     }
 
     #[tokio::test]

@@ -223,6 +223,7 @@ fn grant() -> HeldGrantText {
         generation: 1,
         not_after: day(366),
         vendor_time: day(0),
+        ends_at: None,
         request_id: None,
     };
     let document = SignedDocument::sign(&grant, key()).expect("a grant can be signed");

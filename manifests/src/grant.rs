@@ -50,8 +50,13 @@ pub struct Grant {
     pub seats: u32,
     /// Rises with every grant for this serial; a lower one is refused.
     pub generation: u64,
-    /// The end of a day in the vendor's time zone. After it: no new license; existing clients are answered.
+    /// The end of a day in the vendor's time zone. After it: no new license; existing clients are answered. Never later than
+    /// `ends_at`, so that a server which does not know that field gives no new license either.
     pub not_after: Timestamp,
+    /// When the serial number itself ends, if the vendor said so. After it nothing is renewed: what a lease says of the
+    /// serial number runs out. `run` of a named seat is not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
     /// The vendor's clock when it was signed.
     pub vendor_time: Timestamp,
     /// The registration that it answers. A grant that was kept confirms no later restore: it answers another request.
@@ -73,6 +78,18 @@ impl Grant {
     #[must_use]
     pub fn covers(&self, package: &PackageName) -> bool {
         package.is_agent() || self.packages.is_empty() || self.packages.contains(package)
+    }
+
+    /// When the serial number ended, at a time; `None` while it has not. As with every end, the last instant is still good.
+    #[must_use]
+    pub fn ended(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ends_at.filter(|end| *end < now)
+    }
+
+    /// Whether the serial number ends when the grant does, so that no registration renews it.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.ends_at.is_some_and(|end| end <= self.not_after)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The subcommands that every program has besides its own work: `completions`, `man` and `install-service`. A program
 //! adds them to its parser, with examples of its own, and hands its `clap::Command` in.
 //!
-//! Left out on purpose: writing anything but what `--dir` and `install-service` name, and enabling services.
+//! Left out on purpose: writing anything but what `--dir` and `install-service` name, users of other programs, and enabling
+//! services.
 
 use std::env;
 use std::io;
@@ -12,7 +13,7 @@ use sealpost_files::{PUBLIC, make_folder, replace};
 
 use crate::command_line::{Shell, completions, man_pages};
 use crate::output::{OutputError, print_bytes, print_line};
-use crate::unit::{InstallError, Installed, Layout, LayoutError, Program, Strict, install};
+use crate::unit::{InstallError, Installed, Layout, LayoutError, Program, Strict, Users, install};
 
 /// `completions SHELL`.
 #[derive(Debug, Args)]
@@ -86,7 +87,10 @@ pub struct InstallService {
     /// The program that the service starts [default: this one].
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Write below this folder instead of /, for the image of another computer.
+    /// Do not make the service's user and its home; say what to type for it.
+    #[arg(long)]
+    no_user: bool,
+    /// Write below this folder instead of /, for the image of another computer, where no user is made.
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     root: PathBuf,
 }
@@ -128,7 +132,12 @@ impl InstallService {
             }
             return Ok(());
         }
-        Ok(report(&install(&layout, strict, &self.root)?)?)
+        Ok(report(&install(&layout, strict, self.users(), &self.root)?)?)
+    }
+
+    fn users(&self) -> Users {
+        let is_here = self.root == Path::new("/") && rustix::process::geteuid().is_root();
+        if is_here && !self.no_user { Users::Make } else { Users::Leave }
     }
 }
 
@@ -142,6 +151,9 @@ fn report(done: &Installed) -> Result<(), OutputError> {
     }
     for path in &done.kept {
         print_line(format_args!("kept: {}", path.display()))?;
+    }
+    for line in &done.users {
+        print_line(line)?;
     }
     print_line("nothing was enabled or started; next, as root:")?;
     done.next.iter().try_for_each(|step| print_line(format_args!("  {step}")))

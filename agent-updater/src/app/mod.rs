@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sealpost_hook_runner::Runner;
 use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::setup::ServerRole;
 use sealpost_repository::Pace;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -24,10 +25,12 @@ use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
 use crate::flows::self_update::run as launcher;
 use crate::flows::self_update::{LaunchError, OwnCommand};
+use crate::flows::servers::{self, ServerStatus, ServersError};
 use crate::flows::status::{self, Status};
 use crate::home::Home;
 use crate::hooks::RUN_HOOK;
 use crate::platform::network::Network;
+use crate::platform::store::StoreError;
 use crate::records::holdings::HoldingsError;
 use crate::system::{ProcessFaults, SystemClock, SystemDisk};
 
@@ -92,6 +95,43 @@ impl Agent {
         tell: &mut dyn FnMut(Step),
     ) -> Result<(), FirstInstallError> {
         first_install::remove(&self.context, order, tell)
+    }
+
+    /// Enrolls with a further server, which serves when the first does not.
+    ///
+    /// # Errors
+    /// [`EnrollError`].
+    pub fn add_server(
+        &self,
+        setup: &Path,
+        role: Option<ServerRole>,
+        other_name: OtherName,
+    ) -> Result<EnrolledAs, EnrollError> {
+        enroll::add(&self.context, setup, role, other_name)
+    }
+
+    /// The servers in their order, the one that decides about updates first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn servers(&self) -> Result<Vec<ServerStatus>, StoreError> {
+        servers::list(&self.context.host)
+    }
+
+    /// Removes a server that a person names by its id or an address.
+    ///
+    /// # Errors
+    /// [`ServersError`].
+    pub fn remove_server(&self, asked: &str) -> Result<ServerStatus, ServersError> {
+        servers::remove(&self.context.host, asked)
+    }
+
+    /// Makes a server the one that decides about updates.
+    ///
+    /// # Errors
+    /// [`ServersError`].
+    pub fn prefer_server(&self, asked: &str) -> Result<ServerStatus, ServersError> {
+        servers::prefer(&self.context.host, asked)
     }
 
     /// The file of an enrollment, and what a person should know.

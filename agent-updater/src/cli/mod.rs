@@ -15,6 +15,7 @@ mod rollback;
 mod run;
 mod run_hook;
 mod runtime;
+mod servers;
 mod service;
 mod status;
 
@@ -72,6 +73,8 @@ enum Command {
     Check(check::Check),
     Contact(Box<contact::Contact>),
     Status(status::Status),
+    #[command(subcommand)]
+    Servers(servers::Servers),
     Rollback(rollback::Rollback),
     Repair(repair::Repair),
     Retry(retry::Retry),
@@ -155,6 +158,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(command) => command.execute(agent, &runtime),
         Command::Contact(command) => command.execute(agent, &runtime),
         Command::Status(command) => command.execute(&agent),
+        Command::Servers(command) => command.execute(agent, &runtime),
         Command::Rollback(command) => command.execute(agent, &runtime),
         Command::Repair(command) => command.execute(agent, &runtime),
         Command::Retry(command) => command.execute(agent, &runtime),

@@ -23,6 +23,7 @@ pub mod release;
 pub mod rollback;
 pub mod self_update;
 pub mod server_list;
+pub mod serving;
 pub mod time;
 pub mod timing;
 pub mod witness;

@@ -59,6 +59,7 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
         | ProblemCode::GrantRefused
         | ProblemCode::SerialBound
         | ProblemCode::SerialUnknown
+        | ProblemCode::SerialEnded
         | ProblemCode::Unconfirmed => {
             Some("let the administrator look at `distributor status`, which says what the license needs")
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{PackageName, ServerId};
 
 use crate::domain::cadence::{Standing, contact_good_for};
 use crate::domain::gate::{GateFacts, Opening, RanBefore, decide};
@@ -17,22 +17,30 @@ use crate::records::progress::Progress;
 
 use super::context::Host;
 
-/// Updates the gate files. `holdings` is `None` if they cannot be used: then nothing opens, and an open `run` stays
-/// open.
+/// Updates the gate files. `holdings` are those of the first server, which says what is assigned; `None` if they cannot be
+/// used. A live seat at any server opens a gate; without one nothing opens, and an open `run` stays open. `serving` is the
+/// server whose contact counts; `None` for the first.
 ///
 /// # Errors
 /// The system's, once every file was tried.
-pub(super) fn update(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>) -> io::Result<()> {
+pub(super) fn update(
+    host: &Host,
+    progress: &mut Progress,
+    holdings: Option<&Holdings>,
+    serving: Option<&ServerId>,
+) -> io::Result<()> {
     let (now, boot) = (host.now(), host.boot());
     let license_now = progress.license_time(now);
-    let contact_good_for = good_for(host, progress, now);
+    let contact_good_for = good_for(host, progress, serving, now);
+    let others = held_from_others(host, progress, now);
     let mut result = Ok(());
     for package in packages_with_a_gate(host, progress, holdings) {
         let written = read(&host.home, &package);
-        let entitlement = holdings.map(|holdings| holdings.entitlement(&package, license_now));
+        let held = holdings.into_iter().chain(&others);
+        let entitlements = held.map(|holdings| holdings.entitlement(&package, license_now));
         let facts = GateFacts {
             ran_before: ran_before(progress, &package, written.as_deref()),
-            entitled_for: entitlement.and_then(|entitlement| time_left(entitlement, license_now)),
+            entitled_for: entitlements.filter_map(|entitlement| time_left(entitlement, license_now)).max(),
             contact_good_for,
             now,
             boot: boot.as_ref(),
@@ -54,10 +62,22 @@ pub(super) fn update(host: &Host, progress: &mut Progress, holdings: Option<&Hol
 }
 
 /// For how long contact counts as good from now on.
-fn good_for(host: &Host, progress: &Progress, now: Timestamp) -> Option<SignedDuration> {
-    let standing = &progress.standing;
-    let next = standing.next_contact.filter(|_| standing.standing == Standing::Licensed)?;
+fn good_for(
+    host: &Host,
+    progress: &Progress,
+    serving: Option<&ServerId>,
+    now: Timestamp,
+) -> Option<SignedDuration> {
+    let standing = serving.map_or(&progress.standing, |serving| progress.of(serving));
+    // One cycle contacts all of them.
+    let next = progress.standing.next_contact.filter(|_| standing.standing == Standing::Licensed)?;
     Some(contact_good_for(&host.settings.cadence, now, next))
+}
+
+/// What is held from the servers beside the first, as far as it can be used.
+fn held_from_others(host: &Host, progress: &Progress, now: Timestamp) -> Vec<Holdings> {
+    let others = progress.servers().iter().skip(1);
+    others.filter_map(|server| Holdings::of(&host.home, server, progress, now).ok()).collect()
 }
 
 fn packages_with_a_gate(

@@ -27,6 +27,7 @@ pub mod retention;
 pub mod retry;
 pub mod rollback;
 pub mod self_update;
+pub mod servers;
 mod start_again;
 pub mod status;
 mod ways;

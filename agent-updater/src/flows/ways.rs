@@ -1,4 +1,4 @@
-//! The ways to the server that this computer works with, in the order in which they are tried.
+//! The ways to a server, in the order in which they are tried.
 
 use crate::domain::server_list::single_ways;
 use crate::records::holdings::Holdings;
@@ -23,10 +23,9 @@ pub(super) struct Way {
 pub(super) fn ways(host: &Host, holdings: &Holdings, progress: &Progress) -> Result<Vec<Way>, ServerError> {
     let enrollment = &holdings.enrollment;
     let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
+    let standing = progress.of(&holdings.identity.server_id);
     let mut ways = Vec::new();
-    for entry in
-        single_ways(holdings.server_list.good(), progress.standing.answered_by.as_ref(), &enrollment.server)
-    {
+    for entry in single_ways(holdings.server_list.good(), standing.answered_by.as_ref(), &enrollment.server) {
         for endpoint in Endpoint::of_server(&entry, &times)? {
             ways.push(Way { entry: entry.clone(), endpoint });
         }

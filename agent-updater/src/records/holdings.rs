@@ -1,4 +1,4 @@
-//! What this computer holds from the server that it works with, verified at the moment of reading: enrollment, trust,
+//! What this computer holds from a server, verified at the moment of reading: enrollment, trust,
 //! grants, lease and assignment.
 
 use jiff::Timestamp;
@@ -26,6 +26,7 @@ use crate::platform::store::StoreError;
 
 use super::progress::Progress;
 use super::server::{Enrollment, ServerRecords};
+use super::standing::ServerStanding;
 use super::vendor::VendorRecord;
 
 /// A signed document on disk, as far as it counts.
@@ -91,13 +92,30 @@ pub enum HoldingsError {
 }
 
 impl Holdings {
-    /// Reads and verifies.
+    /// Reads and verifies what is held from the authority.
     ///
     /// # Errors
     /// [`HoldingsError`].
     pub fn load(home: &Home, progress: &Progress, now: Timestamp) -> Result<Self, HoldingsError> {
-        let server_id = progress.server().ok_or(HoldingsError::NotEnrolled)?;
+        let authority = progress.authority().ok_or(HoldingsError::NotEnrolled)?;
+        Self::of(home, authority, progress, now)
+    }
+
+    /// Reads and verifies what is held from a server.
+    ///
+    /// # Errors
+    /// [`HoldingsError`].
+    pub fn of(
+        home: &Home,
+        server_id: &ServerId,
+        progress: &Progress,
+        now: Timestamp,
+    ) -> Result<Self, HoldingsError> {
         let records = ServerRecords::of(home, server_id);
+        if progress.is_damaged(server_id) {
+            let _: ServerStanding = records.standing()?;
+        }
+        let standing = progress.of(server_id);
         let enrollment = records.enrollment()?.ok_or(HoldingsError::NotEnrolled)?;
         let vendor = VendorRecord::load(home)?.ok_or(HoldingsError::NotEnrolled)?;
         let trust: TrustDocument = document::read(vendor.trust.as_bytes())
@@ -112,10 +130,10 @@ impl Holdings {
         let standard = |document_type| Standard {
             identity: &identity,
             granted: grants.vendor_epoch(),
-            highest: progress.standing.highest_of(document_type),
+            highest: standing.highest_of(document_type),
             now: progress.license_time(now),
         };
-        let held_head = progress.standing.log.held.as_ref().map(|held| held.head);
+        let held_head = standing.log.held.as_ref().map(|held| held.head);
         let witness = records.witness().ok().flatten().filter(|signed| {
             let verified = signed.verify::<Lease>(std::slice::from_ref(grants.site_key()));
             verified.is_ok_and(|lease| Some(lease.ledger_head) == held_head)

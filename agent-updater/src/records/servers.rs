@@ -1,7 +1,8 @@
-//! Which servers this computer is enrolled with, in order of preference: `state/servers.json`.
+//! Which servers this computer is enrolled with, in their order: `state/servers.json`.
 //!
-//! Invariant: it names a server only after that server's enrollment is on disk.
-//! Left out on purpose: choosing between servers. Until that exists, every flow works with the first.
+//! Invariants: it names a server only after that server's enrollment is on disk. The first one decides about updates; only
+//! a person changes which one that is, by enrolling or by preferring it.
+//! Left out on purpose: which one serves at the moment ([`super::serving`]).
 
 use sealpost_files::{PUBLIC, with_causes};
 use sealpost_manifests::ids::ServerId;
@@ -14,11 +15,11 @@ const NAME: &str = "servers";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Index {
-    /// The most preferred one first.
+    /// The one that decides about updates first.
     order: Vec<ServerId>,
 }
 
-/// The servers, the most preferred one first; none before enrollment.
+/// The servers, the one that decides about updates first; none before enrollment.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -42,6 +43,29 @@ pub fn prefer(home: &Home, server: &ServerId) -> Result<(), StoreError> {
     };
     order.retain(|known| known != server);
     order.insert(0, server.clone());
+    store::save(&home.state(NAME), &Index { order }, PUBLIC)
+}
+
+/// Adds a server at the end; one that is known keeps its place.
+///
+/// # Errors
+/// [`StoreError`], also when the index is damaged: which server is the first is then not known.
+pub fn add(home: &Home, server: &ServerId) -> Result<(), StoreError> {
+    let mut order = load(home)?;
+    if order.contains(server) {
+        return Ok(());
+    }
+    order.push(server.clone());
+    store::save(&home.state(NAME), &Index { order }, PUBLIC)
+}
+
+/// Removes a server; its records are not touched.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn remove(home: &Home, server: &ServerId) -> Result<(), StoreError> {
+    let mut order = load(home)?;
+    order.retain(|known| known != server);
     store::save(&home.state(NAME), &Index { order }, PUBLIC)
 }
 
@@ -74,6 +98,22 @@ mod tests {
         let golden = format!(r#"{{"order":["{}"]}}"#, server(1));
         let index: Index = serde_json::from_str(&golden).unwrap();
         assert_eq!(serde_json::to_string(&index).unwrap(), golden);
+    }
+
+    #[test]
+    fn a_server_is_added_at_the_end_and_removing_one_leaves_the_others_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        home.prepare().unwrap();
+        prefer(&home, &server(1)).unwrap();
+        for number in [2, 3, 2, 1] {
+            add(&home, &server(number)).unwrap();
+        }
+        assert_eq!(load(&home).unwrap(), [server(1), server(2), server(3)]);
+        remove(&home, &server(2)).unwrap();
+        assert_eq!(load(&home).unwrap(), [server(1), server(3)]);
+        std::fs::write(home.state(NAME), b"damaged").unwrap();
+        assert!(add(&home, &server(4)).is_err() && remove(&home, &server(3)).is_err());
     }
 
     #[test]

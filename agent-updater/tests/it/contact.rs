@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::domain::cadence::Standing;
 use sealpost_agent_updater::domain::gate_file::OpenNow;
@@ -14,6 +14,7 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ClientId, ComputerName, ServerId};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::web::Fault;
 
 use crate::site::{Site, contact};
@@ -182,4 +183,36 @@ fn a_configuration_that_was_named_and_is_not_there_is_refused() {
     let missing = site.computer.path().join("agent.tml");
     let error = Agent::new(home, Some(&missing), site.runtime.handle().clone()).unwrap_err();
     assert!(error.to_string().contains("agent.tml"), "{error}");
+}
+
+#[test]
+fn a_product_of_an_ended_serial_number_is_updated_until_its_lease_ends_and_runs_on() {
+    let (site, agent) = site_with_release();
+    assert!(agent.cycle().problems.is_empty());
+    let end = site.server.lock().unwrap().now() - SignedDuration::from_hours(1);
+    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |grant| {
+        grant.not_after = end;
+        grant.ends_at = Some(end);
+    });
+    // The server carries what the lease said, and tells of the end.
+    site.release("2", 2, "two");
+    let cycle = agent.cycle();
+    assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
+    assert_eq!(site.installed().as_deref(), Some("two"), "the lease is good");
+    assert_eq!(site.gate(), OPEN);
+
+    site.release("3", 3, "three");
+    {
+        let mut server = site.server.lock().unwrap();
+        server.withholds = true;
+        server.notice = Some("this computer gets no lease: the vendor ended the serial number".to_owned());
+    }
+    let after = Timestamp::now() + SignedDuration::from_hours(24 * 31);
+    let late = site.agent_with(ManualClock::still_at(after));
+    late.cycle();
+    assert_eq!(site.installed().as_deref(), Some("two"), "updates ended with the lease");
+    assert_eq!(site.gate(), RUN_ONLY, "run of a named seat stays, with every later contact too");
+    late.cycle();
+    assert!(site.gate().run);
+    assert!(!late.status().lease.live);
 }

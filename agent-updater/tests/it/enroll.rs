@@ -274,6 +274,49 @@ fn enrolling_with_another_server_keeps_what_the_first_one_gave_and_works_with_th
 }
 
 #[test]
+fn a_second_server_gets_a_key_of_its_own_and_the_first_key_stays() {
+    let mut site = Site::new();
+    let agent = site.enrolled();
+    let first = fs::read(agent.home().client_key()).unwrap();
+    let (second, web, listed) = server_of(&site.vendor, &site.runtime);
+    let own = agent.home().server_key(&listed.server.server_id);
+    let listed_first = std::mem::replace(&mut site.setup.servers[0], listed);
+    web.once("enroll", Fault::LoseTheAnswer);
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap_err();
+    let key = fs::read(&own).unwrap();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
+    assert_eq!(fs::read(&own).unwrap(), key, "a lost answer is asked for again with the same key");
+    assert_eq!(fs::read(agent.home().client_key()).unwrap(), first);
+    let known = [&site.server, &second].map(|server| server.lock().unwrap().client_key.clone().unwrap());
+    assert_ne!(known[0], known[1]);
+    assert!(agent.cycle().problems.is_empty(), "the contact is signed with the key that this server knows");
+    // And back, with the key that the first one knows.
+    site.setup.servers[0] = listed_first;
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!(site.server.lock().unwrap().client_key.as_ref(), Some(&known[0]));
+}
+
+#[test]
+fn a_home_of_before_whose_two_servers_know_the_same_key_goes_on_with_it() {
+    let mut site = Site::new();
+    let agent = site.enrolled();
+    let (second, _web, listed) = server_of(&site.vendor, &site.runtime);
+    // As an older agent enrolled with a second server: its file is the first key's.
+    let own = agent.home().server_key(&listed.server.server_id);
+    fs::copy(agent.home().client_key(), &own).unwrap();
+    site.setup.servers = vec![listed];
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
+    fs::remove_file(&own).unwrap();
+    assert!(agent.cycle().problems.is_empty());
+    assert!(agent.status().problems.is_empty());
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
+    assert!(!own.exists(), "also enrolling again keeps the key that the server knows");
+    let known = [&site.server, &second].map(|server| server.lock().unwrap().client_key.clone().unwrap());
+    assert_eq!(known[0], known[1]);
+}
+
+#[test]
 fn another_computers_setup_file_is_refused_before_anything_is_sent_and_names_the_price() {
     let mut site = Site::new();
     let agent = site.enrolled();

@@ -21,6 +21,7 @@ mod retention;
 mod rollouts;
 mod self_update;
 mod server;
+mod servers;
 mod site;
 mod state;
 mod truth;

@@ -23,6 +23,7 @@ use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
 use crate::content::RunsContent;
+use crate::setup_info::SetupInfo;
 
 /// Clients in one page, at the most.
 pub const MAX_CLIENTS: u32 = 500;
@@ -137,6 +138,9 @@ pub struct Client {
     /// asked for, empty in lists.
     #[serde(default)]
     pub explanations: Vec<Explanation>,
+    /// Its seats, its setup files, and when it comes. Filled when one computer is asked for, absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_info: Option<SetupInfo>,
 }
 
 impl Client {
@@ -208,6 +212,7 @@ impl Client {
             tags,
             came_by,
             explanations,
+            setup_info: None,
         }
     }
 }
@@ -288,6 +293,9 @@ pub struct ReserveRequest {
     /// Whether a name with letters of several scripts is meant so.
     #[serde(default)]
     pub mixed_scripts: bool,
+    /// Whether a name that is spelled nearly as one which holds a seat is meant so.
+    #[serde(default)]
+    pub similar: bool,
     /// The serial number whose seat it is to be; the first with a free seat when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialNumber>,
@@ -301,6 +309,9 @@ pub struct ReserveManyRequest {
     /// Whether names with letters of several scripts are meant so.
     #[serde(default)]
     pub mixed_scripts: bool,
+    /// Whether names that are spelled nearly as others, of this request or of the site, are meant so.
+    #[serde(default)]
+    pub similar: bool,
 }
 
 /// A seat that is wanted for a name.

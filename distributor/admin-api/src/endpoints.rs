@@ -41,6 +41,10 @@ pub enum Endpoint {
     TestUpdate,
     /// A page of reservations.
     ListClients,
+    /// A page of the list of computers, by what is wanted of them and in an order.
+    ListClientLines,
+    /// Call computers, and wait for their contacts.
+    VerifyClients,
     /// Take a seat for a name.
     ReserveClient,
     /// Take seats for many names.
@@ -155,7 +159,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 65] = [
+const TABLE: [Line; 67] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -167,6 +171,8 @@ const TABLE: [Line; 65] = [
     Line(Endpoint::RetryUpdate, Method::Post, "/api/v1/updates/retry", Permission::DecideUpdates),
     Line(Endpoint::TestUpdate, Method::Post, "/api/v1/updates/test-load", Permission::DecideUpdates),
     Line(Endpoint::ListClients, Method::Get, "/api/v1/clients", Permission::ViewClients),
+    Line(Endpoint::ListClientLines, Method::Get, "/api/v1/client-lines", Permission::ViewClients),
+    Line(Endpoint::VerifyClients, Method::Post, "/api/v1/clients/verify", Permission::ViewClients),
     Line(Endpoint::ReserveClient, Method::Post, "/api/v1/clients", Permission::ReserveSeats),
     Line(Endpoint::ReserveClients, Method::Post, "/api/v1/clients/reserve", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
@@ -301,8 +307,13 @@ mod tests {
                     | Permission::ViewLog
             );
             // What a check is held against is too long for an address.
-            let checks =
-                matches!(endpoint, Endpoint::VerifyLog | Endpoint::PlanSettings | Endpoint::SimulateRollouts);
+            let checks = matches!(
+                endpoint,
+                Endpoint::VerifyLog
+                    | Endpoint::PlanSettings
+                    | Endpoint::SimulateRollouts
+                    | Endpoint::VerifyClients
+            );
             let reads = endpoint.method() == Method::Get || checks;
             assert_eq!(views, reads, "{endpoint:?}");
         }

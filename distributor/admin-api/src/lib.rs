@@ -10,6 +10,7 @@
 pub mod addresses;
 pub mod approvals;
 pub mod certificates;
+pub mod client_lines;
 pub mod clients;
 pub mod content;
 pub mod endpoints;
@@ -21,8 +22,10 @@ pub mod log;
 pub mod pulls;
 pub mod rollouts;
 pub mod settings;
+pub mod setup_info;
 pub mod setups;
 pub mod status;
 pub mod storage;
 pub mod tokens;
 pub mod updates;
+pub mod verifying;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sealpost_manifests::grant::{LicenseModel, RegistrationReason};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_site::rows::LicenseRow;
+use sealpost_site::rules::serial_standing;
 use serde::{Deserialize, Serialize};
 
 /// A line of the License Summary.
@@ -27,10 +28,47 @@ pub struct License {
     pub epoch: u32,
     /// Until when new licenses can be given.
     pub not_after: Timestamp,
+    /// Seats that new names can take; 0 of one that gives none.
+    #[serde(default)]
+    pub free: u32,
+    /// When the vendor ends it, or ended it; absent while it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// What is to be known of it, the most important first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<Standing>,
+    /// Seats of it that were asked for and refused since the server started; absent when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedSeats>,
 }
 
-impl From<LicenseRow> for License {
-    fn from(row: LicenseRow) -> Self {
+/// Where a serial number stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// A stable word: `ended`, `lapsed`, `overused`, `ends_soon`.
+    pub code: String,
+    /// The sentence for people.
+    pub message: String,
+}
+
+/// Seats that were asked for and refused since the server started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedSeats {
+    /// How many.
+    pub count: u64,
+    /// When the last one was.
+    pub last: Timestamp,
+}
+
+impl License {
+    /// A line of the summary, at a time.
+    #[must_use]
+    pub fn of(row: LicenseRow, refused: Option<RefusedSeats>, now: Timestamp) -> Self {
+        let free = serial_standing::free(&row, now);
+        let standing = serial_standing::standing(&row, now)
+            .into_iter()
+            .map(|standing| Standing { code: standing.as_str().to_owned(), message: standing.to_string() });
+        let standing = standing.collect();
         let LicenseRow {
             serial,
             licenses,
@@ -41,10 +79,24 @@ impl From<LicenseRow> for License {
             generation,
             epoch,
             not_after,
+            ends_at,
             granted_at: _,
         } = row;
-        let epoch = epoch.vendor();
-        Self { serial, licenses, used, active, reserved, model, generation, epoch, not_after }
+        Self {
+            serial,
+            licenses,
+            used,
+            active,
+            reserved,
+            model,
+            generation,
+            epoch: epoch.vendor(),
+            not_after,
+            free,
+            ends_at,
+            standing,
+            refused,
+        }
     }
 }
 

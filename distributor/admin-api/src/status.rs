@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::ContentAge;
 use crate::folder::FolderStatus;
-use crate::licenses::License;
+use crate::licenses::{License, RefusedSeats};
 use crate::storage::StorageSummary;
 
 /// The server at a glance.
@@ -31,6 +31,12 @@ pub struct Status {
     pub port: u16,
     /// The License Summary: one line per serial number.
     pub licenses: Vec<License>,
+    /// Seats of any serial number that were asked for and refused since the server started; absent when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_seats: Option<RefusedSeats>,
+    /// When the server started: refusals are counted since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
     /// The last pull.
     pub last_pull: LastPull,
     /// Clients that hold a wake stream now.

@@ -202,6 +202,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// When no server ran over this ledger, as far as that is known; nothing before one listens.
+    #[must_use]
+    pub fn outages(&self) -> &Outages {
+        self.outages.get().unwrap_or(Outages::none())
+    }
+
     /// From now on those grants count that the license keys in this trust document verify; before the first one none does.
     /// It must be verified already.
     pub fn adopt_trust(&self, trust: Arc<TrustDocument>) {

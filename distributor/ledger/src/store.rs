@@ -23,12 +23,12 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
-    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry,
-    LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    Setups, Trying, Untested, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
+    Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
+    GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
+    Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients, Refusals, RefusedGrants,
+    ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong, ReservedNames, Restores, Revisions,
+    RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf, Setups, Trying, Untested, VoidedReleases,
 };
 
 use crate::grants::TrustedGrants;
@@ -121,8 +121,12 @@ pub trait ReadStore:
     + Read<Restores>
     + Read<Licenses>
     + Read<RefusedGrants>
+    + Read<ClientLines>
+    + Read<ClientLineByName>
     + Read<Clients>
     + Read<ClientByName>
+    + Read<ReservedNames>
+    + Read<ReservedAmong>
     + Read<HolderById>
     + Read<ClientKey>
     + Read<ClientSealingKey>

@@ -14,9 +14,9 @@ use sealpost_manifests::log::{Frontier, NodeId};
 
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow, HolderRow,
-    LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow, ReleaseRow,
-    RevisionRow, ServerIdentity, ServersLearnedRow, SetupRow, TryingRow,
+    ClientLineRow, ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow,
+    HolderRow, LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow,
+    ReleaseRow, RevisionRow, ServerIdentity, ServersLearnedRow, SetupRow, TryingRow,
 };
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
@@ -101,6 +101,24 @@ query! {
         /// Most rows; a name that was enrolled anew meanwhile has several, which come together.
         pub limit: u32,
     } -> Vec<DeliveryRow>, "list the computers of a rollout"
+}
+
+query! {
+    /// The names that hold a seat.
+    ReservedNames {
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<ComputerName>, "list the names that hold a seat"
+}
+
+query! {
+    /// Those of some names that hold a seat.
+    ReservedAmong {
+        /// The names.
+        pub names: BTreeSet<ComputerName>,
+    } -> BTreeSet<ComputerName>, "look up who holds a seat"
 }
 
 query! {
@@ -192,6 +210,24 @@ impl Clients {
         let bounds = Bounds { heard: Timestamp::MIN, decided: Timestamp::MIN };
         Self { after, with: Vec::new(), bounds, limit }
     }
+}
+
+query! {
+    /// Every reservation in a few words, sorted by name.
+    ClientLines {
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// At most so many; see [`page_limit`].
+        pub limit: u32,
+    } -> Vec<ClientLineRow>, "list computers"
+}
+
+query! {
+    /// One reservation in a few words.
+    ClientLineByName {
+        /// The name.
+        pub name: ComputerName,
+    } -> Option<ClientLineRow>, "read a computer"
 }
 
 query! {

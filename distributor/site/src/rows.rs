@@ -2,6 +2,8 @@
 //!
 //! Invariant: a row is read, never decided: each field was recorded by a change or a note, or is a count of those.
 
+mod setups;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,15 +25,19 @@ use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
+pub use self::setups::SetupRow;
 use crate::rules::account::Actor;
 use crate::rules::assignment::Licensed;
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::ClientState;
 use crate::rules::grants::GrantFlaw;
 use crate::rules::release::{KnownRelease, ReleaseState};
+use crate::rules::rollouts::cadence::Cadence;
 use crate::rules::rollouts::groups::{Attributes, GroupName};
+use crate::rules::rollouts::outages::Outages;
 use crate::rules::rollouts::plan::{Delivery, Plan};
 use crate::rules::rollouts::tries::Tries;
+use crate::rules::standing::{self, ComputerState, StandingFacts};
 use crate::rules::test_load::TestLoad;
 
 /// Whose ledger it is.
@@ -165,19 +171,6 @@ pub struct LogForkRow {
     pub seen: LogHead,
     /// When it said so.
     pub at: Timestamp,
-}
-
-/// The newest setup file of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetupRow {
-    /// For which name.
-    pub name: ComputerName,
-    /// When it was issued.
-    pub issued_at: Timestamp,
-    /// After it the code is accepted no more.
-    pub expires_at: Timestamp,
-    /// Whether a computer used it.
-    pub used: bool,
 }
 
 /// A decision of a person.
@@ -364,12 +357,18 @@ impl ClientRow {
     /// The first program and the first signature package that it runs, by name; `V 0.0 (0000)` until it says so.
     #[must_use]
     pub fn display_version(&self) -> DisplayVersion {
-        let first = |kind| self.installed.iter().find(|package| package.kind == kind);
-        DisplayVersion {
-            program: first(PackageKind::Program).map(|package| package.release.version.clone()),
-            signatures: first(PackageKind::Signatures)
-                .and_then(|package| Revision::from_version(&package.release.version).ok()),
-        }
+        display_version(&self.installed)
+    }
+}
+
+/// What people are shown as the version of a computer that runs these.
+#[must_use]
+pub fn display_version(installed: &[InstalledPackage]) -> DisplayVersion {
+    let first = |kind| installed.iter().find(|package| package.kind == kind);
+    DisplayVersion {
+        program: first(PackageKind::Program).map(|package| package.release.version.clone()),
+        signatures: first(PackageKind::Signatures)
+            .and_then(|package| Revision::from_version(&package.release.version).ok()),
     }
 }
 
@@ -442,6 +441,81 @@ impl RecipientRow {
     }
 }
 
+/// A reservation with its computer, as the list of all shows it: what stands in a few rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLineRow {
+    /// The name that holds the seat.
+    pub name: ComputerName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// When the seat was taken.
+    pub reserved_at: Timestamp,
+    /// The computer's id, once enrolled.
+    pub client_id: Option<ClientId>,
+    /// Whether two computers use its identity; `None` while none has enrolled.
+    pub forked: Option<bool>,
+    /// When it enrolled.
+    pub enrolled_at: Option<Timestamp>,
+    /// The platform that it runs, once enrolled.
+    pub platform: Option<Platform>,
+    /// The version of its agent, as it said last.
+    pub agent_version: Option<String>,
+    /// What it said that it runs.
+    pub installed: Vec<InstalledPackage>,
+    /// Its last answered contact (`Last Refresh`).
+    pub last_contact: Option<Timestamp>,
+    /// The same, or its enrollment; not before the last restore of the ledger.
+    pub heard: Option<Timestamp>,
+    /// How often it comes, where that is known.
+    pub cadence: Option<Cadence>,
+    /// Until when its lease is good.
+    pub lease_until: Option<Timestamp>,
+    /// The serial numbers whose seats its name holds, sorted.
+    pub serials: Vec<SerialNumber>,
+    /// The groups that list it by name.
+    pub listed: BTreeSet<GroupName>,
+    /// The tags of its configuration, as it said last.
+    pub tags: Vec<Tag>,
+    /// How its last contact came, where that is known.
+    pub came_by: Option<CameBy>,
+}
+
+impl ClientLineRow {
+    /// The first program and the first signature package that it runs, by name; `V 0.0 (0000)` until it says so.
+    #[must_use]
+    pub fn display_version(&self) -> DisplayVersion {
+        display_version(&self.installed)
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self, outages: &Outages, now: Timestamp) -> ComputerState {
+        let Self { forked, heard, cadence, .. } = self;
+        standing::state(
+            &StandingFacts { forked: *forked, heard: *heard, cadence: cadence.as_ref() },
+            outages,
+            now,
+        )
+    }
+
+    /// The groups that it belongs to by a plan's rules, and by these lists.
+    #[must_use]
+    pub fn groups_in(&self, plan: &Plan) -> BTreeSet<GroupName> {
+        let serials: Vec<&SerialNumber> = self.serials.iter().collect();
+        plan.groups_of(
+            &self.listed,
+            &Attributes {
+                name: &self.name,
+                channel: &self.channel,
+                platform: self.platform.as_ref(),
+                tags: &self.tags,
+                serials: &serials,
+                installed: &self.installed,
+            },
+        )
+    }
+}
+
 /// What became of a rollout on one computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRow {
@@ -491,6 +565,8 @@ pub struct LicenseRow {
     pub granted_at: Timestamp,
     /// Until when new licenses can be given.
     pub not_after: Timestamp,
+    /// When the serial number itself ends, if the vendor said so.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// A stored grant that does not count, or beside which something else stands than it says.

@@ -48,6 +48,7 @@ async fn ledger(folder: &Path) -> Arc<Ledger> {
         generation: 1,
         not_after: at(0).checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
         vendor_time: at(0),
+        ends_at: None,
         request_id: None,
     };
     let license = TrustedKey {

@@ -22,12 +22,11 @@ fn colored(text: &str, word: &str, shown: bool) -> String {
 /// The color of a state: what is well, what waits for somebody, what was stopped or failed, what is over.
 fn code(word: &str) -> Option<&'static str> {
     match word {
-        "approved" | "active" | "completed" | "running" | "succeeded" => Some("32"),
-        "staged" | "reserved" | "warning" | "paused" | "offered" | "told" | "begun" | "installing" => {
-            Some("33")
-        }
-        "halted" | "withdrawn" | "refused" | "rejected" | "forked" | "urgent" | "aborted" | "failed"
-        | "silent" => Some("31"),
+        "approved" | "active" | "Active" | "completed" | "running" | "succeeded" => Some("32"),
+        "staged" | "reserved" | "Reserved" | "warning" | "paused" | "offered" | "told" | "begun"
+        | "installing" => Some("33"),
+        "Contact lost" | "Two computers" | "halted" | "withdrawn" | "refused" | "rejected" | "forked"
+        | "urgent" | "aborted" | "failed" | "silent" => Some("31"),
         "superseded" | "dropped" => Some("2"),
         _ => None,
     }

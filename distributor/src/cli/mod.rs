@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand; results on standard output, everything else on standard error.
 //!
-//! All commands but `init`, `serve`, `restore` and `ledger rebuild` are clients of the admin API, over the Unix socket in the
+//! All commands but `init`, `serve`, `restore`, `ledger rebuild` and `firewall` are clients of the admin API, over the Unix socket in the
 //! home or with `--server`; `token` and `backup` over the socket only, and also without a server. Exit status: 0 done, 1 failed or refused, 2 usage; `status --check` has its own, which monitors know.
 
 mod accounts;
@@ -13,6 +13,7 @@ mod clients;
 mod colors;
 mod config_file;
 mod content;
+mod firewall;
 mod folder;
 mod groups;
 mod init;
@@ -197,6 +198,16 @@ Examples:
   distributor --home /srv/sealpost folder sync /media/stick"
     )]
     Folder(folder::Command),
+    /// See, open and close the server's port in the packet filter of this computer.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  distributor --home /srv/sealpost firewall show
+  distributor --home /srv/sealpost firewall open --from 10.2.0.0/16
+  distributor --home /srv/sealpost firewall close"
+    )]
+    Firewall(firewall::Command),
     Log(log::Options),
     Backup(backup::BackupOptions),
     Restore(backup::RestoreOptions),
@@ -256,6 +267,7 @@ impl Command {
             Self::Init(_)
                 | Self::Serve(_)
                 | Self::Service(_)
+                | Self::Firewall(_)
                 | Self::Backup(_)
                 | Self::Restore(_)
                 | Self::Ledger(ledger::Command::Rebuild(_))
@@ -340,6 +352,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Serve(options) => serve::run(&reach.home, options),
         Command::Token(command) => token::run(&reach, command),
         Command::Service(command) => service::run(&reach.home, &Arguments::command(), command),
+        Command::Firewall(command) => block_on(firewall::run(&reach.home, command)),
         Command::Backup(options) => block_on(backup::make(&reach, &options)),
         Command::Restore(options) => block_on(backup::restore(&reach.home, &options)),
         Command::Ledger(command) => block_on(ledger::run(&reach, &command)),

@@ -154,6 +154,8 @@ pub(super) fn name_of(state: impl Serialize) -> String {
 /// Columns under a heading, as wide as their content.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
+    /// As wide as the columns of the part are that was printed first.
+    widths: Option<Vec<usize>>,
     /// The column whose words have colors.
     states: Option<usize>,
 }
@@ -161,7 +163,8 @@ pub(super) struct Table {
 impl Table {
     /// A table with these column names.
     pub(super) fn new(heading: &[&str]) -> Self {
-        Self { rows: vec![heading.iter().map(|name| (*name).to_owned()).collect()], states: None }
+        let heading = heading.iter().map(|name| (*name).to_owned()).collect();
+        Self { rows: vec![heading], widths: None, states: None }
     }
 
     /// With a column whose words say how something is.
@@ -175,15 +178,32 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
+    /// Prints what was added since the last time, of a table that is too long to be held. Its columns are as wide as the first
+    /// part needs them; longer cells of later parts push the rest of their line aside.
+    pub(super) fn print_part(&mut self) -> anyhow::Result<()> {
+        let widths = self.widths.take().unwrap_or_else(|| self.widths());
+        let rows = std::mem::take(&mut self.rows);
+        self.print_rows(&rows, &widths)?;
+        self.widths = Some(widths);
+        Ok(())
+    }
+
     pub(super) fn print(&self) -> anyhow::Result<()> {
+        self.print_rows(&self.rows, &self.widths())
+    }
+
+    fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
+        (0..columns)
             .map(|at| self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max())
             .map(Option::unwrap_or_default)
-            .collect();
-        for row in &self.rows {
+            .collect()
+    }
+
+    fn print_rows(&self, rows: &[Vec<String>], widths: &[usize]) -> anyhow::Result<()> {
+        for row in rows {
             let mut line = String::new();
-            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
                 let padded = format!("{cell:<width$}  ");
                 line += &if self.states == Some(at) { super::colors::cell(&padded, cell) } else { padded };
             }

@@ -28,7 +28,7 @@ Examples:
   distributor install-service --print
   distributor --home /srv/sealpost install-service
 
-Without --home the service uses /var/lib/sealpost. It runs as the user sealpost.")]
+Without --home the service uses /var/lib/sealpost. It runs as the user sealpost, which root makes by this, with its home.")]
     InstallService(InstallService),
 }
 

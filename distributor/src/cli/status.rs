@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use jiff::Timestamp;
 use sealpost_admin_api::folder::FolderStatus;
+use sealpost_admin_api::licenses::{RefusedSeats, Standing};
 use sealpost_admin_api::status::{Status, WarningView};
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rules::expiries::Level;
@@ -111,20 +112,7 @@ pub(super) async fn run(api: anyhow::Result<AdminApi>, options: Options) -> anyh
     }
     print_line(format_args!("log         {}", counted(view.ledger_head.size, "entry", "entries")))?;
     print_line("")?;
-    print_line("License Summary")?;
-    let mut table = Table::new(&["SERIAL", "LICENSES", "USED", "ACTIVE", "RESERVED", "MODEL", "VALID UNTIL"]);
-    for license in &view.licenses {
-        table.row([
-            license.serial.to_string(),
-            license.licenses.to_string(),
-            license.used.to_string(),
-            license.active.to_string(),
-            license.reserved.to_string(),
-            license.model.to_string(),
-            seconds(license.not_after),
-        ]);
-    }
-    table.print()?;
+    print_summary(&view)?;
     print_line("")?;
     print_line("What ends first (all with `distributor status --ends`)")?;
     print_ends(&view, ENDS_SHOWN)?;
@@ -136,6 +124,54 @@ pub(super) async fn run(api: anyhow::Result<AdminApi>, options: Options) -> anyh
         }
     }
     Ok(outcome)
+}
+
+/// The License Summary: a line per serial number, then what is to be known of them in words.
+fn print_summary(view: &Status) -> anyhow::Result<()> {
+    print_line("License Summary")?;
+    let mut table = Table::new(&[
+        "SERIAL",
+        "LICENSES",
+        "USED",
+        "ACTIVE",
+        "RESERVED",
+        "FREE",
+        "REFUSED",
+        "MODEL",
+        "VALID UNTIL",
+    ]);
+    for license in &view.licenses {
+        table.row([
+            license.serial.to_string(),
+            license.licenses.to_string(),
+            license.used.to_string(),
+            license.active.to_string(),
+            license.reserved.to_string(),
+            license.free.to_string(),
+            license.refused.map_or(0, |refused| refused.count).to_string(),
+            license.model.to_string(),
+            seconds(license.not_after),
+        ]);
+    }
+    table.print()?;
+    for license in &view.licenses {
+        for Standing { message, .. } in &license.standing {
+            print_line(format_args!("{}: {}", license.serial, plain(message)))?;
+        }
+    }
+    let since = view.started.map(|started| format!(" since the server started at {}", seconds(started)));
+    let since = since.unwrap_or_default();
+    let said = |what: &str, refused: &RefusedSeats| {
+        let count = counted(refused.count, "seat was refused", "seats were refused");
+        let last = format!("the last {} ({})", seconds(refused.last), age(refused.last, view.now));
+        print_line(format_args!("{what}{count}{since}, {last}"))
+    };
+    for license in &view.licenses {
+        if let Some(refused) = &license.refused {
+            said(&format!("{}: ", license.serial), refused)?;
+        }
+    }
+    view.refused_seats.iter().try_for_each(|refused| said("of no serial number in particular: ", refused))
 }
 
 /// The most urgent first, whatever order the server has.

@@ -50,6 +50,12 @@ pub(super) fn to_come(option: &str, text: &str, now: Timestamp) -> anyhow::Resul
     Ok(time)
 }
 
+/// How many seconds a time span has that somebody typed for an option, such as 90m, 8h or 10d.
+pub(super) fn seconds_of(option: &str, text: &str) -> anyhow::Result<u32> {
+    let span = age(text.trim()).and_then(|span| u32::try_from(span.as_secs()).ok());
+    span.with_context(|| format!("cannot use {option} {text:?}: give how long, as 90m, 8h or 10d"))
+}
+
 /// An age like `90m` or `1h30m`.
 fn age(text: &str) -> Option<SignedDuration> {
     let mut whole = SignedDuration::ZERO;
@@ -106,6 +112,17 @@ mod tests {
         }
         for typed in ["2026-11-26 07:30", "yesterday", "now", "soon", ""] {
             assert!(to_come("--until", typed, now()).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_time_span_is_so_many_seconds() {
+        for (typed, seconds) in [("90m", 5_400), (" 8h ", 28_800), ("10d", 864_000), ("0s", 0)] {
+            assert_eq!(seconds_of("--silent-for", typed).unwrap(), seconds, "{typed}");
+        }
+        for typed in ["", "10", "a day", "-1d", "99999999999d", "200y"] {
+            let error = seconds_of("--silent-for", typed).unwrap_err().to_string();
+            assert!(error.contains("--silent-for") && error.contains("10d"), "{typed}: {error}");
         }
     }
 

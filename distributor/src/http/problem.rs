@@ -142,6 +142,7 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
         | ProblemCode::GrantExpired
         | ProblemCode::GrantRefused
         | ProblemCode::SerialBound
+        | ProblemCode::SerialEnded
         | ProblemCode::DigestMismatch
         | ProblemCode::WrongState
         | ProblemCode::AlreadyExists => StatusCode::CONFLICT,

@@ -63,6 +63,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::RetryUpdate => bind(endpoint, admin::updates::decide::retry),
         Endpoint::TestUpdate => bind(endpoint, admin::test_load::test),
         Endpoint::ListClients => bind(endpoint, admin::clients::list),
+        Endpoint::ListClientLines => bind(endpoint, admin::client_lines::list),
+        Endpoint::VerifyClients => bind(endpoint, admin::verify::verify),
         Endpoint::ReserveClient => bind(endpoint, admin::reserve::one),
         Endpoint::ReserveClients => bind(endpoint, admin::reserve::many),
         Endpoint::ShowClient => bind(endpoint, admin::clients::show),

@@ -13,12 +13,14 @@ use sealpost_serving::{FailedAttempts, Shares};
 use tokio::sync::Semaphore;
 
 use super::content::ContentLook;
+use super::heard::Heard;
 use super::limits::{
     ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
     large_bodies,
 };
 use super::links::LinkDesk;
 use super::metrics::Metrics;
+use super::refused_seats::SeatRefusals;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::token::AccessTokens;
 use super::token_desk::TokenDesk;
@@ -35,6 +37,11 @@ use crate::ports::syslog::SyslogProgress;
 use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::Upstream;
 use crate::ports::wakes::Wakes;
+
+/// Calls of computers that are waited for at once.
+const MAX_VERIFYING: usize = 8;
+/// Lists in another order than by name that are made at once: each looks at all computers.
+const MAX_SORTED_LISTS: usize = 2;
 
 /// What the site is made of: everything that [`Site::new`] needs.
 pub struct SiteParts {
@@ -97,10 +104,18 @@ pub struct Site {
     pub(crate) large_bodies: Shares,
     /// One replay at a time: each holds what became of many computers in memory.
     pub(crate) replays: Arc<Semaphore>,
+    /// Lists in another order than by name.
+    pub(crate) sorted_lists: Semaphore,
+    /// Contacts, for those who wait for somebody.
+    pub(crate) heard: Heard,
+    /// Those who wait for computers that they called.
+    pub(crate) verifying: Semaphore,
     /// What a look at all computers found of their signature files.
     pub(crate) content: ContentLook,
     /// Who downloads over which link.
     pub(crate) links: Arc<LinkDesk>,
+    /// Seats that were asked for and refused.
+    pub(crate) seat_refusals: SeatRefusals,
 }
 
 impl Site {
@@ -132,8 +147,12 @@ impl Site {
             work,
             large_bodies: large_bodies(),
             replays: Arc::new(Semaphore::new(1)),
+            sorted_lists: Semaphore::new(MAX_SORTED_LISTS),
+            heard: Heard::new(),
+            verifying: Semaphore::new(MAX_VERIFYING),
             content: ContentLook::default(),
             links,
+            seat_refusals: SeatRefusals::default(),
         })
     }
 

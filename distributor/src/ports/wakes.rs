@@ -2,6 +2,8 @@
 //!
 //! A port because a server of several processes will have to pass wakes between them.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName};
@@ -30,6 +32,9 @@ pub trait Wakes: Send + Sync {
 
     /// Whether there was news for a channel that a client without a stream has missed.
     fn has_missed_news(&self, channel: &ChannelName, last_contact: Option<Timestamp>) -> bool;
+
+    /// Wakes those of these computers that listen, and says which.
+    fn call(&self, names: &BTreeSet<ComputerName>) -> BTreeSet<ComputerName>;
 
     /// How many clients are connected.
     fn connected(&self) -> usize;

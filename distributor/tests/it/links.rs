@@ -155,6 +155,7 @@ async fn a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_doe
     let second = north[1].get(&site, &path).await;
     assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
     let (said, after) = refused(north[2].get(&site, &path).await).await;
+    assert_eq!(said.code, ProblemCode::LinkBusy);
     assert!(said.message.contains("the link north as may at one time (2), and 0 wait"), "{said}");
     assert_eq!(after, 5);
     let seen: LinksView = site.get("/links").await;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use rustix::fs::{Mode, OFlags};
@@ -14,6 +14,13 @@ use crate::program::distributor;
 
 /// What is asked at a terminal with this answer: exit code, standard output, and what stood on the terminal.
 pub(crate) fn answered(home: &Path, arguments: &[&str], answer: &str) -> (Option<i32>, String, String) {
+    let mut command = distributor(home);
+    command.args(arguments);
+    answered_by(command, answer)
+}
+
+/// The same, for a command that was made ready.
+pub(crate) fn answered_by(mut command: Command, answer: &str) -> (Option<i32>, String, String) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
@@ -22,8 +29,7 @@ pub(crate) fn answered(home: &Path, arguments: &[&str], answer: &str) -> (Option
         || -> OwnedFd { rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap() };
     let mut terminal = File::from(terminal);
     terminal.write_all(answer.as_bytes()).unwrap();
-    let mut command = distributor(home);
-    command.args(arguments).stdin(Stdio::from(side())).stderr(Stdio::from(side())).stdout(Stdio::piped());
+    command.stdin(Stdio::from(side())).stderr(Stdio::from(side())).stdout(Stdio::piped());
     let child = command.spawn().unwrap();
     // Its own copies of the terminal's side are closed, so that reading ends with the program.
     drop(command);

@@ -383,7 +383,8 @@ async fn a_halt_says_who_goes_back_and_names_who_has_nothing_to_go_back_to() {
         assert_eq!(client.stopped, [Stopped { package: acme_av(), state: ReleaseState::Halted }]);
     }
     let home = site.home();
-    let listed = tokio::task::spawn_blocking(move || stdout(&home, &["clients", "list"])).await.unwrap();
+    let listed =
+        tokio::task::spawn_blocking(move || stdout(&home, &["clients", "list", "--runs"])).await.unwrap();
     assert!(listed.contains("acme-av 1.1 (halted)"), "{listed}");
     let review: Review = site.get(&format!("/updates/{bad}")).await;
     assert_eq!(serde_json::to_value(review.leaving).unwrap(), leaving);

@@ -99,6 +99,8 @@ open_codes! {
         EnrollmentCodeExpired = "enrollment_code_expired",
         /// The link that the computer is behind is in use: it is to ask again when the answer says.
         LinkBusy = "link_busy",
+        /// The vendor ended the serial number: no new seat and no new license come of it.
+        SerialEnded = "serial_ended",
     }
 }
 

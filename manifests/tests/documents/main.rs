@@ -73,6 +73,7 @@ fn every_document_is_written_as_its_frozen_file() {
     assert_frozen(&values::channels());
     assert_frozen(&values::trust());
     assert_frozen(&grant());
+    assert_frozen_as("grant.v2.ends.json", &values::grant_with_end());
     assert_frozen(&values::registration());
     assert_frozen(&values::lease());
     assert_frozen(&values::assignment());

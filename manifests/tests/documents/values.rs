@@ -210,8 +210,15 @@ pub(crate) fn grant() -> Grant {
         generation: 2,
         not_after: time("2027-11-21T22:59:59Z"),
         vendor_time: signed_at(),
+        ends_at: None,
         request_id: Some(RequestId::from_random([6; 16])),
     }
+}
+
+/// Of a serial number that ends before the year of its grant is over.
+pub(crate) fn grant_with_end() -> Grant {
+    let end = time("2027-03-31T21:59:59Z");
+    Grant { not_after: end, ends_at: Some(end), ..grant() }
 }
 
 /// Named after the key that signs it.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::grant::LicenseModel;
 use sealpost_manifests::ids::ServerId;
@@ -81,6 +82,8 @@ pub enum RegisterError {
          `distributor init` and ask the vendor to clear the binding with `publisher clear-key`"
     )]
     OtherSiteKey,
+    #[error("cannot register: the vendor ended the serial number at {at}; ask the vendor for another one")]
+    SerialEnded { at: Timestamp },
     #[error(
         "cannot register: the vendor was told that this server was stolen, and refuses its key and its id; set up a new server with \
          `distributor init`, or ask the vendor"

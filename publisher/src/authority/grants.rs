@@ -50,9 +50,11 @@ pub struct Answer {
     pub outcome: Outcome,
     /// When the grant ends.
     pub not_after: Timestamp,
-    /// From when on a new registration gets a new grant. It follows from the grant alone, so a repeated answer says the
-    /// same.
+    /// From when on a new registration gets a new grant, unless it is the last. It follows from the grant alone, so a repeated
+    /// answer says the same.
     pub renewable_from: Timestamp,
+    /// When the serial number ends, if that is when the grant does: nothing renews it then.
+    pub last: Option<Timestamp>,
     /// What is odd about the registration, for people; it was answered all the same.
     pub remarks: Vec<Remark>,
 }
@@ -94,6 +96,9 @@ pub struct GrantEntry {
     pub seats: u32,
     pub issued_at: Timestamp,
     pub not_after: Timestamp,
+    /// The end of the serial number, as the grant says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
 }
 
 /// Answers a registration. The first binds the serial number to its server.
@@ -114,6 +119,10 @@ pub(super) fn answer(
         }
         let (signed, grant) = stored(transaction, &before.serial, before.generation, issuer)?;
         return Ok(Answer::of(signed, &grant, Outcome::Repeated, Vec::new()));
+    }
+    // The server that has it is told of the end by the grant.
+    if let Some(at) = entry.ends_at.filter(|end| *end < now && entry.server_id.is_none()) {
+        return Err(RegisterError::SerialEnded { at });
     }
     if let RegistrationReason::Other(reason) = registration.reason {
         return Err(RegisterError::UnknownReason { reason });
@@ -142,7 +151,8 @@ pub(super) fn answer(
 impl Answer {
     fn of(signed: SignedDocument, grant: &Grant, outcome: Outcome, remarks: Vec<Remark>) -> Self {
         let (not_after, renewable_from) = (grant.not_after, renewable_from(grant));
-        Self { grant: signed, outcome, not_after, renewable_from, remarks }
+        let last = grant.ends_at.filter(|_| grant.is_last());
+        Self { grant: signed, outcome, not_after, renewable_from, last, remarks }
     }
 }
 
@@ -178,7 +188,8 @@ fn still_good(entry: &SerialEntry, registration: &Registration, grant: &Grant, n
     registration.reason != RegistrationReason::Restored
         && entry.server_id.is_some()
         && entry.terms.are_those_of(grant)
-        && now < renewable_from(grant)
+        && entry.ends_at == grant.ends_at
+        && (grant.is_last() || now < renewable_from(grant))
 }
 
 fn next(
@@ -212,8 +223,12 @@ fn next(
         model: entry.terms.model,
         seats: entry.terms.seats,
         generation: entry.generation.checked_add(1).ok_or_else(|| damaged("a grant's generation"))?,
-        not_after: end_of_day(now, issuer)?,
+        not_after: match (end_of_day(now, issuer)?, entry.ends_at) {
+            (day, Some(end)) => day.min(end),
+            (day, None) => day,
+        },
         vendor_time: now,
+        ends_at: entry.ends_at,
         request_id: Some(registration.request_id.clone()),
     })
 }
@@ -346,25 +361,32 @@ pub(super) fn all(connection: &Connection, serial: &SerialNumber) -> Result<Vec<
     let attempt = "list the grants of a serial number";
     let mut statement = connection
         .prepare(
-            "SELECT generation, epoch_vendor, seats, issued_at, not_after FROM grants WHERE serial = ?1 \
-             ORDER BY generation",
+            "SELECT generation, epoch_vendor, seats, issued_at, not_after, json_extract(document, '$.ends_at') FROM grants \
+             WHERE serial = ?1 ORDER BY generation",
         )
         .map_err(failed(attempt))?;
     let rows = statement
         .query_map([serial.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })
         .map_err(failed(attempt))?;
     let time = |text: String| text.parse::<Timestamp>().map_err(|_| damaged("a time"));
     rows.map(|row| {
-        let (generation, epoch, seats, issued_at, not_after): (i64, u32, u32, String, String) =
-            row.map_err(failed(attempt))?;
+        let (generation, epoch, seats, issued_at, not_after, ends_at): (
+            i64,
+            u32,
+            u32,
+            String,
+            String,
+            Option<String>,
+        ) = row.map_err(failed(attempt))?;
         Ok(GrantEntry {
             generation: u64::try_from(generation).map_err(|_| damaged("a grant's generation"))?,
             epoch: Epoch::of(epoch, 0),
             seats,
             issued_at: time(issued_at)?,
             not_after: time(not_after)?,
+            ends_at: ends_at.map(time).transpose()?,
         })
     })
     .collect()

@@ -31,7 +31,6 @@ use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use serde::Serialize;
 
-use crate::notice;
 use crate::publication::whole_seconds;
 
 pub use clearings::{ClearedKey, Clearing};
@@ -85,6 +84,12 @@ impl Authority {
         serials::set_seats(&self.connection, serial, seats)
     }
 
+    /// Says when a serial number ends, or that it does not; the next registration of its server gets a new grant, which says
+    /// so. Nothing is taken from anybody by this, and a server that does not register goes on by the grant that it has.
+    pub fn set_end(&mut self, serial: &SerialNumber, end: Option<Timestamp>) -> Result<(), AuthorityError> {
+        serials::set_end(&self.connection, serial, end.map(whole_seconds))
+    }
+
     /// The serial numbers that are bound to a server.
     pub fn bound_to(&self, server: &ServerId) -> Result<Vec<SerialNumber>, AuthorityError> {
         clearings::bound_to(&self.connection, server)
@@ -128,8 +133,9 @@ impl Authority {
         let grants = grants::all(&self.connection, serial)?;
         let registrations = registrations::all(&self.connection, serial)?;
         entry.not_after = grants.last().map(|grant| grant.not_after);
+        let newest = grants.last();
         entry.renewable_from =
-            grants.last().map(|grant| notice::renewable_from(grant.issued_at, grant.not_after));
+            newest.and_then(|grant| serials::renewable(entry.ends_at, grant.issued_at, grant.not_after));
         entry.used = registrations.last().and_then(|registration| registration.used);
         let clearings = clearings::all(&self.connection, serial)?;
         Ok(SerialHistory { entry, grants, registrations, clearings })

@@ -64,7 +64,7 @@ const FIRST: &str = "
     CREATE INDEX registrations_by_server ON registrations (server_id, number);
 ";
 /// Each step from one format to the next, beginning at [`FIRST_FORMAT`].
-const MIGRATIONS: &[&str] = &[CLEARINGS, REFUSED_KEYS];
+const MIGRATIONS: &[&str] = &[CLEARINGS, REFUSED_KEYS, ENDS];
 /// To format 3: bindings that the vendor cleared. A cleared serial number keeps its row as it was, because its generation
 /// goes on; `cleared_at` says that the next registration may bind it anew.
 const CLEARINGS: &str = "
@@ -87,6 +87,8 @@ const REFUSED_KEYS: &str = "
         refused_at TEXT NOT NULL
     ) STRICT;
 ";
+/// To format 5: when a serial number ends, if it does. The grants of before say nothing of an end.
+const ENDS: &str = "ALTER TABLE serials ADD COLUMN ends_at TEXT;";
 
 /// Opens an existing database: write-ahead log, everything flushed before it counts as committed.
 pub(super) fn open(path: &Path) -> Result<Connection, AuthorityError> {

@@ -17,6 +17,9 @@ pub struct SerialEntry {
     #[serde(flatten)]
     pub terms: Terms,
     pub created_at: Timestamp,
+    /// When it ends, or ended; `None` while it has no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
     /// The server that it is bound to, once it has registered.
     pub server_id: Option<ServerId>,
     /// The server that it was bound to until the vendor cleared that; the next registration binds it again.
@@ -26,7 +29,7 @@ pub struct SerialEntry {
     pub generation: u64,
     /// When the newest grant ends.
     pub not_after: Option<Timestamp>,
-    /// From when on a registration gets a new one.
+    /// From when on a registration gets a new one; `None` where the serial number itself ends no later than the grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewable_from: Option<Timestamp>,
     /// Seats in use, as the server said when it registered last.
@@ -71,6 +74,19 @@ pub(super) fn set_seats(
     if changed == 1 { Ok(()) } else { Err(AuthorityError::UnknownSerial) }
 }
 
+/// Sets when a serial number ends, or that it has no end.
+pub(super) fn set_end(
+    connection: &Connection,
+    serial: &SerialNumber,
+    end: Option<Timestamp>,
+) -> Result<(), AuthorityError> {
+    let end = end.map(|end| end.to_string());
+    let changed = connection
+        .execute("UPDATE serials SET ends_at = ?2 WHERE serial = ?1", params![serial.as_str(), end])
+        .map_err(failed("change the end of a serial number"))?;
+    if changed == 1 { Ok(()) } else { Err(AuthorityError::UnknownSerial) }
+}
+
 /// Every serial number, oldest first.
 pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, AuthorityError> {
     let attempt = "list the serial numbers";
@@ -79,7 +95,7 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, Authority
             "SELECT s.serial, s.seats, s.model, s.packages, s.created_at, s.server_id, s.generation, \
              g.issued_at, g.not_after, \
              (SELECT r.used FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1), \
-             s.cleared_at FROM serials s LEFT JOIN grants g ON g.serial = s.serial AND g.generation = s.generation \
+             s.cleared_at, s.ends_at FROM serials s LEFT JOIN grants g ON g.serial = s.serial AND g.generation = s.generation \
              ORDER BY s.rowid",
         )
         .map_err(failed(attempt))?;
@@ -95,7 +111,7 @@ pub(super) fn find(
     connection
         .query_row(
             "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL, NULL, \
-             NULL, cleared_at FROM serials WHERE serial = ?1",
+             NULL, cleared_at, ends_at FROM serials WHERE serial = ?1",
             [serial.as_str()],
             SerialRow::read,
         )
@@ -132,6 +148,12 @@ pub(super) fn bind(connection: &Connection, grant: &Grant, generation: i64) -> R
     Ok(())
 }
 
+/// From when on a grant is renewed that is good from one time to another; never, if the serial number ends no later.
+pub(super) fn renewable(end: Option<Timestamp>, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+    let is_last = end.is_some_and(|end| end <= until);
+    (!is_last).then(|| notice::renewable_from(from, until))
+}
+
 fn check_seats(seats: u32) -> Result<(), AuthorityError> {
     if (1..=MAX_SEATS).contains(&seats) { Ok(()) } else { Err(AuthorityError::Seats { seats }) }
 }
@@ -149,6 +171,7 @@ struct SerialRow {
     not_after: Option<String>,
     used: Option<u32>,
     cleared_at: Option<String>,
+    ends_at: Option<String>,
 }
 
 impl SerialRow {
@@ -165,6 +188,7 @@ impl SerialRow {
             not_after: row.get(8)?,
             used: row.get(9)?,
             cleared_at: row.get(10)?,
+            ends_at: row.get(11)?,
         })
     }
 
@@ -178,6 +202,7 @@ impl SerialRow {
             if self.cleared_at.is_some() { (None, server) } else { (server, None) };
         let issued_at = self.issued_at.as_deref().map(time).transpose()?;
         let not_after = self.not_after.as_deref().map(time).transpose()?;
+        let ends_at = self.ends_at.as_deref().map(time).transpose()?;
         Ok(SerialEntry {
             serial: SerialNumber::new(&self.serial).map_err(|_| damaged("a serial number"))?,
             terms: Terms {
@@ -186,11 +211,14 @@ impl SerialRow {
                 packages: packages.map_err(|_| damaged("a package name"))?,
             },
             created_at: time(&self.created_at)?,
+            ends_at,
             server_id,
             cleared_from,
             generation: u64::try_from(self.generation).map_err(|_| damaged("a grant's generation"))?,
             not_after,
-            renewable_from: issued_at.zip(not_after).map(|(from, until)| notice::renewable_from(from, until)),
+            renewable_from: issued_at
+                .zip(not_after)
+                .and_then(|(from, until)| renewable(ends_at, from, until)),
             used: self.used,
         })
     }

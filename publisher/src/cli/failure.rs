@@ -69,6 +69,7 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
         return match error {
             RegisterError::UnknownSerial => Some("serial_unknown"),
             RegisterError::BoundToOtherServer | RegisterError::OtherSiteKey => Some("serial_bound"),
+            RegisterError::SerialEnded { .. } => Some("serial_ended"),
             RegisterError::TooMany => Some("busy"),
             RegisterError::Sign(_) | RegisterError::Storage(_) => None,
             _ => Some("bad_request"),

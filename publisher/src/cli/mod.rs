@@ -17,6 +17,7 @@ mod releases;
 mod role;
 mod root;
 mod serial;
+mod serial_end;
 mod serve;
 mod service;
 mod status;

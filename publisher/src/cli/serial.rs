@@ -1,4 +1,4 @@
-//! `publisher serial new|list|show|seats|unlock`
+//! `publisher serial new|list|show|seats|end|unlock`
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use sealpost_manifests::text_code::{MAX_CODE_BYTES, SHORTEST_CODE};
 
 use super::output::{Ending, confirm, counted, dated, print_json, print_line, seconds, tell, waiting};
 use super::passphrase::PassphraseOptions;
+use super::serial_end;
 use crate::active_keys::license_key;
 use crate::authority::{
     Authority, Issuer, Outcome, Remark, SerialEntry, SerialHistory, Terms, read_registration_code,
@@ -66,6 +67,7 @@ fits again. That is asked back on a terminal, and needs --fewer elsewhere.")]
         #[arg(long)]
         json: bool,
     },
+    End(serial_end::Options),
     /// List the serial numbers: who registered them, and until when.
     #[command(after_help = "\
 Examples:
@@ -134,6 +136,7 @@ pub(super) fn run(home: &Path, command: Command) -> anyhow::Result<Ending> {
             printed?;
         }
         Command::Seats { serial, seats, fewer, json } => set_seats(&vendor, &serial, seats, fewer, json)?,
+        Command::End(options) => serial_end::run(&vendor, options)?,
         Command::List { json } => list(&vendor, json)?,
         Command::Show { serial, json } => show(&vendor, &serial, json)?,
         Command::Unlock { code, out, passphrase } => {
@@ -203,7 +206,13 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
     let now = Timestamp::now();
     for entry in serials {
         let server = server_of(&entry);
-        let until = entry.not_after.map_or_else(|| "-".to_owned(), |end| dated(end, now));
+        let until = match (entry.ends_at, entry.not_after) {
+            (Some(end), Some(until)) if until < end => dated(until, now),
+            (Some(end), _) if end < now => format!("ended {}", dated(end, now)),
+            (Some(end), _) => format!("ends {}", dated(end, now)),
+            (None, Some(until)) => dated(until, now),
+            (None, None) => "-".to_owned(),
+        };
         let used = entry.used.map_or_else(|| "-".to_owned(), |used| used.to_string());
         let terms = &entry.terms;
         print_line(format_args!(
@@ -234,6 +243,18 @@ fn show(vendor: &Vendor, serial: &SerialNumber, json: bool) -> anyhow::Result<()
         server_of(&entry),
         dated(entry.created_at, now)
     ))?;
+    if let Some(end) = entry.ends_at {
+        let heard = match grants.last() {
+            Some(grant) if grant.ends_at == Some(end) => "its server was told with the newest grant",
+            Some(_) => "its server was not told yet: it hears of it when it registers",
+            None => "no server can register it after that",
+        };
+        print_line(format_args!(
+            "{} {}; {heard}",
+            if end < now { "ended" } else { "ends" },
+            dated(end, now)
+        ))?;
+    }
     for grant in grants {
         print_line(format_args!(
             "grant {}: {}, epoch {}, issued {}, valid until {}",
@@ -307,7 +328,13 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
         None => print_line(unlock_code(&grant, &code).trim_end())?,
     }
     tell(format_args!("the serial number is bound to server {}", registration.server_id));
-    if answer.outcome == Outcome::Repeated {
+    if let Some(end) = answer.last {
+        tell(format_args!(
+            "note: the serial number ends at {}; `publisher serial end {} --lift` takes that back",
+            seconds(end),
+            registration.serial
+        ));
+    } else if answer.outcome == Outcome::Repeated {
         tell(format_args!(
             "note: this is the grant that the server has already, valid until {}; a new one is given from {} on, or when \
              the seats change",

@@ -28,7 +28,8 @@ Examples:
   publisher install-service --print
   publisher --home /srv/acme install-service
 
-Without --home the services use /var/lib/sealpost-publisher, and run as the user sealpost-publisher.")]
+Without --home the services use /var/lib/sealpost-publisher. They run as the user sealpost-publisher, which root makes by
+this, with its home.")]
     InstallService(InstallService),
 }
 

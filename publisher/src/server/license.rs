@@ -110,8 +110,9 @@ pub(super) async fn register(
             "update the Primary Server, or send the registration code by hand",
         ))
     })?;
-    let Answer { grant, renewable_from, .. } = register_request(&endpoint, caller.as_ref(), &request).await?;
-    Ok(Json(RegisterAnswer { grant, renewable_from: Some(renewable_from) }))
+    let answer = register_request(&endpoint, caller.as_ref(), &request).await?;
+    let renewable_from = answer.last.is_none().then_some(answer.renewable_from);
+    Ok(Json(RegisterAnswer { grant: answer.grant, renewable_from }))
 }
 
 /// The body of a registration, in whatever form it comes.
@@ -202,6 +203,9 @@ fn refusal(error: &RegisterError, server: &str, serial: &str, is_logged: bool) -
         RegisterError::BoundToOtherServer | RegisterError::OtherSiteKey => {
             (ProblemCode::SerialBound, "use the server that registered first, or ask the vendor")
         }
+        RegisterError::SerialEnded { .. } => {
+            (ProblemCode::SerialEnded, "computers that have a license of this serial number go on running")
+        }
         RegisterError::RefusedKey => (
             ProblemCode::Forbidden,
             "a backup of the stolen server brings the refused key back: set up a new one",
@@ -257,6 +261,7 @@ const fn counts_as_wrong(code: ProblemCode) -> bool {
             | ProblemCode::BadSignature
             | ProblemCode::SerialUnknown
             | ProblemCode::SerialBound
+            | ProblemCode::SerialEnded
     )
 }
 

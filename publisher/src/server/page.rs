@@ -176,7 +176,14 @@ fn refusal(f: &mut Formatter<'_>, problem: &Problem) -> fmt::Result {
 
 fn unlocked(f: &mut Formatter<'_>, typed: &str, unlock: &str, answer: &Answer) -> fmt::Result {
     writeln!(f, "<p>Give this unlock code to <code>distributor unlock</code> on the same server.</p>")?;
-    if answer.outcome == Outcome::Repeated {
+    if let Some(end) = answer.last {
+        writeln!(
+            f,
+            "<p>The serial number ends at {}: nobody gets a new seat after that, updates end with the leases of the \
+             computers, and products run on.</p>",
+            until(end)
+        )?;
+    } else if answer.outcome == Outcome::Repeated {
         writeln!(
             f,
             "<p>This is the grant that the server has already, good until {}. There is a new one from {} on, or when the seats \

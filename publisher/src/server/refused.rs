@@ -16,7 +16,7 @@ impl Refused {
             ProblemCode::NotFound | ProblemCode::SerialUnknown => StatusCode::NOT_FOUND,
             ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemCode::Busy => StatusCode::TOO_MANY_REQUESTS,
-            ProblemCode::SerialBound => StatusCode::CONFLICT,
+            ProblemCode::SerialBound | ProblemCode::SerialEnded => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -223,3 +223,39 @@ fn a_license_for_a_package_that_was_never_released_needs_a_word() {
     assert_eq!(bench.ok(&["serial", "list"]).lines().count(), 2, "nothing was sold");
     bench.ok(&[sell.as_slice(), &["--unreleased"]].concat());
 }
+
+#[test]
+fn a_serial_number_is_ended_after_a_question_and_the_end_is_shown_and_lifted() {
+    let bench = Bench::ready();
+    let serial = SerialNumber::new(bench.ok(&["serial", "new", "--seats", "10"]).trim()).unwrap();
+    let (site, id) = (SigningKey::generate().unwrap(), serial.as_str());
+    let code = || text_code::encode(&register_request(&registration(&serial, &site), &site).registration);
+    bench.fails(&["serial", "end", id], &["no server can register it after that", "--yes"]);
+    bench.ok(&["serial", "unlock", &code()]);
+    let asked =
+        ["keep their seats and run on", "nobody gets a new seat", "updates end with their leases", "--yes"];
+    bench.fails(&["serial", "end", id, "--at", "2099-06-30"], &asked);
+    bench.fails(&["serial", "end", id, "--at", "2020-06-30", "--yes"], &["which is over", "leave --at away"]);
+    assert!(!bench.ok(&["serial", "show", id]).contains("ends"), "nothing was done");
+
+    let said = bench.ok(&["serial", "end", id, "--at", "2099-06-30", "--yes"]);
+    assert!(said.contains("ends 2099-06-30T23:59:59Z") && said.contains("distributor register"), "{said}");
+    assert!(bench.ok(&["serial", "show", id]).contains("its server was not told yet"));
+    bench.ok(&["serial", "unlock", &code()]);
+    assert!(bench.ok(&["serial", "show", id]).contains("its server was told with the newest grant"));
+    let said = bench.ok(&["serial", "end", id, "--lift"]);
+    assert!(said.contains("does not end any more"), "{said}");
+
+    let json = bench.ok(&["serial", "end", id, "--yes", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["ends_at"].as_str().unwrap().ends_with('Z') && json["seats"] == 10, "{json}");
+    let output = bench.run(&["serial", "unlock", &code()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains(&format!("publisher serial end {id} --lift")), "{said}");
+    assert!(bench.ok(&["serial", "list"]).contains("ended 20"));
+    let other = SerialNumber::new(bench.ok(&["serial", "new", "--seats", "10"]).trim()).unwrap();
+    bench.ok(&["serial", "end", other.as_str(), "--yes"]);
+    assert!(bench.ok(&["serial", "show", other.as_str()]).contains("no server can register it after that"));
+    let code = text_code::encode(&register_request(&registration(&other, &site), &site).registration);
+    bench.fails(&["serial", "unlock", &code], &["the vendor ended the serial number at", "another one"]);
+}

@@ -52,19 +52,19 @@ fn older_vendor_settings_stay_readable_and_the_newest_are_what_is_written() {
     assert_eq!(values(&expected.to_commented_text()), values(&text));
 }
 
-/// What `license-4.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the file is written if it is missing. It goes on from
-/// `license-3.sql`, which a program of before wrote, and has what that one does not.
+/// What `license-5.sql` was made of. With `SEALPOST_WRITE_GOLDEN=1` the file is written if it is missing. It goes on from
+/// `license-4.sql`, which a program of before wrote, and has what that one does not.
 fn write_golden() {
-    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-4.sql").exists() {
+    if std::env::var_os("SEALPOST_WRITE_GOLDEN").is_none() || golden("license-5.sql").exists() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = of_golden(folder.path(), "license-3.sql");
+    let path = of_golden(folder.path(), "license-4.sql");
     let mut authority = Authority::open(&path).unwrap();
-    let server = authority.serials().unwrap()[1].cleared_from.clone().unwrap();
-    assert!(authority.clear_key(&server, ClearedKey::Stolen, now()).unwrap().is_empty());
+    let unbound = authority.serials().unwrap()[0].serial.clone();
+    authority.set_end(&unbound, Some(now())).unwrap();
     drop(authority);
-    fs::write(golden("license-4.sql"), dump(&path)).unwrap();
+    fs::write(golden("license-5.sql"), dump(&path)).unwrap();
 }
 
 /// A database of a golden file.
@@ -79,7 +79,7 @@ fn of_golden(folder: &Path, name: &str) -> PathBuf {
 fn dump(path: &Path) -> String {
     let connection = Connection::open(path).unwrap();
     let mut text =
-        "-- A license database of format 4, as it was first released. Never change this file.\n".to_owned();
+        "-- A license database of format 5, as it was first released. Never change this file.\n".to_owned();
     for statement in schema(&connection) {
         text.push_str(&format!("{statement};\n"));
     }
@@ -104,7 +104,7 @@ fn dump(path: &Path) -> String {
             text.push_str(&format!("INSERT INTO {table} VALUES ({});\n", values.join(", ")));
         }
     }
-    text + "PRAGMA user_version = 4;\n"
+    text + "PRAGMA user_version = 5;\n"
 }
 
 fn schema(connection: &Connection) -> Vec<String> {
@@ -163,7 +163,7 @@ fn a_license_database_of_before_stolen_keys_opens_and_one_can_be_refused() {
     let format = |path: &Path| -> u32 {
         Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
     };
-    assert_eq!(format(&path), 4);
+    assert_eq!(format(&path), 5);
 }
 
 #[test]
@@ -177,8 +177,7 @@ fn what_a_program_refused_before_the_table_had_a_format_of_its_own_stays_refused
 }
 
 #[test]
-fn a_license_database_with_a_stolen_server_stays_readable() {
-    write_golden();
+fn a_license_database_with_a_stolen_server_stays_readable_and_its_serial_numbers_have_no_end() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::open(&of_golden(folder.path(), "license-4.sql")).unwrap();
     let serials = authority.serials().unwrap();
@@ -189,6 +188,18 @@ fn a_license_database_with_a_stolen_server_stays_readable() {
     assert_eq!((history.grants.len(), history.registrations.len()), (2, 3));
     assert_eq!(Some(&history.clearings[0].server_id), cleared.cleared_from.as_ref());
     assert!(history.clearings[0].stolen);
+    assert!(serials.iter().all(|serial| serial.ends_at.is_none()));
+    assert!(history.grants.iter().all(|grant| grant.ends_at.is_none()));
+}
+
+#[test]
+fn a_license_database_with_an_ended_serial_number_stays_readable() {
+    write_golden();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::open(&of_golden(folder.path(), "license-5.sql")).unwrap();
+    let serials = authority.serials().unwrap();
+    let [ended, cleared] = serials.as_slice() else { panic!("{serials:?}") };
+    assert_eq!((ended.ends_at, cleared.ends_at), (Some("2026-03-01T12:00:00Z".parse().unwrap()), None));
 }
 
 #[test]
@@ -196,14 +207,17 @@ fn a_new_license_database_and_one_that_was_brought_up_to_date_have_the_frozen_ta
     let folder = tempfile::tempdir().unwrap();
     let new = folder.path().join("new.db");
     Authority::create(&new).unwrap();
-    let [first, second, frozen] =
-        ["license-2.sql", "license-3.sql", "license-4.sql"].map(|name| of_golden(folder.path(), name));
+    let [first, second, third, frozen] = ["license-2.sql", "license-3.sql", "license-4.sql", "license-5.sql"]
+        .map(|name| of_golden(folder.path(), name));
     let tables = |path: &Path| schema(&Connection::open(path).unwrap());
-    assert_ne!(tables(&second), tables(&frozen), "a format that is out is not changed");
-    Authority::open(&first).unwrap();
-    Authority::open(&second).unwrap();
+    assert_ne!(tables(&second), tables(&third), "a format that is out is not changed");
+    assert_ne!(tables(&third), tables(&frozen), "a format that is out is not changed");
+    for older in [&first, &second, &third] {
+        Authority::open(older).unwrap();
+    }
     // A later format adds a migration, and a golden file beside this one.
     assert_eq!(tables(&new), tables(&frozen));
     assert_eq!(tables(&first), tables(&frozen));
     assert_eq!(tables(&second), tables(&frozen));
+    assert_eq!(tables(&third), tables(&frozen));
 }

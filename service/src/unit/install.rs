@@ -8,6 +8,7 @@ use sealpost_files::{PUBLIC, make_folder, read_bounded, replace};
 
 use super::beneath::beneath;
 use super::files::{Layout, MARKER, Program, Strict, UnitFile};
+use super::users::{Made, UserError, Users, make};
 
 /// Largest file of ours that is compared with what is there.
 pub(super) const MAX_BYTES: u64 = 64 * 1024;
@@ -23,6 +24,8 @@ pub struct Installed {
     pub kept: Vec<PathBuf>,
     /// A package brought the units; none of them was written.
     pub by_package: bool,
+    /// What was done about the service's user and its home, for people.
+    pub users: Vec<String>,
     /// Commands for a root shell, in order.
     pub next: Vec<String>,
 }
@@ -55,14 +58,35 @@ pub enum InstallError {
         /// Why it was not.
         source: io::Error,
     },
+    /// The files are laid; `next` has what is to be typed, the user included.
+    #[error("the files of the service are laid, and its user or home is not made; type it by hand:\n  {}", next.join("\n  "))]
+    Users {
+        /// Commands for a root shell, in order.
+        next: Vec<String>,
+        #[source]
+        /// Why they are not made.
+        source: UserError,
+    },
 }
 
-/// Writes a service's files below `root` (`/` but in tests and images). Nothing is enabled or started.
+/// Writes a service's files below `root` (`/` but in tests and images), and makes its user where that is wanted, on this
+/// computer whatever `root` is. Nothing is enabled or started.
 ///
 /// # Errors
 /// [`InstallError`]; [`InstallError::NotOurs`] and [`InstallError::Packaged`] before anything is written.
-pub fn install(layout: &Layout, strict: Strict, root: &Path) -> Result<Installed, InstallError> {
-    let mut done = Installed { written: Vec::new(), kept: Vec::new(), by_package: false, next: Vec::new() };
+pub fn install(
+    layout: &Layout,
+    strict: Strict,
+    users: Users,
+    root: &Path,
+) -> Result<Installed, InstallError> {
+    let mut done = Installed {
+        written: Vec::new(),
+        kept: Vec::new(),
+        by_package: false,
+        users: Vec::new(),
+        next: Vec::new(),
+    };
     let program = layout.program();
     let files = match packaged_unit(program, root) {
         None => layout.files(strict),
@@ -89,7 +113,17 @@ pub fn install(layout: &Layout, strict: Strict, root: &Path) -> Result<Installed
         write(&path, &file).map_err(|source| InstallError::Io { path: path.clone(), source })?;
         done.written.push(path);
     }
-    done.next = next_steps(layout, root, &done);
+    let by_hand = Made::default();
+    let made = match users {
+        // The package has made them.
+        Users::Make if !done.by_package => make(layout).map_err(|source| {
+            let next = next_steps(layout, root, &done, &by_hand);
+            InstallError::Users { next, source }
+        })?,
+        Users::Make | Users::Leave => by_hand,
+    };
+    done.next = next_steps(layout, root, &done, &made);
+    done.users = made.said;
     Ok(done)
 }
 
@@ -138,13 +172,17 @@ fn packaged_unit(program: Program, root: &Path) -> Option<PathBuf> {
 }
 
 /// What a person types in a root shell to have the service.
-fn next_steps(layout: &Layout, root: &Path, done: &Installed) -> Vec<String> {
+fn next_steps(layout: &Layout, root: &Path, done: &Installed, made: &Made) -> Vec<String> {
     let (program, home) = (layout.program(), layout.home().display());
     let (executable, service, user) = (layout.executable().display(), program.service(), program.user());
     let mut steps = Vec::new();
     if !done.by_package && program != Program::Agent {
-        steps.push(format!("systemd-sysusers /etc/sysusers.d/{service}.conf"));
-        steps.push(format!("install -d -o {user} -g {user} -m 700 {home}"));
+        if !made.user {
+            steps.push(format!("systemd-sysusers /etc/sysusers.d/{service}.conf"));
+        }
+        if !made.home {
+            steps.push(format!("install -d -o {user} -g {user} -m 700 {home}"));
+        }
     }
     if !done.by_package || !done.written.is_empty() {
         steps.push("systemctl daemon-reload".to_owned());
@@ -186,14 +224,14 @@ mod tests {
     #[test]
     fn files_are_laid_where_systemd_looks_and_a_second_time_changes_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let first = install(&layout(Program::Distributor), Strict::No, root.path()).unwrap();
+        let first = install(&layout(Program::Distributor), Strict::No, Users::Leave, root.path()).unwrap();
         assert_eq!((first.written.len(), first.kept.len()), (4, 0));
         for path in &first.written {
             assert!(path.is_file(), "{}", path.display());
         }
         assert!(root.path().join("etc/systemd/system/sealpost-distributor.socket").is_file());
         assert!(!root.path().join("etc/systemd/system/multi-user.target.wants").exists(), "it was enabled");
-        let second = install(&layout(Program::Distributor), Strict::No, root.path()).unwrap();
+        let second = install(&layout(Program::Distributor), Strict::No, Users::Leave, root.path()).unwrap();
         assert_eq!((second.written.len(), second.kept.len()), (0, 4));
         assert_eq!(first.next, second.next);
     }
@@ -201,13 +239,13 @@ mod tests {
     #[test]
     fn an_older_file_of_ours_is_replaced_and_the_admins_settings_are_kept() {
         let root = tempfile::tempdir().unwrap();
-        install(&layout(Program::Agent), Strict::Yes, root.path()).unwrap();
+        install(&layout(Program::Agent), Strict::Yes, Users::Leave, root.path()).unwrap();
         let unit = root.path().join("etc/systemd/system/sealpost-agent.service");
         let settings = root.path().join("etc/default/sealpost-agent");
         fs::write(&unit, "# Written by `agent-updater install-service`, which replaces it.\n[Service]\n")
             .unwrap();
         fs::write(&settings, "AGENT_RUN=\nSEALPOST_LOG=debug\n").unwrap();
-        let done = install(&layout(Program::Agent), Strict::Yes, root.path()).unwrap();
+        let done = install(&layout(Program::Agent), Strict::Yes, Users::Leave, root.path()).unwrap();
         assert_eq!(done.written, [unit]);
         assert_eq!(fs::read_to_string(settings).unwrap(), "AGENT_RUN=\nSEALPOST_LOG=debug\n");
     }
@@ -219,13 +257,14 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let unit = folder.join("sealpost-publisher-refresh.timer");
         fs::write(&unit, "[Timer]\nOnCalendar=weekly\n").unwrap();
-        let refusal = install(&layout(Program::Publisher), Strict::No, root.path()).unwrap_err();
+        let refusal =
+            install(&layout(Program::Publisher), Strict::No, Users::Leave, root.path()).unwrap_err();
         assert!(matches!(&refusal, InstallError::NotOurs(path) if *path == unit), "{refusal}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         assert!(!root.path().join("etc/default").exists());
         fs::remove_file(&unit).unwrap();
         std::os::unix::fs::symlink("/dev/null", &unit).unwrap();
-        install(&layout(Program::Publisher), Strict::No, root.path()).unwrap_err();
+        install(&layout(Program::Publisher), Strict::No, Users::Leave, root.path()).unwrap_err();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "a masked unit is the admin's word");
     }
 
@@ -235,7 +274,8 @@ mod tests {
         let folder = root.path().join("usr/lib/systemd/system");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("sealpost-agent.service"), "[Service]\n").unwrap();
-        let done = install(&packaged("/var/lib/sealpost-agent"), Strict::No, root.path()).unwrap();
+        let done =
+            install(&packaged("/var/lib/sealpost-agent"), Strict::No, Users::Leave, root.path()).unwrap();
         assert!(done.by_package && done.written.is_empty());
         assert!(!root.path().join("etc").exists());
         assert_eq!(
@@ -245,7 +285,8 @@ mod tests {
                 "systemctl enable --now sealpost-agent.service"
             ]
         );
-        let strict = install(&packaged("/var/lib/sealpost-agent"), Strict::Yes, root.path()).unwrap();
+        let strict =
+            install(&packaged("/var/lib/sealpost-agent"), Strict::Yes, Users::Leave, root.path()).unwrap();
         let drop_in = root.path().join("etc/systemd/system/sealpost-agent.service.d/strict.conf");
         assert!(strict.by_package && strict.written == [drop_in]);
         assert_eq!(strict.next[0], "systemctl daemon-reload");
@@ -262,7 +303,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("sealpost-agent.service"), "[Service]\n").unwrap();
         for other in [layout(Program::Agent), packaged("/srv/agent")] {
-            let refusal = install(&other, Strict::No, root.path()).unwrap_err();
+            let refusal = install(&other, Strict::No, Users::Leave, root.path()).unwrap_err();
             let said = refusal.to_string();
             assert!(matches!(refusal, InstallError::Packaged { .. }), "{said}");
             assert!(
@@ -284,23 +325,23 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), image.join("etc/systemd")).unwrap();
         std::os::unix::fs::symlink("/usr/share/defaults", image.join("etc/default")).unwrap();
         std::os::unix::fs::symlink("../../../../../..", image.join("etc/sysusers.d")).unwrap();
-        let done = install(&layout(Program::Distributor), Strict::No, image).unwrap();
+        let done = install(&layout(Program::Distributor), Strict::No, Users::Leave, image).unwrap();
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
         assert!(done.written.iter().all(|path| path.starts_with(image)), "{:?}", done.written);
         assert!(image.join("usr/share/defaults/sealpost-distributor").is_file());
         assert!(image.join("sealpost-distributor.conf").is_file());
-        let again = install(&layout(Program::Distributor), Strict::No, image).unwrap();
+        let again = install(&layout(Program::Distributor), Strict::No, Users::Leave, image).unwrap();
         assert_eq!((again.written.len(), again.kept.len()), (0, 4));
         // Settings that are a link stay one.
         let settings = image.join("usr/share/defaults/sealpost-distributor");
         fs::remove_file(&settings).unwrap();
         std::os::unix::fs::symlink(outside.path().join("new"), &settings).unwrap();
-        install(&layout(Program::Distributor), Strict::No, image).unwrap();
+        install(&layout(Program::Distributor), Strict::No, Users::Leave, image).unwrap();
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
         std::os::unix::fs::symlink("around", image.join("around")).unwrap();
         fs::remove_file(image.join("etc/default")).unwrap();
         std::os::unix::fs::symlink("/around", image.join("etc/default")).unwrap();
-        install(&layout(Program::Distributor), Strict::No, image).unwrap_err();
+        install(&layout(Program::Distributor), Strict::No, Users::Leave, image).unwrap_err();
     }
 
     #[test]
@@ -308,7 +349,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let home = root.path().join("var/lib/sealpost");
         fs::create_dir_all(&home).unwrap();
-        let steps = || install(&layout(Program::Distributor), Strict::No, root.path()).unwrap().next;
+        let steps =
+            || install(&layout(Program::Distributor), Strict::No, Users::Leave, root.path()).unwrap().next;
         assert!(steps().iter().any(|step| step.contains(" init ")));
         fs::write(home.join("distributor.toml"), "").unwrap();
         assert!(!steps().iter().any(|step| step.contains(" init ")));

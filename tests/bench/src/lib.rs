@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod abuse;
+mod clients;
 mod cpu;
 mod figures;
 mod kept_trust;
@@ -57,6 +58,8 @@ enum Command {
     Rings(rings::Options),
     /// How long `distributor clients reserve --from FILE` takes for many names, onto many.
     Reserve(reserve::Options),
+    /// How long `distributor clients list` takes until it prints the first of many computers, and until all.
+    Clients(clients::Options),
 }
 
 /// What one size of a site costs.
@@ -88,6 +91,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         Some(Command::Reserve(reserve)) => {
             return runtime.block_on(reserve::run(reserve, &options.programs, options.json));
+        }
+        Some(Command::Clients(clients)) => {
+            return runtime.block_on(clients::run(clients, &options.programs, options.json));
         }
         Some(Command::Rings(rings)) => {
             let Options { rounds, contacts, connections, json, .. } = *options;

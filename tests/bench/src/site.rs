@@ -155,6 +155,7 @@ async fn unlock(ledger: &Ledger, vendor: &SigningKey, seats: u32) -> anyhow::Res
         generation: 1,
         not_after: now.checked_add(SignedDuration::from_hours(24 * 366))?,
         vendor_time: now,
+        ends_at: None,
         request_id: None,
     };
     let document = SignedDocument::sign(&grant, vendor)?;

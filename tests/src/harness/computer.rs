@@ -151,6 +151,18 @@ impl Computer {
         self.agent(&["enroll", "--setup", setup, "--root", root])
     }
 
+    /// Enrolls with a further site too, at which a seat is reserved for its name.
+    ///
+    /// # Errors
+    /// When there is no seat, or the command cannot be run.
+    pub fn add_server(&self, lab: &Lab, site: &Site) -> Result<Output> {
+        site.distributor(&["clients", "reserve", &self.name])?.ok()?;
+        let setup = lab.path(&format!("{}.further.setup.json", self.name));
+        let setup = setup.to_str().context("a file name in UTF-8")?;
+        site.distributor(&["clients", "setup", &self.name, "--out", setup])?.ok()?;
+        self.agent(&["servers", "add", "--setup", setup])
+    }
+
     /// Contacts the server now, and installs what it says.
     ///
     /// # Errors

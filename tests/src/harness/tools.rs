@@ -34,6 +34,8 @@ pub enum Tool {
     DpkgShlibdeps,
     /// Makes the kernel refuse a program's system calls.
     Strace,
+    /// Rules the kernel's packet filter.
+    Nft,
 }
 
 impl Tool {
@@ -48,6 +50,7 @@ impl Tool {
             Self::Mmdebstrap => "mmdebstrap",
             Self::DpkgShlibdeps => "dpkg-shlibdeps",
             Self::Strace => "strace",
+            Self::Nft => "nft",
         }
     }
 
@@ -57,6 +60,7 @@ impl Tool {
             Self::Clamscan => "clamav",
             Self::SystemdAnalyze => "systemd",
             Self::DpkgShlibdeps => "dpkg-dev",
+            Self::Nft => "nftables",
             other => other.name(),
         }
     }

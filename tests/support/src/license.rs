@@ -89,6 +89,7 @@ pub fn terms(registration: &Registration, seats: u32, now: Timestamp) -> Grant {
         generation: u64::from(epoch),
         not_after: now.checked_add(SignedDuration::from_hours(24 * 366)).unwrap(),
         vendor_time: now,
+        ends_at: None,
         request_id: Some(registration.request_id.clone()),
     }
 }

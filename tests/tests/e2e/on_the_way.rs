@@ -200,7 +200,7 @@ fn the_age_of_signature_files_is_said_for_all_and_for_each_group() -> Result<()>
     ensure!(report["content"][1]["group"] == "pilots", "{report}");
     let status = site.distributor(&["status"])?;
     ensure!(status.stdout.contains("scanner-signatures in pilots: 1 computer, age p50"), "{status:?}");
-    let listed = site.json(&["clients", "list"])?;
+    let listed = site.json(&["clients", "list", "--runs"])?;
     let content = &listed["clients"][0]["content"][0];
     let age = content["age_secs"].as_i64().context("an age")?;
     ensure!(content["package"] == "scanner-signatures" && (0..3600).contains(&age), "{listed}");

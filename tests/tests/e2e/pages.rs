@@ -19,7 +19,10 @@ const PAGES: [&str; 2] = ["docs/operations.md", "docs/vendor.md"];
 const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
 
 /// Commands of the pages that this test does not type, and why.
-const LEFT: [(&str, &str); 11] = [
+const LEFT: [(&str, &str); 14] = [
+    ("distributor firewall show", "the scenario of the firewall types it, in a network of its own"),
+    ("distributor firewall open", "the scenario of the firewall types it, in a network of its own"),
+    ("distributor firewall close", "the scenario of the firewall types it, in a network of its own"),
     ("distributor register", "a sentence names it; it is typed with its serial number"),
     ("distributor register --offline", "a sentence names it; it is typed with its serial number"),
     ("agent-updater run-hook", "no person types it; the agent starts its hooks below it"),
@@ -136,6 +139,7 @@ fn every_command_of_the_pages_is_typed() -> Result<()> {
     let second = the_site_begins(&mut typing)?;
     let computer = a_computer(&mut typing)?;
     undoing(&mut typing, &computer)?;
+    a_second_server(&mut typing, &computer)?;
     looking(&mut typing, &computer, &second)?;
     customers(&mut typing)?;
     moving_and_restoring(&mut typing, &computer)?;
@@ -286,6 +290,9 @@ fn the_site_begins(typing: &mut Typing) -> Result<String> {
     let unlock = typing.types("publisher serial unlock FILE", &["serial", "unlock", &request])?;
     write_file(Path::new(&answer), unlock)?;
     typing.types("distributor unlock CODE", &["unlock", &answer])?;
+    let end = ["serial", "end", &second, "--at", "2099-12-31", "--yes"];
+    typing.types("publisher serial end SERIAL --at DATE", &end)?;
+    typing.vendor.publisher(&["serial", "end", &second, "--lift"])?.ok()?;
     typing.types_as_it_is("distributor status")?;
     typing.types("distributor token new NAME", &["token", "new", "ada"])?;
     typing.types_as_it_is("distributor token list")?;
@@ -404,10 +411,29 @@ fn undoing(typing: &mut Typing, computer: &Computer) -> Result<()> {
     Ok(())
 }
 
+fn a_second_server(typing: &mut Typing, computer: &Computer) -> Result<()> {
+    let mut backup = typing.lab.site(&typing.vendor, "further", 1)?;
+    computer.add_server(&typing.lab, &backup)?.ok()?;
+    typing.was_typed("agent-updater servers add --setup FILE");
+    computer.check()?.ok()?;
+    let (main, further) =
+        (format!("127.0.0.1:{}", typing.site.port()?), format!("127.0.0.1:{}", backup.port()?));
+    let listed = typing.on_as_it_is(computer, "agent-updater servers list")?;
+    ensure!(listed.contains(&main) && listed.contains(&further), "{listed}");
+    for server in [&further, &main] {
+        typing.on(computer, "agent-updater servers prefer SERVER", &["servers", "prefer", server])?;
+    }
+    typing.on(computer, "agent-updater servers remove SERVER", &["servers", "remove", &further])?;
+    backup.stop()
+}
+
 fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()> {
     for documented in [
         "distributor status --ends",
+        "distributor clients list",
         "distributor clients list --failing",
+        "distributor clients list --runs",
+        "distributor clients list --state contact-lost --sort last-contact",
         "distributor storage show",
         "distributor storage clean",
         "distributor storage check",
@@ -447,6 +473,10 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
         &["log", "verify", "--export", &export, "--site-key", &site_key, "--checkpoint", &checkpoint],
     )?;
     typing.types("distributor clients reserve NAME", &["clients", "reserve", "pc-1"])?;
+    typing.types("distributor clients show NAME", &["clients", "show", "pc-1"])?;
+    // That one which runs comes when it is called has a test of its own.
+    let verified = typing.carry_out("distributor clients verify NAME", &["clients", "verify", "pc-1"])?;
+    ensure!(verified.stdout.starts_with("pc-1: not enrolled yet"), "{verified:?}");
     typing.types(
         "distributor clients reserve NAME --serial SERIAL",
         &["clients", "reserve", "pc-1", "--serial", second],
@@ -454,13 +484,14 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     let computers = typing.path("computers.csv");
     fs::write(&computers, "name\npc-1\n")?;
     typing.types("distributor clients reserve --from FILE", &["clients", "reserve", "--from", &computers])?;
-    let setup = typing.path("pc-1.setup.json");
-    typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     let folder = typing.path("setups");
     typing.types(
         "distributor clients setup --from FILE --folder FOLDER",
         &["clients", "setup", "--from", &computers, "--folder", &folder],
     )?;
+    // It makes the one before void, so it comes last.
+    let setup = typing.path("pc-1.setup.json");
+    typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     typing.types_as_it_is("distributor clients setups")?;
     typing.types("distributor clients group NAME", &["clients", "group", "pc-1"])?;
     typing.on(

@@ -5,3 +5,4 @@ mod image;
 mod line;
 mod purge;
 mod units;
+mod users;

@@ -142,6 +142,16 @@ fn a_home_that_is_a_link_is_purged_where_it_lies_and_mounts_in_it_are_kept() -> 
 }
 
 #[test]
+fn the_key_of_a_further_server_is_the_computers_identity_too_and_goes_with_the_others() -> Result<()> {
+    let ground = Ground::of_agent()?;
+    fs::remove_file(ground.path("home/keys/client.key"))?;
+    ground.lay(&["home/keys/server-of-the-test.key"])?;
+    let said = ground.purge(&[])?;
+    ensure!(said.contains("removing the computer's identity"), "{said}");
+    ground.ensure(&[], &["home"])
+}
+
+#[test]
 fn products_stay_wherever_the_install_root_of_an_older_agent_is() -> Result<()> {
     // The home itself, with a product that has the name of one of the agent's folders.
     let ground = Ground::of_agent()?;

@@ -39,6 +39,7 @@ fn grant(serial: u8, generation: u64, vendor_time: Timestamp) -> Grant {
         generation,
         not_after: days_after(vendor_time, 366),
         vendor_time,
+        ends_at: None,
         request_id: None,
     }
 }

@@ -30,6 +30,7 @@ fn grant(serial: u8, site_key: &PublicKey) -> Grant {
         generation: 3,
         not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
         vendor_time: "2026-01-01T00:00:00Z".parse().unwrap(),
+        ends_at: None,
         request_id: None,
     }
 }

@@ -42,7 +42,7 @@ pub(in crate::flows) fn exchange(
 ) -> Result<Option<Answered>, ContactError> {
     let host = &context.host;
     match carrier {
-        Carrier::Network => contact(context, holdings, progress, spool, found).map(Some),
+        Carrier::Network => contact(context, holdings, progress, Some(spool), found).map(Some),
         Carrier::Folder(settings) => {
             folder::exchange(context, settings, holdings, progress, spool, found, news)
         }

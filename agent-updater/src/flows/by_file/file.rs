@@ -52,7 +52,7 @@ pub(super) fn request(
     spool: &Spool,
     found: &[Found],
 ) -> Result<Vec<u8>, ContactError> {
-    let (outstanding, _) = outstanding(host, holdings, progress, spool, found)?;
+    let (outstanding, _) = outstanding(host, holdings, progress, Some(spool), found)?;
     let request = ContactRequest {
         client_id: holdings.identity.client_id.clone(),
         contact: outstanding.contact,
@@ -94,7 +94,7 @@ pub(super) fn take_file(
         let failures = vec![format!("the server refused the contact: {problem}")];
         return Err(ContactError::AllFailed { failures, refused: Some(problem.code), is_unknown_ca: false });
     }
-    take(host, holdings, progress, spool, waits, &answer.into_answer())
+    take(host, holdings, progress, Some(spool), waits, &answer.into_answer())
 }
 
 /// Said of an answer that was taken before, and of one that is older or newer than the contact that waits.

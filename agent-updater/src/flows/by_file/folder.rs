@@ -61,7 +61,7 @@ pub(super) fn exchange(
     }
     let records = ServerRecords::of(&host.home, &holdings.identity.server_id);
     let waits = records.contact_state()?.outstanding.is_some();
-    let is_due = progress.standing.next_contact.is_none_or(|at| at <= host.now());
+    let is_due = progress.of(&holdings.identity.server_id).next_contact.is_none_or(|at| at <= host.now());
     if waits || is_due || news == News::Yes {
         let contact = request(host, holdings, progress, spool, found)?;
         place_request(context, settings, &holdings.identity.computer_name, contact)?;

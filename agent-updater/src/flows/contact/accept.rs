@@ -32,6 +32,7 @@ pub(super) fn accept(
     holdings: &mut Holdings,
     progress: &mut Progress,
 ) -> Result<Vec<String>, StoreError> {
+    let server_id = holdings.identity.server_id.clone();
     let mut refused = accept_grants(host, records, answer, holdings, progress)?;
     let time = progress.license_time(host.now());
     if let Some(signed) = &answer.lease {
@@ -40,9 +41,10 @@ pub(super) fn accept(
         };
         match verified(signed, holdings, progress, time, judge) {
             Ok(lease) => {
-                let before = progress.standing.log.held.as_ref().map(|held| held.head);
-                take_head(&mut progress.standing, holdings, &lease, answer);
-                let held = progress.standing.log.held.as_ref().map(|held| held.head);
+                let standing = progress.of_mut(&server_id);
+                let before = standing.log.held.as_ref().map(|held| held.head);
+                take_head(standing, holdings, &lease, answer);
+                let held = standing.log.held.as_ref().map(|held| held.head);
                 let is_taken = held == Some(lease.ledger_head);
                 if !is_taken && let Some(before) = before {
                     keep_witness(records, holdings, before)?;
@@ -51,7 +53,7 @@ pub(super) fn accept(
                 if is_taken {
                     records.remove_witness()?;
                 }
-                progress.standing.raise(Lease::TYPE, lease.order());
+                progress.of_mut(&server_id).raise(Lease::TYPE, lease.order());
                 progress.computer.floors.observe(lease.issued_at, host.boot().as_ref());
             }
             Err(why) => refused.push(format!("a lease of the server was refused: {why}")),
@@ -61,7 +63,7 @@ pub(super) fn accept(
         match verified(signed, holdings, progress, time, judge_assignment) {
             Ok(assignment) => {
                 records.save_assignment(signed)?;
-                progress.standing.raise(Assignment::TYPE, assignment.order());
+                progress.of_mut(&server_id).raise(Assignment::TYPE, assignment.order());
                 progress.computer.floors.observe(assignment.issued_at, host.boot().as_ref());
             }
             Err(why) => refused.push(format!("an assignment of the server was refused: {why}")),
@@ -71,7 +73,7 @@ pub(super) fn accept(
         match verified_list(signed, holdings, progress, time) {
             Ok(list) => {
                 records.save_server_list(signed)?;
-                progress.standing.raise(ServerList::TYPE, list.order());
+                progress.of_mut(&server_id).raise(ServerList::TYPE, list.order());
             }
             Err(why) => refused.push(format!("a list of the server's addresses was refused: {why}")),
         }
@@ -100,7 +102,7 @@ fn verified_list(
     let standard = Standard {
         identity: &holdings.identity,
         granted: holdings.grants.vendor_epoch(),
-        highest: progress.standing.highest_of(ServerList::TYPE),
+        highest: progress.of(&holdings.identity.server_id).highest_of(ServerList::TYPE),
         now,
     };
     judge_server_list(&list, &standard, &known_server(&holdings.enrollment, &holdings.grants))?;
@@ -157,7 +159,7 @@ fn verified<T: Document + Ordered>(
     let standard = Standard {
         identity: &holdings.identity,
         granted: holdings.grants.vendor_epoch(),
-        highest: progress.standing.highest_of(T::TYPE),
+        highest: progress.of(&holdings.identity.server_id).highest_of(T::TYPE),
         now,
     };
     judge(&document, &standard).map_err(|refusal| refusal.to_string())?;

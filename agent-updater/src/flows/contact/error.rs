@@ -1,19 +1,20 @@
 //! Why a contact was not answered.
 
-use sealpost_keys::{KeyError, KeyFileError};
+use sealpost_keys::KeyError;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::platform::network::WaitInterrupted;
 use crate::platform::store::StoreError;
+use crate::records::keys::ClientKeyError;
 
 /// Why a contact was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum ContactError {
     #[error("the agent's records cannot be used")]
     Store(#[from] StoreError),
-    #[error("the client key cannot be read; enroll this computer again")]
-    Key(#[from] KeyFileError),
+    #[error("the contact cannot be signed; enroll this computer again")]
+    Key(#[from] ClientKeyError),
     #[error("the contact cannot be signed")]
     Sign(#[from] DocumentError),
     /// There is no randomness.

@@ -1,8 +1,6 @@
 //! The contact of this computer, as it is signed and sent.
 
-use sealpost_keys::key_file::read_secret;
 use sealpost_keys::token::random_bytes;
-use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::document::{DocumentError, SignedDocument};
 use sealpost_manifests::ids::{ClientId, Nonce, PackageName, Platform};
 use sealpost_manifests::wire::contact::{
@@ -18,26 +16,30 @@ use crate::flows::{linked, start_again};
 use crate::platform::machine;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
+use crate::records::keys::key_of;
 use crate::records::progress::Progress;
 use crate::records::server::{ContactState, OutstandingContact};
 
 use super::error::ContactError;
 
-/// A contact that follows the last answered one, signed.
+/// A contact that follows the last answered one, signed. `reports` is `None` for a server that does not decide about
+/// updates: what is put off here is none of its business either.
 pub(super) fn new_contact(
     host: &Host,
     holdings: &Holdings,
     progress: &Progress,
     state: &ContactState,
-    reports: Vec<Report>,
+    reports: Option<Vec<Report>>,
     found: &[Found],
 ) -> Result<OutstandingContact, ContactError> {
-    let key: SigningKey = read_secret(&host.home.client_key(), &PassphraseSource::None)?;
+    let identity = &holdings.identity;
+    let key = key_of(&host.home, &identity.server_id, &identity.client_key)?;
+    let standing = progress.of(&identity.server_id);
     let down: Vec<PackageName> = start_again::down(host)?.into_iter().map(|(package, _)| package).collect();
     let next = Nonce::from_random(random_bytes::<16>()?);
     let contact = Contact {
-        client_id: holdings.identity.client_id.clone(),
-        server_id: holdings.identity.server_id.clone(),
+        client_id: identity.client_id.clone(),
+        server_id: identity.server_id.clone(),
         previous: state.previous.clone(),
         next: next.clone(),
         receipt: state.receipt.clone(),
@@ -45,16 +47,16 @@ pub(super) fn new_contact(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         platform: Platform::current(),
         highest: holdings.highest(),
-        held_head: progress.standing.log.held.as_ref().map(|held| held.head),
-        forked_head: progress.standing.log.forked,
+        held_head: standing.log.held.as_ref().map(|held| held.head),
+        forked_head: standing.log.forked,
         grants: holdings.grants.iter().map(|held| held.digest).collect(),
         instance: machine::instance(),
         hostname: machine::hostname(),
         packages: installed_packages(host)?,
-        reports,
+        postponed: reports.as_ref().map(|_| postponed(host, holdings, progress)).unwrap_or_default(),
+        reports: reports.unwrap_or_default(),
         drift: reported_drift(found, &down),
         tags: host.settings.tags.clone(),
-        postponed: postponed(host, holdings, progress),
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

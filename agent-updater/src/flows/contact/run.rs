@@ -36,7 +36,8 @@ pub(in crate::flows) struct Answered {
     pub(in crate::flows) notices: Vec<String>,
 }
 
-/// One contact, with as many addresses as it needs. `found` is what was found not to be as it was signed.
+/// One contact, with as many addresses as it needs. `found` is what was found not to be as it was signed. `spool` is
+/// `None` for a server that hears no reports: they are for the one that decides about updates.
 ///
 /// # Errors
 /// [`ContactError`].
@@ -44,13 +45,13 @@ pub(in crate::flows) fn contact(
     context: &Context,
     holdings: &mut Holdings,
     progress: &mut Progress,
-    spool: &mut Spool,
+    spool: Option<&mut Spool>,
     found: &[Found],
 ) -> Result<Answered, ContactError> {
     let host = &context.host;
-    let (outstanding, was_retry) = outstanding(host, holdings, progress, spool, found)?;
+    let (outstanding, was_retry) = outstanding(host, holdings, progress, spool.as_deref(), found)?;
     let (way, answer) = send(context, holdings, progress, &outstanding)?;
-    progress.standing.answered_by = Some(way.entry);
+    progress.of_mut(&holdings.identity.server_id).answered_by = Some(way.entry);
     let mut notices = take(host, holdings, progress, spool, outstanding, &answer)?;
     let access = access(host, way.endpoint, &answer).map(Reads::Server);
     if access.is_none() {
@@ -68,7 +69,7 @@ pub(in crate::flows) fn outstanding(
     host: &Host,
     holdings: &Holdings,
     progress: &Progress,
-    spool: &Spool,
+    spool: Option<&Spool>,
     found: &[Found],
 ) -> Result<(OutstandingContact, bool), ContactError> {
     let records = ServerRecords::of(&host.home, &holdings.identity.server_id);
@@ -76,7 +77,7 @@ pub(in crate::flows) fn outstanding(
     if let Some(outstanding) = state.outstanding {
         return Ok((outstanding, true));
     }
-    let reports = spool.batch(records.acknowledged_report());
+    let reports = spool.map(|spool| spool.batch(records.acknowledged_report()));
     let outstanding = new_contact(host, holdings, progress, &state, reports, found)?;
     state.outstanding = Some(outstanding.clone());
     records.save_contact_state(&state)?;
@@ -92,7 +93,7 @@ pub(in crate::flows) fn take(
     host: &Host,
     holdings: &mut Holdings,
     progress: &mut Progress,
-    spool: &mut Spool,
+    spool: Option<&mut Spool>,
     outstanding: OutstandingContact,
     answer: &ContactAnswer,
 ) -> Result<Vec<String>, ContactError> {
@@ -100,9 +101,11 @@ pub(in crate::flows) fn take(
     let records = ServerRecords::of(&host.home, &server_id);
     let mut notices = accept(host, records, answer, holdings, progress)?;
     notices.extend(answer.notice.as_deref().map(bounded_notice));
-    progress.standing.waits = bounded_waits(&answer.waits);
+    progress.of_mut(&server_id).waits = bounded_waits(&answer.waits);
     progress.save(&host.home)?;
-    acknowledge(records, spool, answer.acknowledged_report)?;
+    if let Some(spool) = spool {
+        acknowledge(records, spool, answer.acknowledged_report)?;
+    }
     let receipt = bounded_receipt(answer);
     let state = ContactState { previous: Some(outstanding.next), receipt, outstanding: None };
     records.save_contact_state(&state)?;

@@ -14,9 +14,9 @@ use crate::server::ServerError;
 use super::error::ContactError;
 use super::request::body;
 
-/// What helps a computer that a change of the site's CA left behind.
+/// What helps a computer that a change of the site's CA left behind; how to enroll again follows.
 const NEW_SETUP_FILE: &str = "if the site replaced its CA while this computer was away, ask the administrator for a new setup file of it \
-     (`distributor clients setup NAME`), and enroll it again: `agent-updater enroll --setup FILE`";
+     (`distributor clients setup NAME`), and enroll it again: ";
 
 /// The way by which the server answered, and its answer.
 pub(super) fn send(
@@ -64,7 +64,13 @@ pub(super) fn send(
         failures.push("the setup file lists no address; enroll this computer again".to_owned());
     }
     if is_unknown_ca {
-        failures.push(NEW_SETUP_FILE.to_owned());
+        // A further server must not become the first by that.
+        let again = if progress.authority() == Some(&holdings.identity.server_id) {
+            "`agent-updater enroll --setup FILE`"
+        } else {
+            "`agent-updater servers add --setup FILE`"
+        };
+        failures.push(format!("{NEW_SETUP_FILE}{again}"));
     }
     Err(ContactError::AllFailed { failures, refused, is_unknown_ca })
 }

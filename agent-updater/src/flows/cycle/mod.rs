@@ -7,6 +7,7 @@ mod counters;
 mod decide;
 mod go_back;
 mod metadata;
+mod others;
 mod problems;
 mod round;
 mod run;

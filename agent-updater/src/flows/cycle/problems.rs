@@ -25,6 +25,13 @@ impl Problems {
         }
     }
 
+    /// Adds what a person should know, although nothing is to be done here.
+    pub(super) fn note(&mut self, notice: String) {
+        if !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+
     /// Adds a line for each product that is stopped because it could not be started.
     pub(super) fn add_not_started(&mut self, host: &Host) {
         match start_again::down(host) {

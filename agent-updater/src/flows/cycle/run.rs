@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
+use sealpost_manifests::ids::ServerId;
 
 use crate::control::{Answer, AnswerCode};
-use crate::domain::cadence::{ContactOutcome, Standing, at_opening, next_contact, standing_after};
+use crate::domain::cadence::{Standing, at_opening, next_contact};
+use crate::domain::serving::{Tried, tried as tried_by};
 use crate::flows::by_file::{Carrier, News, enroll_by_folder, exchange};
 use crate::flows::contact::ContactError;
 use crate::flows::context::{Context, Host, seed};
@@ -17,7 +19,7 @@ use crate::flows::origin::Reads;
 use crate::flows::self_update::contacted;
 use crate::flows::self_update::settle::{call_off_for_site, settle};
 use crate::flows::start_again::{Starts, next_try, start_again};
-use crate::flows::{gate, reports, retention};
+use crate::flows::{gate, reports, retention, servers};
 use crate::home::HomeError;
 use crate::records::holdings::{Holdings, HoldingsError};
 use crate::records::progress::Progress;
@@ -26,6 +28,7 @@ use crate::spool::Spool;
 
 use super::decide::decision;
 use super::metadata::correct_time;
+use super::others::{Served, contact_others, failed_contact, note_answer, note_failure};
 use super::problems::Problems;
 use super::round::{Repairs, Round, Tries};
 
@@ -146,9 +149,16 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
         let now = progress.license_time(host.now());
         progress.computer.failing.values_mut().for_each(|failing| *failing = failing.due(now));
     }
-    if enrolls.is_ok() {
-        rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems);
-    }
+    let tried = match enrolls {
+        Ok(()) => rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems),
+        Err(_) => None,
+    };
+    let served = match (&carrier, tried) {
+        (Carrier::Network, Some((first, found))) => {
+            contact_others(context, &mut progress, &found, first, &mut problems)
+        }
+        _ => None,
+    };
     // Also when the server did not answer.
     problems.add_not_started(host);
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
@@ -157,7 +167,7 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
     retention::collect(host, assignment);
     let next = match (context.network.is_contact_due(), &carrier) {
         (true, _) => host.now(),
-        (false, Carrier::Network) => due(host, &progress, holdings.as_ref()),
+        (false, Carrier::Network) => due(host, &progress, holdings.as_ref(), served.as_ref()),
         // A look is no contact: the next one is due when the last answer said so.
         (false, _) => progress.standing.next_contact.unwrap_or_else(|| host.now()),
     };
@@ -173,7 +183,10 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
         Carrier::Folder(folder) => next_look(host.now(), next, folder.poll),
         Carrier::Person { .. } => next,
     };
-    update_gate(host, &mut progress, holdings.as_ref(), &mut problems);
+    // Who was not asked now serves as before.
+    let serving = served.map(|served| served.serving).or_else(|| servers::serving(host, &progress));
+    let serving = serving.map(|serving| serving.server);
+    update_gate(host, &mut progress, holdings.as_ref(), serving.as_ref(), &mut problems);
     if let Err(error) = progress.save(&host.home) {
         problems.add(with_causes(&error));
     }
@@ -182,10 +195,14 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
     CycleResult { next_contact: next, is_anything_assigned, problems, notices, has_tried_starts }
 }
 
-/// When the next contact is due: by the cadence, or when a window opens before.
-fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>) -> Timestamp {
+/// When the next contact is due: by the cadence, or when a window opens before. While another than the first server
+/// serves, the first is looked for as often as if contact were lost, and at the end of its hold.
+fn due(host: &Host, progress: &Progress, holdings: Option<&Holdings>, served: Option<&Served>) -> Timestamp {
     let (now, seed) = (host.now(), seed());
-    let next = next_contact(&host.settings.cadence, progress.standing.standing, now, seed);
+    let elsewhere = served.filter(|served| Some(&served.serving.server) != progress.authority());
+    let standing = elsewhere.map_or(progress.standing.standing, |_| Standing::LostContact);
+    let next = next_contact(&host.settings.cadence, standing, now, seed);
+    let next = served.and_then(|served| served.held_until).map_or(next, |held| next.min(held.max(now)));
     let Some(holdings) = holdings else { return next };
     let wanted = holdings.assignment.good().map(|assignment| &assignment.packages).into_iter().flatten();
     let opens_at =
@@ -225,6 +242,8 @@ fn failed(host: &Host, problem: String) -> CycleResult {
     }
 }
 
+/// What came of the first server, and what was found not to be as it was signed; `None` if it was not asked, or the answer
+/// does not matter because the agent is to stop.
 fn rounds(
     context: &Context,
     carrier: &mut Carrier,
@@ -232,12 +251,13 @@ fn rounds(
     progress: &mut Progress,
     spool: &mut Spool,
     problems: &mut Problems,
-) {
+) -> Option<(Tried, Vec<Found>)> {
     let host = &context.host;
     let mut tries = Tries::new();
     // What a look found, as long as nothing was changed since: each walks the folders of every product.
     let mut looked: Option<Vec<Found>> = None;
     let (mut done, mut interruptions) = (0, 0);
+    let mut tried = None;
     let mut news = News::No;
     while done < MAX_ROUNDS {
         let next = Duration::from_secs(u64::from(host.settings.cadence.licensed_secs));
@@ -247,9 +267,12 @@ fn rounds(
             Err(error) => {
                 problems.add(with_causes(&error));
                 if !matches!(error, HoldingsError::NotEnrolled) {
-                    note_failure(progress, LastContact::failed(host.now(), with_causes(&error)));
+                    note_failure(
+                        &mut progress.standing,
+                        LastContact::failed(host.now(), with_causes(&error)),
+                    );
                 }
-                return;
+                return None;
             }
         };
         let found = match looked {
@@ -258,9 +281,12 @@ fn rounds(
                 Ok(found) => looked.insert(found),
                 // A contact would tell the server that nothing is amiss.
                 Err(error) => {
-                    note_failure(progress, LastContact::failed(host.now(), with_causes(&error)));
+                    note_failure(
+                        &mut progress.standing,
+                        LastContact::failed(host.now(), with_causes(&error)),
+                    );
                     problems.add(with_causes(&error));
-                    return;
+                    return None;
                 }
             },
         };
@@ -271,18 +297,12 @@ fn rounds(
             // The server did not fail: contact is neither good nor lost.
             Err(error @ (ContactError::Interrupted(_) | ContactError::NotTaken(_))) => {
                 problems.add(with_causes(&error));
-                return;
+                return None;
             }
             Err(error) => {
-                let text = with_causes(&error);
-                let last = LastContact {
-                    refused: error.refused(),
-                    unknown_ca: error.is_unknown_ca(),
-                    ..LastContact::failed(host.now(), text.clone())
-                };
-                note_failure(progress, last);
-                problems.add(text);
-                return;
+                note_failure(&mut progress.standing, failed_contact(host, &error));
+                problems.add(with_causes(&error));
+                return looked.map(|found| (tried_by(error.refused()), found));
             }
         };
         if let Some(Reads::Server(access)) = &answered.access {
@@ -294,7 +314,7 @@ fn rounds(
             // What was refused by the wrong time comes again.
             if let Err(error) = progress.save(&host.home) {
                 problems.add(with_causes(&error));
-                return;
+                return None;
             }
             done += 1;
             continue;
@@ -304,7 +324,7 @@ fn rounds(
             Ok(holdings) => holdings,
             Err(error) => {
                 problems.add(with_causes(&error));
-                return;
+                return None;
             }
         };
         if let Some(assignment) = holdings.assignment.good()
@@ -312,19 +332,19 @@ fn rounds(
         {
             problems.add(format!("a trial of the agent could not be called off: {}", with_causes(&error)));
         }
-        let outcome = match holdings.lease.good() {
-            Some(_) => ContactOutcome::AnsweredWithLease,
-            None => ContactOutcome::AnsweredWithoutLease,
-        };
-        note_answer(host, progress, outcome);
+        let outcome = note_answer(host, &mut progress.standing, &holdings);
+        tried = Some(outcome);
         contacted::answered(host);
-        progress.standing.next_contact = Some(due(host, progress, Some(&holdings)));
+        progress.standing.next_contact = Some(due(host, progress, Some(&holdings), None));
         progress.standing.notices = answered.notices;
         for notice in &progress.standing.notices {
             problems.add(notice.clone());
         }
         // The gate opens before an install, which may take long.
-        update_gate(host, progress, Some(&holdings), problems);
+        let serving = servers::serving(host, progress).map(|serving| serving.server);
+        // One that has no license for this computer closes nothing that another one opened.
+        let in_contact_with = serving.filter(|_| outcome != Tried::Licensed);
+        update_gate(host, progress, Some(&holdings), in_contact_with.as_ref(), problems);
         let has_tried = answered.access.as_ref().is_some_and(|access| {
             Round {
                 context,
@@ -359,23 +379,17 @@ fn rounds(
         Vec::new()
     });
     problems.add_unfinished(host, progress, &found);
+    tried.map(|tried| (tried, found))
 }
 
-fn note_answer(host: &Host, progress: &mut Progress, outcome: ContactOutcome) {
-    let standing = &mut progress.standing;
-    standing.standing = standing_after(standing.standing, outcome);
-    standing.answered_at = Some(host.now());
-    standing.last_contact = Some(LastContact::answered(host.now()));
-}
-
-fn note_failure(progress: &mut Progress, last: LastContact) {
-    let standing = &mut progress.standing;
-    standing.standing = standing_after(standing.standing, ContactOutcome::AllFailed);
-    standing.last_contact = Some(last);
-}
-
-fn update_gate(host: &Host, progress: &mut Progress, holdings: Option<&Holdings>, problems: &mut Problems) {
-    if let Err(error) = gate::update(host, progress, holdings) {
+fn update_gate(
+    host: &Host,
+    progress: &mut Progress,
+    holdings: Option<&Holdings>,
+    serving: Option<&ServerId>,
+    problems: &mut Problems,
+) {
+    if let Err(error) = gate::update(host, progress, holdings, serving) {
         problems.add(format!("a gate file cannot be written: {error}"));
     }
 }

@@ -23,6 +23,7 @@ use crate::download::{Documents, Place};
 use crate::flows::context::{Context, Host};
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
+use crate::records::keys::key_of;
 use crate::records::root;
 use crate::records::vendor::VendorRecord;
 
@@ -30,7 +31,7 @@ use super::answer::{Applicant, judge_answer, request_body};
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::keep;
-use super::run::{EnrolledAs, OtherName, ensure_same_name, other_servers, read_trust};
+use super::run::{EnrolledAs, OtherName, ensure_same_name, not_the_first, other_servers, read_trust};
 
 const NAME: &str = "enrollment_by_file";
 
@@ -75,11 +76,14 @@ pub fn enrollment_file(
     if other_name == OtherName::Refuse {
         ensure_same_name(home, &setup, setup_path, name)?;
     }
-    let usable = setup.servers.iter().find(|server| server.server.problem().is_none());
+    let usable = setup
+        .servers
+        .iter()
+        .find(|listed| listed.server.problem().or_else(|| not_the_first(home, &listed.server)).is_none());
     let server = usable
         .ok_or_else(|| EnrollError::AllFailed(vec!["it lists no server that can be used".to_owned()]))?;
     pin_root(home, &setup, root_path)?;
-    let client_key = client_key(home)?;
+    let client_key = client_key(home, &server.server.server_id)?;
     let applicant = Applicant {
         name,
         client_key: &client_key,
@@ -115,13 +119,12 @@ pub fn take_enrollment(
     let key = SealingKey::read_file(&host.home.sealing_key())?;
     let opened = open::<EnrollmentFileAnswer>(file, &key, server.server_id.as_str(), &server.site_key);
     let answer = opened.map_err(|error| refused(escape(&with_causes(&error))))?;
-    let client_key = client_key(&host.home)?;
-    let is_mine = answer.server_id == server.server_id
-        && answer.computer_name == waiting.computer_name
-        && answer.client_key == client_key.public();
-    if !is_mine {
+    // The key that the request was signed with, whatever was enrolled since.
+    let client_key = key_of(&host.home, &server.server_id, &answer.client_key).ok();
+    let is_mine = answer.server_id == server.server_id && answer.computer_name == waiting.computer_name;
+    let Some(client_key) = client_key.filter(|_| is_mine) else {
         return Err(refused("it enrolls another computer".to_owned()));
-    }
+    };
     if answer.metadata.len() > MAX_METADATA_FILES || answer.targets.len() > MAX_METADATA_FILES {
         return Err(refused("it brings more of the vendor's metadata than any answer".to_owned()));
     }
@@ -143,10 +146,10 @@ pub fn take_enrollment(
         setup_issued_at: waiting.setup_issued_at,
     };
     let listed = SetupServer { server: server.clone(), enrollment_code: None, code_expires_at: None };
-    let accepted = judge_answer(&listed, &applicant, &answer.answer(), &trust).map_err(refused)?;
+    let mut accepted = judge_answer(&listed, &applicant, &answer.answer(), &trust).map_err(refused)?;
     let warnings = other_servers(context, &server.server_id).into_iter().collect();
     let vendor = VendorRecord { root_sha256: waiting.root_sha256, trust };
-    keep(host, &accepted, &vendor)?;
+    keep(host, &mut accepted, &vendor)?;
     store::remove(&host.home.state(NAME))?;
     Ok(EnrolledAs { enrollment: accepted.enrollment, warnings })
 }

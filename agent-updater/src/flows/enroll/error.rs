@@ -54,6 +54,19 @@ pub enum EnrollError {
          which takes a seat for {asked} while the seat of {enrolled} stays used for good"
     )]
     OtherName { path: PathBuf, server: ServerId, enrolled: ComputerName, asked: ComputerName },
+    /// A further server is added to a first one.
+    #[error(
+        "this computer is not enrolled with a first server yet, or that enrollment is damaged; begin with \
+         `agent-updater enroll --setup FILE`"
+    )]
+    NoFirstServer,
+    /// Most likely the setup file of another computer.
+    #[error(
+        "this computer is enrolled as {enrolled}, and {path} is the setup file of {asked}: nothing was sent. Use the file on \
+         {asked}; if this computer shall have the name {asked} at the further server, add --replace, which takes the seat of \
+         {asked} there for good"
+    )]
+    OtherNameBeside { path: PathBuf, enrolled: ComputerName, asked: ComputerName },
     #[error(
         "a key in the keys folder of the agent's home cannot be made or read; if its file is damaged, move it away: then \
          this is a new computer to the server, and needs a new setup file of its name from the administrator"

@@ -9,10 +9,12 @@ use sealpost_keys::key_file::{read_secret, write_secret};
 use sealpost_keys::{PassphraseSource, SealingKey, SealingPublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
+use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile};
 use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::home::Home;
+use crate::records::keys::file_to_enroll_with;
 use crate::records::root;
 
 use super::error::EnrollError;
@@ -73,9 +75,9 @@ pub(super) fn pin_root(home: &Home, setup: &SetupFile, given: Option<&Path>) -> 
     Ok(bytes)
 }
 
-/// The client key: made at the first enrollment, and kept from then on.
-pub(super) fn client_key(home: &Home) -> Result<SigningKey, EnrollError> {
-    let path = home.client_key();
+/// The client key for a server: made at the first enrollment with it, and kept from then on.
+pub(super) fn client_key(home: &Home, server: &ServerId) -> Result<SigningKey, EnrollError> {
+    let path = file_to_enroll_with(home, server);
     if !is_there(&path)? {
         write_secret(&path, &SigningKey::generate()?, None)?;
     }

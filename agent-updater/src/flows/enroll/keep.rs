@@ -5,6 +5,7 @@
 //! of the packages, whose product may run) stays.
 
 use sealpost_files::with_causes;
+use sealpost_manifests::setup::ServerRole;
 
 use crate::domain::cadence::Standing;
 use crate::domain::floors::Floors;
@@ -14,17 +15,17 @@ use crate::platform::store::StoreError;
 use crate::records::computer::ComputerProgress;
 use crate::records::server::ServerRecords;
 use crate::records::servers;
+use crate::records::serving;
 use crate::records::standing::ServerStanding;
 use crate::records::vendor::VendorRecord;
 
 use super::answer::Accepted;
 use super::before::identity_before;
 
-/// Keeps an enrollment; durable at return.
-pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> Result<(), StoreError> {
-    let enrollment = &accepted.enrollment;
-    let records = ServerRecords::of(&host.home, &enrollment.server.server_id);
-    records.prepare()?;
+/// Keeps an enrollment with the server that decides about updates from then on; durable at return.
+pub(super) fn keep(host: &Host, accepted: &mut Accepted, vendor: &VendorRecord) -> Result<(), StoreError> {
+    accepted.enrollment.server.role = ServerRole::Primary;
+    let server = accepted.enrollment.server.server_id.clone();
     let mut spool = reports::open(host)?;
     let mut computer = repaired(ComputerProgress::load(&host.home))?;
     computer.floors = floors(host, accepted);
@@ -32,6 +33,29 @@ pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> R
     spool.flush()?;
     computer.save(&host.home)?;
     vendor.save(&host.home)?;
+    keep_of_server(host, accepted)?;
+    servers::prefer(&host.home, &server)?;
+    serving::remove(&host.home)
+}
+
+/// Keeps an enrollment with a further server, which becomes the last in the list, or keeps its place there; durable at
+/// return. A setup file that says nothing else makes it a secondary. Floors, reports and what is known of the vendor stay:
+/// an old setup file must not set the time of the first server back.
+pub(super) fn keep_beside(
+    host: &Host,
+    accepted: &mut Accepted,
+    role: Option<ServerRole>,
+) -> Result<(), StoreError> {
+    accepted.enrollment.server.role = role.unwrap_or(ServerRole::Secondary);
+    keep_of_server(host, accepted)?;
+    servers::add(&host.home, &accepted.enrollment.server.server_id)
+}
+
+/// Keeps what belongs to the server of an enrollment.
+fn keep_of_server(host: &Host, accepted: &Accepted) -> Result<(), StoreError> {
+    let enrollment = &accepted.enrollment;
+    let records = ServerRecords::of(&host.home, &enrollment.server.server_id);
+    records.prepare()?;
     let standing = repaired(records.standing())?;
     records.save_standing(&standing_of_the_new(standing))?;
     let is_known = identity_before(records).is_some_and(|before| before.client_id == enrollment.client_id);
@@ -41,8 +65,7 @@ pub(super) fn keep(host: &Host, accepted: &Accepted, vendor: &VendorRecord) -> R
         records.reset_for_new_client()?;
     }
     records.remove_server_list()?;
-    records.save_enrollment(enrollment)?;
-    servers::prefer(&host.home, &enrollment.server.server_id)
+    records.save_enrollment(enrollment)
 }
 
 /// The floors begin again: the setup file's time, then what the vendor says in its grants, the newest last.

@@ -6,6 +6,7 @@
 //! site key, and both are the ones that the setup file pins. The enrollment code is neither sent nor kept: it only proves
 //! the request. Before the answer is accepted, its access token reads metadata, and is used for nothing else.
 //! The setup file's time is the floor of this computer's: a dead clock battery stops nobody from enrolling.
+//! A further server ([`add`]) resets nothing of that: neither the floors nor the reports nor what is known of the vendor.
 
 mod answer;
 mod before;
@@ -19,4 +20,4 @@ mod run;
 pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
 pub use error::EnrollError;
 pub use known::{Known, known_as};
-pub use run::{EnrolledAs, OtherName, enroll};
+pub use run::{EnrolledAs, OtherName, add, enroll};

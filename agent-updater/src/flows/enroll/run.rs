@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::ids::{ComputerName, ServerId};
-use sealpost_manifests::setup::{SetupFile, SetupServer};
+use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 
 use crate::domain::floors::Floors;
@@ -22,7 +22,7 @@ use super::answer::{Accepted, Applicant, judge_answer, request_body};
 use super::before::identity_before;
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
-use super::keep::keep;
+use super::keep::{keep, keep_beside};
 
 /// The result of an enrollment.
 #[derive(Debug)]
@@ -41,7 +41,16 @@ pub enum OtherName {
     Replace,
 }
 
-/// Enrolls this computer.
+/// Which place a server takes among those of this computer.
+#[derive(Debug, Clone, Copy)]
+enum As<'p> {
+    /// The first, which decides about updates. The root is pinned if none is.
+    First { root: Option<&'p Path> },
+    /// One beside the first.
+    Beside { role: Option<ServerRole> },
+}
+
+/// Enrolls this computer with a server that decides about updates from then on.
 ///
 /// # Errors
 /// [`EnrollError`].
@@ -49,6 +58,30 @@ pub fn enroll(
     context: &Context,
     setup_path: &Path,
     root_path: Option<&Path>,
+    other_name: OtherName,
+) -> Result<EnrolledAs, EnrollError> {
+    enroll_as(context, setup_path, As::First { root: root_path }, other_name)
+}
+
+/// Enrolls this computer with a further server, which serves when the first does not: as a secondary, unless `role` says
+/// otherwise. It must be of the same vendor, by what the first server brought of the vendor; nothing that is held from the
+/// first changes.
+///
+/// # Errors
+/// [`EnrollError`].
+pub fn add(
+    context: &Context,
+    setup_path: &Path,
+    role: Option<ServerRole>,
+    other_name: OtherName,
+) -> Result<EnrolledAs, EnrollError> {
+    enroll_as(context, setup_path, As::Beside { role }, other_name)
+}
+
+fn enroll_as(
+    context: &Context,
+    setup_path: &Path,
+    place: As<'_>,
     other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
     let home = &context.host.home;
@@ -61,25 +94,49 @@ pub fn enroll(
     if other_name == OtherName::Refuse {
         ensure_same_name(home, &setup, setup_path, name)?;
     }
-    let root = pin_root(home, &setup, root_path)?;
-    let client_key = client_key(home)?;
-    let applicant = Applicant {
-        name,
-        client_key: &client_key,
-        sealing_key: sealing_key(home)?,
-        setup_issued_at: setup.issued_at,
+    let (root, held) = match place {
+        As::First { root } => (pin_root(home, &setup, root)?, None),
+        As::Beside { .. } => {
+            let first = first_server(home)?;
+            if other_name == OtherName::Refuse && first.computer_name != *name {
+                return Err(EnrollError::OtherNameBeside {
+                    path: setup_path.to_owned(),
+                    enrolled: first.computer_name,
+                    asked: name.clone(),
+                });
+            }
+            let held = VendorRecord::load(home)?.ok_or(EnrollError::NoFirstServer)?;
+            (pin_root(home, &setup, None)?, Some(held))
+        }
     };
     let mut failures = Vec::new();
     for server in &setup.servers {
-        if let Some(problem) = server.server.problem() {
+        let wrong_place = match place {
+            As::First { .. } => not_the_first(home, &server.server),
+            As::Beside { .. } => not_beside(home, &server.server),
+        };
+        if let Some(problem) = server.server.problem().or(wrong_place) {
             failures.push(format!("skipped: {problem}"));
             continue;
         }
-        match enroll_with(context, server, &applicant, &root) {
-            Ok((accepted, trust)) => {
-                let vendor = VendorRecord { root_sha256: setup.root_sha256, trust };
-                warnings.extend(other_servers(context, &accepted.enrollment.server.server_id));
-                keep(&context.host, &accepted, &vendor)?;
+        let client_key = client_key(home, &server.server.server_id)?;
+        let applicant = Applicant {
+            name,
+            client_key: &client_key,
+            sealing_key: sealing_key(home)?,
+            setup_issued_at: setup.issued_at,
+        };
+        let held = held.as_ref().map(|held| held.trust.as_str());
+        match enroll_with(context, server, &applicant, &root, held) {
+            Ok((mut accepted, trust)) => {
+                match place {
+                    As::First { .. } => {
+                        let vendor = VendorRecord { root_sha256: setup.root_sha256, trust };
+                        warnings.extend(other_servers(context, &accepted.enrollment.server.server_id));
+                        keep(&context.host, &mut accepted, &vendor)?;
+                    }
+                    As::Beside { role } => keep_beside(&context.host, &mut accepted, role)?,
+                }
                 return Ok(EnrolledAs { enrollment: accepted.enrollment, warnings });
             }
             // A wrong answer is reported, and not hidden by asking the next server.
@@ -93,12 +150,13 @@ pub fn enroll(
     Err(EnrollError::AllFailed(failures))
 }
 
-/// The accepted answer of a server, and the verified text of the vendor's trust document.
+/// The accepted answer of a server, and the verified text of the vendor's trust document: the held one, if there is one.
 fn enroll_with(
     context: &Context,
     server: &SetupServer,
     applicant: &Applicant<'_>,
     root: &[u8],
+    held: Option<&str>,
 ) -> Result<(Accepted, String), EnrollError> {
     let floors = Floors::from_setup(applicant.setup_issued_at);
     let times = context.host.tls_times(applicant.setup_issued_at, &floors);
@@ -123,11 +181,48 @@ fn enroll_with(
         let refused = |why: String| EnrollError::Answer { server: endpoint.address().to_owned(), why };
         let token = AccessToken::new(&answer.access_token)
             .ok_or_else(|| refused("its access token cannot be used".to_owned()))?;
-        let trust = read_trust(context, root, Place::Server(origin_of(context, &reader, &token)))?;
+        let trust = match held {
+            Some(held) => held.to_owned(),
+            None => read_trust(context, root, Place::Server(origin_of(context, &reader, &token)))?,
+        };
         let accepted = judge_answer(server, applicant, &answer, &trust).map_err(refused)?;
         return Ok((accepted, trust));
     }
     Err(EnrollError::AllFailed(failures))
+}
+
+/// The enrollment with the server that decides about updates.
+fn first_server(home: &Home) -> Result<Enrollment, EnrollError> {
+    let first = servers::load(home)?.into_iter().next().ok_or(EnrollError::NoFirstServer)?;
+    ServerRecords::of(home, &first).enrollment()?.ok_or(EnrollError::NoFirstServer)
+}
+
+/// Why a server does not become the first by enrolling: who decides about updates is not changed by a setup file that
+/// says otherwise.
+pub(super) fn not_the_first(home: &Home, server: &ServerEntry) -> Option<String> {
+    let known = servers::load(home).unwrap_or_default();
+    let is_other = known.first().is_some_and(|first| *first != server.server_id);
+    let enrolled = ServerRecords::of(home, &server.server_id).enrollment().ok().flatten();
+    let was_added = enrolled.is_some_and(|enrolled| enrolled.server.role == ServerRole::Secondary);
+    (is_other && (was_added || server.role == ServerRole::Secondary)).then(|| {
+        format!(
+            "the server {} is a secondary server; enroll with it with `agent-updater servers add --setup FILE`, and if it is \
+             to decide about updates, `agent-updater servers prefer SERVER` says so",
+            server.server_id
+        )
+    })
+}
+
+/// Why a server is not put beside the first.
+fn not_beside(home: &Home, server: &ServerEntry) -> Option<String> {
+    let known = servers::load(home).unwrap_or_default();
+    (known.first() == Some(&server.server_id)).then(|| {
+        format!(
+            "the server {} is the one that decides about the updates of this computer; enroll with it again with \
+             `agent-updater enroll --setup FILE`",
+            server.server_id
+        )
+    })
 }
 
 /// The vendor's trust document, verified through the metadata.
@@ -173,7 +268,8 @@ pub(super) fn other_servers(context: &Context, enrolled: &ServerId) -> Option<St
     let others: Vec<&str> = known.iter().filter(|server| *server != enrolled).map(ServerId::as_str).collect();
     (!others.is_empty()).then(|| {
         format!(
-            "this computer works with the server {enrolled} from now on; what it holds from {} is kept",
+            "the server {enrolled} decides about updates from now on; what this computer holds from {} is kept, and counts when \
+             that one does not answer (`agent-updater servers list`, `agent-updater servers remove SERVER`)",
             others.join(", ")
         )
     })

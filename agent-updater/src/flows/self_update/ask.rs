@@ -85,6 +85,6 @@ fn contact_once(context: &Context) -> Result<(), String> {
     let mut holdings =
         Holdings::load(&host.home, &progress, host.now()).map_err(|error| with_causes(&error))?;
     let found = drift::look(host, Keep::Yes).map_err(|error| with_causes(&error))?;
-    let answered = contact(context, &mut holdings, &mut progress, &mut spool, &found);
+    let answered = contact(context, &mut holdings, &mut progress, Some(&mut spool), &found);
     answered.map(drop).map_err(|error| with_causes(&error))
 }

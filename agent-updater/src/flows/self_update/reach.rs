@@ -93,7 +93,7 @@ pub(super) fn known(host: &Host) -> Known {
 }
 
 fn of_setup_file(host: &Host, progress: &Progress) -> Option<Vec<Endpoint>> {
-    let enrollment = ServerRecords::of(&host.home, progress.server()?).enrollment().ok()??;
+    let enrollment = ServerRecords::of(&host.home, progress.authority()?).enrollment().ok()??;
     let times = host.tls_times(enrollment.setup_issued_at, &progress.computer.floors);
     Endpoint::of_server(&enrollment.server, &times).ok()
 }

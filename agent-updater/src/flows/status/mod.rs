@@ -2,6 +2,7 @@
 //!
 //! Invariant: it never fails; what cannot be read becomes a notice.
 
+mod problems;
 mod read;
 mod report;
 mod text;

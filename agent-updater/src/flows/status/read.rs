@@ -4,40 +4,41 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_keys::key_file::read_secret;
-use sealpost_keys::{KeyFileError, PassphraseSource, SigningKey};
 use sealpost_manifests::assignment::{PackageAssignment, Postpone};
 use sealpost_manifests::ids::{PackageName, Platform};
+use sealpost_manifests::lease::Lease;
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
 use sealpost_manifests::wire::contact::WaitsFor;
 
 use crate::control::is_listening;
-use crate::domain::cadence::Standing;
 use crate::domain::gate_file::{OpenNow, open_now};
 use crate::domain::policy::{Decision, Situation, decide};
 use crate::domain::put_off::PutOff;
-use crate::domain::reaction::remedy;
 use crate::domain::record::{Change, Installed, PackageRecord};
-use crate::domain::rollback::{stays_refused, why_left};
+use crate::domain::rollback::why_left;
 use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
+use crate::flows::servers::{self, ServingStatus};
 use crate::flows::{install_root, linked, retention, start_again};
 use crate::home::Home;
 use crate::hooks::Hook;
 use crate::journal::Journal;
 use crate::records::gate;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
+use crate::records::keys::{ClientKeyError, key_of};
 use crate::records::progress::Progress;
+use crate::records::server::ServerRecords;
 use crate::records::standing::ServerStanding;
 use crate::records::withdrawn::Withdrawals;
 use crate::spool::Spool;
 
+use super::problems::{contact_problems, is_for_good, package_problems, refusal_of_further};
 use super::report::{
     DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem, TimesStatus,
     WayStatus,
@@ -66,7 +67,7 @@ pub fn read(host: &Host) -> Status {
         }
     };
     if holdings.is_some()
-        && let Some(text) = key_problem(&host.home)
+        && let Some(text) = key_problem(&host.home, &progress)
     {
         notices.push(text.clone());
         problems.push(StatusProblem::of_computer(ProblemKind::KeyUnreadable, text));
@@ -117,7 +118,14 @@ pub fn read(host: &Host) -> Status {
     let last_contact = standing.last_contact.as_ref();
     let lease_problem = lease.and_then(|lease| lease.problem("lease"));
     problems.extend(contact_problems(standing, lease_problem.as_deref()));
+    let servers = servers::rows(host, &progress);
+    for server in servers.iter().filter(|server| !server.updates) {
+        notices.extend(server.problem.as_ref().map(|why| format!("the server {}: {why}", server.name())));
+        problems.extend(refusal_of_further(progress.of(&server.server), server));
+    }
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
+    let serving = servers::status(host, &progress);
+    let (answering, lease) = by_serving(host, &progress, serving.as_ref(), lease);
     let daemon = is_listening(&host.home.socket()).or_else(|| host.home.is_daemon_locked());
     Status {
         at: now,
@@ -125,17 +133,15 @@ pub fn read(host: &Host) -> Status {
         client_id: enrollment.map(|enrollment| enrollment.client_id.to_string()),
         server: enrollment.map(|_| ways.iter().map(|way| way.address.clone()).collect()),
         ways,
+        servers,
+        serving,
         agent: self_update::status::read(&host.home, &mut notices),
         daemon: daemon == Some(true),
         daemon_known: daemon.is_some(),
         version: display_version(&records).to_string(),
-        standing: standing.standing,
-        lease: LeaseStatus {
-            live: lease.is_some_and(|lease| lease.good().is_some()),
-            not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
-            problem: lease_problem,
-        },
-        last_answer: standing.answered_at,
+        standing: answering.standing,
+        lease,
+        last_answer: answering.answered_at,
         contact_problem: last_contact.and_then(|contact| contact.problem.clone()),
         next_contact: standing.next_contact.map(whole_seconds),
         waiting_reports: Spool::open(&host.home).map(|spool| spool.len()).unwrap_or(0),
@@ -144,6 +150,24 @@ pub fn read(host: &Host) -> Status {
         problems,
         notices,
     }
+}
+
+/// How this computer stands with the server that serves, and its lease; `first` is that of the first server.
+fn by_serving<'p>(
+    host: &Host,
+    progress: &'p Progress,
+    serving: Option<&ServingStatus>,
+    first: Option<&HeldDocument<Lease>>,
+) -> (&'p ServerStanding, LeaseStatus) {
+    let other = serving.map(|serving| &serving.server).filter(|server| progress.authority() != Some(server));
+    let held = other.and_then(|server| Holdings::of(&host.home, server, progress, host.now()).ok());
+    let lease = held.as_ref().map(|held| &held.lease).or(first);
+    let shown = LeaseStatus {
+        live: lease.is_some_and(|lease| lease.good().is_some()),
+        not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
+        problem: lease.and_then(|lease| lease.problem("lease")),
+    };
+    (other.map_or(&progress.standing, |server| progress.of(server)), shown)
 }
 
 fn described(error: &HoldingsError) -> (ProblemKind, String) {
@@ -156,93 +180,20 @@ fn described(error: &HoldingsError) -> (ProblemKind, String) {
 
 /// Why contacts cannot be signed, if they cannot. Only root and the agent's user may look; for others that is no problem to
 /// report.
-fn key_problem(home: &Home) -> Option<String> {
-    let path = home.client_key();
-    let is_there = path.try_exists().ok()?;
+fn key_problem(home: &Home, progress: &Progress) -> Option<String> {
     let enroll = "ask the administrator for a new setup file of this computer (`distributor clients setup NAME`) and enroll it \
                   again: `agent-updater enroll --setup FILE`";
-    if !is_there {
-        return Some(format!(
-            "the client key {} is gone, so no contact can be signed; {enroll}",
-            path.display()
-        ));
-    }
-    let read: Result<SigningKey, KeyFileError> = read_secret(&path, &PassphraseSource::None);
-    let error = read.err()?;
-    rustix::process::geteuid().is_root().then(|| {
-        format!(
-            "the client key cannot be read, so no contact can be signed: {}; put it right, or move it away, {enroll}",
-            with_causes(&error)
-        )
+    progress.servers().iter().find_map(|server| {
+        let enrollment = ServerRecords::of(home, server).enrollment().ok()??;
+        let error = key_of(home, server, &enrollment.client_key).err()?;
+        let why = with_causes(&error);
+        match error {
+            ClientKeyError::Missing(_) => Some(format!("{why}, so no contact can be signed; {enroll}")),
+            _ => rustix::process::geteuid().is_root().then(|| {
+                format!("{why}, so no contact can be signed; put it right, or move it away, {enroll}")
+            }),
+        }
     })
-}
-
-/// What needs a person, of the lease and of the last contact.
-fn contact_problems(standing: &ServerStanding, lease_problem: Option<&str>) -> Vec<StatusProblem> {
-    let mut problems = Vec::new();
-    let last = standing.last_contact.as_ref();
-    let refusal = last.and_then(|contact| Some((contact.refused?, contact.problem.as_deref()?)));
-    if let Some((code, remedy, why)) = refusal.and_then(|(code, why)| Some((code, remedy(code)?, why))) {
-        let text = format!("{why}; {remedy}");
-        let refusal = Some(code);
-        problems.push(StatusProblem { code: ProblemKind::Refused, package: None, refusal, text });
-    }
-    if let Some(why) = last.filter(|contact| contact.unknown_ca).and_then(|contact| contact.problem.clone()) {
-        problems.push(StatusProblem::of_computer(ProblemKind::UnknownCa, why));
-    }
-    // Before the first answer there is nothing that was lost; a server that answers without a lease says why.
-    let was_answered = last.is_some_and(|contact| contact.problem.is_none());
-    if let Some(why) = lease_problem.filter(|_| standing.standing != Standing::Unlicensed || was_answered) {
-        let said = standing.notices.iter().map(String::as_str);
-        let text: Vec<&str> = std::iter::once(why).chain(said.filter(|_| was_answered)).collect();
-        problems.push(StatusProblem::of_computer(ProblemKind::NoLease, text.join("; ")));
-    }
-    problems
-}
-
-/// What needs a person, of the packages.
-fn package_problems(
-    packages: &[PackageStatus],
-    refusals: &BTreeMap<PackageName, String>,
-) -> Vec<StatusProblem> {
-    let mut problems = Vec::new();
-    for status in packages {
-        let mut add = |code, text: &str| {
-            let package = Some(status.package.clone());
-            problems.push(StatusProblem { code, package, refusal: None, text: text.to_owned() });
-        };
-        if let Some(why) = &status.not_started {
-            add(ProblemKind::NotStarted, why);
-        }
-        if let Some(drift) = &status.drift {
-            add(ProblemKind::NotAsSigned, &drift.text);
-        }
-        match status.decision {
-            Some("given_up") => add(ProblemKind::GivenUp, &status.sentence),
-            Some("not_entitled" | "other_platform" | "action_unknown" | "started_otherwise") => {
-                add(ProblemKind::NotInstalled, &status.sentence);
-            }
-            Some("to_roll_back") if refusals.get(&status.package).is_some_and(|why| is_for_good(why)) => {
-                add(ProblemKind::NotRolledBack, &status.sentence);
-            }
-            _ => {}
-        }
-        if let (Some(why), Some(installed)) = (&status.withdrawn, &status.installed) {
-            let text = format!(
-                "the vendor withdrew {} {installed}, which is installed here: {why}; let the administrator approve another \
-                 release, or take it back with `distributor updates halt {0}:{installed} --rollback --reason TEXT`",
-                status.package
-            );
-            add(ProblemKind::Withdrawn, &text);
-        }
-    }
-    problems
-}
-
-/// Whether a refused rollback needs a person, by the code at its end.
-fn is_for_good(why: &str) -> bool {
-    let code = why.strip_suffix(']').and_then(|why| why.rsplit_once('[')).map(|(_, code)| code);
-    code.and_then(|code| code.parse().ok()).is_some_and(stays_refused)
 }
 
 /// The ways to the server, in the order in which they are tried.

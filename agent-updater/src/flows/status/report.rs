@@ -13,6 +13,7 @@ use crate::domain::cadence::Standing;
 use crate::domain::gate_file::OpenNow;
 use crate::flows::retention::Usage;
 use crate::flows::self_update::status::AgentStatus;
+use crate::flows::servers::{ServerStatus, ServingStatus};
 
 /// The answer of `status`; its JSON is for other programs.
 #[derive(Debug, Serialize)]
@@ -23,8 +24,12 @@ pub struct Status {
     pub client_id: Option<String>,
     /// The server's addresses, the preferred one first; `None` before enrollment.
     pub server: Option<Vec<String>>,
-    /// The ways to the server, in the order in which they are tried.
+    /// The ways to the server that decides about updates, in the order in which they are tried.
     pub ways: Vec<WayStatus>,
+    /// Every server of this computer, the one that decides about updates first.
+    pub servers: Vec<ServerStatus>,
+    /// Which of them serves, and why; `None` before enrollment.
+    pub serving: Option<ServingStatus>,
     /// Whether the daemon runs.
     pub daemon: bool,
     /// Whether that is known: not for other users where the kernel lists no locks.
@@ -33,12 +38,13 @@ pub struct Status {
     pub agent: AgentStatus,
     /// Program and signatures, as in `V 5.2 (27001)`.
     pub version: String,
-    /// How the agent stands with its server.
+    /// How the agent stands with the server that serves.
     pub standing: Standing,
+    /// The lease of the server that serves.
     pub lease: LeaseStatus,
-    /// The last contact that was answered.
+    /// The last contact that the server which serves answered.
     pub last_answer: Option<Timestamp>,
-    /// Why the last contact failed, if it did.
+    /// Why the last contact with the server that decides about updates failed, if it did.
     pub contact_problem: Option<String>,
     /// When the next contact is due.
     pub next_contact: Option<Timestamp>,

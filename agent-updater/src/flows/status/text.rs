@@ -11,6 +11,7 @@ use sealpost_manifests::assignment::Urgency;
 use crate::domain::gate_file::OpenNow;
 use crate::domain::time::{distance, whole_seconds};
 use crate::flows::retention::{Kept, Usage};
+use crate::flows::servers::ServingStatus;
 
 use super::report::{PackageStatus, ProblemKind, Status, TimesStatus};
 
@@ -79,6 +80,9 @@ impl Status {
         if self.server.is_some() {
             line("Server", &self.ways());
         }
+        if let Some(serving) = self.serving.as_ref().filter(|_| self.servers.len() > 1) {
+            line("Served by", &self.served_by(serving));
+        }
         line("Version", self.products());
         line("Agent", &self.agent.to_line());
         let daemon = match (self.daemon, self.daemon_known) {
@@ -146,6 +150,13 @@ impl Status {
             format!("{}{notes}", way.address)
         });
         shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Which server serves, since when and why.
+    fn served_by(&self, serving: &ServingStatus) -> String {
+        let since = serving.since.map(|since| format!(" since {}", self.with_age(since)));
+        let (name, role) = (&serving.name, serving.role);
+        format!("{name} ({role}){}: {}", since.unwrap_or_default(), serving.sentence)
     }
 
     fn with_age(&self, at: Timestamp) -> String {

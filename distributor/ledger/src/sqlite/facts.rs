@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row};
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_site::commands::clients::{
     ChannelFacts, EnrolledClient, EnrollmentFacts, Held, LoadChannels, LoadEnrollment, LoadSeats, LoadSetups,
@@ -53,8 +54,10 @@ impl<C: Connected> Read<LoadSeats> for C {
         let connection = self.connection();
         let granted = granted(connection, self.grants())?;
         let seats = granted.iter().map(|TrustedGrant { grant, .. }| {
-            let (serial, not_after) = (grant.serial.clone(), grant.not_after);
-            Ok(GrantedSeats { used: self.used(&serial)?, serial, seats: grant.seats, not_after })
+            let Grant { serial, seats, not_after, ends_at, .. } = &**grant;
+            let used = self.used(serial)?;
+            let (serial, seats, not_after, ends_at) = (serial.clone(), *seats, *not_after, *ends_at);
+            Ok(GrantedSeats { serial, seats, used, not_after, ends_at })
         });
         let grants = seats.collect::<rusqlite::Result<_>>()?;
         Ok(SeatFacts {

@@ -12,6 +12,7 @@ pub mod outages;
 pub mod parts;
 pub mod past;
 mod rollouts;
+pub mod seat_history;
 pub mod summary;
 pub mod tables;
 pub mod tries;

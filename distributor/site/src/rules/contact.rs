@@ -295,6 +295,11 @@ pub enum Withheld {
         /// When the last one did.
         at: Timestamp,
     },
+    /// The vendor ended the serial numbers of this computer's seats. What a lease says of them runs out.
+    Ended {
+        /// When the last one did.
+        at: Timestamp,
+    },
     /// The ledger holds no grant for the seats of this computer.
     NoGrant,
     /// A first lease is a new license, and the ledger is not confirmed.
@@ -314,6 +319,11 @@ impl fmt::Display for Withheld {
             Self::Lapsed { at } => write!(
                 f,
                 "this computer gets no lease: the site's license lapsed at {at}; its administrator can renew it"
+            ),
+            Self::Ended { at } => write!(
+                f,
+                "this computer gets no lease: the vendor ended the serial number of its seat at {at}; what is installed \
+                 goes on running, and its administrator can ask the vendor for another serial number"
             ),
             Self::NoGrant => f.write_str(
                 "this computer gets no lease: the server holds no grant for its seat; its administrator can register \
@@ -345,22 +355,36 @@ pub enum LeaseReason {
     TextUnknown,
 }
 
+/// What a lease says of one seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due<'a> {
+    /// By its newest grant, for a whole term.
+    Renewed {
+        /// That grant.
+        grant: &'a Grant,
+        /// Digest of its text.
+        digest: Sha256Digest,
+    },
+    /// As the lease before said it, up to the same end: its serial number has ended.
+    Carried(&'a Entitlement),
+}
+
 /// The seats that a lease names: those that a computer of this name had a lease with before, and those of live grants.
 /// What lapsed before anybody had it gives nothing. Without the last lease's text all seats of a client that had one
-/// count.
+/// count. What ended is only carried, and not past the end that the last lease gave it.
 pub fn seats_due<'s>(
     seats: &'s [SeatInLease<'s>],
     last: Option<&'s Lease>,
     ever: bool,
     now: Timestamp,
-) -> impl Iterator<Item = &'s SeatInLease<'s>> {
-    seats.iter().filter(move |SeatInLease { grant, leased, .. }| {
-        let had = match last {
-            _ if *leased => true,
-            Some(last) => last.entitlements.iter().any(|seat| seat.serial == grant.serial),
-            None => ever,
-        };
-        had || now <= grant.not_after
+) -> impl Iterator<Item = Due<'s>> {
+    seats.iter().filter_map(move |SeatInLease { grant, digest, leased }| {
+        let named = last.and_then(|last| last.entitlements.iter().find(|seat| seat.serial == grant.serial));
+        if grant.ended(now).is_some() {
+            return named.filter(|seat| now <= seat.not_after).map(Due::Carried);
+        }
+        let had = *leased || named.is_some() || (last.is_none() && ever);
+        (had || now <= grant.not_after).then_some(Due::Renewed { grant, digest: *digest })
     })
 }
 
@@ -389,15 +413,22 @@ pub fn decide_lease(facts: &LeaseFacts<'_>) -> LeaseDecision {
 }
 
 fn withheld(facts: &LeaseFacts<'_>) -> Option<Withheld> {
-    let Some(newest_end) = facts.seats.iter().map(|seat| seat.grant.not_after).max() else {
+    let LeaseFacts { seats, now, .. } = *facts;
+    let Some(newest_end) = seats.iter().map(|seat| seat.grant.not_after).max() else {
         // What a client holds is good to its end, whatever became of the grant.
         return (!facts.ever).then_some(Withheld::NoGrant);
     };
+    let ended = seats.iter().filter_map(|seat| seat.grant.ended(now)).max();
+    if let Some(at) = ended
+        && seats_due(seats, facts.last, facts.ever, now).next().is_none()
+    {
+        return Some(Withheld::Ended { at });
+    }
     if facts.ever {
         return None;
     }
     // A computer that is set up again holds the seat that it had.
-    if newest_end < facts.now && !facts.seats.iter().any(|seat| seat.leased) {
+    if newest_end < now && !seats.iter().any(|seat| seat.leased) {
         return Some(Withheld::Lapsed { at: newest_end });
     }
     facts.unconfirmed_since.map(|since| Withheld::Unconfirmed { since })
@@ -416,9 +447,15 @@ fn needs_new(facts: &LeaseFacts<'_>, last: &Lease) -> Option<LeaseReason> {
     }
     let named: BTreeSet<_> =
         last.entitlements.iter().map(|seat| (&seat.serial, seat.grant, &seat.packages)).collect();
-    let due = seats_due(facts.seats, Some(last), facts.ever, facts.now);
-    let wanted: BTreeSet<_> =
-        due.map(|seat| (&seat.grant.serial, seat.digest, &seat.grant.packages)).collect();
+    let mut is_renewed = false;
+    let due = seats_due(facts.seats, Some(last), facts.ever, facts.now).map(|due| match due {
+        Due::Renewed { grant, digest } => {
+            is_renewed = true;
+            (&grant.serial, digest, &grant.packages)
+        }
+        Due::Carried(seat) => (&seat.serial, seat.grant, &seat.packages),
+    });
+    let wanted: BTreeSet<_> = due.collect();
     if named != wanted {
         return Some(LeaseReason::GrantChanged);
     }
@@ -428,7 +465,8 @@ fn needs_new(facts: &LeaseFacts<'_>, last: &Lease) -> Option<LeaseReason> {
     let end = last.not_after().unwrap_or(last.issued_at);
     let life = end.duration_since(last.issued_at);
     let renew_after = RENEW_AFTER.min(life.checked_div(3).unwrap_or(SignedDuration::ZERO));
-    (facts.now.duration_since(last.issued_at) > renew_after).then_some(LeaseReason::Age)
+    // What is only carried gets no older.
+    (is_renewed && facts.now.duration_since(last.issued_at) > renew_after).then_some(LeaseReason::Age)
 }
 
 /// What a lease may say that is signed again.

@@ -114,6 +114,7 @@ mod tests {
             epoch: Epoch(1),
             granted_at: Timestamp::UNIX_EPOCH,
             not_after: Timestamp::UNIX_EPOCH,
+            ends_at: None,
         }
     }
 

@@ -16,6 +16,8 @@ const WARN_DAYS: [i64; 3] = [7, 30, 90];
 const RENEWED_DAILY: [&str; 2] = ["timestamp", "snapshot"];
 /// Days before the end of those.
 const WARN_DAYS_RENEWED: [i64; 1] = [3];
+/// Days for which a serial number that ended wants to be looked at.
+const SERIAL_ENDED_DAYS: i64 = 90;
 const DAY_SECS: i64 = 24 * 60 * 60;
 
 /// How much something wants somebody. The words stay.
@@ -56,6 +58,8 @@ pub enum ExpiryKind {
     Role,
     /// The grant of a serial number.
     Grant,
+    /// A serial number that the vendor ends: no registration renews it.
+    Serial,
     /// Leases of computers; the one that ends first.
     Lease,
     /// Codes of setup files that were not used; the one that ends first.
@@ -96,6 +100,7 @@ impl ExpiryKind {
             Self::Root => "root",
             Self::Role => "role",
             Self::Grant => "grant",
+            Self::Serial => "serial",
             Self::Lease => "lease",
             Self::SetupCode => "setup_code",
             Self::VendorCa => "vendor_ca",
@@ -135,6 +140,22 @@ impl Expiry {
             since: Some(since),
             renewed_by_itself: false,
             remedy: format!("run `distributor register {serial}`"),
+        }
+    }
+
+    /// A serial number that the vendor ends.
+    #[must_use]
+    pub fn of_serial(serial: &SerialNumber, at: Timestamp) -> Self {
+        Self {
+            kind: ExpiryKind::Serial,
+            what: format!("the serial number {serial}"),
+            label: last_group(serial.as_str()).to_owned(),
+            at,
+            since: None,
+            renewed_by_itself: false,
+            remedy: "the vendor said so: ask it for another one and run `distributor register SERIAL` with it; without one nobody gets a \
+                     new seat, updates end with the leases of its computers, and products go on running"
+                .to_owned(),
         }
     }
 
@@ -215,6 +236,9 @@ impl Expiry {
             // A computer that is switched off, or a file that is made again when somebody needs it.
             ExpiryKind::Lease => Level::Warning,
             ExpiryKind::SetupCode => Level::Notice,
+            // It does not come back, and a server is not urgent for ever.
+            ExpiryKind::Serial if -left > SERIAL_ENDED_DAYS * DAY_SECS => Level::Notice,
+            ExpiryKind::Serial if left <= 0 => Level::Warning,
             _ if left <= 0 || days <= WARN_DAYS[0] => Level::Urgent,
             _ if days <= WARN_DAYS[1] => Level::Warning,
             _ => Level::Notice,
@@ -269,9 +293,10 @@ fn last_group(serial: &str) -> &str {
 /// The ends that the ledger knows: grants by serial number, the first lease, the first setup code.
 #[must_use]
 pub fn in_the_ledger(licenses: &[LicenseRow], endings: &EndingsRow) -> Vec<Expiry> {
-    let grants = licenses
-        .iter()
-        .map(|license| Expiry::of_grant(&license.serial, license.granted_at, license.not_after));
+    let grants = licenses.iter().map(|license| match license.ends_at {
+        Some(end) if end <= license.not_after => Expiry::of_serial(&license.serial, end),
+        _ => Expiry::of_grant(&license.serial, license.granted_at, license.not_after),
+    });
     let lease = endings.lease.iter().map(|(name, at)| Expiry::of_leases(name, *at, endings.leases_ended));
     let setup = endings.setup.iter().map(|(name, at)| Expiry::of_setup(name, *at));
     grants.chain(lease).chain(setup).collect()
@@ -365,6 +390,7 @@ mod tests {
             ExpiryKind::Root,
             ExpiryKind::Role,
             ExpiryKind::Grant,
+            ExpiryKind::Serial,
             ExpiryKind::Lease,
             ExpiryKind::SetupCode,
             ExpiryKind::VendorCa,
@@ -373,7 +399,7 @@ mod tests {
         let words = kinds.map(ExpiryKind::as_str).join(" ");
         assert_eq!(
             words,
-            "certificate own_certificate site_ca root role grant lease setup_code vendor_ca admin_token"
+            "certificate own_certificate site_ca root role grant serial lease setup_code vendor_ca admin_token"
         );
         assert_eq!(
             [Level::Notice, Level::Warning, Level::Urgent].map(Level::as_str),
@@ -389,6 +415,9 @@ mod tests {
             grant,
             [None, Some(Level::Notice), Some(Level::Warning), Some(Level::Urgent), Some(Level::Urgent)]
         );
+        let serial = [91, 90, 30, 7, 0, -90, -91].map(|days| level(ExpiryKind::Serial, days));
+        let (notice, warning) = (Some(Level::Notice), Some(Level::Warning));
+        assert_eq!(serial, [None, notice, warning, Some(Level::Urgent), warning, warning, notice]);
         assert_eq!([1, 0].map(|days| level(ExpiryKind::Lease, days)), [None, Some(Level::Warning)]);
         assert_eq!(
             [8, 7, -1].map(|days| level(ExpiryKind::SetupCode, days)),

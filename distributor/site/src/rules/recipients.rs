@@ -148,6 +148,7 @@ mod tests {
             generation: 1,
             not_after: Timestamp::MAX,
             vendor_time: Timestamp::UNIX_EPOCH,
+            ends_at: None,
             request_id: None,
         }
     }

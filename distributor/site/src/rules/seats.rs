@@ -19,6 +19,8 @@ pub struct GrantedSeats {
     pub used: u32,
     /// After it: no new license.
     pub not_after: Timestamp,
+    /// When the serial number itself ends, if the vendor said so: no new license after it, and nothing is renewed.
+    pub ends_at: Option<Timestamp>,
 }
 
 impl GrantedSeats {
@@ -31,7 +33,12 @@ impl GrantedSeats {
     /// Whether new licenses may come from it.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        now <= self.not_after
+        now <= self.not_after && self.ended(now).is_none()
+    }
+
+    /// When the serial number ended; `None` while it has not.
+    fn ended(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ends_at.filter(|end| *end < now)
     }
 }
 
@@ -44,6 +51,13 @@ pub enum SeatRefusal {
     UnknownSerial {
         /// Which.
         serial: SerialNumber,
+    },
+    /// The vendor ended the serial number that was asked for, or all of them.
+    SerialEnded {
+        /// The one that was asked for, if one was.
+        serial: Option<SerialNumber>,
+        /// When, and the last of all if none was asked for.
+        at: Timestamp,
     },
     /// There are grants, and the newest of them lapsed then.
     GrantExpired {
@@ -78,6 +92,17 @@ impl SeatRefusal {
                 ),
                 "see `distributor status` for the serial numbers, or register this one",
             ),
+            Self::SerialEnded { serial, at } => {
+                let which = serial
+                    .as_ref()
+                    .map_or_else(String::new, |serial| format!(" of the serial number {serial}"));
+                Problem::new(
+                    ProblemCode::SerialEnded,
+                    format!("no seat{which} can be reserved: the vendor ended it at {at}"),
+                    "ask the vendor for another serial number, and run `distributor register SERIAL` with it; computers that \
+                     hold a seat keep it",
+                )
+            }
             Self::GrantExpired { at } => Problem::new(
                 ProblemCode::GrantExpired,
                 format!("no seat can be reserved: the license lapsed at {at}"),
@@ -98,53 +123,60 @@ impl SeatRefusal {
 /// The serial number whose seat one more name takes; `wanted` if one is.
 ///
 /// The first live grant with a free seat, in the order given; and never one more than all grants together allow, so
-/// that a grant that shrank below its use is made up for elsewhere first.
+/// that a grant that shrank below its use is made up for elsewhere first. What has ended gives none, and the free seats of it
+/// make up for nothing.
 ///
 /// # Errors
-/// [`SeatRefusal`], with the reason that an admin can do something about.
+/// [`SeatRefusal`], with the reason that an admin can do something about: an unknown serial number before one that ended, that
+/// before a lapsed grant, and that before seats that are all used.
 pub fn take<'g>(
     grants: &'g [GrantedSeats],
     wanted: Option<&SerialNumber>,
     now: Timestamp,
 ) -> Result<&'g SerialNumber, SeatRefusal> {
-    if let Some(serial) = wanted
-        && !grants.iter().any(|grant| grant.serial == *serial)
-    {
+    let asked = grants.iter().find(|grant| wanted == Some(&grant.serial));
+    if let (Some(serial), None) = (wanted, asked) {
         return Err(SeatRefusal::UnknownSerial { serial: serial.clone() });
     }
-    let Some(newest_end) = grants.iter().map(|grant| grant.not_after).max() else {
-        return Err(SeatRefusal::NotUnlocked);
+    if let Some((grant, at)) = asked.and_then(|grant| Some((grant, grant.ended(now)?))) {
+        return Err(SeatRefusal::SerialEnded { serial: Some(grant.serial.clone()), at });
+    }
+    let lasting: Vec<&GrantedSeats> = grants.iter().filter(|grant| grant.ended(now).is_none()).collect();
+    let Some(newest_end) = lasting.iter().map(|grant| grant.not_after).max() else {
+        let ended = grants.iter().filter_map(|grant| grant.ended(now)).max();
+        return Err(
+            ended.map_or(SeatRefusal::NotUnlocked, |at| SeatRefusal::SerialEnded { serial: None, at })
+        );
     };
     if newest_end < now {
         return Err(SeatRefusal::GrantExpired { at: newest_end });
     }
-    let seats: u64 = grants.iter().map(|grant| u64::from(grant.seats)).sum();
-    let used: u64 = grants.iter().map(|grant| u64::from(grant.used)).sum();
     // One that is asked for and has none is counted alone.
-    let asked = grants.iter().find(|grant| wanted == Some(&grant.serial)).filter(|grant| grant.free() == 0);
-    let none_free = || match asked {
-        Some(grant) => SeatRefusal::NoSeatFree {
-            serial: Some(grant.serial.clone()),
-            seats: grant.seats.into(),
-            used: grant.used.into(),
-        },
-        None => SeatRefusal::NoSeatFree { serial: None, seats, used },
-    };
-    if used >= seats {
-        return Err(none_free());
+    if let Some(grant) = asked.filter(|grant| grant.free() == 0) {
+        let (seats, used) = (grant.seats.into(), grant.used.into());
+        return Err(SeatRefusal::NoSeatFree { serial: Some(grant.serial.clone()), seats, used });
     }
-    let free = grants
-        .iter()
-        .filter(|grant| wanted.is_none_or(|serial| grant.serial == *serial))
-        .filter(|grant| grant.free() > 0);
+    let none_free = |(seats, used)| SeatRefusal::NoSeatFree { serial: None, seats, used };
+    let of_lasting = total(lasting.iter().copied());
+    if let Some(full) = [of_lasting, total(grants)].into_iter().find(|(seats, used)| used >= seats) {
+        return Err(none_free(full));
+    }
+    let free = lasting.into_iter().filter(|grant| wanted.is_none_or(|serial| grant.serial == *serial));
     let mut expired = None;
-    for grant in free {
+    for grant in free.filter(|grant| grant.free() > 0) {
         if grant.is_live(now) {
             return Ok(&grant.serial);
         }
         expired = expired.max(Some(grant.not_after));
     }
-    Err(expired.map_or_else(none_free, |at| SeatRefusal::GrantExpired { at }))
+    Err(expired.map_or_else(|| none_free(of_lasting), |at| SeatRefusal::GrantExpired { at }))
+}
+
+/// Seats of these grants, and the names that hold one of theirs.
+fn total<'g>(grants: impl IntoIterator<Item = &'g GrantedSeats>) -> (u64, u64) {
+    grants
+        .into_iter()
+        .fold((0, 0), |(seats, used), grant| (seats + u64::from(grant.seats), used + u64::from(grant.used)))
 }
 
 #[cfg(test)]
@@ -156,7 +188,13 @@ mod tests {
     }
 
     fn grant(id: u8, seats: u32, used: u32, not_after: i64) -> GrantedSeats {
-        GrantedSeats { serial: SerialNumber::from_random([id; 19]), seats, used, not_after: at(not_after) }
+        let (serial, not_after) = (SerialNumber::from_random([id; 19]), at(not_after));
+        GrantedSeats { serial, seats, used, not_after, ends_at: None }
+    }
+
+    /// One whose serial number ends with it.
+    fn ends(id: u8, seats: u32, used: u32, end: i64) -> GrantedSeats {
+        GrantedSeats { ends_at: Some(at(end)), ..grant(id, seats, used, end) }
     }
 
     #[test]
@@ -218,5 +256,44 @@ mod tests {
         let serial = &grants[1].serial;
         assert_eq!(said(Some(serial)), format!("no seat of {serial} is free: 3 of 3 are used"));
         assert_eq!(said(None), "no seat is free: 153 of 103 are used");
+    }
+
+    #[test]
+    fn an_ended_serial_number_gives_no_seat_and_the_others_do() {
+        let of = |id: u8| SerialNumber::from_random([id; 19]);
+        let none = |serial: Option<u8>, at_second| {
+            Err(SeatRefusal::SerialEnded { serial: serial.map(of), at: at(at_second) })
+        };
+        let no_seat = |seats, used| Err(SeatRefusal::NoSeatFree { serial: None, seats, used });
+        let lapsed = |end| Err(SeatRefusal::GrantExpired { at: at(end) });
+        let (ended, full, live) = (ends(1, 10, 0, 100), grant(2, 5, 5, 900), grant(3, 5, 0, 900));
+        let rows = [
+            (vec![ended.clone()], None, 100, Ok(of(1))),
+            (vec![ended.clone()], None, 101, none(None, 100)),
+            (vec![ended.clone()], Some(1), 101, none(Some(1), 100)),
+            (vec![ended.clone(), ends(4, 1, 1, 50)], None, 101, none(None, 100)),
+            // Asked for by its number it says that it ended, also where others have seats.
+            (vec![ended.clone(), live.clone()], Some(1), 101, none(Some(1), 100)),
+            (vec![ended.clone(), live.clone()], None, 101, Ok(of(3))),
+            (vec![ended.clone(), full.clone()], None, 101, no_seat(5, 5)),
+            (vec![ended.clone(), grant(5, 5, 0, 90)], None, 101, lapsed(90)),
+            // Its free seats make up for no grant that shrank below its use, and those that it has too many are made up for.
+            (vec![ended.clone(), grant(6, 2, 5, 900), live.clone()], None, 101, Ok(of(3))),
+            (vec![ended, grant(6, 2, 7, 900), live.clone()], None, 101, no_seat(7, 7)),
+            (vec![ends(1, 10, 15, 100), live], None, 101, no_seat(15, 15)),
+        ];
+        for (row, (grants, wanted, now, expected)) in rows.into_iter().enumerate() {
+            let wanted = wanted.map(of);
+            let given = take(&grants, wanted.as_ref(), at(now)).cloned();
+            assert_eq!(given, expected, "row {row}: {grants:?}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_of_an_ended_serial_number_says_what_stays() {
+        let problem = take(&[ends(1, 10, 0, 100)], None, at(101)).unwrap_err().problem();
+        assert_eq!(problem.code, ProblemCode::SerialEnded);
+        assert!(problem.message.contains("the vendor ended it at 1970-01-01T00:01:40Z"), "{problem}");
+        assert!(problem.hint.contains("computers that hold a seat keep it"), "{problem}");
     }
 }

@@ -462,6 +462,7 @@ mod tests {
             epoch: sealpost_manifests::order::Epoch::of(1, 0),
             granted_at: at(0),
             not_after: at(400 * DAY_SECS),
+            ends_at: None,
         };
         let pulled = |day: i64, failure: Option<&str>| PullRow {
             metadata_as_of: Some(at(day * DAY_SECS)),

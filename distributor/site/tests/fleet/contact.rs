@@ -122,6 +122,7 @@ pub(crate) fn grant(site: &Site) -> Grant {
         generation: 1,
         not_after: site.now + SignedDuration::from_hours(24 * 366),
         vendor_time: site.now,
+        ends_at: None,
         request_id: None,
     }
 }

@@ -14,8 +14,9 @@ use sealpost_admin_api::clients::{
 use sealpost_admin_api::groups::{GroupsView, MembersRequest};
 use sealpost_admin_api::settings::Changed;
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::commands::clients::MAX_RESERVED;
-use sealpost_site::rules::names::{MixedScripts, asked_back, canonical};
+use sealpost_site::rules::names::{self, MixedScripts, canonical};
 use sealpost_site::rules::reservation_file::{self, Entry};
 use sealpost_site::rules::rollouts::groups::GroupName;
 use serde::Serialize;
@@ -57,6 +58,9 @@ pub(in crate::cli) struct Options {
     /// Names mix letters of several scripts, and are meant so.
     #[arg(long)]
     mixed_scripts: bool,
+    /// Names that are spelled nearly as others which hold a seat, or as others that come with them, are meant so.
+    #[arg(long)]
+    similar: bool,
     /// Take the seats of this serial number; one computer may hold a seat of several [default: the first with a free seat].
     #[arg(long, value_name = "SERIAL")]
     serial: Option<SerialNumber>,
@@ -113,21 +117,35 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
     if !permanence::agrees(1, options.yes)? {
         return nothing_done();
     }
-    let Options { channel, mixed_scripts, serial, .. } = options;
-    let (channel, serial, mixed_scripts) = (channel.clone(), serial.clone(), *mixed_scripts);
-    let mut request = ReserveRequest { name, channel, mixed_scripts, serial };
-    let client: Client = match api.post("/clients", &request).await {
-        Err(refused) if can_ask() && !request.mixed_scripts => {
-            let Some(question) = asked_back(&canonical(&request.name), MixedScripts::AskBack) else {
-                return Err(refused);
-            };
-            if !ask(&format!("{}. Is it meant so?", plain(&question.message)))? {
-                return nothing_done();
+    let Options { channel, mixed_scripts, similar, serial, .. } = options;
+    let (channel, serial) = (channel.clone(), serial.clone());
+    let (mixed_scripts, similar) = (*mixed_scripts, *similar);
+    let mut request = ReserveRequest { name, channel, mixed_scripts, similar, serial };
+    let client = loop {
+        let refused = match api.post::<Client>("/clients", &request).await {
+            Ok(client) => break client,
+            Err(refused) => refused,
+        };
+        // Each question is asked once: what it is about is meant then.
+        let problem = refused.downcast_ref::<Problem>().filter(|_| can_ask());
+        let meant = match problem {
+            Some(Problem { code: ProblemCode::AlreadyExists, message, .. }) if !request.similar => {
+                request.similar = true;
+                ask(&format!("{}. Is it another computer?", plain(message)))?
             }
-            request.mixed_scripts = true;
-            api.post("/clients", &request).await?
+            Some(_) if !request.mixed_scripts => {
+                let Some(question) = names::asked_back(&canonical(&request.name), MixedScripts::AskBack)
+                else {
+                    return Err(refused);
+                };
+                request.mixed_scripts = true;
+                ask(&format!("{}. Is it meant so?", plain(&question.message)))?
+            }
+            _ => return Err(refused),
+        };
+        if !meant {
+            return nothing_done();
         }
-        answered => answered?,
     };
     if let Some(group) = &options.group {
         list_in(api, group, vec![client.name.clone()]).await?;
@@ -207,7 +225,8 @@ fn count_of(answers: &[SeatAnswer], which: impl Fn(&&SeatAnswer) -> bool) -> usi
 /// One request, and the groups that list its names.
 async fn reserve(api: &AdminApi, options: &Options, chunk: &[Wanted]) -> anyhow::Result<Vec<SeatAnswer>> {
     let wanted = chunk.iter().map(|wanted| wanted.seat.clone()).collect();
-    let request = ReserveManyRequest { wanted, mixed_scripts: options.mixed_scripts };
+    let Options { mixed_scripts, similar, .. } = *options;
+    let request = ReserveManyRequest { wanted, mixed_scripts, similar };
     let ReservedMany { answers } = api.post("/clients/reserve", &request).await?;
     if answers.len() != chunk.len() {
         bail!(

@@ -15,13 +15,20 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Result<Json<Status>
     let found = gather(&site).await?;
     let (now, ledger) = (site.now(), &site.parts.ledger);
     let addresses = site.parts.presence.addresses();
+    let refused_seats = site.seat_refusals.of_others(found.licenses.iter().map(|row| &row.serial));
+    let licenses = found.licenses.into_iter().map(|row| {
+        let refused = site.seat_refusals.of(Some(&row.serial));
+        License::of(row, refused, now)
+    });
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server_id: ledger.server_id(),
         addresses: addresses.addresses,
         port: addresses.port,
         warnings: found.problems.into_iter().map(WarningView::from).collect(),
-        licenses: found.licenses.into_iter().map(License::from).collect(),
+        licenses: licenses.collect(),
+        refused_seats,
+        started: Some(site.started),
         last_pull: found.pull.into(),
         connected_clients: found.connected,
         releases: found

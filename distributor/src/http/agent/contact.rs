@@ -90,6 +90,10 @@ pub(super) async fn answered(
         site.parts.presence.list_is_known();
     }
     tracing::debug!(client = %outcome.name, retry = outcome.retry, "answered a contact");
+    // The same contact once more can be somebody else's who has seen it.
+    if !outcome.retry {
+        site.heard.tell(&outcome.name);
+    }
     let answer = ContactAnswer {
         grants: outcome.grants,
         lease: outcome.lease.map(|lease| sign(site, &lease)).transpose()?,

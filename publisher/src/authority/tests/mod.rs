@@ -3,6 +3,7 @@
 mod bindings;
 mod clearings;
 mod codes;
+mod ends;
 mod epochs;
 mod records;
 

@@ -137,7 +137,10 @@ impl State {
     }
 
     /// Names that hold seats, after one of them.
-    fn after(&self, name: Option<&ComputerName>) -> impl Iterator<Item = (&ComputerName, &Computer)> {
+    pub(super) fn after(
+        &self,
+        name: Option<&ComputerName>,
+    ) -> impl Iterator<Item = (&ComputerName, &Computer)> {
         let from = name.map_or(Bound::Unbounded, Bound::Excluded);
         self.computers.range::<ComputerName, _>((from, Bound::Unbounded))
     }

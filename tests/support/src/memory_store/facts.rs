@@ -63,6 +63,7 @@ impl<H: Holds> Read<LoadSeats> for Handle<H> {
             seats: license.grant.seats,
             used: state.seats_of(&license.grant.serial).0,
             not_after: license.grant.not_after,
+            ends_at: license.grant.ends_at,
         });
         let held = query.names.iter().filter_map(|name| {
             let computer = state.computers.get(name)?;

@@ -18,9 +18,14 @@ impl State {
         self.answered(client_id).map_or(client.enrolled_at, |answered| answered.at)
     }
 
-    pub(super) fn is_offline(&self, client_id: &ClientId, client: &Client, bounds: &Bounds) -> bool {
+    /// The same, not before the last restore: what is older may be of the copy.
+    pub(super) fn heard_since(&self, client_id: &ClientId, client: &Client) -> Timestamp {
         let restored = self.restore.restored.as_ref().map_or(Timestamp::UNIX_EPOCH, |restored| restored.at);
-        self.heard(client_id, client).max(restored) < bounds.heard
+        self.heard(client_id, client).max(restored)
+    }
+
+    pub(super) fn is_offline(&self, client_id: &ClientId, client: &Client, bounds: &Bounds) -> bool {
+        self.heard_since(client_id, client) < bounds.heard
     }
 
     /// Since when a client has something to install, or to go back to, that it does not say it runs.

@@ -7,6 +7,7 @@
 //! Left out on purpose: indexes, bounds of memory, and faults, which a test injects around it.
 
 mod approvals;
+mod client_lines;
 mod clients;
 mod computers;
 mod contact;
@@ -14,6 +15,7 @@ mod endings;
 mod facts;
 mod fleet;
 mod log;
+mod names;
 mod plan;
 mod project;
 mod releases;

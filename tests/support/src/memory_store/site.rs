@@ -113,6 +113,7 @@ impl<H: Holds> Read<Licenses> for Handle<H> {
                 epoch: license.grant.epoch,
                 granted_at: license.grant.vendor_time,
                 not_after: license.grant.not_after,
+                ends_at: license.grant.ends_at,
             }
         });
         Ok(rows.collect())

@@ -50,6 +50,7 @@ fn enroll(computer: &Computer) -> (SigningKey, ServerEntry) {
         generation: 1,
         not_after: Timestamp::MAX,
         vendor_time: Timestamp::UNIX_EPOCH,
+        ends_at: None,
         request_id: None,
     };
     let grant = SignedDocument::sign(&grant, &vendor).unwrap();

@@ -170,6 +170,7 @@ impl<C: Connected> Read<Licenses> for C {
                 epoch: grant.epoch,
                 granted_at: grant.vendor_time,
                 not_after: grant.not_after,
+                ends_at: grant.ends_at,
             })
         });
         Ok(rows.collect::<rusqlite::Result<_>>()?)

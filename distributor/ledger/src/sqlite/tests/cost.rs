@@ -3,6 +3,7 @@
 //!
 //! The contacts go through a running ledger, one by one: what is counted is what a server does for each.
 
+mod listing;
 mod reserving;
 
 use std::path::PathBuf;

@@ -5,10 +5,14 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
-use sealpost_site::queries::{Clients, Failing, Fleet, Refusals};
+use sealpost_site::commands::settings::{ChangeMembers, ChangeSettings};
+use sealpost_site::queries::{ClientLineByName, ClientLines, Clients, Failing, Fleet, Refusals};
 use sealpost_site::rows::{ComputersRow, FleetRow};
+use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
+use sealpost_site::rules::standing::ComputerState;
 use sealpost_site::rules::troubles::{Bounds, Trouble};
-use sealpost_test_support::world::{DAY, World, computer_name, installed, report};
+use sealpost_test_support::world::{DAY, World, admin, computer_name, installed, report};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, release};
@@ -97,6 +101,80 @@ pub(super) async fn silent_outdated_and_failing_computers_are_counted_and_listed
         listed(world, &ledger, seconds, &[Trouble::Outdated]).await.contains(&"current".to_owned())
     };
     assert!(!is_outdated(12 * DAY + 9).await && is_outdated(12 * DAY + 10).await);
+    ledger.close().await.unwrap();
+}
+
+pub(super) async fn the_list_says_of_each_computer_how_it_stands_and_what_it_runs(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    world.unlock(&ledger, 9).await;
+    world.pull(&ledger, 4).await;
+    world.reserved(&ledger, "never-came").await;
+    let mut active = world.enrolled(&ledger, "active").await;
+    let mut copied = world.enrolled(&ledger, "copied").await;
+    let mut lost = world.enrolled(&ledger, "lost").await;
+    world.enrolled(&ledger, "no-contact").await;
+    let one = approve(world, &ledger, 1, "stable", 10).await;
+    for computer in [&mut active, &mut copied, &mut lost] {
+        world.contacts(&ledger, computer, 20).await;
+    }
+    // A copy of its disk goes on with another nonce.
+    let mut copy = copied.clone();
+    world.contacts(&ledger, &mut copied, 30).await;
+    copy.contacts = 100;
+    world.tries(&ledger, &copy, 40).await.unwrap_err();
+    let group = GroupName::new("lab").unwrap();
+    let value = Some(serde_json::json!({ "rule": { "names": ["x-*"] } }));
+    let key = SettingKey { kind: SettingKind::Group, name: "lab".to_owned() };
+    let changes = vec![SettingChange { key, value }];
+    let change =
+        ChangeSettings { actor: admin(), changes, comment: String::new(), expected: None, confirms: None };
+    ledger.execute(world.at(50), change).await.unwrap();
+    let add = vec![computer_name("lost")];
+    let listed = ChangeMembers {
+        actor: admin(),
+        group: group.clone(),
+        add,
+        remove: Vec::new(),
+        comment: String::new(),
+    };
+    ledger.execute(world.at(50), listed).await.unwrap();
+    active.packages = vec![installed(&release(&ledger, one).await)];
+    world.contacts(&ledger, &mut active, 4 * 3600).await;
+
+    let at = world.at(20 + 4 * 3600 + 67 * 60);
+    let lines = ledger.query(ClientLines { after: None, limit: 9 }).await.unwrap();
+    let found: Vec<_> = lines
+        .iter()
+        .map(|row| (row.name.as_str(), row.state(ledger.outages(), at), row.last_contact, row.heard))
+        .collect();
+    use ComputerState::{Active, ContactLost, Reserved, TwoComputers};
+    let contact = |seconds| Some(world.at(seconds));
+    let enrolled = world.at(3);
+    let wanted = [
+        ("active", Active, contact(4 * 3600), contact(4 * 3600)),
+        ("copied", TwoComputers, contact(30), contact(30)),
+        ("lost", ContactLost, contact(20), contact(20)),
+        ("never-came", Reserved, None, None),
+        ("no-contact", ContactLost, None, Some(enrolled)),
+    ];
+    assert_eq!(found, wanted);
+    let versions: Vec<String> = lines.iter().map(|row| row.display_version().to_string()).collect();
+    assert!(versions[0] != versions[1] && versions[1..].iter().all(|shown| shown == "V 0.0 (0000)"));
+    let serial = world.grant(1, 9).serial;
+    assert!(lines.iter().all(|row| row.serials == [serial.clone()]), "{lines:?}");
+    let groups: Vec<usize> = lines.iter().map(|row| row.listed.len()).collect();
+    assert_eq!((groups, lines[2].listed.contains(&group)), (vec![0, 0, 1, 0, 0], true));
+    assert!(lines[0].lease_until.is_some() && lines[3].lease_until.is_none());
+    // The others come after the one of which a page ends.
+    let after = Some(computer_name("lost"));
+    let rest = ledger.query(ClientLines { after, limit: 1 }).await.unwrap();
+    assert_eq!(rest, lines[3..4]);
+    let one = ledger.query(ClientLineByName { name: computer_name("copied") }).await.unwrap();
+    assert_eq!(one.as_ref(), Some(&lines[1]));
+    assert_eq!(ledger.query(ClientLineByName { name: computer_name("unknown") }).await.unwrap(), None);
     ledger.close().await.unwrap();
 }
 

@@ -7,6 +7,7 @@ mod approvals;
 mod contacts;
 mod copies;
 mod deliveries;
+mod ended;
 mod enrollment;
 mod fleet;
 mod licensing;
@@ -83,6 +84,11 @@ contracts! {
         a_later_statement_of_the_vendor_lowers_what_an_earlier_wrong_one_raised,
         a_name_holds_a_seat_of_each_serial_number_and_is_counted_with_each,
     }
+    ended {
+        an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
+        with_a_second_serial_number_nothing_is_lost_early,
+        a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
+    }
     enrollment {
         a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,
         a_used_code_is_refused_to_another_key_and_a_wrong_code_to_all,
@@ -142,6 +148,7 @@ contracts! {
     }
     fleet {
         silent_outdated_and_failing_computers_are_counted_and_listed_alike,
+        the_list_says_of_each_computer_how_it_stands_and_what_it_runs,
         refusals_are_listed_with_who_was_answered_since_and_who_knocks_is_counted,
     }
     log {
@@ -232,6 +239,7 @@ contracts! {
     }
     model {
         seats_hold_under_any_interleaving,
+        a_seat_that_is_given_without_the_check_is_caught,
     }
     steps {
         rollouts_keep_their_bounds_under_any_interleaving,

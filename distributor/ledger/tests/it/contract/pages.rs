@@ -8,7 +8,8 @@ use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, Platform};
 use sealpost_site::queries::{
-    ApprovedReleases, Clients, DeltaReleases, KnownReleases, MAX_PAGE, Recipients, ReleaseCounts, Releases,
+    ApprovedReleases, ClientLines, Clients, DeltaReleases, KnownReleases, MAX_PAGE, Recipients,
+    ReleaseCounts, Releases, ReservedAmong, ReservedNames,
 };
 use sealpost_site::rows::ReleaseRow;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
@@ -130,6 +131,8 @@ pub(super) async fn a_page_is_bounded_whatever_is_asked_for(world: &World, bench
     for (limit, length) in [(0, 1), (1, 1), (MAX_PAGE, 1_000), (MAX_PAGE + 1, 1_000), (u32::MAX, 1_000)] {
         let clients = Clients::all(None, limit);
         assert_eq!(ledger.query(clients).await.unwrap().len(), length, "clients, {limit}");
+        let lines = ClientLines { after: None, limit };
+        assert_eq!(ledger.query(lines).await.unwrap().len(), length, "lines, {limit}");
         let recipients = Recipients { after: None, running: None, limit };
         assert_eq!(ledger.query(recipients).await.unwrap().len(), length, "recipients, {limit}");
         let releases = Releases { state: None, after: None, limit };
@@ -204,7 +207,12 @@ pub(super) async fn a_thousand_computers_and_more_are_listed_whole(world: &World
     for limit in [7, MAX_PAGE] {
         let mut recipients: Vec<ComputerName> = Vec::new();
         let mut clients: Vec<ComputerName> = Vec::new();
+        let mut lines: Vec<ComputerName> = Vec::new();
         loop {
+            let after = lines.last().cloned();
+            let of_lines = ledger.query(ClientLines { after, limit }).await.unwrap();
+            assert!(of_lines.len() <= limit as usize);
+            lines.extend(of_lines.into_iter().map(|row| row.name));
             let after = recipients.last().cloned();
             let page = ledger.query(Recipients { after, running: None, limit }).await.unwrap();
             let after = clients.last().cloned();
@@ -216,7 +224,14 @@ pub(super) async fn a_thousand_computers_and_more_are_listed_whole(world: &World
             recipients.extend(page.into_iter().map(|row| row.name));
             clients.extend(rows.into_iter().map(|row| row.name));
         }
+        let page = |after| ReservedNames { after, limit };
+        let reserved = ledger.all(page, ComputerName::clone).await.unwrap();
+        assert!(reserved.iter().eq(names.iter()), "in pages of {limit}");
         assert!(recipients.iter().eq(names.iter()), "in pages of {limit}");
         assert_eq!(clients, recipients);
+        assert_eq!(lines, recipients);
     }
+    let asked = ["pc-0", "pc-1106", "pc-1107", "pc-"].map(computer_name).into();
+    let among = ledger.query(ReservedAmong { names: asked }).await.unwrap();
+    assert_eq!(among, ["pc-0", "pc-1106"].map(computer_name).into());
 }

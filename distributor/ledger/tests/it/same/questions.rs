@@ -22,12 +22,12 @@ use sealpost_site::commands::settings::{LoadMembers, LoadPlan};
 use sealpost_site::commands::starts::LoadStart;
 use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
-    Activity, ApprovedReleases, ClientByName, ClientKey, ClientSealingKey, Clients, DeliveriesOf,
-    DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers, GroupMembers, HeldReleases,
-    HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd,
-    LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals, RefusedGrants, ReleaseByManifest,
-    ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber, Rollouts, Server, ServersLearned, SetupOf,
-    Setups, StoredTime, Trying, Untested, VoidedReleases,
+    Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
+    Clients, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet, Followers,
+    GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind, LicenseTime,
+    Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals,
+    RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber,
+    Rollouts, Server, ServersLearned, SetupOf, Setups, StoredTime, Trying, Untested, VoidedReleases,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -178,6 +178,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
     let now = pair.sqlite.query(LicenseTime {}).await.unwrap().floor.unwrap();
     for limit in [1, 5, 1_000] {
         for after in [None, known.names.iter().nth(4).cloned()] {
+            pair.query(ClientLines { after: after.clone(), limit }).await;
             pair.query(Clients::all(after.clone(), limit)).await;
             for with in [
                 vec![Trouble::Failing],
@@ -201,6 +202,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
     let unknown = ComputerName::new("unknown").unwrap();
     for name in known.names.iter().cloned().chain([unknown]) {
         pair.query(ClientByName { name: name.clone() }).await;
+        pair.query(ClientLineByName { name: name.clone() }).await;
         pair.query(SetupOf { name: name.clone() }).await;
         for state in [None, Some(CodeState::Out), Some(CodeState::Used), Some(CodeState::Expired)] {
             pair.query(Setups { state, now, after: Some(name.clone()), limit: 3 }).await;

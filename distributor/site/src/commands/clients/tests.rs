@@ -87,7 +87,8 @@ fn reserve(serial: Option<SerialNumber>) -> Reserve {
 
 /// Two serial numbers with seats; the name holds those of `reserved`.
 fn seats(reserved: &[u8], restore: RestoreState) -> SeatFacts {
-    let grant = |id| GrantedSeats { serial: serial(id), seats: 5, used: 1, not_after: at(366) };
+    let grant =
+        |id| GrantedSeats { serial: serial(id), seats: 5, used: 1, not_after: at(366), ends_at: None };
     let serials: BTreeSet<SerialNumber> = reserved.iter().map(|id| serial(*id)).collect();
     let held = Held { channel: channel("stable"), serials };
     SeatFacts {

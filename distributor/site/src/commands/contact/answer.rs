@@ -16,8 +16,8 @@ use crate::commands::decision::{Context, Decision};
 use crate::rules::assignment::{AssignmentDecision, AssignmentFacts, Told, decide};
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
-    Claim, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held, may_sign_again,
-    seats_due,
+    Claim, Due, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held,
+    may_sign_again, seats_due,
 };
 use crate::rules::reports;
 use crate::rules::restore::Progress;
@@ -285,22 +285,33 @@ impl<'a> Answering<'a> {
         let ever = self.client.lease_order.is_some();
         let due = seats_due(seats, last, ever, self.context.now);
         let entitlements = due
-            .map(|seat| Entitlement {
-                serial: seat.grant.serial.clone(),
-                model: seat.grant.model,
-                packages: seat.grant.packages.clone(),
-                grant: seat.digest,
-                not_after,
+            .map(|due| match due {
+                Due::Renewed { grant, digest } => Entitlement {
+                    serial: grant.serial.clone(),
+                    model: grant.model,
+                    packages: grant.packages.clone(),
+                    grant: digest,
+                    not_after,
+                },
+                Due::Carried(seat) => seat.clone(),
             })
             .collect();
         self.lease_of(entitlements, next_order(self.facts.epoch, [self.client.lease_order]))
     }
 
-    /// What was shown, for one more term.
+    /// What was shown, for one more term; what has ended since, up to the end that it had.
     fn resumed_lease(&self, shown: &Shown) -> Sent<Lease> {
+        let now = self.context.now;
         let not_after = self.context.after_days(self.context.terms.lease_days);
-        let seats = shown.lease.entitlements.iter();
-        let entitlements = seats.map(|seat| Entitlement { not_after, ..seat.clone() }).collect();
+        let ended = |seat: &Entitlement| {
+            let held = self.client.seats.iter().find(|held| held.grant.serial == seat.serial);
+            held.is_some_and(|held| held.grant.ended(now).is_some())
+        };
+        let seats = shown.lease.entitlements.iter().map(|seat| {
+            let end = if ended(seat) { seat.not_after } else { not_after };
+            Entitlement { not_after: end, ..seat.clone() }
+        });
+        let entitlements = seats.collect();
         let before = [self.client.lease_order, order_of(Some(&shown.lease))];
         self.lease_of(entitlements, next_order(self.facts.epoch, before))
     }

@@ -33,6 +33,7 @@ fn grant(generation: u64, epoch: Epoch) -> Grant {
         generation,
         not_after: at(366),
         vendor_time: at(3),
+        ends_at: None,
         request_id: None,
     }
 }

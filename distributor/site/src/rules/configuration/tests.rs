@@ -67,6 +67,7 @@ fn grant(packages: &[&str]) -> Grant {
         generation: 1,
         not_after: Timestamp::MAX,
         vendor_time: Timestamp::UNIX_EPOCH,
+        ends_at: None,
         request_id: None,
     }
 }

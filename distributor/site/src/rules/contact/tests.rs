@@ -138,6 +138,7 @@ fn grant(id: u8, not_after: i64) -> Grant {
         generation: 1,
         not_after: at(not_after),
         vendor_time: at(0),
+        ends_at: None,
         request_id: None,
     }
 }
@@ -289,4 +290,102 @@ fn an_unconfirmed_ledger_renews_whom_it_knows_gives_no_first_lease_and_one_term_
     assert_eq!(decide_lease(&resumed), LeaseDecision::Keep);
     let confirmed = LeaseFacts { unconfirmed_since: None, ..resumed };
     assert_eq!(decide_lease(&confirmed), LeaseDecision::Issue(LeaseReason::Age));
+}
+
+fn ending(id: u8, end: i64) -> Grant {
+    Grant { ends_at: Some(at(end)), ..grant(id, end) }
+}
+
+#[test]
+fn nothing_is_renewed_of_an_ended_serial_number_and_what_is_held_stays_to_its_end() {
+    let (last, ended) = (lease(30 * DAY), ending(1, 10 * DAY));
+    // The grant that told of the end is another one than the lease names.
+    let seats = [seat(&ended, "the one that told of the end")];
+    let told = facts(10 * DAY, &last, &seats);
+    assert_eq!(
+        decide_lease(&told),
+        LeaseDecision::Issue(LeaseReason::GrantChanged),
+        "its last instant is good"
+    );
+    for (now, held, expected) in [
+        (10 * DAY + 1, Some(order(1, 5)), LeaseDecision::Keep),
+        (20 * DAY, Some(order(1, 5)), LeaseDecision::Keep),
+        (20 * DAY, None, LeaseDecision::Resend),
+        (30 * DAY, Some(order(1, 5)), LeaseDecision::Keep),
+        (30 * DAY + 1, Some(order(1, 5)), LeaseDecision::Withhold(Withheld::Ended { at: at(10 * DAY) })),
+    ] {
+        assert_eq!(decide_lease(&LeaseFacts { held, ..facts(now, &last, &seats) }), expected, "{now}");
+    }
+    // A raised epoch needs another signature, and gives no day more.
+    let epoch = LeaseFacts { epoch: Epoch::of(2, 0), ..facts(20 * DAY, &last, &seats) };
+    assert_eq!(decide_lease(&epoch), LeaseDecision::Issue(LeaseReason::EpochChanged));
+    let due: Vec<Due<'_>> = seats_due(&seats, Some(&last), true, at(20 * DAY)).collect();
+    assert_eq!(due, [Due::Carried(&last.entitlements[0])]);
+}
+
+#[test]
+fn an_ended_serial_number_gives_no_first_lease_not_even_to_a_name_that_had_one() {
+    let (last, ended) = (lease(30 * DAY), ending(1, 10 * DAY));
+    for leased in [false, true] {
+        let seats = [SeatInLease { leased, ..seat(&ended, "grant") }];
+        let first = LeaseFacts { ever: false, last: None, held: None, ..facts(11 * DAY, &last, &seats) };
+        assert_eq!(decide_lease(&first), LeaseDecision::Withhold(Withheld::Ended { at: at(10 * DAY) }));
+        // Nor is it named again where the text of the last lease is gone.
+        let unknown = LeaseFacts { last: None, ..facts(11 * DAY, &last, &seats) };
+        assert_eq!(decide_lease(&unknown), LeaseDecision::Withhold(Withheld::Ended { at: at(10 * DAY) }));
+    }
+}
+
+#[test]
+fn with_a_second_serial_number_the_ended_seat_is_carried_to_its_end() {
+    let (ended, live) = (ending(1, 10 * DAY), grant(2, 366 * DAY));
+    let seats = [seat(&ended, "newer"), seat(&live, "second")];
+    let mut last = lease(30 * DAY);
+    let second =
+        Entitlement { serial: live.serial.clone(), grant: digest("second"), ..last.entitlements[0].clone() };
+    last.entitlements.push(second);
+    let now = 11 * DAY;
+    assert_eq!(decide_lease(&facts(now, &last, &seats)), LeaseDecision::Issue(LeaseReason::Age));
+    let due: Vec<Due<'_>> = seats_due(&seats, Some(&last), true, at(now)).collect();
+    let renewed = Due::Renewed { grant: &live, digest: digest("second") };
+    assert_eq!(due, [Due::Carried(&last.entitlements[0]), renewed]);
+    // Past that end it is named no more, and the other goes on.
+    let after = facts(30 * DAY + 1, &last, &seats);
+    assert_eq!(decide_lease(&after), LeaseDecision::Issue(LeaseReason::GrantChanged));
+    let due: Vec<Due<'_>> = seats_due(&seats, Some(&last), true, after.now).collect();
+    assert_eq!(due, [renewed]);
+}
+
+#[test]
+fn a_computer_that_comes_daily_loses_an_ended_seat_only_at_the_end_that_it_had() {
+    let (ended, live) = (ending(1, 10 * DAY), grant(2, 366 * DAY));
+    let seats = [seat(&ended, "grant"), seat(&live, "second")];
+    let (mut last, mut ends) = (lease(30 * DAY), Vec::new());
+    for day in 0..60 {
+        let now = day * DAY + 60 * day;
+        if let LeaseDecision::Issue(_) = decide_lease(&facts(now, &last, &seats)) {
+            let named = seats_due(&seats, Some(&last), true, at(now)).map(|due| match due {
+                Due::Carried(seat) => seat.clone(),
+                Due::Renewed { grant, digest } => Entitlement {
+                    serial: grant.serial.clone(),
+                    grant: digest,
+                    not_after: at(now + 30 * DAY),
+                    ..last.entitlements[0].clone()
+                },
+            });
+            last = Lease { issued_at: at(now), entitlements: named.collect(), ..last.clone() };
+        }
+        let end = |grant: &Grant| {
+            last.entitlements.iter().find(|seat| seat.serial == grant.serial).map(|seat| seat.not_after)
+        };
+        assert!(end(&live).is_some_and(|end| end > at(now + 28 * DAY)), "day {day}");
+        ends.push(end(&ended));
+    }
+    let newest = ends.iter().flatten().max().copied();
+    assert!(newest <= Some(at(40 * DAY)) && newest > Some(at(38 * DAY)), "{newest:?}");
+    assert_eq!(
+        ends.iter().rposition(|end| end.is_some()),
+        Some(38),
+        "it was renewed last on day 9, for 30 days"
+    );
 }

@@ -62,9 +62,15 @@ impl Cadence {
     /// How long the computer may be silent before that counts as a failure, if nothing else keeps it waiting.
     #[must_use]
     pub fn silence(&self) -> SignedDuration {
-        let longest = SignedDuration::from_secs(self.longest_secs.max(self.before_secs.unwrap_or(0)).into());
         let least = if self.before_secs.is_some() { USUAL_CADENCE } else { UNKNOWN };
-        longest.clamp(least, LONGEST).saturating_add(USUAL_CADENCE)
+        self.longest().max(least).saturating_add(USUAL_CADENCE)
+    }
+
+    /// Its longest pause of the last two to four weeks: at least the usual time between two contacts, and at most a fortnight.
+    #[must_use]
+    pub fn longest(&self) -> SignedDuration {
+        let longest = SignedDuration::from_secs(self.longest_secs.max(self.before_secs.unwrap_or(0)).into());
+        longest.clamp(USUAL_CADENCE, LONGEST)
     }
 }
 

@@ -169,6 +169,24 @@ impl Subnet {
         Ok(subnet)
     }
 
+    /// Its first address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many bits all its addresses share.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether it holds every address of the other one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.holds(other.address)
+    }
+
     /// Whether an address is in it. An IPv4 address that is written as an IPv6 one is the IPv4 one.
     #[must_use]
     pub fn holds(&self, address: IpAddr) -> bool {

@@ -96,6 +96,7 @@ pub(super) fn grant(id: u8) -> HeldGrantText {
         generation: 1,
         not_after: at(366),
         vendor_time: at(0),
+        ends_at: None,
         request_id: None,
     };
     // Nobody verifies it here.

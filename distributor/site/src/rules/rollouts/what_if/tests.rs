@@ -36,6 +36,7 @@ fn grant() -> Grant {
         generation: 1,
         not_after: Timestamp::MAX,
         vendor_time: NOW,
+        ends_at: None,
         request_id: None,
     }
 }

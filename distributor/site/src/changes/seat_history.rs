@@ -1,0 +1,256 @@
+//! What the log says of one name: the seats that it took, the setup files that were issued for it and what became of them, and
+//! the computers that held it.
+//!
+//! Invariant: the newest code of a name voids those before it, as enrollment holds it; so a code that was neither used nor in time
+//! for the next one is voided, or had expired by then. Left out on purpose: codes, which are in no log.
+
+use jiff::Timestamp;
+use sealpost_manifests::ids::{ClientId, SerialNumber, SetupId};
+use serde::{Deserialize, Serialize};
+
+use super::activity::Change;
+use super::entry::ActivityEntry;
+
+/// What became of a setup file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum SetupOutcome {
+    /// It is out, was not used, and still works.
+    Out,
+    /// A computer enrolled with it.
+    Used {
+        /// When.
+        at: Timestamp,
+    },
+    /// A newer one was issued before it was used.
+    Voided {
+        /// When.
+        at: Timestamp,
+    },
+    /// Nobody used it in time.
+    Expired,
+}
+
+/// A setup file that was issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetupIssue {
+    /// When.
+    pub issued_at: Timestamp,
+    /// After it the code is accepted no more.
+    pub expires_at: Timestamp,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: SetupOutcome,
+}
+
+/// A computer that held the name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its id.
+    pub client_id: ClientId,
+    /// When it enrolled; absent where the log that was read begins later.
+    pub enrolled_at: Option<Timestamp>,
+    /// When another took its place; its key is dead from then on.
+    pub replaced_at: Option<Timestamp>,
+    /// The entry that enrolled it.
+    #[serde(skip)]
+    pub sequence: u64,
+}
+
+/// A seat that the name took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeatTaken {
+    /// Whose seat it is.
+    pub serial: SerialNumber,
+    /// When it was taken.
+    pub at: Timestamp,
+}
+
+/// What happened with one name; each in the order in which it happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeatHistory {
+    /// Its seats.
+    pub seats: Vec<SeatTaken>,
+    /// Its setup files.
+    pub setups: Vec<SetupIssue>,
+    /// Its computers; the last one holds it.
+    pub holders: Vec<Holder>,
+    issued: Vec<SetupId>,
+}
+
+/// The kinds of entries that it is made of.
+pub const KINDS: [&str; 3] = ["seat_reserved", "setup_issued", "client_enrolled"];
+
+impl SeatHistory {
+    /// Takes the next entry about the name.
+    pub fn take(&mut self, entry: &ActivityEntry) {
+        match &entry.change {
+            Change::SeatReserved { serial, .. } => {
+                self.seats.push(SeatTaken { serial: serial.clone(), at: entry.at });
+            }
+            Change::SetupIssued { setup, expires_at, .. } => {
+                if let Some(before) = self.setups.last_mut()
+                    && before.outcome == SetupOutcome::Out
+                {
+                    before.outcome = ended(before, entry.at);
+                }
+                self.issued.push(setup.clone());
+                self.setups.push(SetupIssue {
+                    issued_at: entry.at,
+                    expires_at: *expires_at,
+                    outcome: SetupOutcome::Out,
+                });
+            }
+            Change::ClientEnrolled { client_id, setup, replaces, .. } => {
+                let used = self.issued.iter().rposition(|issued| issued == setup);
+                if let Some(issue) = used.and_then(|at| self.setups.get_mut(at)) {
+                    issue.outcome = SetupOutcome::Used { at: entry.at };
+                }
+                if let Some(replaced) = replaces {
+                    self.replace(replaced, entry.at);
+                }
+                self.holders.push(Holder {
+                    client_id: client_id.clone(),
+                    enrolled_at: Some(entry.at),
+                    replaced_at: None,
+                    sequence: entry.sequence,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// As it is at `now`: what nobody used in time has expired.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if let Some(newest) = self.setups.last_mut()
+            && newest.outcome == SetupOutcome::Out
+            && newest.expires_at < now
+        {
+            newest.outcome = SetupOutcome::Expired;
+        }
+        self
+    }
+
+    fn replace(&mut self, client_id: &ClientId, at: Timestamp) {
+        match self.holders.iter_mut().find(|holder| holder.client_id == *client_id) {
+            Some(holder) => holder.replaced_at = Some(at),
+            // It came into the ledger by its lease after a restore, or before what was read.
+            None => self.holders.push(Holder {
+                client_id: client_id.clone(),
+                enrolled_at: None,
+                replaced_at: Some(at),
+                sequence: 0,
+            }),
+        }
+    }
+}
+
+/// What became of a setup file that was not used until another was issued.
+fn ended(issue: &SetupIssue, next_at: Timestamp) -> SetupOutcome {
+    if issue.expires_at < next_at { SetupOutcome::Expired } else { SetupOutcome::Voided { at: next_at } }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealpost_keys::{SealingKey, SigningKey};
+    use sealpost_manifests::ids::{ChannelName, ComputerName, Platform};
+
+    use super::*;
+    use crate::changes::Actor;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_second(hours * 3_600).unwrap()
+    }
+
+    fn name() -> ComputerName {
+        ComputerName::new("pc-1").unwrap()
+    }
+
+    fn setup(byte: u8) -> SetupId {
+        SetupId::from_random([byte; 16])
+    }
+
+    fn client(byte: u8) -> ClientId {
+        ClientId::from_random([byte; 16])
+    }
+
+    fn issued(hours: i64, byte: u8, expires: i64) -> (i64, Change) {
+        (hours, Change::SetupIssued { name: name(), setup: setup(byte), expires_at: at(expires) })
+    }
+
+    fn enrolled(hours: i64, byte: u8, of: u8, replaces: Option<u8>) -> (i64, Change) {
+        let change = Change::ClientEnrolled {
+            client_id: client(byte),
+            name: name(),
+            client_key: SigningKey::generate().unwrap().public(),
+            sealing_key: SealingKey::generate().unwrap().public(),
+            platform: Platform::new("linux-x86_64").unwrap(),
+            agent_version: "1.0".to_owned(),
+            setup: setup(of),
+            replaces: replaces.map(client),
+        };
+        (hours, change)
+    }
+
+    fn history(entries: Vec<(i64, Change)>, now: i64) -> SeatHistory {
+        let mut history = SeatHistory::default();
+        for (sequence, (hours, change)) in (1..).zip(entries) {
+            let entry = ActivityEntry { version: 2, sequence, at: at(hours), actor: Actor::Server, change };
+            history.take(&entry);
+        }
+        history.at(at(now))
+    }
+
+    fn outcomes(history: &SeatHistory) -> Vec<SetupOutcome> {
+        history.setups.iter().map(|issue| issue.outcome).collect()
+    }
+
+    #[test]
+    fn each_setup_file_is_out_used_voided_or_expired() {
+        use SetupOutcome::{Expired, Out, Used, Voided};
+        let all = || {
+            vec![
+                issued(1, 1, 100),
+                issued(2, 2, 4),
+                issued(5, 3, 100),
+                enrolled(6, 1, 3, None),
+                issued(7, 4, 10),
+            ]
+        };
+        let before = [Voided { at: at(2) }, Expired, Used { at: at(6) }];
+        assert_eq!(outcomes(&history(all(), 10))[..3], before);
+        assert_eq!(outcomes(&history(all(), 10))[3], Out, "it works until its end");
+        assert_eq!(outcomes(&history(all(), 11))[3], Expired);
+        // What was used stays so, however many come after it.
+        assert_eq!(outcomes(&history(all(), 900))[2], Used { at: at(6) });
+        assert_eq!(outcomes(&history(vec![], 1)), []);
+    }
+
+    #[test]
+    fn who_enrolls_again_takes_the_place_of_the_one_before_whose_key_is_dead_from_then_on() {
+        let entries =
+            vec![issued(1, 1, 100), enrolled(2, 1, 1, None), issued(3, 2, 100), enrolled(4, 2, 2, Some(1))];
+        let history = history(entries, 5);
+        let ends: Vec<_> =
+            history.holders.iter().map(|holder| (holder.enrolled_at, holder.replaced_at)).collect();
+        assert_eq!(ends, [(Some(at(2)), Some(at(4))), (Some(at(4)), None)]);
+        assert_eq!(history.holders[1].sequence, 4);
+    }
+
+    #[test]
+    fn one_that_came_back_by_its_lease_is_known_once_it_is_replaced() {
+        let history = history(vec![issued(3, 2, 100), enrolled(4, 2, 2, Some(9))], 5);
+        assert_eq!(history.holders[0].client_id, client(9));
+        assert_eq!((history.holders[0].enrolled_at, history.holders[0].replaced_at), (None, Some(at(4))));
+    }
+
+    #[test]
+    fn the_seats_of_a_name_are_those_that_it_took() {
+        let channel = ChannelName::new("stable").unwrap();
+        let serial = SerialNumber::from_random([1; 19]);
+        let reserved = Change::SeatReserved { name: name(), channel, serial: serial.clone() };
+        let history = history(vec![(1, reserved)], 2);
+        assert_eq!(history.seats, [SeatTaken { serial, at: at(1) }]);
+    }
+}

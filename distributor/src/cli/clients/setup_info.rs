@@ -1,0 +1,102 @@
+//! What `distributor clients show` says of a computer's seats, its setup files and its contacts.
+
+use jiff::Timestamp;
+use sealpost_admin_api::setup_info::{ContactRule, SetupInfo};
+use sealpost_site::changes::seat_history::{SetupIssue, SetupOutcome};
+use sealpost_site::rules::standing::Gate;
+
+use crate::cli::output::{age, print_line, seconds, seconds_away, span};
+
+/// Setup files and former computers that are shown; `--json` has all of them.
+const SHOWN: usize = 5;
+
+/// The serial numbers, and the groups.
+pub(super) fn seats(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
+    for seat in &info.seats {
+        let since = seat.reserved_at.map(|at| format!(", since {}", seconds(at))).unwrap_or_default();
+        let end = match seat.not_after {
+            Some(end) => format!("gives new licenses until {}", seconds_away(end, now)),
+            None => "its grant does not count; see `distributor status`".to_owned(),
+        };
+        print_line(format_args!("  serial        {}{since}; {end}", seat.serial))?;
+    }
+    if !info.groups.is_empty() {
+        let groups: Vec<&str> = info.groups.iter().map(AsRef::as_ref).collect();
+        print_line(format_args!("  groups        {}", groups.join(", ")))?;
+    }
+    if let Some(at) = info.enrolled_at {
+        print_line(format_args!("  enrolled at   {} ({})", seconds(at), age(at, now)))?;
+        let first = info.first_contact.map_or_else(|| "-".to_owned(), seconds);
+        print_line(format_args!("  first license {first}"))?;
+    }
+    Ok(())
+}
+
+/// The gate, and when the computer comes.
+pub(super) fn contacts(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
+    let gate = match info.gate {
+        Gate::Closed => "closed: it was never licensed",
+        Gate::Run => "run; upload and remote management wait for its next contact",
+        Gate::Open => "run, upload, remote management",
+    };
+    print_line(format_args!("  gate          {gate}"))?;
+    let ContactRule { every_secs, after_failure_secs, due_by, lost_after_secs } = info.contact;
+    let due = match due_by {
+        Some(due) if due >= now => format!("; the next is due by {}", seconds_away(due, now)),
+        Some(due) => format!("; the next was due by {}", seconds_away(due, now)),
+        None => String::new(),
+    };
+    print_line(format_args!(
+        "  contacts      every {}, a tenth sooner or later, and {} after one that failed; lost after {} of silence{due}",
+        span(every_secs.into()),
+        span(after_failure_secs.into()),
+        span(lost_after_secs.into()),
+    ))
+}
+
+/// What it ran before, its setup files, who held its name before, and its server.
+pub(super) fn history(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
+    for before in &info.before {
+        print_line(format_args!("  ran before    {} {}", before.package(), before.release.version))?;
+    }
+    for issue in info.setups.iter().take(SHOWN) {
+        print_line(format_args!("  setup file    {}", setup(issue, now)))?;
+    }
+    more(info.setups.len(), "setup files")?;
+    for holder in info.former.iter().take(SHOWN) {
+        let from = holder.enrolled_at.map(|at| format!("enrolled {}; ", seconds(at))).unwrap_or_default();
+        let dead = holder.replaced_at.map_or_else(
+            || "it holds the name no more".to_owned(),
+            |at| format!("its key is dead since {} ({}), when another enrolled", seconds(at), age(at, now)),
+        );
+        print_line(format_args!("  before it     {}: {from}{dead}", holder.client_id))?;
+    }
+    more(info.former.len(), "computers before it")?;
+    let server = &info.server;
+    let addresses = server.addresses.join(", ");
+    print_line(format_args!("  server        {} at {addresses}, port {}", server.server_id, server.port))
+}
+
+fn setup(issue: &SetupIssue, now: Timestamp) -> String {
+    let issued = seconds(issue.issued_at);
+    match issue.outcome {
+        SetupOutcome::Out => {
+            let end = seconds_away(issue.expires_at, now);
+            format!("issued {issued}, out and not used; good until {end}")
+        }
+        SetupOutcome::Used { at } => format!("issued {issued}, used {} ({})", seconds(at), age(at, now)),
+        SetupOutcome::Voided { at } => {
+            format!("issued {issued}, void since {}, when another was issued", seconds(at))
+        }
+        SetupOutcome::Expired => {
+            format!("issued {issued}, expired {} without use", seconds(issue.expires_at))
+        }
+    }
+}
+
+fn more(count: usize, what: &str) -> anyhow::Result<()> {
+    match count.checked_sub(SHOWN) {
+        None | Some(0) => Ok(()),
+        Some(more) => print_line(format_args!("                and {more} more {what}: see `--json`")),
+    }
+}
