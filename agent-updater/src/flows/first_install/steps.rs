@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use sealpost_files::{PUBLIC, read_bounded};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile};
-use sealpost_service::unit::{self, Layout, Program, Strict};
+use sealpost_manifests::setup::{MAX_SETUP_BYTES, ServerRole, SetupFile};
+use sealpost_service::unit::{self, Layout, Program, Strict, Users};
 
 use super::system::{are_same, has_systemd, lay, systemctl, systemctl_says, version_of};
 use super::{
@@ -15,7 +15,8 @@ use super::{
     ROOT, SETUP, Step, io_error,
 };
 use crate::flows::context::Context;
-use crate::flows::enroll::{OtherName, enroll, known_as};
+use crate::flows::enroll::{OtherName, add, enroll, known_as};
+use crate::records::servers;
 
 /// Mode of programs and hooks.
 const EXECUTABLE: u32 = 0o755;
@@ -42,7 +43,8 @@ pub fn install(context: &Context, order: Order<'_>, tell: Tell<'_>) -> Result<()
     config(order, home.path(), tell)?;
     hooks(order, tell)?;
     let is_enrolled = known.is_some_and(|known| known.setup_issued_at >= setup.issued_at);
-    enrollment(context, order, &name, is_enrolled, tell)?;
+    let is_beside = setup.servers.iter().any(|listed| listed.server.role == ServerRole::Secondary);
+    enrollment(context, order, &name, (is_enrolled, is_beside), tell)?;
     let is_new_unit = service(order, &executable, home.path(), tell)?;
     start(order, is_new_program || is_new_unit, tell)
 }
@@ -162,7 +164,7 @@ fn enrollment(
     context: &Context,
     order: Order<'_>,
     name: &ComputerName,
-    is_enrolled: bool,
+    (is_enrolled, is_beside): (bool, bool),
     tell: Tell<'_>,
 ) -> Result<(), FirstInstallError> {
     const WHAT: &str = "enrollment";
@@ -171,8 +173,14 @@ fn enrollment(
         return Ok(());
     }
     change(order.mode, WHAT, format!("as {name}"), tell, || {
-        let (setup, root) = (order.from.join(SETUP), order.from.join(ROOT));
-        Ok(enroll(context, &setup, Some(&root), OtherName::Refuse).map(drop)?)
+        let (path, root) = (order.from.join(SETUP), order.from.join(ROOT));
+        let has_a_first = !servers::load(&context.host.home)?.is_empty();
+        let enrolled = if has_a_first && is_beside {
+            add(context, &path, None, OtherName::Refuse)
+        } else {
+            enroll(context, &path, Some(&root), OtherName::Refuse)
+        };
+        Ok(enrolled.map(drop)?)
     })
 }
 
@@ -191,7 +199,7 @@ fn service(
         tell(Step { what: WHAT, outcome, says: SERVICE.to_owned() });
         return Ok(!is_there);
     }
-    let done = unit::install(&layout, Strict::No, order.system)?;
+    let done = unit::install(&layout, Strict::No, Users::Leave, order.system)?;
     let (outcome, says) = match (done.by_package, done.written.is_empty()) {
         (true, _) => (Outcome::WasSo, format!("{SERVICE} is there, from a package")),
         (false, true) => (Outcome::WasSo, format!("{SERVICE} is there")),
