@@ -27,7 +27,8 @@ fn approve_an_agent(lab: &Lab, machine: &Machine) -> Result<()> {
     machine.shell(&format!(
         "{PUBLISHER} release /srv/agent --package agent-updater --version 0.1.0 --kind agent --channel stable"
     ))?;
-    machine.shell(&format!("{DISTRIBUTOR} pull && {DISTRIBUTOR} updates approve agent-updater:0.1.0 --yes"))?;
+    machine
+        .shell(&format!("{DISTRIBUTOR} pull && {DISTRIBUTOR} updates approve agent-updater:0.1.0 --yes"))?;
     Ok(())
 }
 
@@ -49,9 +50,7 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     let machine = with_a_server(&lab, Root::new(&lab, "computer")?, &PACKAGES[..2])?;
     approve_an_agent(&lab, &machine)?;
     machine.shell("mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp")?;
-    let made = machine.shell(&format!(
-        "{DISTRIBUTOR} clients setup pc-1 --installer {FILE} --json"
-    ))?;
+    let made = machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --installer {FILE} --json"))?;
     let made: serde_json::Value = serde_json::from_str(&made)?;
     let key = made["site_key"].as_str().context("a key")?;
     ensure!(machine.shell(&format!("stat -c %a {FILE}"))? == "700");
@@ -83,8 +82,12 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     ensure!(steps(&said) == ["program done", "enrollment done", "service done", "start done"], "{said}");
     machine.wait_until_active(SERVICE)?;
     wait_until("the server has heard the computer", || {
-        Ok(machine.shell(&format!("{DISTRIBUTOR} clients list --json"))?.contains("\"agent_version\": \"0.1.0\"")
-            || machine.shell(&format!("{DISTRIBUTOR} clients show pc-1 --json"))?.contains("\"last_contact\""))
+        Ok(machine
+            .shell(&format!("{DISTRIBUTOR} clients list --json"))?
+            .contains("\"agent_version\": \"0.1.0\"")
+            || machine
+                .shell(&format!("{DISTRIBUTOR} clients show pc-1 --json"))?
+                .contains("\"last_contact\""))
     })
     .with_context(|| machine.about(SERVICE))?;
     // The code stands in no log and in no list of processes.
@@ -98,7 +101,10 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     ))?;
     ensure!(leaks == "0", "the code leaked: {leaks}");
 
-    let after = machine.shell(TREE.split_once(" /var/lib").map_or(TREE, |_| "find /etc /usr -xdev -printf '%p %T@\\n' | sort | sha256sum"))?;
+    let after = machine.shell(
+        TREE.split_once(" /var/lib")
+            .map_or(TREE, |_| "find /etc /usr -xdev -printf '%p %T@\\n' | sort | sha256sum"),
+    )?;
     let said = machine.shell(&format!("sh {FILE}"))?;
     ensure!(
         steps(&said) == ["program was so", "enrollment was so", "service was so", "start was so"],
@@ -106,7 +112,9 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     );
     ensure!(machine.shell("find /etc /usr -xdev -printf '%p %T@\\n' | sort | sha256sum")? == after, "{said}");
 
-    machine.shell("mkdir -p /var/lib/sealpost-agent/products/mine && touch /var/lib/sealpost-agent/products/mine/file")?;
+    machine.shell(
+        "mkdir -p /var/lib/sealpost-agent/products/mine && touch /var/lib/sealpost-agent/products/mine/file",
+    )?;
     let said = machine.shell(&format!("sh {FILE} --uninstall"))?;
     ensure!(steps(&said) == ["service done", "program done", "home was so"], "{said}");
     ensure!(said.contains("/var/lib/sealpost-agent stays"), "{said}");

@@ -10,7 +10,8 @@ use super::built::{Built, PACKAGES, require_tools};
 
 const SERVICES: [&str; 3] =
     ["sealpost-publisher.service", "sealpost-distributor.service", "sealpost-agent.service"];
-pub(crate) const PUBLISHER: &str = "runuser -u sealpost-publisher -- publisher --home /var/lib/sealpost-publisher";
+pub(crate) const PUBLISHER: &str =
+    "runuser -u sealpost-publisher -- publisher --home /var/lib/sealpost-publisher";
 const REPOSITORY: &str = "/var/lib/sealpost-publisher/repository";
 pub(crate) const DISTRIBUTOR: &str = "distributor --home /var/lib/sealpost";
 /// A product that runs until somebody ends it.
