@@ -25,12 +25,12 @@ pub(crate) fn reservation_files(data: &[u8]) -> bool {
     assert!(lines.is_sorted_by(|one, next| one.number < next.number), "lines come in their order");
     for line in &lines {
         match &line.entry {
-            // A name alone is a file that reads the same.
+            // Below a heading it is the name that it was, also where alone it would be a heading itself.
             Ok(entry) => {
-                let alone = read(entry.name.as_str().as_bytes()).expect("a name is a file");
-                let again = alone.into_iter().next().and_then(|line| line.entry.ok());
-                let is_column = entry.name.as_str() == "name";
-                assert!(is_column || again.is_some_and(|again| again.name == entry.name), "{}", entry.name);
+                let headed = format!("name\n{}\n", entry.name);
+                let again = read(headed.as_bytes()).expect("a heading and a name are a file");
+                let again = again.into_iter().next().and_then(|line| line.entry.ok());
+                assert!(again.is_some_and(|again| again.name == entry.name), "{}", entry.name);
             }
             Err(flaw) => said(flaw),
         }

@@ -562,3 +562,34 @@ fn damaged_records_of_a_secondary_stop_nothing_of_the_first_and_say_what_helps()
         assert!(cycle.problems.is_empty() && cycle.notices.is_empty(), "{name}: {cycle:?}");
     }
 }
+
+#[test]
+fn a_further_server_never_turns_the_time_of_the_computer_back() {
+    let two = Two::new();
+    assert_eq!(two.cycle(), 1);
+    let floors = || ComputerProgress::load(two.agent.home()).unwrap().floors;
+    let before = floors();
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    two.second.lock().unwrap().renew_grant(&two.site.vendor.license_key, |grant| {
+        grant.vendor_time -= days(300);
+        grant.not_after -= days(300);
+    });
+    two.clock.forward(days(2));
+    let seen = two.contacts_of_second().len();
+    assert_eq!(two.cycle(), 1);
+    assert!(two.contacts_of_second().len() > seen, "it was contacted");
+    assert!(floors().license() >= before.license(), "{:?} after {before:?}", floors());
+}
+
+#[test]
+fn a_further_server_that_answers_byte_by_byte_is_not_waited_for() {
+    let two = Two::new();
+    assert_eq!(two.cycle(), 1);
+    two.clock.forward(SignedDuration::from_hours(48));
+    two.web.fail("contact", Fault::StallAfter(1), Times::Always);
+    assert_eq!(two.cycle(), 1, "the first serves");
+    let servers = two.agent.servers().unwrap();
+    let problem = servers[1].problem.as_deref().unwrap();
+    assert!(problem.contains("no answer was there within 20 seconds"), "{problem}");
+    assert!(servers[0].problem.is_none(), "{servers:?}");
+}

@@ -1,7 +1,7 @@
 //! `/api/v1/setups`: setup files for many computers, and where those that were issued stand.
 
 use jiff::Timestamp;
-use sealpost_manifests::ids::{ComputerName, Platform};
+use sealpost_manifests::ids::{ComputerName, Platform, ServerId};
 use sealpost_manifests::setup::ServerRole;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rows::SetupRow;
@@ -81,9 +81,19 @@ pub struct SetupsRequest {
 pub struct SetupWanted {
     /// The computer's name.
     pub name: ComputerName,
-    /// The end of the code in the file that the caller has for it: no new one is issued if that one is good.
+    /// The file that the caller has for it: no new one is issued if that one is good, or another server's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub has: Option<Timestamp>,
+    pub has: Option<HasSetup>,
+}
+
+/// A setup file that the caller has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HasSetup {
+    /// Whose it is.
+    pub server: ServerId,
+    /// The end of its code, if it would serve as well as a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What became of the names, in the order in which they came. It holds secrets: the codes.

@@ -112,12 +112,6 @@ impl AdminApi {
         String::from_utf8(bytes).context("the server's answer is no text")
     }
 
-    /// `POST` of JSON, answered with text.
-    pub(super) async fn post_for_text(&self, path: &str, body: &impl Serialize) -> anyhow::Result<String> {
-        let bytes = self.bytes(self.request(Method::POST, path).json(body)).await?;
-        String::from_utf8(bytes).context("the server's answer is no text")
-    }
-
     /// Whether the server cannot even be connected to, as when it does not run.
     pub(super) async fn is_down(&self) -> bool {
         match &self.socket {

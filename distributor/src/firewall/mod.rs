@@ -2,7 +2,7 @@
 //!
 //! Invariants: only what this program wrote is changed, which is a table of its own (nftables), rules with its own comment
 //! (ufw), and the port in the default zone (firewalld); what is run follows from what was seen, by pure functions, so that it
-//! can be shown before; only [`run`] starts programs. Each answer of a tool is bounded before it is parsed.
+//! can be shown before; only `run` starts programs. Each answer of a tool is bounded before it is parsed.
 //! Left out on purpose: packet filters in front of this computer, rules by which a bridge or a container forwards, hooks of
 //! nftables before `input`, and other tools than the three.
 

@@ -105,7 +105,6 @@ async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
         ("group=by-rule", vec!["a-1", "c-3"]),
         ("group=by-list", vec!["b-2", "c-3"]),
         ("group=by-list&state=reserved", vec!["c-3"]),
-        ("group=nobody", vec![]),
         ("silent_for=18000", vec!["b-2", "d-4"]),
         ("silent_for=0", vec!["a-1", "b-2", "d-4"]),
         ("package=acme-av", vec![]),
@@ -120,6 +119,15 @@ async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
         for limit in [1, 2, 3] {
             assert_eq!(in_pages(&site, query, limit).await, wanted, "{query} in pages of {limit}");
         }
+    }
+    // Of a group or a serial number that is not there it is not said that nobody is like that.
+    let unknown = sealpost_manifests::ids::SerialNumber::from_random([9; 19]);
+    for (query, says) in [
+        ("group=nobody".to_owned(), "there is none of that name"),
+        (format!("serial={unknown}"), "this server has none of that number"),
+    ] {
+        let refused = problem(site.admin(Method::GET, &format!("/client-lines?{query}"), None).await).await;
+        assert!(refused.message.contains(says), "{refused}");
     }
 }
 

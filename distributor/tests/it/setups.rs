@@ -110,7 +110,12 @@ async fn computers_that_are_enrolled_get_a_file_only_if_it_is_said_and_the_codes
             "lab\nold\n"
         );
         assert!(refused(home, &["clients", "group", "pc-9", "--add", "lab"]).contains("no seat is reserved"));
-        assert!(refused(home, &["clients", "group", "pc-1", "--add", "attic"]).contains("attic"));
+        for change in
+            [&["--add", "attic"][..], &["--remove", "lab", "attic"], &["--remove", "lab", "--add", "lab"]]
+        {
+            let told = refused(home, &[&["clients", "group", "pc-1"], change].concat());
+            assert!(told.contains("cannot change the groups of pc-1"), "{told}");
+        }
         assert_eq!(stdout(home, &["groups", "members", "lab"]), "pc-1\npc-2\n");
         let setup = ["clients", "setup", "--group", "lab", "--folder", to];
         let (code, said, told) = parts(&run(home, &setup));
@@ -182,6 +187,24 @@ async fn no_code_is_issued_for_which_there_is_no_file_and_what_lies_there_stays(
         assert_eq!(fs::read_to_string(folder.join("pc-1.setup.json")).unwrap(), "precious");
         assert!(read(&folder.join("pc-2.setup.json")).computer_name.is_some());
         assert!(!stdout(home, &["clients", "setups"]).contains("pc-1"), "no code that nobody has");
+        // Of one computer a new file is made whatever is there, and it is said what that makes of the one before.
+        let file = folder.join("pc-2.setup.json");
+        let (_, _, told) = parts(&run(home, &["clients", "setup", "pc-2", "--out", file.to_str().unwrap()]));
+        assert!(told.contains("1 earlier setup file that nobody had used cannot be used any more"), "{told}");
+        // One of another server may be good there.
+        let mut others: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        others["servers"][0]["server"]["server_id"] = "00000000000000000000000000000000".into();
+        let others = others.to_string();
+        fs::write(&file, &others).unwrap();
+        let before = log();
+        for setup in [
+            &["clients", "setup", "pc-2", "--folder", to][..],
+            &["clients", "setup", "pc-2", "--out", file.to_str().unwrap()],
+        ] {
+            let told = refused(home, setup);
+            assert!(told.contains("is one of the server 00000000000000000000000000000000"), "{told}");
+        }
+        assert_eq!((fs::read_to_string(&file).unwrap(), log()), (others, before), "nothing was issued");
         for days in ["0", "367"] {
             let told = refused(home, &["clients", "setup", "pc-2", "--folder", to, "--valid-days", days]);
             assert!(told.contains("give 1 to 366 days"), "{told}");

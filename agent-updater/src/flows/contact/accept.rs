@@ -25,6 +25,9 @@ use crate::records::server::ServerRecords;
 use super::log_head::take_head;
 
 /// Keeps the parts of an answer that are good; returns what was wrong with the others.
+///
+/// What time it is, is heard from the server alone that decides about updates: a statement of the vendor can be an old one, and
+/// another server could turn the time of this computer back with it.
 pub(super) fn accept(
     host: &Host,
     records: ServerRecords<'_>,
@@ -33,6 +36,7 @@ pub(super) fn accept(
     progress: &mut Progress,
 ) -> Result<Vec<String>, StoreError> {
     let server_id = holdings.identity.server_id.clone();
+    let is_authority = progress.authority() == Some(&server_id);
     let mut refused = accept_grants(host, records, answer, holdings, progress)?;
     let time = progress.license_time(host.now());
     if let Some(signed) = &answer.lease {
@@ -54,7 +58,9 @@ pub(super) fn accept(
                     records.remove_witness()?;
                 }
                 progress.of_mut(&server_id).raise(Lease::TYPE, lease.order());
-                progress.computer.floors.observe(lease.issued_at, host.boot().as_ref());
+                if is_authority {
+                    progress.computer.floors.observe(lease.issued_at, host.boot().as_ref());
+                }
             }
             Err(why) => refused.push(format!("a lease of the server was refused: {why}")),
         }
@@ -64,7 +70,9 @@ pub(super) fn accept(
             Ok(assignment) => {
                 records.save_assignment(signed)?;
                 progress.of_mut(&server_id).raise(Assignment::TYPE, assignment.order());
-                progress.computer.floors.observe(assignment.issued_at, host.boot().as_ref());
+                if is_authority {
+                    progress.computer.floors.observe(assignment.issued_at, host.boot().as_ref());
+                }
             }
             Err(why) => refused.push(format!("an assignment of the server was refused: {why}")),
         }
@@ -138,10 +146,12 @@ fn accept_grants(
     let text_of = |held: &HeldGrant| texts.iter().find(|text| text.digest() == held.digest).cloned();
     holdings.enrollment.grants = holdings.grants.iter().filter_map(text_of).collect();
     records.save_enrollment(&holdings.enrollment)?;
-    // The newest statement of the vendor comes last.
-    taken.sort_by_key(|(grant, _)| grant.vendor_time);
-    for (grant, _) in &taken {
-        progress.computer.floors.accept_grant(grant, host.boot().as_ref());
+    if progress.authority() == Some(&server_id) {
+        // The newest statement of the vendor comes last.
+        taken.sort_by_key(|(grant, _)| grant.vendor_time);
+        for (grant, _) in &taken {
+            progress.computer.floors.accept_grant(grant, host.boot().as_ref());
+        }
     }
     Ok(refused)
 }

@@ -1,15 +1,19 @@
 //! Sending a contact, to as many addresses as it needs, and with evidence to a server that knows less than it signed.
 
+use std::time::Duration;
+
 use sealpost_files::with_causes;
 use sealpost_manifests::wire::contact::ContactAnswer;
+use tokio::time::{Instant, timeout_at};
 
 use crate::domain::reaction::{Reaction, reaction};
 use crate::flows::context::Context;
 use crate::flows::ways::{Way, ways};
+use crate::platform::network::WaitInterrupted;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 use crate::records::server::OutstandingContact;
-use crate::server::ServerError;
+use crate::server::{Endpoint, ServerError};
 
 use super::error::ContactError;
 use super::request::body;
@@ -17,6 +21,10 @@ use super::request::body;
 /// What helps a computer that a change of the site's CA left behind; how to enroll again follows.
 const NEW_SETUP_FILE: &str = "if the site replaced its CA while this computer was away, ask the administrator for a new setup file of it \
      (`distributor clients setup NAME`), and enroll it again: ";
+
+/// The longest that a server beside the first is asked, by all of its ways. The first waits meanwhile: what it halts, and whom it
+/// calls, must not wait for a server that is not needed.
+const BESIDE_THE_FIRST: Duration = Duration::from_secs(20);
 
 /// The way by which the server answered, and its answer.
 pub(super) fn send(
@@ -37,16 +45,27 @@ pub(super) fn send(
     let (mut refused, mut is_unknown_ca) = (None, false);
     // What the server signed is shown once per contact, so that no answer can make this computer go on and on.
     let mut evidence = holdings.evidence.clone();
+    let is_authority = progress.authority() == Some(&holdings.identity.server_id);
+    let until = (!is_authority).then(|| Instant::now() + BESIDE_THE_FIRST);
     for way in ways {
         let endpoint = &way.endpoint;
-        let mut answer = context.network.wait(endpoint.post("contact", plain.clone()))?;
+        let Some(mut answer) = ask(context, endpoint, plain.clone(), until)? else {
+            failures.push(too_slow());
+            break;
+        };
         if let Err(error) = &answer
             && wants_evidence(error)
             && let Some(evidence) = evidence.take()
         {
             tracing::info!(refusal = with_causes(error), "showing the server what it signed");
             let with_evidence = body(client_id, outstanding, Some(evidence))?;
-            answer = context.network.wait(endpoint.post("contact", with_evidence))?;
+            answer = match ask(context, endpoint, with_evidence, until)? {
+                Some(answer) => answer,
+                None => {
+                    failures.push(too_slow());
+                    break;
+                }
+            };
         }
         match answer {
             Ok(answer) => return Ok((way, answer)),
@@ -65,7 +84,7 @@ pub(super) fn send(
     }
     if is_unknown_ca {
         // A further server must not become the first by that.
-        let again = if progress.authority() == Some(&holdings.identity.server_id) {
+        let again = if is_authority {
             "`agent-updater enroll --setup FILE`"
         } else {
             "`agent-updater servers add --setup FILE`"
@@ -73,6 +92,27 @@ pub(super) fn send(
         failures.push(format!("{NEW_SETUP_FILE}{again}"));
     }
     Err(ContactError::AllFailed { failures, refused, is_unknown_ca })
+}
+
+/// The answer of one way; `None` if it is not there when the time of all is over.
+fn ask(
+    context: &Context,
+    endpoint: &Endpoint,
+    body: String,
+    until: Option<Instant>,
+) -> Result<Option<Result<ContactAnswer, ServerError>>, WaitInterrupted> {
+    let answer = endpoint.post("contact", body);
+    match until {
+        None => context.network.wait(answer).map(Some),
+        Some(until) => context.network.wait(async { timeout_at(until, answer).await.ok() }),
+    }
+}
+
+fn too_slow() -> String {
+    format!(
+        "no answer was there within {} seconds, and it is not waited for longer",
+        BESIDE_THE_FIRST.as_secs()
+    )
 }
 
 fn wants_evidence(error: &ServerError) -> bool {

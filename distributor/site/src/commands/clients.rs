@@ -16,7 +16,8 @@ pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
 };
 pub use self::setups::{
-    IssueSetup, IssueSetups, Issued, LoadSetups, MAX_SETUPS, NewestSetup, SetupFacts, SetupWanted, SetupsOf,
+    HasSetup, IssueSetup, IssueSetups, Issued, LoadSetups, MAX_SETUPS, NewestSetup, SetupFacts, SetupWanted,
+    SetupsOf,
 };
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change};

@@ -28,6 +28,9 @@ use serde::{Deserialize, Serialize};
 /// A lease is renewed when it is a day old, so that a computer that comes daily always holds nearly the whole term.
 const RENEW_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
+/// How long a lease may reach beyond the end of its serial number: the term that a site has unless it says otherwise.
+const AFTER_THE_END: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// State of a reservation, as the admin's list names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -323,7 +326,8 @@ impl fmt::Display for Withheld {
             Self::Ended { at } => write!(
                 f,
                 "this computer gets no lease: the vendor ended the serial number of its seat at {at}; what is installed \
-                 goes on running, and its administrator can ask the vendor for another serial number"
+                 goes on running, and its administrator can reserve a seat of another serial number for it: `distributor clients \
+                 reserve NAME --serial SERIAL`"
             ),
             Self::NoGrant => f.write_str(
                 "this computer gets no lease: the server holds no grant for its seat; its administrator can register \
@@ -353,6 +357,14 @@ pub enum LeaseReason {
     ChannelChanged,
     /// Its text is not known here any more.
     TextUnknown,
+}
+
+/// The end that a lease gives a seat: that of its term, and no more than a month beyond the end of its serial number,
+/// however long a term the site has.
+#[must_use]
+pub fn seat_end(grant: &Grant, end_of_term: Timestamp) -> Timestamp {
+    let longest = grant.ends_at.map(|end| end.checked_add(AFTER_THE_END).unwrap_or(Timestamp::MAX));
+    longest.map_or(end_of_term, |longest| longest.min(end_of_term))
 }
 
 /// What a lease says of one seat.

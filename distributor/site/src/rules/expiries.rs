@@ -153,8 +153,9 @@ impl Expiry {
             at,
             since: None,
             renewed_by_itself: false,
-            remedy: "the vendor said so: ask it for another one and run `distributor register SERIAL` with it; without one nobody gets a \
-                     new seat, updates end with the leases of its computers, and products go on running"
+            remedy: "the vendor said so: ask it for another one, run `distributor register SERIAL` with it, and give the computers seats \
+                     of that one: `distributor clients reserve --from FILE --serial SERIAL`; without one nobody gets a new seat, updates \
+                     end with the leases of its computers, and products go on running"
                 .to_owned(),
         }
     }

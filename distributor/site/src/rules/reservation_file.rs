@@ -99,6 +99,15 @@ pub enum FileFlaw {
         /// Its name, escaped.
         name: String,
     },
+    /// The first line names columns, and none is that of the names.
+    #[error(
+        "its first line seems to name columns, and none is `name`: call the one with the computers' names `name`; or if {name} is a \
+         computer, give it alone, as an argument"
+    )]
+    NoNameColumn {
+        /// What stands first in it, escaped.
+        name: String,
+    },
     /// The first line names one column twice.
     #[error("it has two columns named `{name}`")]
     TwoColumns {
@@ -118,6 +127,23 @@ enum Column {
     Group,
     Serial,
 }
+
+/// What others call the column of names.
+const HEADINGS: [&str; 13] = [
+    "computer",
+    "computername",
+    "computer name",
+    "computer_name",
+    "device",
+    "devicename",
+    "host",
+    "hostname",
+    "host name",
+    "machine",
+    "names",
+    "pc",
+    "rechner",
+];
 
 const COLUMNS: [Column; 4] = [Column::Name, Column::Channel, Column::Group, Column::Serial];
 
@@ -210,7 +236,12 @@ fn separator(bytes: &[u8]) -> u8 {
 fn named_columns(first: &ByteRecord) -> Result<Option<Vec<Column>>, FileFlaw> {
     let is = |cell: &[u8], column: Column| cell.eq_ignore_ascii_case(column.name().as_bytes());
     if !first.iter().any(|cell| is(cell, Column::Name)) {
-        return Ok(None);
+        let is_heading = |cell: &[u8]| HEADINGS.iter().any(|word| cell.eq_ignore_ascii_case(word.as_bytes()));
+        // A seat is for good, and no computer is called so.
+        return match first.iter().find(|cell| is_heading(cell)) {
+            Some(cell) => Err(FileFlaw::NoNameColumn { name: shown(cell) }),
+            None => Ok(None),
+        };
     }
     let mut columns: Vec<Column> = Vec::new();
     for cell in first.iter().take(filled(first)) {

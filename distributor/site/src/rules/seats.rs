@@ -93,14 +93,15 @@ impl SeatRefusal {
                 "see `distributor status` for the serial numbers, or register this one",
             ),
             Self::SerialEnded { serial, at } => {
-                let which = serial
-                    .as_ref()
-                    .map_or_else(String::new, |serial| format!(" of the serial number {serial}"));
+                let which = serial.as_ref().map_or_else(
+                    || "every serial number here".to_owned(),
+                    |serial| format!("the serial number {serial}"),
+                );
                 Problem::new(
                     ProblemCode::SerialEnded,
-                    format!("no seat{which} can be reserved: the vendor ended it at {at}"),
-                    "ask the vendor for another serial number, and run `distributor register SERIAL` with it; computers that \
-                     hold a seat keep it",
+                    format!("no seat can be reserved: the vendor ended {which} at {at}"),
+                    "ask the vendor for another serial number, run `distributor register SERIAL` with it, and name it with --serial; \
+                     computers that hold a seat keep it",
                 )
             }
             Self::GrantExpired { at } => Problem::new(
@@ -293,7 +294,7 @@ mod tests {
     fn the_refusal_of_an_ended_serial_number_says_what_stays() {
         let problem = take(&[ends(1, 10, 0, 100)], None, at(101)).unwrap_err().problem();
         assert_eq!(problem.code, ProblemCode::SerialEnded);
-        assert!(problem.message.contains("the vendor ended it at 1970-01-01T00:01:40Z"), "{problem}");
+        assert!(problem.message.contains("at 1970-01-01T00:01:40Z"), "{problem}");
         assert!(problem.hint.contains("computers that hold a seat keep it"), "{problem}");
     }
 }

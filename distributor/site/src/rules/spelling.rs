@@ -4,13 +4,13 @@
 //! - differ only in how they look: `rn` and `m`, `0` and `o`, a letter of another script, a hyphen, dot or underscore more or
 //!   less (between two digits they count);
 //! - are one computer with and without its domain;
-//! - differ by one letter in a word of [`WORD`] letters or more: one too many, one too few, another one, or two exchanged.
+//! - differ by one letter in a word of five letters or more: one too many, one too few, another one, or two exchanged.
 //!
 //! Digits are what tells computers apart, so `pc-17` is never close to `pc-18`. It is advice: who means it says so, and a
 //! name that is not found here may still be a slip.
 //!
-//! [`CloseNames`] looks for the names of one request among all that hold a seat, in one walk over them. It compares hashes, and
-//! what fits is compared by [`are_close`], which is what counts.
+//! [`CloseNames`] looks for the names of one request among all that hold a seat, in one walk over them. It compares hashes alone,
+//! so that a name costs what it is long, whatever the others are: the tests hold it to a comparison of letters.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,6 +24,10 @@ const WORD: usize = 5;
 const FILTER_BITS: u64 = 1 << 17;
 /// Of the polynomial that strings are hashed by; odd.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Tells marks of hosts from others.
+const OF_A_HOST: u64 = 0x5851_f42d_4c95_7f2d;
+/// Tells marks of slips from others.
+const OF_A_SLIP: u64 = 0x1405_7b7e_f767_814f;
 
 /// What is done about a name that is close to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,37 +46,26 @@ pub fn problem(name: &ComputerName, close_to: &ComputerName) -> Problem {
         format!(
             "the name {name} is spelled nearly as {close_to}; a seat is taken for good, and both would hold one"
         ),
-        "type it again; if it is another computer, add --similar",
+        "if it was mistyped, mend it; if it is another computer, give this name alone with --similar",
     )
-}
-
-/// Whether two names are spelled nearly alike. A name is not close to itself.
-#[must_use]
-pub fn are_close(one: &ComputerName, other: &ComputerName) -> bool {
-    if one == other {
-        return false;
-    }
-    let (one, other) = (one.as_str(), other.as_str());
-    let (whole, other_whole) = (looks(one), looks(other));
-    whole == other_whole
-        || host(one).is_some_and(|host| looks(host) == other_whole)
-        || host(other).is_some_and(|host| looks(host) == whole)
-        || slips(one).any(|slip| slips(other).any(|other| other == slip))
 }
 
 /// The names of one request, among which those are found that are close to one which is there.
 #[derive(Debug)]
 pub struct CloseNames<'n> {
+    /// Those that are not close to one before them. No two of these are close, so few have a mark in common.
     names: Vec<&'n ComputerName>,
-    /// By the hashes of all that each can be taken for.
+    /// By what each can be taken for.
     index: HashMap<u64, Vec<usize>>,
     filter: Vec<u64>,
     found: BTreeMap<&'n ComputerName, ComputerName>,
+    /// How many of `names` are found.
+    found_of_names: usize,
     marks: Marks,
 }
 
 impl<'n> CloseNames<'n> {
-    /// Of these names; they are compared with each other too, each with those before it.
+    /// Of these names; they are compared with each other too, each with those before it that were not found themselves.
     #[must_use]
     pub fn of(names: impl IntoIterator<Item = &'n ComputerName>) -> Self {
         let mut close = Self {
@@ -80,34 +73,40 @@ impl<'n> CloseNames<'n> {
             index: HashMap::new(),
             filter: vec![0; words_of_filter()],
             found: BTreeMap::new(),
+            found_of_names: 0,
             marks: Marks::default(),
         };
         for name in names {
             let like_it = close.like(name);
-            if let Some(earlier) =
-                like_it.iter().filter_map(|at| close.names.get(*at)).find(|at| are_close(at, name))
-            {
-                close.found.insert(name, (*earlier).clone());
+            let earlier = like_it.iter().filter_map(|at| close.names.get(*at)).find(|at| **at != name);
+            match earlier {
+                Some(earlier) => {
+                    close.found.insert(name, (*earlier).clone());
+                }
+                None => close.add(name),
             }
-            close.add(name);
         }
         close
     }
 
     /// Compares all with a name that is there.
     pub fn look(&mut self, there: &ComputerName) {
+        if self.found_of_names == self.names.len() {
+            return;
+        }
         for at in self.like(there) {
-            let Some(name) = self.names.get(at).copied() else { continue };
-            if !self.found.contains_key(name) && are_close(name, there) {
+            let Some(name) = self.names.get(at).copied().filter(|name| *name != there) else { continue };
+            if !self.found.contains_key(name) {
                 self.found.insert(name, there.clone());
+                self.found_of_names += 1;
             }
         }
     }
 
-    /// The places of names that can be close to one, by their hashes.
+    /// The places of names that are close to one.
     fn like(&mut self, name: &ComputerName) -> Vec<usize> {
         self.marks.read(name.as_str());
-        let known = self.marks.all().filter(|mark| self.may_hold(*mark));
+        let known = self.marks.sought().filter(|mark| self.may_hold(*mark));
         known.filter_map(|mark| self.index.get(&mark)).flatten().copied().collect()
     }
 
@@ -121,7 +120,7 @@ impl<'n> CloseNames<'n> {
         let at = self.names.len();
         self.names.push(name);
         self.marks.read(name.as_str());
-        for mark in self.marks.all() {
+        for mark in self.marks.indexed() {
             let places = self.index.entry(mark).or_default();
             if places.last() != Some(&at) {
                 places.push(at);
@@ -148,13 +147,7 @@ fn place_in_filter(mark: u64) -> (usize, u64) {
     (usize::try_from(bit / 64).unwrap_or(usize::MAX), 1 << (bit % 64))
 }
 
-/// How a name looks: without what separates its parts, each letter as the one that it is taken for.
-fn looks(name: &str) -> String {
-    let mut look = String::with_capacity(name.len());
-    read_looks(name, &mut look);
-    look
-}
-
+/// Reads how a name looks: without what separates its parts, each letter as the one that it is taken for.
 fn read_looks(name: &str, look: &mut String) {
     look.clear();
     if !name.is_ascii() {
@@ -207,16 +200,6 @@ fn host(name: &str) -> Option<&str> {
     host.chars().any(|character| !character.is_numeric()).then_some(host)
 }
 
-/// What a name is with one letter less in one of its words; and itself.
-fn slips(name: &str) -> impl Iterator<Item = String> {
-    let letters: Vec<(char, bool)> = without_separators(name).collect();
-    let places = long_words(&letters).flatten().map(Some).collect::<Vec<_>>();
-    places.into_iter().chain([None]).map(move |left_out| {
-        let kept = letters.iter().enumerate().filter(|(at, _)| Some(*at) != left_out);
-        kept.map(|(_, (character, _))| *character).collect()
-    })
-}
-
 /// Where the words of [`WORD`] letters and more stand.
 fn long_words(letters: &[(char, bool)]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
     let mut at = 0;
@@ -242,8 +225,10 @@ fn long_words(letters: &[(char, bool)]) -> impl Iterator<Item = std::ops::Range<
 /// are walked over.
 #[derive(Debug, Default)]
 struct Marks {
-    /// Of its looks, and of those of its host.
-    looks: Vec<u64>,
+    /// Of its looks.
+    whole: u64,
+    /// Of the looks of its host, if it has a domain.
+    host: Option<u64>,
     /// Of its slips.
     slips: Vec<u64>,
     text: String,
@@ -253,18 +238,32 @@ struct Marks {
 }
 
 impl Marks {
-    fn all(&self) -> impl Iterator<Item = u64> + '_ {
-        self.looks.iter().chain(&self.slips).copied()
+    /// By what others find the name.
+    fn indexed(&self) -> impl Iterator<Item = u64> + '_ {
+        let host = self.host.map(|host| host ^ OF_A_HOST);
+        [Some(self.whole), host].into_iter().flatten().chain(self.slips())
+    }
+
+    /// By what the name finds others: what looks like it, whose host does, and what its own host looks like. Two with one host
+    /// find each other nowhere: they are two computers, or as many as one likes.
+    fn sought(&self) -> impl Iterator<Item = u64> + '_ {
+        [Some(self.whole), Some(self.whole ^ OF_A_HOST), self.host].into_iter().flatten().chain(self.slips())
+    }
+
+    /// Told apart from looks: what one name looks like is compared with no slip of another.
+    fn slips(&self) -> impl Iterator<Item = u64> + '_ {
+        self.slips.iter().map(|slip| slip ^ OF_A_SLIP)
+    }
+
+    fn looks_of(&mut self, part: &str) -> u64 {
+        read_looks(part, &mut self.text);
+        self.text.chars().fold(BASE, appended)
     }
 
     fn read(&mut self, name: &str) {
-        self.looks.clear();
         self.slips.clear();
-        for text in [Some(name), host(name)].into_iter().flatten() {
-            read_looks(text, &mut self.text);
-            // Looks and slips are told apart: what one name looks like is compared with no slip of another.
-            self.looks.push(self.text.chars().fold(BASE, appended));
-        }
+        self.whole = self.looks_of(name);
+        self.host = host(name).map(|host| self.looks_of(host));
         self.letters.clear();
         self.letters.extend(without_separators(name));
         self.prefixes.clear();

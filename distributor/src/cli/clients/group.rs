@@ -1,9 +1,9 @@
 //! `distributor clients group`: the groups that list a computer, as `distributor groups members` from the other side.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use sealpost_admin_api::clients::Client;
-use sealpost_admin_api::groups::MembersRequest;
+use sealpost_admin_api::groups::{GroupsView, MembersRequest};
 use sealpost_admin_api::settings::Changed;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -49,6 +49,20 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: &Options) -> anyhow::Re
     let name = ComputerName::new(name).context("cannot change the groups of a computer")?;
     // A group lists any name: one that holds no seat is a mistyped one here.
     let held: Client = api.get(&of(&name)).await?;
+    if !(add.is_empty() && remove.is_empty()) {
+        // All of them before the first is changed.
+        let GroupsView { groups } = api.get("/groups").await?;
+        if let Some(unknown) =
+            add.iter().chain(remove).find(|name| groups.iter().all(|group| group.name != **name))
+        {
+            bail!(
+                "cannot change the groups of {name}: there is no group named {unknown}; see `distributor groups list`"
+            );
+        }
+        if let Some(both) = add.iter().find(|name| remove.contains(name)) {
+            bail!("cannot change the groups of {name}: {both} is to be added and removed");
+        }
+    }
     for (groups, adds) in [(add, true), (remove, false)] {
         for group in groups {
             let names = vec![held.name.clone()];

@@ -210,20 +210,31 @@ fn csv_cells(line: &ClientLine) -> [String; 15] {
     ]
 }
 
-/// A line of CSV. No cell is taken for a formula: computers say what stands in some of them, and spreadsheets act on what begins
-/// like one.
+/// A line of CSV.
 fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
     let cells = cells.into_iter().map(|cell| {
-        let mut cell = plain(&cell);
-        if cell.starts_with(['=', '+', '-', '@']) {
-            cell.insert(0, '\'');
-        }
+        let cell = no_formula(&plain(&cell));
         let is_quoted = cell.contains([',', '"', ';']) || cell.trim() != cell;
         if is_quoted { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
     });
     let mut line = cells.collect::<Vec<_>>().join(",");
     line.push('\n');
     line
+}
+
+/// A cell of which no part is taken for a formula: computers say what stands in some of them, and spreadsheets act on what begins
+/// like one. Many of them begin a cell behind a semicolon too, inside quotes or not.
+fn no_formula(cell: &str) -> String {
+    let mut begins = true;
+    let mut safe = String::with_capacity(cell.len());
+    for character in cell.chars() {
+        if begins && "=+-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(character) {
+            safe.push('\'');
+        }
+        begins = matches!(character, ',' | ';' | '\t' | '"') || (begins && character == ' ');
+        safe.push(character);
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -245,6 +256,11 @@ mod tests {
             (" padded", "\" padded\""),
             ("two\nlines", "two\\nlines"),
             ("\t=1", "\\t=1"),
+            ("1.0;=cmd|'/C x'!A0;", "\"1.0;'=cmd|'/C x'!A0;\""),
+            ("1.0; @x", "\"1.0; '@x\""),
+            ("1.0,+x", "\"1.0,'+x\""),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            ("a-1", "a-1"),
         ];
         for (cell, wanted) in cases {
             assert_eq!(csv_line([cell.to_owned()]), format!("{wanted}\n"), "{cell:?}");

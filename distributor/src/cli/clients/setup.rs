@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use sealpost_admin_api::setups::{SetupAnswer, SetupRequest, SetupWanted, SetupsIssued, SetupsRequest};
+use sealpost_admin_api::setups::{HasSetup, SetupAnswer, SetupWanted, SetupsIssued, SetupsRequest};
 use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, sync_folder, sync_parent};
-use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::setup::{ServerRole, SetupFile};
+use sealpost_manifests::setup::ServerRole;
 use sealpost_site::commands::clients::MAX_SETUPS;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -22,8 +21,8 @@ use serde::Serialize;
 
 use super::installer;
 use super::reserve::entries;
-use super::setup_files::{There, end_of_code, finish, look, name_of, unfinished};
-use crate::cli::api::{AdminApi, segment};
+use super::setup_files::{There, finish, had, look, name_of, unfinished};
+use crate::cli::api::AdminApi;
 use crate::cli::groups::listed;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, counted, plain, print_json, print_line, seconds, tell};
@@ -82,6 +81,9 @@ pub(in crate::cli) struct Options {
     json: bool,
 }
 
+/// What is said of an answer that cannot be.
+const OTHER_VERSION: &str = "the server answered with no setup file; are both programs up to date?";
+
 /// The part that a server plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Role {
@@ -102,7 +104,7 @@ impl Options {
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 enum Printed {
-    Written { name: ComputerName, file: PathBuf, expires_at: Option<Timestamp> },
+    Written { name: ComputerName, file: PathBuf, expires_at: Timestamp },
     Good { name: ComputerName, file: PathBuf, expires_at: Timestamp },
     Enrolled { name: ComputerName },
     Refused { name: String, problem: String },
@@ -136,7 +138,7 @@ async fn ephemeral(api: &AdminApi, options: &Options, pool: &str) -> anyhow::Res
     let Options { valid_days, .. } = *options;
     let request = SetupsRequest { valid_days, ephemeral: Some(pool.to_owned()), ..SetupsRequest::default() };
     let SetupsIssued { answers: _ } = api.post("/setups", &request).await?;
-    bail!("the server answered with no setup file; are both programs up to date?")
+    bail!(OTHER_VERSION)
 }
 
 async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Outcome> {
@@ -145,32 +147,55 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
     let name = canonical(&typed);
     let out = options.out.clone().unwrap_or_else(|| name_of(&name));
     let attempted = || cannot_write(&out);
-    if let There::SomethingElse = look(&out, &name).with_context(attempted)? {
+    let role = options.role().unwrap_or(ServerRole::Primary);
+    let place = place(&typed, &name, &out, &role).with_context(attempted)?;
+    let Some(Place { file, has, .. }) = place else {
         bail!("{}: {}; name another file with --out", attempted(), something_else(&name));
-    }
-    // Made before the code is issued, so that a code is not lost to a full or missing folder.
-    let file = unfinished(&out).with_context(attempted)?;
-    let request = SetupRequest { valid_days: options.valid_days, role: options.role() };
-    let text = api.post_for_text(&format!("/clients/{}/setup", segment(typed.as_str())), &request).await?;
-    finish(file, &text, &out).and_then(|()| sync_parent(&out)).with_context(attempted)?;
+    };
+    // Whoever names one computer wants a new file, whatever is there.
+    let has = has.map(|has| HasSetup { expires_at: None, ..has });
+    let request = SetupsRequest {
+        wanted: vec![SetupWanted { name: typed, has }],
+        valid_days: options.valid_days,
+        role: options.role(),
+        again: true,
+        ephemeral: None,
+    };
+    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let (setup, expires_at, voids) = match answers.into_iter().next() {
+        Some(SetupAnswer::Issued { setup, expires_at, voids, .. }) => (setup, expires_at, voids),
+        Some(SetupAnswer::Refused { problem, .. }) => return Err(problem.into()),
+        Some(SetupAnswer::Good { .. } | SetupAnswer::Enrolled { .. }) | None => bail!(OTHER_VERSION),
+    };
+    finish(file, &setup, &out).and_then(|()| sync_parent(&out)).with_context(attempted)?;
     if options.json {
-        let written: SetupFile = document::read(text.as_bytes()).context("cannot read the setup file")?;
-        let expires_at = written.servers.first().and_then(|server| server.code_expires_at);
-        print_json(&PrintedAll { setups: &[Printed::Written { name, file: out, expires_at }] })?;
+        let written = Printed::Written { name, file: out, expires_at };
+        print_json(&PrintedAll { setups: &[written] })?;
         return Ok(Outcome::Done);
     }
     print_line(out.display())?;
+    if voids {
+        tell(void(1));
+    }
     tell(
         "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
     );
     Ok(Outcome::Done)
 }
 
+/// What is said where earlier files are void from now on.
+fn void(count: u64) -> String {
+    format!(
+        "{} that nobody had used cannot be used any more",
+        counted(count, "earlier setup file", "earlier setup files")
+    )
+}
+
 /// A computer that wants a file in the folder, and the file without its name.
 struct Place {
     typed: ComputerName,
     out: PathBuf,
-    has: Option<Timestamp>,
+    has: Option<HasSetup>,
     file: Unfinished,
 }
 
@@ -265,7 +290,7 @@ async fn issue(
             }
         }
     }
-    let of = |place: &Place| SetupWanted { name: place.typed.clone(), has: place.has };
+    let of = |place: &Place| SetupWanted { name: place.typed.clone(), has: place.has.clone() };
     let request = SetupsRequest {
         wanted: places.iter().map(of).collect(),
         valid_days: options.valid_days,
@@ -286,7 +311,7 @@ async fn issue(
             SetupAnswer::Issued { name, setup, expires_at, voids } => {
                 finish(file, &setup, &out).with_context(|| cannot_write(&out))?;
                 done.voided += usize::from(voids);
-                done.printed.push(Printed::Written { name, file: out, expires_at: Some(expires_at) });
+                done.printed.push(Printed::Written { name, file: out, expires_at });
             }
             SetupAnswer::Good { name, expires_at } => {
                 done.printed.push(Printed::Good { name, file: out, expires_at });
@@ -310,7 +335,7 @@ fn place(
     let has = match look(out, name)? {
         There::SomethingElse => return Ok(None),
         There::Nothing => None,
-        There::Earlier(earlier) => end_of_code(&earlier, role),
+        There::Earlier(earlier) => had(&earlier, role),
     };
     let file = unfinished(out)?;
     Ok(Some(Place { typed: typed.clone(), out: out.to_owned(), has, file }))
@@ -336,7 +361,7 @@ fn said(printed: &[Printed], voided: usize, folder: &Path, json: bool) -> anyhow
         return Ok(outcome);
     }
     let until = printed.iter().find_map(|one| match one {
-        Printed::Written { expires_at: Some(end), .. } => Some(format!(", good until {}", seconds(*end))),
+        Printed::Written { expires_at, .. } => Some(format!(", good until {}", seconds(*expires_at))),
         _ => None,
     });
     print_line(format_args!(
@@ -346,8 +371,7 @@ fn said(printed: &[Printed], voided: usize, folder: &Path, json: bool) -> anyhow
         until.unwrap_or_default()
     ))?;
     if voided > 0 {
-        let codes = counted(voided as u64, "earlier setup file", "earlier setup files");
-        tell(format_args!("{codes} that nobody had used cannot be used any more"));
+        tell(void(voided as u64));
     }
     if enrolled > 0 {
         let them = counted(enrolled, "computer is enrolled and got", "computers are enrolled and got");

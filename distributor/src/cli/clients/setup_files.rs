@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use sealpost_admin_api::setups::HasSetup;
 use sealpost_files::{PRIVATE, Unfinished, read_bounded};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
@@ -45,12 +45,13 @@ pub(super) fn look(out: &Path, name: &ComputerName) -> io::Result<There> {
     })
 }
 
-/// The end of the code in a setup file that would serve as well as a new one.
-pub(super) fn end_of_code(earlier: &SetupFile, role: &ServerRole) -> Option<Timestamp> {
-    match earlier.servers.as_slice() {
-        [only] if only.server.role == *role && only.enrollment_code.is_some() => only.code_expires_at,
-        _ => None,
-    }
+/// What there is to say of an earlier setup file; `None` of one that names no server.
+pub(super) fn had(earlier: &SetupFile, role: &ServerRole) -> Option<HasSetup> {
+    let first = earlier.servers.first()?;
+    let is_as_wanted =
+        earlier.servers.len() == 1 && first.server.role == *role && first.enrollment_code.is_some();
+    let expires_at = first.code_expires_at.filter(|_| is_as_wanted);
+    Some(HasSetup { server: first.server.server_id.clone(), expires_at })
 }
 
 /// A file without its name, in the folder where it is to get it.

@@ -17,7 +17,7 @@ use sealpost_ledger::Ledger;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{ClientLines, MAX_PAGE};
+use sealpost_site::queries::{ClientLines, Licenses, MAX_PAGE};
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::computer_filter::{ComputerFilter, Place, Sort};
 use sealpost_site::rules::rollouts::plan::Plan;
@@ -34,6 +34,26 @@ pub(crate) async fn list(
     let Query(query) = query.map_err(|error| bad_query(&error.body_text()))?;
     let sort = query.sort.unwrap_or_default();
     let plan = site.parts.ledger.query(LoadPlan {}).await?;
+    // Of what is not there it is not said that nobody is like that.
+    if let Some(group) = query.group.as_ref().filter(|group| !plan.settings.groups.contains_key(*group)) {
+        return Err(ApiError::new(
+            ProblemCode::NotFound,
+            format!("no computer can be listed by the group {group}: there is none of that name"),
+            "see `distributor groups list`",
+        ));
+    }
+    if let Some(serial) = &query.serial {
+        let licenses = site.parts.ledger.query(Licenses {}).await?;
+        if licenses.iter().all(|license| license.serial != *serial) {
+            return Err(ApiError::new(
+                ProblemCode::NotFound,
+                format!(
+                    "no computer can be listed by the serial number {serial}: this server has none of that number"
+                ),
+                "see `distributor status` for its serial numbers",
+            ));
+        }
+    }
     let look = Look { ledger: &site.parts.ledger, plan: &plan, filter: query.filter(), now: site.now() };
     if sort.is_by_name() {
         let limit = query.limit.unwrap_or(MAX_LINES).clamp(1, MAX_LINES);

@@ -22,7 +22,7 @@ use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
 
-/// Names that are read at once to look for one that is spelled nearly alike: to compare a page takes well under a millisecond.
+/// Names that are read at once to look for one that is spelled nearly alike: each is compared by its hashes alone.
 const PAGE: u32 = 500;
 
 /// Takes a seat, for good; the same name again answers the same.

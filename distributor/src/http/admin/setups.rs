@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use sealpost_admin_api::setups::{
-    MAX_SETUPS, SetupAnswer, SetupLine, SetupRequest, SetupWanted, SetupsIssued, SetupsPage, SetupsQuery,
-    SetupsRequest,
+    HasSetup, MAX_SETUPS, SetupAnswer, SetupLine, SetupRequest, SetupWanted, SetupsIssued, SetupsPage,
+    SetupsQuery, SetupsRequest,
 };
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::document;
@@ -60,9 +60,10 @@ pub(crate) async fn many(
     }
     let (valid_days, role) = (days(valid_days)?, role(wanted_role)?);
     let files = Files::new(&site, role)?;
-    let wanted = wanted
-        .into_iter()
-        .map(|SetupWanted { name, has }| Ok(clients::SetupWanted { name, setup: new_setup()?, has }));
+    let wanted = wanted.into_iter().map(|SetupWanted { name, has }| {
+        let has = has.map(|HasSetup { server, expires_at }| clients::HasSetup { server, expires_at });
+        Ok(clients::SetupWanted { name, setup: new_setup()?, has })
+    });
     let wanted = wanted.collect::<Result<_, ApiError>>()?;
     let command = IssueSetups { actor, wanted, valid_days, again };
     let issued = site.parts.ledger.execute(files.now, command).await?;

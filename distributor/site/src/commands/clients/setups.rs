@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sealpost_manifests::ids::{ComputerName, SetupId};
+use sealpost_manifests::ids::{ComputerName, ServerId, SetupId};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 use crate::changes::{Actor, Change};
@@ -109,8 +109,17 @@ pub struct SetupWanted {
     pub name: ComputerName,
     /// The id that it gets, from which its enrollment code is derived.
     pub setup: SetupId,
-    /// The end of the code in the file that the caller has of this name: no new one is issued if that one is good.
-    pub has: Option<Timestamp>,
+    /// What the caller has of this name already.
+    pub has: Option<HasSetup>,
+}
+
+/// A setup file that the caller has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HasSetup {
+    /// Whose it is. One of another server is not replaced: its code may be good there.
+    pub server: ServerId,
+    /// The end of its code: no new one is issued if it is good.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What became of one name.
@@ -174,7 +183,7 @@ impl Command for IssueSetups {
         let mut changes = Vec::new();
         let mut answers = Vec::with_capacity(wanted.len());
         for wanted in wanted {
-            let issued = one(wanted, &facts, again, expires_at, context.now);
+            let issued = one(wanted, &facts, again, expires_at, context);
             let issued = match issued {
                 // A second code would make the first one void before anybody has carried it anywhere.
                 Issued::New { name, .. } if !done.insert(name.clone()) => {
@@ -197,9 +206,13 @@ fn one(
     facts: &SetupFacts,
     again: bool,
     expires_at: Timestamp,
-    now: Timestamp,
+    context: &Context<'_>,
 ) -> Issued {
     let SetupWanted { name, setup, has } = wanted;
+    if let Some(other) = has.as_ref().filter(|has| has.server != context.server.server_id) {
+        return Issued::Refused { problem: of_another_server(&name, &other.server), name };
+    }
+    let has = has.and_then(|has| has.expires_at);
     // In the spelling that holds the seat: an older ledger may hold a name with a dot at its end.
     let plain = canonical(&name);
     let found = [&name, &plain].into_iter().find_map(|name| facts.held.get_key_value(name));
@@ -210,7 +223,8 @@ fn one(
     if held.enrolled && !again {
         return Issued::Enrolled { name };
     }
-    let is_out = |newest: &&NewestSetup| CodeState::of(newest.used, newest.expires_at, now) == CodeState::Out;
+    let is_out =
+        |newest: &&NewestSetup| CodeState::of(newest.used, newest.expires_at, context.now) == CodeState::Out;
     match held.newest.as_ref().filter(is_out) {
         Some(newest) if has == Some(newest.expires_at) => {
             Issued::Good { name, expires_at: newest.expires_at }
@@ -224,6 +238,16 @@ fn not_reserved(name: &ComputerName) -> Problem {
         ProblemCode::NotReserved,
         format!("no setup file can be issued: no seat is reserved for {name}"),
         format!("run `distributor clients reserve {name}` first"),
+    )
+}
+
+fn of_another_server(name: &ComputerName, server: &ServerId) -> Problem {
+    Problem::new(
+        ProblemCode::WrongServer,
+        format!(
+            "the setup file of {name} that is there is one of the server {server}, where its code may be good"
+        ),
+        "name another folder or file for those of this server",
     )
 }
 

@@ -296,7 +296,7 @@ fn of_many_setup_files_those_are_issued_that_are_of_use() {
     let wants = |name: &str, has: Option<i64>| SetupWanted {
         name: ComputerName::new(name).unwrap(),
         setup: setup(9),
-        has: has.map(at),
+        has: has.map(|end| HasSetup { server: ServerId::of_site_key(&key(1)), expires_at: Some(at(end)) }),
     };
     let newest = |end, used| Some(NewestSetup { setup: setup(1), expires_at: at(end), used });
     let rows = [
@@ -362,6 +362,10 @@ fn of_many_setup_files_those_are_issued_that_are_of_use() {
     assert_eq!(issue(all, true)[3], "here new", "a used code is not good for another computer");
     let elsewhere = vec![wants("out", None), wants("out", Some(TODAY + 2))];
     assert_eq!(issue(elsewhere, false), ["out new, voids", "out bad_request"]);
+    // A file of another server is not replaced, whatever this one has issued.
+    let others = HasSetup { server: ServerId::of_site_key(&key(7)), expires_at: None };
+    let of_another = SetupWanted { has: Some(others), ..wants("new", None) };
+    assert_eq!(issue(vec![of_another, wants("new", None)], true), ["new wrong_server", "new new"]);
     let more = vec![wants("new", None); MAX_SETUPS + 1];
     let command = IssueSetups { actor: Actor::socket("alice"), wanted: more, valid_days: 7, again: false };
     assert_eq!(refusal(decide(command, facts)), ProblemCode::BadRequest);

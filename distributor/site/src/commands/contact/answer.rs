@@ -17,7 +17,7 @@ use crate::rules::assignment::{AssignmentDecision, AssignmentFacts, Told, decide
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
     Claim, Due, LeaseDecision, LeaseFacts, Resigning, SeatInLease, Withheld, decide_lease, held,
-    may_sign_again, seats_due,
+    may_sign_again, seat_end, seats_due,
 };
 use crate::rules::reports;
 use crate::rules::restore::Progress;
@@ -291,7 +291,7 @@ impl<'a> Answering<'a> {
                     model: grant.model,
                     packages: grant.packages.clone(),
                     grant: digest,
-                    not_after,
+                    not_after: seat_end(grant, not_after),
                 },
                 Due::Carried(seat) => seat.clone(),
             })
@@ -303,12 +303,13 @@ impl<'a> Answering<'a> {
     fn resumed_lease(&self, shown: &Shown) -> Sent<Lease> {
         let now = self.context.now;
         let not_after = self.context.after_days(self.context.terms.lease_days);
-        let ended = |seat: &Entitlement| {
-            let held = self.client.seats.iter().find(|held| held.grant.serial == seat.serial);
-            held.is_some_and(|held| held.grant.ended(now).is_some())
-        };
         let seats = shown.lease.entitlements.iter().map(|seat| {
-            let end = if ended(seat) { seat.not_after } else { not_after };
+            let held = self.client.seats.iter().find(|held| held.grant.serial == seat.serial);
+            let end = match held.map(|held| &held.grant) {
+                Some(grant) if grant.ended(now).is_some() => seat.not_after,
+                Some(grant) => seat_end(grant, not_after),
+                None => not_after,
+            };
             Entitlement { not_after: end, ..seat.clone() }
         });
         let entitlements = seats.collect();

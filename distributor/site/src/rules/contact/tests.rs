@@ -389,3 +389,13 @@ fn a_computer_that_comes_daily_loses_an_ended_seat_only_at_the_end_that_it_had()
         "it was renewed last on day 9, for 30 days"
     );
 }
+
+#[test]
+fn a_long_term_of_leases_outlives_the_end_of_a_serial_number_by_a_month_at_the_most() {
+    const DAY: i64 = 24 * 3600;
+    let (ends, goes_on) =
+        (Grant { ends_at: Some(at(100 * DAY)), ..grant(1, 100 * DAY) }, grant(1, 100 * DAY));
+    assert_eq!(seat_end(&ends, at(120 * DAY)), at(120 * DAY));
+    assert_eq!(seat_end(&ends, at(400 * DAY)), at(130 * DAY));
+    assert_eq!(seat_end(&goes_on, at(400 * DAY)), at(400 * DAY));
+}

@@ -94,6 +94,10 @@ fn a_quote_that_is_not_closed_swallows_no_line() {
 fn what_would_lose_lines_or_be_guessed_refuses_the_file() {
     let of = |bytes: &[u8]| read(bytes).unwrap_err();
     assert_eq!(of(b"name,chanel\npc-1,beta"), FileFlaw::UnknownColumn { name: "chanel".to_owned() });
+    for heading in ["Hostname", "computer", "Computer Name;Channel", "channel,PC"] {
+        let file = format!("{heading}\npc-1\n");
+        assert!(matches!(of(file.as_bytes()), FileFlaw::NoNameColumn { .. }), "{heading}");
+    }
     assert_eq!(of(b"name,,channel\npc-1,,beta"), FileFlaw::UnknownColumn { name: String::new() });
     assert_eq!(of(b"name,name\npc-1,pc-2"), FileFlaw::TwoColumns { name: "name" });
     for nobody in ["", "\n\n", "# nobody\n", "name,channel\n", ",,,\n", "\u{feff}"] {
