@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::flows::first_install::{FirstInstallError, Mode, Order, Outcome, Step};
+use sealpost_agent_updater::home::Home;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_test_support::folders::{files_beneath, write_executable, write_file};
@@ -96,12 +101,26 @@ fn each_step_is_done_once_and_a_dry_run_does_none() {
     let dry = lab.run(Mode::DryRun, Agent::first_install).unwrap();
     assert_eq!(
         dry,
-        ["program would", "configuration would", "hooks would", "enrollment would", "service would", "start by hand"]
+        [
+            "program would",
+            "configuration would",
+            "hooks would",
+            "enrollment would",
+            "service would",
+            "start by hand"
+        ]
     );
     assert!(lab.tree().is_empty() && !lab.home().exists(), "nothing was changed");
     assert_eq!(
         lab.install().unwrap(),
-        ["program done", "configuration done", "hooks done", "enrollment done", "service done", "start by hand"]
+        [
+            "program done",
+            "configuration done",
+            "hooks done",
+            "enrollment done",
+            "service done",
+            "start by hand"
+        ]
     );
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(fs::read(lab.program()).unwrap(), PROGRAM.as_bytes());
@@ -113,7 +132,14 @@ fn each_step_is_done_once_and_a_dry_run_does_none() {
     let before = lab.tree();
     assert_eq!(
         lab.install().unwrap(),
-        ["program was so", "configuration was so", "hooks was so", "enrollment was so", "service was so", "start by hand"]
+        [
+            "program was so",
+            "configuration was so",
+            "hooks was so",
+            "enrollment was so",
+            "service was so",
+            "start by hand"
+        ]
     );
     assert_eq!((lab.tree(), lab.site.server.lock().unwrap().enrollments.len()), (before, 1));
 }
@@ -164,9 +190,11 @@ fn the_file_of_another_computer_changes_nothing_and_a_newer_one_of_this_computer
 
 #[test]
 fn what_is_missing_or_damaged_in_it_is_said_before_anything_is_done() {
-    for (file, wanted) in
-        [("agent-updater", "the program"), ("root.json", "the vendor's root"), ("setup.json", "the setup file")]
-    {
+    for (file, wanted) in [
+        ("agent-updater", "the program"),
+        ("root.json", "the vendor's root"),
+        ("setup.json", "the setup file"),
+    ] {
         let lab = Lab::new();
         fs::remove_file(lab.from().join(file)).unwrap();
         let refused = lab.install().unwrap_err().to_string();
@@ -204,4 +232,82 @@ fn taking_it_back_removes_its_own_and_keeps_the_home_and_what_was_changed() {
     let again = lab.run(Mode::Do, Agent::remove_first_install).unwrap();
     assert_eq!(again, ["service was so", "program was so", "home was so"]);
     assert_eq!(lab.install().unwrap()[1], "hooks done", "it comes back");
+}
+
+#[test]
+fn a_run_that_is_broken_off_after_any_step_is_simply_repeated() {
+    const STEPS: usize = 6;
+    for broken_off_after in 1..=STEPS {
+        let lab = Lab::new();
+        write_file(&lab.from().join("agent.toml"), "[packages.acme-av]\n").unwrap();
+        write_executable(&lab.from().join("hooks/start"), "#!/bin/sh\n").unwrap();
+        let (from, system, mut steps) = (lab.from(), lab.system(), 0);
+        let agent = lab.site.agent();
+        let mut tell = |_: Step| {
+            steps += 1;
+            assert!(steps < broken_off_after, "broken off");
+        };
+        let order = Order { from: &from, system: &system, mode: Mode::Do };
+        let broken_off = catch_unwind(AssertUnwindSafe(|| agent.first_install(order, &mut tell)));
+        assert!(broken_off.is_err());
+        let steps = lab.install().unwrap();
+        let (was_so, done) = steps.split_at(broken_off_after.min(STEPS - 1));
+        assert!(was_so.iter().all(|step| step.ends_with(" was so")), "{broken_off_after}: {steps:?}");
+        assert!(
+            done.iter().all(|step| step.ends_with(" done") || step == "start by hand"),
+            "{broken_off_after}: {steps:?}"
+        );
+        assert_eq!(lab.site.server.lock().unwrap().enrollments.len(), 1, "the code was used once");
+        assert_eq!(lab.site.agent().status().computer_name.as_deref(), Some("pc-1"));
+    }
+}
+
+#[test]
+fn of_two_at_the_same_time_the_second_waits_and_finds_all_done() {
+    let lab = Lab::new();
+    let (from, system, home) = (lab.from(), lab.system(), Home::at(&lab.home()).unwrap());
+    let first = home.wait_for_install().unwrap();
+    let (agent, (told, hears)) = (lab.site.agent(), mpsc::channel());
+    let second = thread::spawn(move || {
+        let order = Order { from: &from, system: &system, mode: Mode::Do };
+        agent.first_install(order, &mut |step: Step| told.send(step.what).unwrap()).unwrap();
+    });
+    let early = hears.recv_timeout(Duration::from_millis(300));
+    assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout), "it does not wait");
+    drop(first);
+    second.join().unwrap();
+    assert_eq!(hears.iter().count(), 4);
+    assert_eq!(lab.install().unwrap()[0], "program was so");
+}
+
+#[test]
+fn nothing_is_laid_from_behind_a_link_and_no_link_is_written_through() {
+    let lab = Lab::new();
+    let precious = lab.folder.path().join("precious");
+    write_file(&precious.join("key"), "secret").unwrap();
+    symlink(&precious, lab.from().join("hooks")).unwrap();
+    let refused = lab.install().unwrap_err().to_string();
+    assert!(refused.contains("the folder of hooks"), "{refused}");
+    assert!(!lab.system().join("usr/local/lib/sealpost-hooks").exists());
+    fs::remove_file(lab.from().join("hooks")).unwrap();
+    write_executable(&lab.from().join("hooks/start"), "#!/bin/sh\n").unwrap();
+    // Where files are to lie there are links to others: the links are replaced.
+    for place in ["usr/local/bin/agent-updater", "usr/local/lib/sealpost-hooks/start"] {
+        let place = lab.system().join(place);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&place);
+        symlink(precious.join("key"), &place).unwrap();
+    }
+    lab.install().unwrap();
+    assert_eq!(fs::read_to_string(precious.join("key")).unwrap(), "secret");
+    assert!(fs::symlink_metadata(lab.program()).unwrap().is_file());
+}
+
+#[test]
+fn a_foreign_program_in_the_place_of_the_agents_stays_when_it_is_taken_back() {
+    let lab = Lab::new();
+    write_executable(&lab.program(), "#!/bin/sh\necho other 1.0\n").unwrap();
+    let removed = lab.run(Mode::Do, Agent::remove_first_install).unwrap();
+    assert_eq!(removed, ["service was so", "program by hand", "home was so"]);
+    assert!(lab.program().exists() && !lab.home().exists());
 }

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 /// The header of an answer with an install file that says the site's key, by which its signature is checked.
 pub const SITE_KEY_HEADER: &str = "sealpost-site-key";
+/// The header of such an answer that says after when its code is accepted no more.
+pub const EXPIRES_HEADER: &str = "sealpost-code-expires";
+/// The header of such an answer that is there if a code of before that nobody had used is void now.
+pub const VOIDS_HEADER: &str = "sealpost-voids";
 /// Most rows of one page.
 pub const MAX_SETUPS: u32 = 1_000;
 
@@ -36,6 +40,9 @@ pub struct InstallerRequest {
     /// The part that this server plays for the computer; primary when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<ServerRole>,
+    /// The server of the install file that the caller has in its place: that of another server is not replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_of: Option<ServerId>,
     /// The install file waits until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,

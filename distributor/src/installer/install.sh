@@ -48,9 +48,16 @@ done
 [ -f "$0" ] || fail 'it has to be run as a file: sh FILE'
 damaged='it is not whole, or was changed: copy it again'
 [ "$(wc -c <"$0")" -eq "$whole" ] || fail "$damaged"
+packed() { tail -c "+$payload_at" <"$0"; }
 # Of several programs in a row a shell hears the last one alone, and that does not know the sum of all.
-tail -c "+$payload_at" "$0" | gzip -t 2>/dev/null || fail "$damaged"
-here=$(uname -s | tr 'A-Z' 'a-z')-$(uname -m)
+packed | gzip -t 2>/dev/null || fail "$damaged"
+machine=$(uname -m)
+case $machine in
+i?86) machine=x86 ;;
+armv*) machine=arm ;;
+ppc64*) machine=powerpc64 ;;
+esac
+here=$(uname -s | tr 'A-Z' 'a-z')-$machine
 [ "$platform" = any ] || [ "$here" = "$platform" ] ||
   fail "it is for $platform, and this computer is $here; make one with: distributor clients setup $name --installer FILE --platform $here"
 [ -n "$looks" ] || [ "$(id -u)" -eq 0 ] ||
@@ -70,17 +77,33 @@ trap 'if [ -n "$work" ]; then rm -rf "$work"; fi' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
-# The temporary folder comes last: on many computers nothing may be executed in it.
-for parent in /var/lib /run /usr/local/lib "${TMPDIR:-/tmp}"; do
-  if ! [ -d "$parent" ] || ! [ -w "$parent" ]; then continue; fi
-  work=$(mktemp -d "$parent/.sealpost-install.XXXXXX" 2>/dev/null) || { work=; continue; }
-  if tail -c "+$payload_at" "$0" | gzip -dc 2>/dev/null | tar -xf - -C "$work" 2>/dev/null &&
-    "$work/agent-updater" --version >/dev/null 2>&1; then
-    break
-  fi
-  rm -rf "$work"
-  work=
-done
+# Unpacks into the first of these folders in which programs may run.
+unpack() {
+  for parent; do
+    if ! [ -d "$parent" ] || ! [ -w "$parent" ]; then continue; fi
+    work=$(mktemp -d "$parent/.sealpost-bootstrap.$$.XXXXXX" 2>/dev/null) || { work=; continue; }
+    if packed | gzip -dc 2>/dev/null | tar -xof - -C "$work" 2>/dev/null &&
+      "$work/agent-updater" --version >/dev/null 2>&1; then
+      return 0
+    fi
+    rm -rf "$work"
+    work=
+  done
+  return 1
+}
+# In the temporary folder nothing may be executed on many computers. Who only looks begins with folders that a restart empties.
+if [ -n "$looks" ]; then
+  unpack /run "${TMPDIR:-/tmp}" /var/lib /usr/local/lib || :
+else
+  # What a run left that was killed: it holds the code.
+  for left in /var/lib/.sealpost-bootstrap.* /run/.sealpost-bootstrap.* /usr/local/lib/.sealpost-bootstrap.*; do
+    pid=${left##*/.sealpost-bootstrap.}
+    pid=${pid%%.*}
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    kill -0 "$pid" 2>/dev/null || rm -rf "$left"
+  done
+  unpack /var/lib /run /usr/local/lib "${TMPDIR:-/tmp}" || :
+fi
 [ -n "$work" ] ||
   fail 'it cannot be unpacked and run in /var/lib, /run, /usr/local/lib or the temporary folder: is there room, and may programs run there?'
 

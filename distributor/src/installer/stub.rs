@@ -57,6 +57,11 @@ fn is_plain(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::path::Path;
+    use std::process::Command;
+
     use super::*;
 
     fn about(name: &str) -> About<'_> {
@@ -78,6 +83,73 @@ mod tests {
             let length = script.len() as u64;
             assert!(script.contains(&format!("payload_at={:<12}\n", length + 1)), "{script}");
             assert!(script.contains(&format!("whole={:<12}\n", length + payload)), "{script}");
+        }
+    }
+
+    /// A member of a payload, as no tool of ours would write it.
+    fn member(tar: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, link: &str, content: &[u8]) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        header.set_entry_type(kind);
+        let fields = header.as_gnu_mut().unwrap();
+        fields.name[..path.len()].copy_from_slice(path.as_bytes());
+        fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content).unwrap();
+    }
+
+    #[test]
+    fn a_payload_with_bad_members_writes_nothing_outside_of_its_folder() {
+        let temporary = tempfile::tempdir_in("/tmp").unwrap();
+        let (victim, outside) = (temporary.path().join("victim"), temporary.path().join("outside"));
+        fs::write(&victim, "precious").unwrap();
+        fs::create_dir(&outside).unwrap();
+        let place = temporary.path().to_str().unwrap();
+        let name = format!("sealpost-evil-{}", std::process::id());
+        type Member<'m> = (tar::EntryType, &'m str, &'m str);
+        let (up, absolute) = (format!("../{name}"), format!("{place}/absolute"));
+        let (out, precious) = (format!("{place}/outside"), format!("{place}/victim"));
+        let cases: [&[Member<'_>]; 5] = [
+            &[(tar::EntryType::Regular, &up, "")],
+            &[(tar::EntryType::Regular, &absolute, "")],
+            &[(tar::EntryType::Symlink, "hooks", &out), (tar::EntryType::Regular, "hooks/start", "")],
+            &[(tar::EntryType::Link, "agent.toml", &precious), (tar::EntryType::Regular, "agent.toml", "")],
+            &[
+                (tar::EntryType::Symlink, "agent.toml", &precious),
+                (tar::EntryType::Regular, "agent.toml", ""),
+            ],
+        ];
+        for members in cases {
+            let mut tar = tar::Builder::new(Vec::new());
+            let agent = b"#!/bin/sh\necho \"ran $1\"\n";
+            member(&mut tar, tar::EntryType::Regular, "agent-updater", "", agent);
+            for (kind, path, link) in members {
+                let content: &[u8] = if *kind == tar::EntryType::Regular { b"evil" } else { b"" };
+                member(&mut tar, *kind, path, link, content);
+            }
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(&tar.into_inner().unwrap()).unwrap();
+            let packed = packed.finish().unwrap();
+            let about = About { platform: "any", ..about("pc-1") };
+            let mut file = script(&about, packed.len() as u64).unwrap().into_bytes();
+            file.extend_from_slice(&packed);
+            let path = temporary.path().join("file");
+            fs::write(&path, file).unwrap();
+            let mut shell = Command::new("sh");
+            let said = shell.arg(&path).arg("--dry-run").env("TMPDIR", place).output().unwrap();
+            let told = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert!(
+                said.stdout == b"ran install-file\n" || told.contains("it cannot be unpacked"),
+                "{members:?}: {said:?}"
+            );
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{members:?}");
+            for folder in [place, "/run", "/tmp", "/var/lib", "/usr/local/lib"] {
+                assert!(!Path::new(folder).join(&name).exists(), "{members:?} in {folder}");
+            }
+            assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{members:?}");
+            assert!(!Path::new(&absolute).exists(), "{members:?}");
+            assert_eq!(fs::read_dir(place).unwrap().count(), 3, "nothing stays: {members:?}");
         }
     }
 

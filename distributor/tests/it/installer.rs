@@ -9,8 +9,9 @@ use rustix::process::geteuid;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::clock::ManualClock;
-use sealpost_test_support::folders::{write_executable, write_file};
+use sealpost_test_support::folders::{files_beneath, write_executable, write_file};
 use sealpost_test_support::names::release_id;
 use sealpost_test_support::release::Draft;
 use sealpost_test_support::vendor::Vendor;
@@ -55,9 +56,15 @@ fn here() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
-/// Runs an install file by the shell: exit code, standard output and standard error.
+/// Runs an install file by the system's shell: exit code, standard output and standard error.
 fn runs(file: &Path, options: &[&str], temporary: &TempDir) -> (Option<i32>, String, String) {
-    let mut command = Command::new("sh");
+    runs_by("sh", file, options, temporary)
+}
+
+fn runs_by(shell: &str, file: &Path, options: &[&str], temporary: &TempDir) -> (Option<i32>, String, String) {
+    let mut words = shell.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
     command.arg(file).args(options).env("TMPDIR", temporary.path());
     command.env("COPY_TO", temporary.path().join("setup.json"));
     parts(&command.output().unwrap())
@@ -118,6 +125,16 @@ async fn an_install_file_gives_its_agent_all_that_it_brought_and_leaves_nothing_
         assert!(!said.contains(&code) && !told.contains(&code) && !made.to_string().contains(&code));
         assert!(!stdout(home, &["log", "--json"]).contains(&code));
 
+        for shell in ["dash", "bash", "bash --posix", "busybox sh", "ksh", "mksh"] {
+            let mut is_here = Command::new("sh");
+            is_here.args(["-c", "command -v $0", shell.split(' ').next().unwrap()]);
+            if is_here.output().unwrap().status.success() {
+                let (code, by_it, told) = runs_by(shell, &file, &["--dry-run", "--json"], &temporary);
+                assert_eq!(code, Some(7), "{shell}: {by_it}{told}");
+                assert_eq!(by_it.lines().nth(1), said.lines().nth(1), "{shell}");
+            }
+        }
+
         let (code, said, told) = runs(&file, &[], &temporary);
         if geteuid().is_root() {
             assert!(
@@ -143,7 +160,7 @@ async fn a_file_that_is_cut_short_changed_or_for_another_platform_installs_nothi
     let (_vendor, site) = site_with_an_agent("linux-m68k").await;
     typed(&site, |home| {
         let temporary = tempfile::tempdir().unwrap();
-        let file = temporary.path().join("install.sh");
+        let file = temporary.path().join("in it.sh");
         let to = file.to_str().unwrap();
         let make = ["clients", "setup", "büro-7", "--installer", to];
         let told = refused(home, &[&make[..], &["--platform", "linux-pdp11"]].concat());
@@ -153,7 +170,26 @@ async fn a_file_that_is_cut_short_changed_or_for_another_platform_installs_nothi
             "nothing was issued"
         );
         let (_, said, told) = parts(&run(home, &make));
-        assert!(said.trim() == to && told.contains("minisign -V -P "), "{said}{told}");
+        assert!(said.trim() == to && !told.contains("cannot be used any more"), "{said}{told}");
+        assert!(
+            told.contains("A changed file cannot check itself") && told.contains("good until 2"),
+            "{told}"
+        );
+        // The line as it is printed, as somebody types it.
+        let check = told.lines().find(|line| line.starts_with("minisign -V -P ")).unwrap().to_owned();
+        assert!(check.ends_with("in it.sh'"), "{check}");
+        let verifies = || Command::new("sh").args(["-c", &check]).output().unwrap().status.success();
+        if Command::new("minisign").arg("-v").output().is_ok() {
+            let whole = fs::read(&file).unwrap();
+            assert!(verifies(), "{check}");
+            for at in [0, 40, whole.len() / 2, whole.len() - 1] {
+                let mut changed = whole.clone();
+                changed[at] ^= 1;
+                fs::write(&file, changed).unwrap();
+                assert!(!verifies(), "a file that was changed at {at} is taken");
+            }
+            fs::write(&file, &whole).unwrap();
+        }
         let (code, _, told) = runs(&file, &["--dry-run"], &temporary);
         assert!(code == Some(1) && told.contains("it is for linux-m68k"), "{told}");
 
@@ -177,8 +213,29 @@ async fn a_file_that_is_cut_short_changed_or_for_another_platform_installs_nothi
 
         // An earlier one of the same computer is replaced, and nothing else.
         fs::write(&file, &whole).unwrap();
-        stdout(home, &make);
+        let (_, _, told) = parts(&run(home, &make));
+        assert!(told.contains("1 earlier setup file that nobody had used cannot be used any more"), "{told}");
         assert_ne!(fs::read(&file).unwrap(), whole);
+
+        // What stays says so, and no code is issued for it: one of another server may be good there.
+        let log = stdout(home, &["log", "--json"]);
+        let (head, rest) = text.split_once(" by the server ").unwrap();
+        let others = format!("{head} by the server {}{}", "0".repeat(32), &rest[rest.find('.').unwrap()..]);
+        fs::write(&file, &others).unwrap();
+        let told = refused(home, &make);
+        assert!(told.contains("the file of büro-7 that is there is one of the server 000"), "{told}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), others);
+        let linked = temporary.path().join("link");
+        std::os::unix::fs::symlink(&file, &linked).unwrap();
+        let told = refused(home, &["clients", "setup", "büro-7", "--installer", linked.to_str().unwrap()]);
+        assert!(told.contains("it is there already"), "{told}");
+        let beside = temporary.path().join("other.sh.minisig");
+        fs::write(&beside, "precious").unwrap();
+        let other = temporary.path().join("other.sh");
+        let told = refused(home, &["clients", "setup", "büro-7", "--installer", other.to_str().unwrap()]);
+        assert!(told.contains("is there already and is no signature") && !other.exists(), "{told}");
+        assert_eq!(fs::read_to_string(&beside).unwrap(), "precious");
+        assert_eq!(stdout(home, &["log", "--json"]), log, "nothing was issued");
         fs::write(&file, "#!/bin/sh\n# Sealpost install file of the computer büro-70, made\n").unwrap();
         let told = refused(home, &make);
         assert!(told.contains("it is there already and is no install file of büro-7"), "{told}");
@@ -198,6 +255,12 @@ async fn a_file_that_is_to_wait_waits() {
         let make = ["clients", "setup", "büro-7", "--installer", file.to_str().unwrap(), "--not-before"];
         let told = refused(home, &[&make[..], &["yesterday"]].concat());
         assert!(told.contains("--not-before"), "{told}");
+        let told = refused(home, &[&make[..], &["7d"]].concat());
+        assert!(told.contains("its code is good until") && told.contains("--valid-days"), "{told}");
+        assert!(
+            !file.exists() && !stdout(home, &["clients", "setups"]).contains("out"),
+            "nothing was issued"
+        );
         stdout(home, &[&make[..], &["2s"]].concat());
         let text = String::from_utf8_lossy(&fs::read(&file).unwrap()[..1_500]).into_owned();
         let until = text.lines().find_map(|line| line.strip_prefix("not_before=")).unwrap();
@@ -210,4 +273,23 @@ async fn a_file_that_is_to_wait_waits() {
         assert!(told.is_empty() || told.contains("it waits until"), "{told}");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_program_that_was_changed_makes_no_install_file() {
+    let (_vendor, site) = site_with_an_agent("any").await;
+    let earlier = site.setup("büro-7").await;
+    let stored = files_beneath(&site.home().join("blobs")).unwrap();
+    let begins = |path: &Path, bytes: &[u8]| fs::read(path).unwrap().starts_with(bytes);
+    let payload = stored.into_iter().find(|path| begins(path, &[0x1f, 0x8b])).unwrap();
+    let mut bytes = fs::read(&payload).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(&payload).unwrap();
+    fs::write(&payload, bytes).unwrap();
+    let damaged = site.post_refused("/clients/büro-7/installer", &serde_json::json!({})).await;
+    assert_eq!(damaged.code, ProblemCode::WrongState, "{damaged}");
+    assert!(damaged.message.contains("was changed on the disk"), "{damaged}");
+    let mut agent = crate::agent::Agent::new(earlier);
+    agent.enroll(&site).await;
 }

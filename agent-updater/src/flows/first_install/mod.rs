@@ -1,7 +1,8 @@
 //! What an install file does on a computer: program, configuration, hooks, enrollment, service; and how that is taken back.
 //!
 //! Invariants: each step looks first, and changes only what is not so yet, so that a second run is harmless and a run that was
-//! broken off is simply repeated; what an admin or a package brought is kept. The files that came with it are trusted as whoever
+//! broken off is simply repeated; of two at the same time the second one waits for the first; what an admin or a package brought is
+//! kept. The files that came with it are trusted as whoever
 //! ran the install file as root trusted them: they are checked against each other, not against a signature.
 //! Left out on purpose: updates of the agent, which come through its own package from then on.
 
@@ -12,12 +13,12 @@ mod system;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::LockError;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_service::unit::{InstallError, LayoutError};
 use serde::Serialize;
 
 use super::enroll::EnrollError;
+use crate::home::HomeError;
 use crate::platform::store::StoreError;
 
 pub use remove::remove;
@@ -114,8 +115,8 @@ pub enum FirstInstallError {
     Service(#[from] InstallError),
     #[error("cannot read what this computer is enrolled with")]
     Records(#[from] StoreError),
-    #[error("the agent's home cannot be locked")]
-    Lock(#[from] LockError),
+    #[error("cannot make the agent's home, or lock it")]
+    Home(#[from] HomeError),
     /// systemd said no.
     #[error("`{command}` failed: {said}")]
     Command { command: String, said: String },

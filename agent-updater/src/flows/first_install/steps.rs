@@ -35,6 +35,7 @@ type Tell<'t> = &'t mut dyn FnMut(Step);
 pub fn install(context: &Context, order: Order<'_>, tell: Tell<'_>) -> Result<(), FirstInstallError> {
     let (setup, name) = setup_of(order.from)?;
     let home = &context.host.home;
+    let _lock = if order.mode == Mode::Do { Some(home.wait_for_install()?) } else { None };
     let known = known_as(home, &setup);
     if let Some(known) = known.as_ref().filter(|known| known.name != name) {
         return Err(FirstInstallError::OtherName { enrolled: known.name.clone(), asked: name });
@@ -50,8 +51,8 @@ pub fn install(context: &Context, order: Order<'_>, tell: Tell<'_>) -> Result<()
 }
 
 fn setup_of(from: &Path) -> Result<(SetupFile, ComputerName), FirstInstallError> {
-    for (file, what) in [(PROGRAM, "the program"), (ROOT, "the vendor's root")] {
-        if !from.join(file).is_file() {
+    for (file, what) in [(PROGRAM, "the program"), (ROOT, "the vendor's root"), (SETUP, "the setup file")] {
+        if !is_plain_file(&from.join(file)) {
             return Err(FirstInstallError::Missing(what));
         }
     }
@@ -62,6 +63,11 @@ fn setup_of(from: &Path) -> Result<(SetupFile, ComputerName), FirstInstallError>
     let name =
         setup.reserved_name().cloned().map_err(|_| FirstInstallError::Missing("the computer's name"))?;
     Ok((setup, name))
+}
+
+/// Whether it is a file, and no link to one.
+fn is_plain_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
 /// Where the program lies from now on, and whether it came there now.
@@ -95,7 +101,7 @@ fn program(order: Order<'_>, tell: Tell<'_>) -> Result<(PathBuf, bool), FirstIns
 fn config(order: Order<'_>, home: &Path, tell: Tell<'_>) -> Result<(), FirstInstallError> {
     const WHAT: &str = "configuration";
     let (from, place) = (order.from.join(CONFIG), home.join(CONFIG));
-    if !from.is_file() {
+    if !is_plain_file(&from) {
         return Ok(());
     }
     let shown = place.display();
@@ -143,6 +149,10 @@ fn hooks(order: Order<'_>, tell: Tell<'_>) -> Result<(), FirstInstallError> {
 /// The names of the hooks that an install file brought.
 pub(super) fn hooks_in(from: &Path) -> Result<Vec<String>, FirstInstallError> {
     let folder = from.join(HOOKS);
+    // Behind a link other files than those that were brought would be laid.
+    if fs::symlink_metadata(&folder).is_ok_and(|found| !found.is_dir()) {
+        return Err(FirstInstallError::Missing("the folder of hooks"));
+    }
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,10 +1,12 @@
 //! Which release of the agent an install file brings.
 //!
-//! Invariant: one that the site approved for the computer's channel and holds back from nobody in it: a computer does not begin
-//! its life as the canary of a rollout.
+//! Invariant: one that the site approved for the computer's channel; and if there is any, one that it holds back from nobody in it:
+//! a computer does not begin its life as the canary of a rollout. The first release of a new site rolls out to computers that are
+//! not there yet, so as long as there is no other, it is brought.
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::ids::{ChannelName, Platform};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
@@ -12,6 +14,8 @@ use super::release::KnownRelease;
 
 /// Most hooks of one install file.
 pub const MAX_HOOKS: usize = 32;
+/// How long the code has to be good when a file that waited begins: the server may not answer at once.
+const TIME_TO_ENROLL: SignedDuration = SignedDuration::from_hours(1);
 
 /// The newest release of the agent for a channel and a platform. Without a platform there must be one for a single platform only.
 ///
@@ -24,17 +28,14 @@ pub fn agent_for<'r>(
 ) -> Result<&'r KnownRelease, Problem> {
     let agents: Vec<&KnownRelease> = approved
         .iter()
-        .filter(|release| {
-            release.release.package.is_agent()
-                && release.goes_to().contains(channel)
-                && !release.rolling_out.contains(channel)
-        })
+        .filter(|release| release.release.package.is_agent() && release.goes_to().contains(channel))
         .collect();
     let mut platforms: Vec<&str> = agents.iter().map(|agent| agent.release.platform.as_str()).collect();
     platforms.sort_unstable();
     platforms.dedup();
     let fits = |agent: &&&KnownRelease| platform.is_none_or(|platform| agent.release.platform.fits(platform));
-    match (agents.iter().filter(fits).max_by_key(|agent| agent.counter), platform) {
+    let rank = |agent: &&&KnownRelease| (!agent.rolling_out.contains(channel), agent.counter);
+    match (agents.iter().filter(fits).max_by_key(rank), platform) {
         (None, _) if platforms.is_empty() => Err(Problem::new(
             ProblemCode::WrongState,
             format!(
@@ -80,6 +81,19 @@ pub fn hooks_problem<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Optio
             !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.bytes().all(is_sign);
         (!is_name || !seen.insert(name))
             .then(|| problem(format!("an install file cannot bring a hook named {name:?}")))
+    })
+}
+
+/// Why an install file cannot wait until then, if so: its code is good until `expires_at`.
+#[must_use]
+pub fn waits_too_long(not_before: Option<Timestamp>, expires_at: Timestamp) -> Option<Problem> {
+    let latest = expires_at.checked_sub(TIME_TO_ENROLL).unwrap_or(Timestamp::MIN);
+    not_before.filter(|not_before| *not_before > latest).map(|not_before| {
+        Problem::new(
+            ProblemCode::BadRequest,
+            format!("an install file cannot wait until {not_before:.0}: its code is good until {expires_at:.0} only"),
+            "make the code good for longer with --valid-days, or have it wait for less long",
+        )
     })
 }
 
@@ -138,6 +152,7 @@ mod tests {
                 .map_err(|problem| (problem.code, problem.message))
         };
         assert_eq!(of(&all, None, "stable"), Ok(2), "the third one is a canary's as yet");
+        assert_eq!(of(&[agent(3, x86, &["stable"]), agent(4, x86, &["stable"])], None, "stable"), Ok(4));
         assert_eq!(of(&all, Some(x86), "stable"), Ok(2));
         let (code, message) = of(&all, Some(arm), "stable").unwrap_err();
         assert!(
@@ -151,6 +166,15 @@ mod tests {
         assert!(code == ProblemCode::BadRequest && message.contains(arm), "{message}");
         assert_eq!(of(&both, Some(x86), "stable"), Ok(1));
         assert_eq!(of(&[agent(5, "any", &[])], Some(arm), "stable"), Ok(5));
+    }
+
+    #[test]
+    fn a_file_waits_only_while_its_code_is_good() {
+        let end: Timestamp = "2026-12-01T22:00:00.25Z".parse().unwrap();
+        let latest = end - TIME_TO_ENROLL;
+        assert!(waits_too_long(None, end).is_none() && waits_too_long(Some(latest), end).is_none());
+        let problem = waits_too_long(Some(latest + SignedDuration::from_millis(1)), end).unwrap();
+        assert!(problem.message.contains("until 2026-12-01T22:00:00Z only"), "{}", problem.message);
     }
 
     #[test]

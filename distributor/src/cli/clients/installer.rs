@@ -3,25 +3,26 @@
 //! Invariant: the file is written for its owner alone, whole or not at all, and replaces only an earlier one of the same computer.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
-use sealpost_admin_api::setups::{HookFile, InstallerRequest, SITE_KEY_HEADER};
+use sealpost_admin_api::setups::{EXPIRES_HEADER, HookFile, InstallerRequest, SITE_KEY_HEADER, VOIDS_HEADER};
 use sealpost_files::{PUBLIC, Unfinished, read_input, sync_parent};
 use sealpost_keys::MAX_MINISIG_BYTES;
-use sealpost_manifests::ids::{ComputerName, Platform};
+use sealpost_manifests::ids::{ComputerName, Platform, ServerId};
 use sealpost_manifests::setup::ServerRole;
 use sealpost_site::rules::installer::MAX_HOOKS;
 use sealpost_site::rules::names::canonical;
 use serde::Serialize;
 
+use super::setup::void;
 use super::setup_files::unfinished;
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{Bar, plain, print_json, print_line, tell};
+use crate::cli::output::{Bar, plain, print_json, print_line, seconds, tell};
 use crate::cli::when;
 
 /// Most bytes of a hook or a configuration: all of them go into one request.
@@ -30,6 +31,14 @@ const MAX_TEXT: u64 = 128 * 1024;
 const OWN_EXECUTABLE: u32 = 0o700;
 /// How one begins.
 const FIRST_LINE: &str = "#!/bin/sh\n# Sealpost install file of the computer ";
+/// Where its second line names the server.
+const BY_SERVER: &str = " by the server ";
+/// How a signature begins.
+const SIGNATURE_BEGINS: &str = "untrusted comment:";
+/// What is read of a file that lies there, in bytes.
+const MAX_HEAD: u64 = 512;
+/// What is said of an answer that cannot be.
+const OTHER_VERSION: &str = "the server answered with no install file; are both programs up to date?";
 
 /// What belongs to an install file alone.
 #[derive(Debug, Args)]
@@ -58,6 +67,7 @@ struct Printed<'p> {
     installer: &'p Path,
     signature: &'p Path,
     site_key: &'p str,
+    expires_at: Timestamp,
 }
 
 pub(super) async fn run(
@@ -69,25 +79,27 @@ pub(super) async fn run(
 ) -> anyhow::Result<Outcome> {
     let typed = ComputerName::new(name).context("cannot make an install file")?;
     let name = canonical(&typed);
+    let attempted = || format!("cannot write the install file {}", out.display());
+    let signature = signature_of(out);
+    let has_of = earlier(out, &signature, &name).with_context(attempted)?;
     let request = InstallerRequest {
         platform: options.platform.clone(),
         valid_days,
         role,
+        has_of,
         not_before: options.not_before.as_deref().map(not_before).transpose()?,
         config: options.agent_config.as_deref().map(text).transpose()?,
         hooks: options.hooks.as_deref().map(hooks).transpose()?.unwrap_or_default(),
     };
-    let attempted = || format!("cannot write the install file {}", out.display());
-    ensure_not_anothers(out, &name).with_context(attempted)?;
-    let signature = signature_of(out);
     // Both places are found before the code is issued.
     let (mut file, mut beside) = places(out, &signature).with_context(attempted)?;
     let path = format!("/clients/{}/installer", segment(typed.as_str()));
     let mut response = api.post_for_stream(&path, &request).await?;
-    let site_key = response.headers().get(SITE_KEY_HEADER).and_then(|key| key.to_str().ok());
-    let site_key =
-        site_key.context("the server's answer names no site key; are both programs up to date?")?;
+    let said = |header| response.headers().get(header).and_then(|value| value.to_str().ok());
+    let site_key = said(SITE_KEY_HEADER).context(OTHER_VERSION)?;
     let site_key = plain(site_key).to_string();
+    let expires_at = said(EXPIRES_HEADER).and_then(|time| time.parse().ok()).context(OTHER_VERSION)?;
+    let voids = said(VOIDS_HEADER).is_some();
     let total = response.content_length().unwrap_or_default();
     let bar = Bar::bytes("making the install file");
     let (mut lines, mut head, mut done) = (0, Vec::new(), 0_u64);
@@ -119,16 +131,39 @@ pub(super) async fn run(
     };
     placed().with_context(attempted)?;
     if json {
-        print_json(&Printed { name: &name, installer: out, signature: &signature, site_key: &site_key })?;
+        print_json(&Printed {
+            name: &name,
+            installer: out,
+            signature: &signature,
+            site_key: &site_key,
+            expires_at,
+        })?;
         return Ok(Outcome::Done);
     }
     print_line(out.display())?;
+    if voids {
+        tell(void(1));
+    }
     tell(format_args!(
-        "a changed file cannot check itself, so check it where it runs, before it does: minisign -V -P {site_key} -m {}",
-        out.display()
+        "carry it and {} to the computer. A changed file cannot check itself, so check it there before it runs:",
+        signature.display()
     ));
-    tell("then run it as root on the computer; `--dry-run` says what it would do. It holds a secret");
+    tell(format_args!("minisign -V -P {site_key} -m {}", word(&out.to_string_lossy())));
+    tell(format_args!(
+        "then run it as root; with --dry-run it says what it would do. It holds a secret, good until {}",
+        seconds(expires_at)
+    ));
     Ok(Outcome::Done)
+}
+
+/// A path as one word of a shell.
+fn word(path: &str) -> String {
+    let is_plain = |character: char| character.is_alphanumeric() || "-_/.,+=:@%".contains(character);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 fn not_before(text: &str) -> anyhow::Result<Timestamp> {
@@ -174,24 +209,45 @@ fn places(out: &Path, signature: &Path) -> io::Result<(Unfinished, Unfinished)> 
     Ok((unfinished(out)?, unfinished(signature)?))
 }
 
-/// What is there is replaced only if it is an earlier install file of the same computer.
-fn ensure_not_anothers(out: &Path, name: &ComputerName) -> anyhow::Result<()> {
-    let first_line = format!("{FIRST_LINE}{name}, ");
-    let mine = match fs::symlink_metadata(out) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.into()),
-        Ok(found) => found.is_file() && begins_with(out, first_line.as_bytes())?,
-    };
-    if mine {
-        Ok(())
-    } else {
-        bail!("it is there already and is no install file of {name}; name another file")
+/// Whose install file lies there, if one does. What is there is replaced only if it is an earlier one of the same computer, with
+/// its signature.
+fn earlier(out: &Path, signature: &Path, name: &ComputerName) -> anyhow::Result<Option<ServerId>> {
+    if head(signature)?.is_some_and(|head| !head.starts_with(SIGNATURE_BEGINS)) {
+        bail!("{} is there already and is no signature; name another file", signature.display());
     }
+    let Some(head) = head(out)? else { return Ok(None) };
+    let server = head.strip_prefix(&format!("{FIRST_LINE}{name}, made ")).and_then(|rest| {
+        let line = rest.lines().next()?;
+        ServerId::new(line.split_once(BY_SERVER)?.1.strip_suffix('.')?).ok()
+    });
+    let problem = || format!("it is there already and is no install file of {name}; name another file");
+    server.map(Some).with_context(problem)
 }
 
-fn begins_with(path: &Path, begin: &[u8]) -> io::Result<bool> {
-    use std::io::Read;
-    let mut read = Vec::with_capacity(begin.len());
-    fs::File::open(path)?.take(begin.len() as u64).read_to_end(&mut read)?;
-    Ok(read == begin)
+/// The beginning of a file; `None` where nothing is. What is no file has an empty one.
+fn head(path: &Path) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(found) if !found.is_file() => return Ok(Some(String::new())),
+        Ok(_) => {}
+    }
+    let mut head = Vec::new();
+    fs::File::open(path)?.take(MAX_HEAD).read_to_end(&mut head)?;
+    Ok(Some(String::from_utf8_lossy(&head).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(word("/tmp/büro-7.sh"), "/tmp/büro-7.sh");
+        for path in ["", "a b", "it's", "$(id)", "a;b", "`id`", "*", "a\nb", "a\\b", "\"", "~x", "#x", "!x"] {
+            let mut shell = std::process::Command::new("sh");
+            let said = shell.arg("-c").arg(format!("printf %s {}", word(path))).output().unwrap();
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), path);
+        }
+    }
 }

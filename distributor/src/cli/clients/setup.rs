@@ -184,7 +184,7 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
 }
 
 /// What is said where earlier files are void from now on.
-fn void(count: u64) -> String {
+pub(super) fn void(count: u64) -> String {
     format!(
         "{} that nobody had used cannot be used any more",
         counted(count, "earlier setup file", "earlier setup files")

@@ -1,23 +1,25 @@
 //! `POST /api/v1/clients/{name}/installer`: an install file for a computer.
 //!
-//! Invariants: nothing is issued for which no file can be made: the release is looked for first. The answer is the signature's
+//! Invariants: nothing is issued for which no file can be made: it is put together first. The answer is the signature's
 //! four lines and then the file.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
-use sealpost_admin_api::setups::{InstallerRequest, SITE_KEY_HEADER};
+use jiff::{SignedDuration, Timestamp};
+use sealpost_admin_api::setups::{EXPIRES_HEADER, InstallerRequest, SITE_KEY_HEADER, VOIDS_HEADER};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::clients::IssueSetup;
+use sealpost_site::commands::clients::{HasSetup, IssueSetups, Issued, SetupWanted};
 use sealpost_site::queries::ApprovedReleases;
-use sealpost_site::rules::installer::{agent_for, hooks_problem};
+use sealpost_site::rules::installer::{agent_for, hooks_problem, waits_too_long};
 use sealpost_site::rules::setups::{days, role};
 use tokio::io::AsyncReadExt;
 
@@ -27,7 +29,7 @@ use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::payload::payload;
 use crate::http::problem::ApiError;
-use crate::ports::installers::{Installer, InstallerOrder};
+use crate::ports::installers::{Installer, InstallerError, InstallerOrder};
 
 /// Bytes that are sent at once.
 const PART: usize = 64 * 1024;
@@ -39,10 +41,16 @@ pub(crate) async fn make(
     Path(name): Path<String>,
     JsonBody(request): JsonBody<InstallerRequest>,
 ) -> Result<Response, ApiError> {
-    let InstallerRequest { platform, valid_days, role: wanted_role, not_before, config, hooks } = request;
+    let InstallerRequest { platform, valid_days, role: wanted_role, has_of, not_before, config, hooks } =
+        request;
     let name = ComputerName::new(name).map_err(bad_name)?;
     let (valid_days, role) = (days(valid_days)?, role(wanted_role)?);
-    if let Some(problem) = hooks_problem(hooks.iter().map(|hook| hook.name.as_str())) {
+    let files = Files::new(&site, role)?;
+    let good_for = SignedDuration::from_hours(24 * i64::from(valid_days));
+    let ends_at = files.now.checked_add(good_for).unwrap_or(Timestamp::MAX);
+    let problem = hooks_problem(hooks.iter().map(|hook| hook.name.as_str()))
+        .or_else(|| waits_too_long(not_before, ends_at));
+    if let Some(problem) = problem {
         return Err(problem.into());
     }
     let row = reserved(&site, name).await?;
@@ -58,24 +66,32 @@ pub(crate) async fn make(
             "run `distributor pull`",
         ));
     }
-    let files = Files::new(&site, role)?;
+    // Put together first: a code that was issued for no file would only make those of before void.
     let setup = new_setup()?;
-    let command = IssueSetup { actor, name: row.name.clone(), setup: setup.clone(), valid_days };
-    let expires_at = ledger.execute(files.now, command).await?;
     let order = InstallerOrder {
         name: row.name.clone(),
         server: ledger.server_id(),
         agent: agent.manifest,
         platform: agent.release.platform.clone(),
-        setup: files.text(&site, row.name, &setup, expires_at)?,
+        setup: files.text(&site, row.name.clone(), &setup, ends_at)?,
         config,
         hooks,
         not_before,
         made_at: files.now,
     };
     let installer = site.parts.installers.make(order).await;
-    let Installer { file, signature } =
-        installer.map_err(|error| ApiError::internal("make an install file", &error))?;
+    let Installer { file, signature } = installer.map_err(|error| not_made(&error))?;
+    let has = has_of.map(|server| HasSetup { server, expires_at: None });
+    let wanted = vec![SetupWanted { name: row.name, setup, has }];
+    let command = IssueSetups { actor, wanted, valid_days, again: true };
+    let (expires_at, voids) = match ledger.execute(site.now(), command).await?.into_iter().next() {
+        Some(Issued::New { expires_at, voids, .. }) => (expires_at, voids),
+        Some(Issued::Refused { problem, .. }) => return Err(problem.into()),
+        Some(Issued::Good { .. } | Issued::Enrolled { .. }) | None => {
+            let other = io::Error::other("the ledger answered something else than was asked for");
+            return Err(ApiError::internal("issue a setup file", &other));
+        }
+    };
     let length = file.metadata().map_err(|error| ApiError::internal("read an install file", &error))?.len();
     let signature = signature.as_str().to_owned();
     let whole = length.saturating_add(u64::try_from(signature.len()).unwrap_or(u64::MAX));
@@ -84,16 +100,33 @@ pub(crate) async fn make(
         let mut part = vec![0; PART];
         let read = file.read(&mut part).await?;
         part.truncate(read);
-        Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(part), file)))
+        Ok::<_, io::Error>((read > 0).then(|| (Bytes::from(part), file)))
     });
     let body = stream::once(async { Ok(Bytes::from(signature)) }).chain(parts);
     let key = HeaderValue::from_str(&site.parts.site_key.public().to_string())
         .map_err(|error| ApiError::internal("name the site's key", &error))?;
-    let headers = [
+    let ends = HeaderValue::from_str(&expires_at.to_string())
+        .map_err(|error| ApiError::internal("name the end of a code", &error))?;
+    let mut headers = HeaderMap::from_iter([
         (HeaderName::from_static(SITE_KEY_HEADER), key),
+        (HeaderName::from_static(EXPIRES_HEADER), ends),
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_LENGTH, HeaderValue::from(whole)),
         NO_STORE,
-    ];
+    ]);
+    if voids {
+        headers.insert(VOIDS_HEADER, HeaderValue::from_static("1"));
+    }
     Ok((headers, Body::from_stream(body)).into_response())
+}
+
+fn not_made(error: &InstallerError) -> ApiError {
+    match error {
+        InstallerError::Absent(why) => ApiError::new(
+            ProblemCode::WrongState,
+            format!("no install file can be made: {why}"),
+            "run `distributor storage check`, which looks at what is stored, and then `distributor pull`",
+        ),
+        error => ApiError::internal("make an install file", error),
+    }
 }
