@@ -77,7 +77,7 @@ pub struct SiteParts {
     pub syslog: Arc<SyslogProgress>,
     /// Has folders for computers without a network brought up to date.
     pub folders: FolderDesk,
-    /// Makes install files.
+    /// Puts install files together, one after the other.
     pub installers: Arc<dyn Installers>,
     /// Has releases loaded on the server.
     pub tests: TestDesk,

@@ -18,8 +18,7 @@ use sealpost_site::rules::installer::MAX_HOOKS;
 use sealpost_site::rules::names::canonical;
 use serde::Serialize;
 
-use super::setup::void;
-use super::setup_files::unfinished;
+use super::setup_files::{unfinished, void};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, plain, print_json, print_line, seconds, tell};
@@ -29,7 +28,7 @@ use crate::cli::when;
 const MAX_TEXT: u64 = 128 * 1024;
 /// Mode of an install file: it holds a secret, and its owner runs it.
 const OWN_EXECUTABLE: u32 = 0o700;
-/// How one begins.
+/// How an install file begins; the computer's name follows.
 const FIRST_LINE: &str = "#!/bin/sh\n# Sealpost install file of the computer ";
 /// Where its second line names the server.
 const BY_SERVER: &str = " by the server ";

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::installer;
 use super::reserve::entries;
-use super::setup_files::{There, finish, had, look, name_of, unfinished};
+use super::setup_files::{There, finish, had, look, name_of, unfinished, void};
 use crate::cli::api::AdminApi;
 use crate::cli::groups::listed;
 use crate::cli::outcome::Outcome;
@@ -181,14 +181,6 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
     );
     Ok(Outcome::Done)
-}
-
-/// What is said where earlier files are void from now on.
-pub(super) fn void(count: u64) -> String {
-    format!(
-        "{} that nobody had used cannot be used any more",
-        counted(count, "earlier setup file", "earlier setup files")
-    )
 }
 
 /// A computer that wants a file in the folder, and the file without its name.
