@@ -24,7 +24,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, plain, print_json, print_line, seconds, tell};
 use crate::cli::when;
 
-/// Most bytes of a hook or a configuration: all of them go into one request.
+/// Most bytes of hooks and configuration together: all of them go into one request.
 const MAX_TEXT: u64 = 128 * 1024;
 /// Mode of an install file: it holds a secret, and its owner runs it.
 const OWN_EXECUTABLE: u32 = 0o700;
@@ -90,6 +90,15 @@ pub(super) async fn run(
         config: options.agent_config.as_deref().map(text).transpose()?,
         hooks: options.hooks.as_deref().map(hooks).transpose()?.unwrap_or_default(),
     };
+    let texts =
+        request.hooks.iter().map(|hook| hook.text.len()).chain(request.config.as_ref().map(String::len));
+    let bytes: usize = texts.sum();
+    if bytes as u64 > MAX_TEXT {
+        bail!(
+            "{}: hooks and configuration have {bytes} bytes, and an install file brings {MAX_TEXT} at most",
+            attempted()
+        );
+    }
     // Both places are found before the code is issued.
     let (mut file, mut beside) = places(out, &signature).with_context(attempted)?;
     let path = format!("/clients/{}/installer", segment(typed.as_str()));
