@@ -91,7 +91,7 @@ pub enum FirstInstallError {
     /// It is another computer's.
     #[error(
         "this computer is enrolled as {enrolled}, and the install file is that of {asked}: nothing was changed. Use it on \
-         {asked}; to give this computer another name, see `agent-updater enroll --help`"
+         {asked}; to give this computer another name, run `agent-updater enroll --setup FILE` with a setup file of that name"
     )]
     OtherName { enrolled: ComputerName, asked: ComputerName },
     #[error("cannot enroll this computer")]
