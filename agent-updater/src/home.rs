@@ -234,6 +234,12 @@ impl Home {
         self.path.join("keys").join(format!("{server}.key"))
     }
 
+    /// The key that this computer goes on with at a server, until the enrollment with it is kept.
+    #[must_use]
+    pub fn next_key(&self, server: &ServerId) -> PathBuf {
+        self.path.join("keys").join(format!("{server}.next.key"))
+    }
+
     /// The key to which servers seal what they send to this computer by file.
     #[must_use]
     pub fn sealing_key(&self) -> PathBuf {

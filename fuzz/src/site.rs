@@ -134,6 +134,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
                 client_key: key().public(),
                 enrolled_at: day(1),
                 last_contact: Some(day(2)),
+                kept_copy: None,
             }),
             grants: vec![grant().document],
             restore: RestoreState::default(),
@@ -143,6 +144,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
             source: "192.0.2.1".to_owned(),
             enrollment: enrollment.clone(),
             proven: proven.clone(),
+            copy: None,
             new_id: client_id(),
         };
         let decision = decide(command, facts);

@@ -14,7 +14,7 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
-pub use self::seats::{CopiesOf, Schedules, Waiting};
+pub use self::seats::{CopiesOf, GivenUpCopy, Schedules, Waiting};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
     ClientLineRow, ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow,

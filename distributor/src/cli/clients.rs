@@ -1,10 +1,11 @@
-//! `distributor clients list|show|reserve|verify|channel|group|setup|setups`.
+//! `distributor clients list|show|reserve|verify|channel|group|resolve|setup|setups`.
 
 mod cells;
 mod group;
 mod lines;
 mod list;
 mod reserve;
+mod resolve;
 mod setup;
 mod setup_files;
 mod setup_info;
@@ -29,6 +30,7 @@ pub(super) enum Command {
     Verify(verify::Options),
     Channel(Channel),
     Group(group::Options),
+    Resolve(resolve::Options),
     Setup(setup::Options),
     Setups(setups::Options),
 }
@@ -57,6 +59,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Verify(options) => verify::run(&api, options).await,
         Command::Channel(options) => channel(&api, &options).await,
         Command::Group(options) => group::run(&api, &options).await,
+        Command::Resolve(options) => resolve::run(&api, options).await,
         Command::Setup(options) => setup::run(&api, options).await,
         Command::Setups(options) => setups::run(&api, &options).await,
     }

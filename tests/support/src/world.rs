@@ -166,6 +166,7 @@ impl World {
             source: "192.0.2.7".into(),
             enrollment: self.enrollment(computer),
             proven: Some(computer.setup.clone()),
+            copy: None,
             new_id,
         }
     }
@@ -195,6 +196,7 @@ impl World {
             drift: computer.drift.clone(),
             tags: computer.tags.clone(),
             postponed: computer.postponed.clone(),
+            new_key: None,
         }
     }
 

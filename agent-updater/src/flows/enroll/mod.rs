@@ -11,11 +11,13 @@
 mod answer;
 mod before;
 mod by_file;
+mod copy;
 mod error;
 mod inputs;
 mod keep;
 mod run;
 
 pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
+pub(super) use copy::{go_on, goes_on};
 pub use error::EnrollError;
 pub use run::{EnrolledAs, OtherName, add, enroll};

@@ -1,6 +1,6 @@
 //! Questions about computers that wait, copies of one computer, and installs at a time.
 
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ClientId, ComputerName};
 
 use super::{Query, query};
 use crate::rows::{CopiesRow, ScheduleRow, WaitingRow};
@@ -21,6 +21,14 @@ query! {
         /// The name.
         pub name: ComputerName,
     } -> Option<CopiesRow>, "read the copies of a computer"
+}
+
+query! {
+    /// The name of a client that was replaced by the copy of it which an admin kept; `None` of any other.
+    GivenUpCopy {
+        /// Its id.
+        pub client_id: ClientId,
+    } -> Option<ComputerName>, "look whether a copy was given up"
 }
 
 query! {

@@ -17,9 +17,9 @@ use sealpost_serving::Peer;
 use sealpost_site::commands::contact::{AnswerContact, Shown};
 use sealpost_site::queries::HolderById;
 use sealpost_site::rules::came_by::CameBy;
-use sealpost_site::rules::contact::{check, unknown_client};
+use sealpost_site::rules::contact::check;
 
-use super::{access_token, evidence, sign};
+use super::{access_token, copy, evidence, sign};
 use crate::http::Site;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
@@ -146,7 +146,7 @@ fn cost(reports: usize, drift: usize) -> u32 {
     u32::try_from(entries).unwrap_or(u32::MAX)
 }
 
-fn too_often(wait_secs: i64) -> ApiError {
+pub(super) fn too_often(wait_secs: i64) -> ApiError {
     ApiError::new(
         ProblemCode::Busy,
         "this computer contacts and reports far too often",
@@ -167,7 +167,7 @@ pub(super) async fn verified(
         None => None,
     };
     let lost = documents.as_ref().map(|documents| documents.client_key().clone());
-    let key = known.or(lost).ok_or_else(|| ApiError::from(unknown_client()))?;
+    let Some(key) = known.or(lost) else { return Err(copy::gone(site, &request.client_id).await) };
     let contact = request.contact.verify::<Contact>(&[key]).map_err(|error| {
         ApiError::new(
             ProblemCode::BadSignature,

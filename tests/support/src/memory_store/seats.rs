@@ -1,6 +1,6 @@
 //! Computers that knock, copies of one computer, and installs at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use sealpost_site::changes::{
     ActivityEntry, Actor, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
     InstallTried, ScheduleChanged,
 };
-use sealpost_site::queries::{CopiesOf, Schedules, Waiting};
+use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting};
 use sealpost_site::rows::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 use sealpost_site::rules::schedule::Schedule;
 
@@ -28,8 +28,8 @@ pub(super) struct Seats {
     pub(super) copies: BTreeMap<(ClientId, Sha256Digest), CopySeen>,
     /// Which copy of a client goes on.
     pub(super) kept: BTreeMap<ClientId, Sha256Digest>,
-    /// Clients that were replaced by a copy of theirs.
-    pub(super) given_up: BTreeSet<ClientId>,
+    /// Clients that were replaced by a copy of theirs, and their names.
+    pub(super) given_up: BTreeMap<ClientId, ComputerName>,
     pub(super) schedules: BTreeMap<ComputerName, Planned>,
 }
 
@@ -56,6 +56,12 @@ impl Seats {
     pub(super) fn is_here(&mut self, name: &ComputerName) {
         self.knocks.retain(|(waits, _), _| waits != name);
         self.schedules.remove(name);
+    }
+
+    /// The copies of a client, by their branches.
+    pub(super) fn branches(&self, client_id: &ClientId) -> Vec<Sha256Digest> {
+        let copies = self.copies.keys().filter(|(of, _)| of == client_id);
+        copies.map(|(_, branch)| *branch).collect()
     }
 
     /// A client is gone.
@@ -168,6 +174,12 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
             }
         });
         Ok(row)
+    }
+}
+
+impl<H: Holds> Read<GivenUpCopy> for Handle<H> {
+    fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
+        Ok(self.state().seats.given_up.get(&query.client_id).cloned())
     }
 }
 
