@@ -3,7 +3,7 @@
 //! ```text
 //! agent.toml                configuration                     agent.lock, cycle.lock
 //! root.json                 the vendor's pinned root          agent.sock        control socket of `run`
-//! gate/PACKAGE              what its product may do           keys/             client.key, ID.key of a further server, sealing.key: 0600
+//! gate/PACKAGE              what its product may do           keys/             client.key, ID.key and ID.next.key of a server, sealing.key: 0600
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
 //! state/servers/ID/…        records of one server             downloads/        unfinished downloads
 //! state/footprints/…        how slots were found last         tuf/              trusted metadata
