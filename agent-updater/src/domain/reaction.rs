@@ -1,7 +1,8 @@
 //! What a refusal by a server makes this computer do, and what it asks of a person, by its code.
 //!
-//! Invariant: a code is unsigned, so at most it makes the agent show the server what the server itself signed, or say
-//! something to a person. None deletes, resets or closes anything.
+//! Invariant: a code is unsigned, so at most it makes the agent show the server what the server itself signed, make another key
+//! and ask the server to take it (`copy_kept`; it counts only once the site signed it), or say something to a person. None
+//! deletes, resets or closes anything.
 
 use sealpost_manifests::wire::problem::ProblemCode;
 

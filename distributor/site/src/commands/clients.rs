@@ -14,7 +14,6 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
-use self::copies::new_client;
 pub use self::copies::{ProvenCopy, ResolveCopies};
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
@@ -26,6 +25,7 @@ pub use self::setups::{
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change, EnrolledBy};
 use crate::queries::{Query, query};
+use crate::rules::copies::{given_up_problem, shows, undecided_problem};
 use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
 use crate::rules::names::unknown_channel;
 use crate::rules::pending::{self, PendingDecision, PendingFacts};
@@ -222,6 +222,40 @@ impl Enroll {
         self.enrolled_as(facts, setup, EnrolledBy::Code, context)
     }
 
+    /// Lets the copy that an admin kept go on with its new key. The same key gets the same answer again: it signed.
+    fn go_on(
+        self,
+        copy: &ProvenCopy,
+        facts: EnrollmentFacts,
+        context: &Context<'_>,
+    ) -> Decision<EnrollOutcome> {
+        let name = &self.enrollment.computer_name;
+        let Some(client) = &facts.client else { return Decision::refuse(given_up_problem(Some(name))) };
+        if client.client_key == self.enrollment.client_key {
+            return self.same_again(facts, context);
+        }
+        if client.client_id != copy.client_id {
+            return Decision::refuse(given_up_problem(Some(name)));
+        }
+        match &client.kept_copy {
+            None => return Decision::refuse(undecided_problem(name, None)),
+            Some(kept) => {
+                let pair = copy.pair.as_ref();
+                if !pair.is_some_and(|pair| shows(kept, pair.previous.as_ref(), &pair.next)) {
+                    return Decision::refuse(given_up_problem(Some(name)));
+                }
+            }
+        }
+        if facts.grants.is_empty() {
+            return Decision::refuse(missing("grant"));
+        }
+        // The restored ledger may have lost that the other one was kept.
+        if let Some(restored) = facts.restore.unconfirmed() {
+            return Decision::refuse(unconfirmed_problem("no computer gets a new key", restored.at));
+        }
+        self.enrolled_as(facts, copy.setup.clone(), EnrolledBy::Copy, context)
+    }
+
     fn enrolled_as(
         self,
         facts: EnrollmentFacts,
@@ -229,7 +263,13 @@ impl Enroll {
         by: EnrolledBy,
         context: &Context<'_>,
     ) -> Decision<EnrollOutcome> {
-        let client = new_client(&self, context);
+        let client = EnrolledClient {
+            client_id: self.new_id.clone(),
+            client_key: self.enrollment.client_key.clone(),
+            enrolled_at: context.now,
+            last_contact: None,
+            kept_copy: None,
+        };
         let Enrollment { computer_name: name, client_key, sealing_key, platform, agent_version, .. } =
             self.enrollment;
         let client_id = self.new_id;

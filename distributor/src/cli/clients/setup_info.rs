@@ -82,7 +82,7 @@ fn former(holder: &Holder, now: Timestamp) -> String {
     let enrolled = holder.enrolled_at.map(|at| format!("enrolled {}", seconds(at)));
     let mut said: Vec<String> = enrolled.into_iter().chain(key).chain(agent).chain(last).collect();
     let by = match holder.replaced_by {
-        None | Some(EnrolledBy::Code) => "when another enrolled with a setup file",
+        None | Some(EnrolledBy::Code) => "when another enrolled",
         Some(EnrolledBy::Admission) => "when another one was admitted",
         Some(EnrolledBy::Copy) => "when the copy of it that was kept made a key of its own",
     };

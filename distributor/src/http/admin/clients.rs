@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::copies::copies;
-use super::setup_info::setup_info;
+use super::setup_info::{copies, setup_info};
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::content;

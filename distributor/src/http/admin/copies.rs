@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use sealpost_admin_api::copies::{CopyLine, ResolveRequest, Resolved};
-use sealpost_ledger::LedgerError;
+use sealpost_admin_api::copies::{ResolveRequest, Resolved};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::ResolveCopies;
-use sealpost_site::queries::CopiesOf;
 
 use super::clients::{bad_name, reserved};
+use super::setup_info::copies;
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::problem::ApiError;
@@ -32,10 +31,4 @@ pub(crate) async fn resolve(
         .await
         .map_err(|error| ApiError::done_but_unread(&error, "it is decided", "distributor clients show"))?;
     Ok(Json(Resolved { copies }))
-}
-
-/// The computers that use the identity of a name's client; none where there is one.
-pub(super) async fn copies(site: &Site, name: &ComputerName) -> Result<Vec<CopyLine>, LedgerError> {
-    let row = site.parts.ledger.query(CopiesOf { name: name.clone() }).await?;
-    Ok(row.filter(|row| row.forked).map(CopyLine::of).unwrap_or_default())
 }

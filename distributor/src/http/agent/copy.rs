@@ -7,14 +7,13 @@
 use jiff::Timestamp;
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::{ClientId, SetupId};
+use sealpost_manifests::ids::SetupId;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::Enrollment;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::clients::ProvenCopy;
-use sealpost_site::queries::{CopiesOf, GivenUpCopy};
+use sealpost_site::queries::CopiesOf;
 use sealpost_site::rules::contact::{NoncePair, unknown_client};
-use sealpost_site::rules::copies::given_up_problem;
 use sealpost_site::rules::enrollment::wrong_server;
 
 use super::contact::too_often;
@@ -50,15 +49,6 @@ pub(super) async fn proven(
     };
     site.contact_budgets.spend(&client_id, 1, now).map_err(too_often)?;
     Ok(ProvenCopy { client_id, pair, setup })
-}
-
-/// The refusal of a client whose id is none any more: that of a copy which was given up, or of one that nobody knows.
-pub(super) async fn gone(site: &Site, client_id: &ClientId) -> ApiError {
-    match site.parts.ledger.query(GivenUpCopy { client_id: client_id.clone() }).await {
-        Ok(Some(name)) => ApiError::from(given_up_problem(Some(&name))).about(Some(name)),
-        Ok(None) => ApiError::from(unknown_client()),
-        Err(error) => ApiError::from(error),
-    }
 }
 
 fn bad_signature(why: &str) -> ApiError {

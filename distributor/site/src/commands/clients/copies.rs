@@ -3,17 +3,14 @@
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, SetupId};
 
-use crate::changes::{Actor, Change, CopyResolved, EnrolledBy};
-use crate::commands::decision::{Command, Context, Decision, missing};
+use crate::changes::{Actor, Change, CopyResolved};
+use crate::commands::decision::{Command, Context, Decision};
 use crate::commands::second_eyes::too_long;
 use crate::queries::CopiesOf;
 use crate::rows::CopiesRow;
 use crate::rules::contact::NoncePair;
-use crate::rules::copies::{given_up_problem, meant, not_two, shows, undecided_problem};
-use crate::rules::restore::unconfirmed_problem;
+use crate::rules::copies::{meant, not_two};
 use crate::rules::text;
-
-use super::{Enroll, EnrollOutcome, EnrolledClient, EnrollmentFacts};
 
 /// Says which of two computers with one identity goes on. It can be said anew until that one came. Answers its branch.
 #[derive(Debug, Clone)]
@@ -67,51 +64,4 @@ pub struct ProvenCopy {
     pub pair: Option<NoncePair>,
     /// Stands for the enrollment in the log; nobody has a code of it.
     pub setup: SetupId,
-}
-
-impl Enroll {
-    /// Lets the copy that an admin kept go on with its new key. The same key gets the same answer again: it signed.
-    pub(super) fn go_on(
-        self,
-        copy: &ProvenCopy,
-        facts: EnrollmentFacts,
-        context: &Context<'_>,
-    ) -> Decision<EnrollOutcome> {
-        let name = &self.enrollment.computer_name;
-        let Some(client) = &facts.client else { return Decision::refuse(given_up_problem(Some(name))) };
-        if client.client_key == self.enrollment.client_key {
-            return self.same_again(facts, context);
-        }
-        if client.client_id != copy.client_id {
-            return Decision::refuse(given_up_problem(Some(name)));
-        }
-        match &client.kept_copy {
-            None => return Decision::refuse(undecided_problem(name, None)),
-            Some(kept) => {
-                let pair = copy.pair.as_ref();
-                if !pair.is_some_and(|pair| shows(kept, pair.previous.as_ref(), &pair.next)) {
-                    return Decision::refuse(given_up_problem(Some(name)));
-                }
-            }
-        }
-        if facts.grants.is_empty() {
-            return Decision::refuse(missing("grant"));
-        }
-        // The restored ledger may have lost that the other one was kept.
-        if let Some(restored) = facts.restore.unconfirmed() {
-            return Decision::refuse(unconfirmed_problem("no computer gets a new key", restored.at));
-        }
-        self.enrolled_as(facts, copy.setup.clone(), EnrolledBy::Copy, context)
-    }
-}
-
-/// The client that an enrollment makes.
-pub(super) fn new_client(enroll: &Enroll, context: &Context<'_>) -> EnrolledClient {
-    EnrolledClient {
-        client_id: enroll.new_id.clone(),
-        client_key: enroll.enrollment.client_key.clone(),
-        enrolled_at: context.now,
-        last_contact: None,
-        kept_copy: None,
-    }
 }
