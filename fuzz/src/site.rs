@@ -290,6 +290,8 @@ fn client(last: Option<Nonce>) -> ContactClient {
         channel: stable(),
         client_key: key().public(),
         forked: false,
+        copies: Vec::new(),
+        kept_copy: None,
         seats: vec![grant()],
         lease_order: Some(order(ISSUED)),
         assignment_order: Some(order(ISSUED)),
@@ -313,6 +315,7 @@ fn client(last: Option<Nonce>) -> ContactClient {
 fn lost() -> LostFacts {
     LostFacts {
         was_replaced: false,
+        given_up: false,
         holder: None,
         reserved: BTreeSet::from([serial()]),
         seats: vec![grant()],
