@@ -72,7 +72,7 @@ fn the_copy_that_is_kept_goes_on_by_itself_with_a_key_of_its_own_and_loses_nothi
     let key = enrolled_key(&site);
     assert_ne!(key, old);
     assert_eq!(public(&own_key(&site)), key);
-    assert_eq!(asked_with(&site), [key.clone()]);
+    assert_eq!(asked_with(&site), std::slice::from_ref(&key));
     assert!(!next_key(&site).exists(), "it has its place");
     let contacts = site.contacts();
     let [.., refused, first] = contacts.as_slice() else { panic!("{contacts:?}") };

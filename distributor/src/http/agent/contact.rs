@@ -122,7 +122,8 @@ pub(super) async fn answered(
 /// The refusal of a client whose id is none any more: that of a copy which was given up, or of one that nobody knows.
 async fn gone(site: &Site, client_id: &ClientId) -> ApiError {
     match site.parts.ledger.query(GivenUpCopy { client_id: client_id.clone() }).await {
-        Ok(Some(name)) => ApiError::from(given_up_problem(Some(&name))).about(Some(name)),
+        // Nothing need be signed to ask here, so the name is for the log alone.
+        Ok(Some(name)) => ApiError::from(given_up_problem(None)).about(Some(name)),
         Ok(None) => ApiError::from(unknown_client()),
         Err(error) => ApiError::from(error),
     }
