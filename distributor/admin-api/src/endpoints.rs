@@ -61,6 +61,8 @@ pub enum Endpoint {
     ListSetups,
     /// Move a computer to another channel.
     MoveClient,
+    /// Say which of two computers with one identity goes on.
+    ResolveClient,
     /// Make a registration for a serial number.
     Register,
     /// Bring in a grant.
@@ -181,6 +183,7 @@ const TABLE: [Line; 67] = [
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
+    Line(Endpoint::ResolveClient, Method::Post, "/api/v1/clients/{name}/resolve", Permission::IssueSetups),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
     Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),
     Line(Endpoint::ReadLog, Method::Get, "/api/v1/log", Permission::ViewLog),

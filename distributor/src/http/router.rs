@@ -73,6 +73,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::MakeInstaller => bind(endpoint, admin::installer::make),
         Endpoint::ListSetups => bind(endpoint, admin::setups::list),
         Endpoint::MoveClient => bind(endpoint, admin::clients::channel),
+        Endpoint::ResolveClient => bind(endpoint, admin::copies::resolve),
         Endpoint::Register => bind(endpoint, admin::license::register),
         Endpoint::Unlock => bind(endpoint, admin::license::unlock),
         Endpoint::ReadLog => bind(endpoint, admin::log::log),

@@ -160,7 +160,7 @@ async fn a_cloned_disk_is_found_as_a_fork() {
     let forked = status.warnings.iter().find(|warning| warning.code == "clients_forked").unwrap();
     assert_eq!(forked.level, "urgent");
     assert!(
-        forked.message.contains("(pc-1)") && forked.message.contains("clients setup"),
+        forked.message.contains("(pc-1)") && forked.message.contains("clients resolve"),
         "{}",
         forked.message
     );

@@ -11,6 +11,7 @@ mod by_file;
 mod codes;
 mod command_line;
 mod connections;
+mod copies;
 mod edited;
 mod ended;
 mod enrollment;

@@ -240,6 +240,8 @@ async fn setup_info_says_what_became_of_each_setup_file_and_who_held_the_name() 
         "  contacts      every 4 hours, a tenth sooner or later, and 1 hour after one that failed; lost after 5 hours",
         ", out and not used; good until ",
         ", when another was issued\n",
+        "; key ",
+        "; agent ",
         ", when another enrolled\n",
         " at 127.0.0.1, port ",
     ] {

@@ -87,6 +87,11 @@ pub enum EnrollError {
     NewSealingKey(#[from] SealingKeyError),
     #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
     AllFailed(Vec<String>),
+    /// Of two computers with one identity this one was kept.
+    #[error(
+        "this computer cannot go on with a key of its own yet: {0}; it is tried again with the next contact"
+    )]
+    Copy(String),
     #[error(transparent)]
     Interrupted(#[from] WaitInterrupted),
     #[error("the vendor's metadata does not verify: {0}")]

@@ -192,7 +192,8 @@ pub fn fork_problem() -> Problem {
     Problem::new(
         ProblemCode::ContactForked,
         "two computers use this client's identity, for example a cloned disk",
-        "decide which one it is, issue a new setup file for it and enroll it again; the other needs a name and a seat of its own",
+        "the administrator sees both with `distributor clients show NAME`, and says which one goes on with `distributor clients \
+         resolve NAME --keep CONTACT`",
     )
 }
 

@@ -11,6 +11,7 @@ pub mod computer_filter;
 pub mod configuration;
 pub mod contact;
 pub mod content_age;
+pub mod copies;
 pub mod downgrade;
 pub mod drift;
 pub mod edits;

@@ -151,8 +151,8 @@ fn said(computer: &VerifiedComputer, wait_secs: u32, now: Timestamp) -> String {
             format!("not reserved: take a seat with `distributor clients reserve {name}`")
         }
         VerifyOutcome::TwoComputers => format!(
-            "refused, because two computers use its identity: enroll the one that is to go on with a setup file of \
-             `distributor clients setup {name}`"
+            "refused, because two computers use its identity: `distributor clients show {name}` shows both, and `distributor \
+             clients resolve {name} --keep CONTACT` says which one goes on"
         ),
     }
 }

@@ -10,7 +10,7 @@ use sealpost_site::changes::{
     ActivityEntry, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
     ScheduleChanged,
 };
-use sealpost_site::queries::{CopiesOf, Schedules, Waiting};
+use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting};
 use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 
 use super::seat_rows::{Knock, Planned};
@@ -120,6 +120,12 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
             }
         });
         Ok(row)
+    }
+}
+
+impl<H: Holds> Read<GivenUpCopy> for Handle<H> {
+    fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
+        Ok(self.state().seats.given_up.get(&query.client_id).cloned())
     }
 }
 

@@ -16,6 +16,7 @@ mod model;
 mod pages;
 mod port;
 mod releases;
+mod resolved;
 mod restored;
 mod restores;
 mod reviews;
@@ -165,6 +166,12 @@ contracts! {
         two_copies_of_one_disk_that_go_on_are_a_fork,
         an_old_disk_shows_nothing_to_a_ledger_that_lost_nothing,
         a_client_id_that_was_replaced_stays_so_after_restores_too,
+    }
+    resolved {
+        both_copies_of_a_computer_are_noted_once_and_a_third_one_or_an_old_message_changes_nothing,
+        the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_one_is_given_up,
+        a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes,
+        what_was_decided_about_copies_outlives_a_rebuild_from_the_log,
     }
     restores {
         a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,

@@ -1,3 +1,5 @@
+mod copies;
+
 use std::collections::BTreeMap;
 
 use sealpost_keys::{KeyId, Minisig, SealingPublicKey};
@@ -423,6 +425,7 @@ fn enroll(client_key: PublicKey, proven: Option<SetupId>) -> Enroll {
             agent_version: "1.0".to_owned(),
         },
         proven,
+        copy: None,
         new_id: ClientId::from_random([9; 16]),
     }
 }
@@ -436,6 +439,7 @@ fn issued(used_by: Option<PublicKey>, restore: RestoreState) -> EnrollmentFacts 
         client_key,
         enrolled_at: at(50),
         last_contact: None,
+        kept_copy: None,
     });
     EnrollmentFacts {
         setup: SetupState::Issued(IssuedSetup {

@@ -165,7 +165,8 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> Reason {
             return Reason::new(text, ChangesWhen::Contact);
         }
         ClientState::Forked => {
-            let text = "; two computers use its identity: issue a new setup file and enroll it again";
+            let text = "; two computers use its identity: see both with `distributor clients show NAME`, and say with `distributor clients \
+                        resolve NAME --keep CONTACT` which one goes on";
             return Reason::new(text, ChangesWhen::Admin);
         }
         ClientState::Active => {}
