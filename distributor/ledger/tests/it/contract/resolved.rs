@@ -15,7 +15,8 @@ use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{ClientState, NoncePair};
 use sealpost_site::rules::copies::branch_of;
 use sealpost_site::rules::enrollment::SetupState;
-use sealpost_test_support::world::{Computer, Happens, World, admin};
+use sealpost_test_support::seats::Happens;
+use sealpost_test_support::world::{Computer, World, admin};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, client, kinds_after, licenses, refused, sound, unchanged};

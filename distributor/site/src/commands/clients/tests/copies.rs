@@ -4,8 +4,8 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::Nonce;
 
 use super::*;
-use crate::changes::{CopyResolved, CopySeen};
-use crate::rows::CopiesRow;
+use crate::changes::CopyResolved;
+use crate::rows::{CopiesRow, CopyRow};
 use crate::rules::contact::NoncePair;
 use crate::rules::copies::branch_of;
 
@@ -22,8 +22,7 @@ fn client() -> ClientId {
 }
 
 fn copies(kept: Option<u8>) -> CopiesRow {
-    let seen = |number| CopySeen {
-        client_id: client(),
+    let seen = |number| CopyRow {
         branch: branch(number),
         seen_at: at(TODAY),
         came_by: None,
