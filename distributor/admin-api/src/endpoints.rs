@@ -53,6 +53,8 @@ pub enum Endpoint {
     ShowClient,
     /// Issue a setup file.
     IssueSetup,
+    /// Make an install file.
+    MakeInstaller,
     /// Issue setup files for many computers.
     IssueSetups,
     /// Where the newest setup file of each name stands.
@@ -65,6 +67,8 @@ pub enum Endpoint {
     AdmitClient,
     /// Move a computer to another channel.
     MoveClient,
+    /// Say which of two computers with one identity goes on.
+    ResolveClient,
     /// Make a registration for a serial number.
     Register,
     /// Bring in a grant.
@@ -163,7 +167,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 69] = [
+const TABLE: [Line; 71] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -181,12 +185,14 @@ const TABLE: [Line; 69] = [
     Line(Endpoint::ReserveClients, Method::Post, "/api/v1/clients/reserve", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
     Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
+    Line(Endpoint::MakeInstaller, Method::Post, "/api/v1/clients/{name}/installer", Permission::IssueSetups),
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
     Line(Endpoint::ShowKnockSetup, Method::Get, "/api/v1/setups/knock", Permission::ViewClients),
     Line(Endpoint::ListPending, Method::Get, "/api/v1/pending", Permission::ViewClients),
     Line(Endpoint::AdmitClient, Method::Post, "/api/v1/clients/{name}/admit", Permission::AdmitComputers),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
+    Line(Endpoint::ResolveClient, Method::Post, "/api/v1/clients/{name}/resolve", Permission::IssueSetups),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
     Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),
     Line(Endpoint::ReadLog, Method::Get, "/api/v1/log", Permission::ViewLog),

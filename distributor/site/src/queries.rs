@@ -3,8 +3,6 @@
 //! Invariant: every list is bounded by its question, whatever a caller wants; what needs all of them pages.
 //! Facts of commands are asked for in the same way; those questions stand beside their commands.
 
-mod seats;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -14,12 +12,12 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
-pub use self::seats::{CopiesOf, Schedules, Waiting};
 use crate::changes::chain::LoggedEntry;
 use crate::rows::{
-    ClientLineRow, ClientRow, ComputersRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow, FleetRow,
-    HolderRow, LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow, RefusedGrantRow,
-    ReleaseRow, RevisionRow, ServerIdentity, ServersLearnedRow, SetupRow, TryingRow,
+    ClientLineRow, ClientRow, ComputersRow, CopiesRow, DeliveryRow, DeltaReleaseRow, EndingsRow, FailingRow,
+    FleetRow, HolderRow, LeftBehindRow, LicenseRow, LogForkRow, PullRow, RecipientRow, RefusalRow,
+    RefusedGrantRow, ReleaseRow, RevisionRow, ScheduleRow, ServerIdentity, ServersLearnedRow, SetupRow,
+    TryingRow, WaitingRow,
 };
 use crate::rules::account::ByAccount;
 use crate::rules::enrollment::SetupState;
@@ -104,6 +102,42 @@ query! {
         /// Most rows; a name that was enrolled anew meanwhile has several, which come together.
         pub limit: u32,
     } -> Vec<DeliveryRow>, "list the computers of a rollout"
+}
+
+query! {
+    /// Computers that asked to be enrolled and wait, the first first.
+    Waiting {
+        /// Only those that came after the one of this entry.
+        pub after: Option<u64>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<WaitingRow>, "list the computers that wait"
+}
+
+query! {
+    /// The computers that use the identity of a name's client, the first first; `None` if nobody enrolled under the name.
+    CopiesOf {
+        /// The name.
+        pub name: ComputerName,
+    } -> Option<CopiesRow>, "read the copies of a computer"
+}
+
+query! {
+    /// The name of a client that was replaced by the copy of it which an admin kept; `None` of any other.
+    GivenUpCopy {
+        /// Its id.
+        pub client_id: ClientId,
+    } -> Option<ComputerName>, "look whether a copy was given up"
+}
+
+query! {
+    /// Installs that are planned, by name.
+    Schedules {
+        /// Only after this name.
+        pub after: Option<ComputerName>,
+        /// Most rows.
+        pub limit: u32,
+    } -> Vec<ScheduleRow>, "list the installs that are planned"
 }
 
 query! {

@@ -1,12 +1,14 @@
-//! `distributor clients list|show|reserve|pending|admit|verify|channel|group|setup|setups`.
+//! `distributor clients list|show|reserve|pending|admit|verify|channel|group|resolve|setup|setups`.
 
 mod admit;
 mod cells;
 mod group;
+mod installer;
 mod lines;
 mod list;
 mod pending;
 mod reserve;
+mod resolve;
 mod setup;
 mod setup_files;
 mod setup_info;
@@ -33,6 +35,7 @@ pub(super) enum Command {
     Verify(verify::Options),
     Channel(Channel),
     Group(group::Options),
+    Resolve(resolve::Options),
     Setup(setup::Options),
     Setups(setups::Options),
 }
@@ -63,6 +66,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Verify(options) => verify::run(&api, options).await,
         Command::Channel(options) => channel(&api, &options).await,
         Command::Group(options) => group::run(&api, &options).await,
+        Command::Resolve(options) => resolve::run(&api, options).await,
         Command::Setup(options) => setup::run(&api, options).await,
         Command::Setups(options) => setups::run(&api, &options).await,
     }

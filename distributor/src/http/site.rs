@@ -30,6 +30,7 @@ use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::folder::FolderDesk;
+use crate::ports::installers::Installers;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
 use crate::ports::syslog::SyslogProgress;
@@ -76,6 +77,8 @@ pub struct SiteParts {
     pub syslog: Arc<SyslogProgress>,
     /// Has folders for computers without a network brought up to date.
     pub folders: FolderDesk,
+    /// Puts install files together, one after the other.
+    pub installers: Arc<dyn Installers>,
     /// Has releases loaded on the server.
     pub tests: TestDesk,
     pub limits: RequestLimits,
@@ -108,7 +111,7 @@ pub struct Site {
     /// Contacts, for those who wait for somebody.
     pub(crate) heard: Heard,
     /// Those who wait for computers that they called.
-    pub(crate) verifying: Semaphore,
+    pub(crate) verifying: Arc<Semaphore>,
     /// What a look at all computers found of their signature files.
     pub(crate) content: ContentLook,
     /// Who downloads over which link.
@@ -149,7 +152,7 @@ impl Site {
             replays: Arc::new(Semaphore::new(1)),
             sorted_lists: Semaphore::new(MAX_SORTED_LISTS),
             heard: Heard::new(),
-            verifying: Semaphore::new(MAX_VERIFYING),
+            verifying: Arc::new(Semaphore::new(MAX_VERIFYING)),
             content: ContentLook::default(),
             links,
             seat_refusals: SeatRefusals::default(),

@@ -19,7 +19,7 @@ use sealpost_keys::{Token, TokenDigest};
 use sealpost_ledger::sqlite::SqliteStore;
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_site::changes::chain::LogDamage;
-use sealpost_site::changes::{Actor, Change};
+use sealpost_site::changes::{Actor, Change, TokenRevoked, TokenUsed};
 use sealpost_site::commands::tokens::{MakeTokens, NewToken, Origin, RenewToken, RevokeToken, UseToken};
 use sealpost_site::queries::Restores;
 use sealpost_site::rules::account::{Account, TokenId};
@@ -419,12 +419,12 @@ fn take(log: &mut Log, change: &Change) {
             // One that was revoked stays revoked.
             log.entry(token.clone()).or_insert(made);
         }
-        Change::AdminTokenUsed { token, .. } => {
+        Change::AdminTokenUsed(TokenUsed { token, .. }) => {
             if let Some(logged) = log.get_mut(token) {
                 logged.is_used = true;
             }
         }
-        Change::AdminTokenRevoked { token, .. } => {
+        Change::AdminTokenRevoked(TokenRevoked { token, .. }) => {
             if let Some(logged) = log.get_mut(token) {
                 logged.is_revoked = true;
             }

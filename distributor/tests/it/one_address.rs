@@ -50,7 +50,8 @@ async fn enrolled(site: &Site, setup: &SetupFile, number: u32) -> Computer {
     let new_id = ClientId::from_random(random_bytes().unwrap());
     computer.client_id = Some(new_id.clone());
     let source = "127.0.0.1".to_owned();
-    ledger.execute(now, Enroll { source, enrollment, proof: Proof::Setup(proven), new_id }).await.unwrap();
+    let proof = Proof::Setup(proven);
+    ledger.execute(now, Enroll { source, enrollment, proof, copy: None, new_id }).await.unwrap();
     computer
 }
 

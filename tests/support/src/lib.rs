@@ -16,6 +16,7 @@
 //! | `vendor-server` | `vendor_server` | that vendor behind a web server, with its license authority |
 //! | `wait` | `wait` | waiting for a state, with a bound |
 //! | `web` | `web` | a web server, over TLS or without, that makes faults to order |
+//! | `world` | `seats` | changes of seats as they are, whatever was decided |
 //! | `world` | `world` | a vendor, a server and computers as values, and the commands that they cause |
 //!
 //! Invariant: only dev-dependencies and the crate of end-to-end tests name this crate, so that nothing of it is in a
@@ -49,6 +50,9 @@ pub mod names;
 #[cfg(feature = "release")]
 #[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod release;
+#[cfg(feature = "world")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
+pub mod seats;
 #[cfg(feature = "skips")]
 pub mod skips;
 #[cfg(feature = "vendor")]

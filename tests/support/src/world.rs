@@ -5,7 +5,6 @@
 
 mod computer;
 pub mod people;
-mod seats;
 mod values;
 
 use std::sync::Arc;
@@ -35,7 +34,6 @@ use sealpost_site::rules::rollouts::strategy::everyone_now;
 use sealpost_site::rules::test_load::Wanted;
 
 pub use self::computer::{Computer, SETUP_DAYS};
-pub use self::seats::{Happens, noted_by_name, seat_changes};
 pub use self::values::{
     DAY, admin, channel, computer_name, era, installed, platform, reconsider, reject, report, reserve,
     reserve_for, reserve_of, serial, setup_id, token_commands, withdraw,
@@ -167,6 +165,7 @@ impl World {
             source: "192.0.2.7".into(),
             enrollment: self.enrollment(computer),
             proof: Proof::Setup(computer.setup.clone()),
+            copy: None,
             new_id,
         }
     }
@@ -202,6 +201,7 @@ impl World {
             drift: computer.drift.clone(),
             tags: computer.tags.clone(),
             postponed: computer.postponed.clone(),
+            new_key: None,
         }
     }
 

@@ -140,7 +140,7 @@ fn key_to_admit(home: &Home, setup: &SetupFile) -> Result<PublicKey, EnrollError
     let usable = setup.servers.iter().find(|listed| listed.server.problem().is_none());
     let server = usable
         .ok_or_else(|| EnrollError::AllFailed(vec!["it lists no server that can be used".to_owned()]))?;
-    Ok(client_key(home, &server.server.server_id)?.public())
+    Ok(client_key(home, &server.server.server_id)?.key.public())
 }
 
 /// What this computer calls itself.

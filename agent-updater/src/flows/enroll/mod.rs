@@ -12,15 +12,19 @@
 mod answer;
 mod before;
 mod by_file;
+mod copy;
 mod error;
 mod first;
 mod inputs;
 mod keep;
 mod knock;
+mod known;
 mod run;
 
 pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
+pub(super) use copy::{go_on, goes_on};
 pub use error::EnrollError;
 pub use first::enroll;
 pub use knock::ask_again;
+pub use known::{Known, known_as};
 pub use run::{EnrolledAs, OtherName, add};

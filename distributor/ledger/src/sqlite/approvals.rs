@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_site::changes::{ActivityEntry, Change, ProposalMade, TokenOwner};
+use sealpost_site::changes::{ActivityEntry, Change, ProposalMade, TokenOwner, TokenRevoked};
 use sealpost_site::rules::approvals::people::{Eyes, OwnedToken, People, Person, Standing};
 use sealpost_site::rules::approvals::proposal::Proposal;
 use sealpost_site::rules::approvals::{Approvals, Deferral};
@@ -34,7 +34,7 @@ pub(super) fn apply(connection: &Connection, entry: &ActivityEntry) -> Result<()
                 params![token.as_str(), account.as_str(), name, standing.as_str(), ends_at.map(micros)],
             )?;
         }
-        Change::AdminTokenRevoked { token, .. } => {
+        Change::AdminTokenRevoked(TokenRevoked { token, .. }) => {
             // It stays known whose it was: what was sent with it before is still that person's.
             let sql = "UPDATE account_tokens SET standing = 'revoked' WHERE token = ?1";
             if !removed(connection, sql, token.as_str())? {

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use super::parts::{
     AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, ProposalEnded, ProposalMade,
     Recreated, ReleaseDeferred, ReleaseRetry, ReleaseTest, ServerOperation, StagedRollout, TokenConfirmed,
-    TokenOwner, is_false,
+    TokenOwner, TokenRevoked, TokenUsed, is_false,
 };
 pub use super::parts::{ENTRY_VERSION, NewerEntry};
 use super::seats::{
@@ -437,21 +437,9 @@ pub enum Change {
         owner: Option<TokenOwner>,
     },
     /// A token was used for the first time.
-    AdminTokenUsed {
-        /// Which token.
-        token: TokenId,
-        /// Its name.
-        name: String,
-        /// The IP address that it came from.
-        source: String,
-    },
+    AdminTokenUsed(TokenUsed),
     /// A token was revoked: it is refused from now on.
-    AdminTokenRevoked {
-        /// Which token.
-        token: TokenId,
-        /// Its name.
-        name: String,
-    },
+    AdminTokenRevoked(TokenRevoked),
     /// An admin is about to do something at the server that changes no table: see [`ServerOperation`].
     ServerOperated {
         /// What.

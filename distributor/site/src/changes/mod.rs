@@ -17,6 +17,7 @@ pub mod seats;
 pub mod summary;
 pub mod tables;
 pub mod tries;
+mod waiting;
 
 pub use activity::Change;
 pub use entry::ActivityEntry;
@@ -24,7 +25,7 @@ pub use note::{ContactAnswer, Note, NoteKey};
 pub use parts::{
     AccountChanged, Approval, DeliveryOf, DeliveryStep, DisplacedComputer, NextAttempt, ProposalEnded,
     ProposalMade, Recreated, ReleaseDeferred, ReleaseRetry, ReleaseTest, ServerOperation, StagedRollout,
-    TokenConfirmed, TokenOwner,
+    TokenConfirmed, TokenOwner, TokenRevoked, TokenUsed,
 };
 pub use seats::{
     ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped, EnrolledBy, InstallTried,

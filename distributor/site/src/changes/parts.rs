@@ -87,6 +87,26 @@ impl From<ServerOperation> for String {
     }
 }
 
+/// A token that was used for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUsed {
+    /// Which token.
+    pub token: TokenId,
+    /// Its name.
+    pub name: String,
+    /// The IP address that it came from.
+    pub source: String,
+}
+
+/// A token that is refused from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRevoked {
+    /// Which token.
+    pub token: TokenId,
+    /// Its name.
+    pub name: String,
+}
+
 /// Computers that try a release again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRetry {

@@ -16,11 +16,10 @@ use super::activity::{Change, NewerEntry};
 use super::approvals::of_approvals;
 use super::entry::ActivityEntry;
 use super::outages::started;
-use super::parts::{ReleaseRetry, ServerOperation, TokenOwner};
+use super::parts::{ReleaseRetry, ServerOperation, TokenOwner, TokenRevoked, TokenUsed};
 use super::rollouts::of_rollouts;
-use super::seats::{
-    ComputerAdmitted, ComputerKnocked, CopyResolved, InstallTried, ScheduleChanged, of_seats,
-};
+use super::seats::{ComputerAdmitted, ComputerKnocked, CopyResolved, InstallTried, ScheduleChanged};
+use super::waiting::of_seats;
 use crate::rules::account::Actor;
 pub use crate::rules::account::named as actor;
 use crate::rules::reports::ReportEffect;
@@ -452,14 +451,14 @@ fn what(change: &Change, at: Timestamp) -> String {
             let end = ends_at.map_or_else(|| "until it is revoked".to_owned(), |end| format!("until {end}"));
             format!("{did} the admin token {} [{token}]{of}, good {end}", escape(name))
         }
-        Change::AdminTokenUsed { name, token, source } => {
+        Change::AdminTokenUsed(TokenUsed { name, token, source }) => {
             format!(
                 "the admin token {} [{token}] was used for the first time, from {}",
                 escape(name),
                 escape(source)
             )
         }
-        Change::AdminTokenRevoked { name, token } => {
+        Change::AdminTokenRevoked(TokenRevoked { name, token }) => {
             format!("revoked the admin token {} [{token}]", escape(name))
         }
         Change::ServerOperated { operation } => operated(operation),

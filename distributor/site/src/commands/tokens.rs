@@ -14,7 +14,7 @@ use super::accounts::{no_such_account, voided};
 use super::decision::{Command, Context, Decision, NoFacts};
 use super::second_eyes::{Request, Stop, ask};
 use super::settings::LoadPlan;
-use crate::changes::{Actor, Change, ServerOperation, TokenOwner};
+use crate::changes::{Actor, Change, ServerOperation, TokenOwner, TokenRevoked, TokenUsed};
 use crate::rules::account::{Account, TokenId};
 use crate::rules::approvals::people::{AccountName, Eyes, NotSecond, OwnedToken, Standing};
 use crate::rules::approvals::proposal::{Proposal, Proposed};
@@ -167,7 +167,7 @@ impl Command for RenewToken {
         let owner = TokenOwner { account, standing: Standing::Own, renews: Some(before.clone()) };
         let (owner, found) = (Some(owner), false);
         let made = Change::AdminTokenMade { token, digest, name: name.clone(), ends_at, found, owner };
-        let revoked = Change::AdminTokenRevoked { token: before, name };
+        let revoked = Change::AdminTokenRevoked(TokenRevoked { token: before, name });
         Decision::answer(()).change(actor.clone(), made).change(actor, revoked)
     }
 }
@@ -195,7 +195,7 @@ impl Command for UseToken {
     fn decide(self, (): (), _: &Context<'_>) -> Decision<()> {
         let Self { name, token, source } = self;
         let account = Account::token(name.clone(), token.clone());
-        let change = Change::AdminTokenUsed { token, name, source: text::source(&source) };
+        let change = Change::AdminTokenUsed(TokenUsed { token, name, source: text::source(&source) });
         Decision::answer(()).change(Actor::Admin { account }, change)
     }
 }
@@ -253,7 +253,7 @@ impl Command for RevokeToken {
         };
         let void = plan.approvals.proposals.values().filter(is_void);
         let void: Vec<u64> = void.map(|proposal| proposal.number).collect();
-        let revoked = Change::AdminTokenRevoked { token, name };
+        let revoked = Change::AdminTokenRevoked(TokenRevoked { token, name });
         voided(Decision::answer(()).change(actor.clone(), revoked), &actor, &void)
     }
 }

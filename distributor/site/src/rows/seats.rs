@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, Platform};
+use sealpost_manifests::wire::contact::InstalledPackage;
 
-use crate::changes::CopySeen;
 use crate::rules::account::Actor;
+use crate::rules::came_by::CameBy;
 use crate::rules::schedule::{InstallOutcome, Schedule};
 
 /// A computer that asked to be enrolled and waits.
@@ -49,7 +50,26 @@ pub struct CopiesRow {
     /// The branch that an admin kept.
     pub kept: Option<Sha256Digest>,
     /// Those that showed themselves, the first first; two at most.
-    pub copies: Vec<CopySeen>,
+    pub copies: Vec<CopyRow>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyRow {
+    /// Digest of the nonce from which it goes on.
+    pub branch: Sha256Digest,
+    /// When it made the contact that showed it.
+    pub seen_at: Timestamp,
+    /// How that came here.
+    pub came_by: Option<CameBy>,
+    /// The name that it gives itself.
+    pub hostname: Option<String>,
+    /// What digests its machine and boot.
+    pub instance: Option<Sha256Digest>,
+    /// The agent's version.
+    pub agent_version: String,
+    /// What it runs; the first few, if it is many.
+    pub packages: Vec<InstalledPackage>,
 }
 
 /// An install that is planned.

@@ -20,9 +20,10 @@ use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use serde::Serialize;
 
+use super::installer;
 use super::reserve::entries;
 use super::setup_files::{
-    KnockPlace, There, finish, finish_with, had, look, look_for_knock, name_of, unfinished,
+    KnockPlace, There, finish, finish_with, had, look, look_for_knock, name_of, unfinished, void,
 };
 use crate::cli::api::AdminApi;
 use crate::cli::groups::listed;
@@ -42,6 +43,7 @@ Examples:
   distributor clients setup lab-7 lab-8 --folder setups
   distributor clients setup --from computers.csv --folder setups
   distributor clients setup --group lab --folder setups --role secondary
+  distributor clients setup reception-1 --installer reception-1.sh --hooks hooks
   distributor clients setup --knock knock.json")]
 pub(in crate::cli) struct Options {
     /// The computers' names.
@@ -70,12 +72,14 @@ pub(in crate::cli) struct Options {
     /// Of several computers, also for those that are enrolled, to enroll them again.
     #[arg(long)]
     again: bool,
+    #[command(flatten)]
+    installer: installer::InstallerOptions,
     /// One file for any number of computers, without a code and without anything secret: each asks under its own name, waits in
     /// `clients pending`, and is admitted by its key with `clients admit`.
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["names", "from", "group", "folder", "out", "again", "valid_days", "role", "ephemeral", "json"]
+        conflicts_with_all = ["names", "from", "group", "folder", "out", "again", "valid_days", "role", "ephemeral", "installer", "json"]
     )]
     knock: Option<PathBuf>,
     /// For computers that come and go, such as containers: one file for many, which take floating seats of a pool.
@@ -130,6 +134,13 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
     if let Some(out) = &options.knock {
         return knock(api, out).await;
     }
+    if let Some(out) = &options.installer.installer {
+        let [name] = options.names.as_slice() else {
+            bail!("cannot make an install file: it is for one computer, so name one");
+        };
+        let common = (options.valid_days, options.role(), options.json);
+        return installer::run(api, name, out, &options.installer, common).await;
+    }
     let several = options.from.is_some() || options.group.is_some() || options.folder.is_some();
     match options.names.as_slice() {
         [name] if !several => one(api, &options, name).await,
@@ -141,7 +152,7 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
 async fn ephemeral(api: &AdminApi, options: &Options, pool: &str) -> anyhow::Result<Outcome> {
     let Options { valid_days, .. } = *options;
     let request = SetupsRequest { valid_days, ephemeral: Some(pool.to_owned()), ..SetupsRequest::default() };
-    let SetupsIssued { answers: _ } = api.post("/setups", &request).await?;
+    let SetupsIssued { .. } = api.post("/setups", &request).await?;
     bail!(OTHER_VERSION)
 }
 
@@ -183,7 +194,7 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         again: true,
         ephemeral: None,
     };
-    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let SetupsIssued { answers, notice } = api.post("/setups", &request).await?;
     let (setup, expires_at, voids) = match answers.into_iter().next() {
         Some(SetupAnswer::Issued { setup, expires_at, voids, .. }) => (setup, expires_at, voids),
         Some(SetupAnswer::Refused { problem, .. }) => return Err(problem.into()),
@@ -196,6 +207,9 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         return Ok(Outcome::Done);
     }
     print_line(out.display())?;
+    if let Some(notice) = notice {
+        tell(plain(&notice));
+    }
     if voids {
         tell(void(1));
     }
@@ -203,14 +217,6 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
     );
     Ok(Outcome::Done)
-}
-
-/// What is said where earlier files are void from now on.
-fn void(count: u64) -> String {
-    format!(
-        "{} that nobody had used cannot be used any more",
-        counted(count, "earlier setup file", "earlier setup files")
-    )
 }
 
 /// A computer that wants a file in the folder, and the file without its name.
@@ -320,7 +326,10 @@ async fn issue(
         again: options.again,
         ephemeral: None,
     };
-    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let SetupsIssued { answers, notice } = api.post("/setups", &request).await?;
+    if let Some(notice) = notice {
+        done.bar.hide(|| tell(plain(&notice)));
+    }
     if answers.len() != places.len() {
         bail!(
             "the server answered for {} of {} names; are both programs up to date?",

@@ -15,7 +15,7 @@ use sealpost_site::commands::clients::Enroll;
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{Proof, SetupState, wrong_server};
 
-use super::{access_token, sign};
+use super::{access_token, copy, sign};
 use crate::http::Site;
 use crate::http::admission::too_many_failures;
 use crate::http::asker::Asker;
@@ -72,19 +72,27 @@ async fn answer(
     now: Timestamp,
 ) -> Result<Answered, ApiError> {
     let enrollment = verified(site, request)?;
-    let Shown { proof, setup } = shown(site, request, &enrollment).await?;
+    let copy = match &request.branch {
+        Some(contact) => Some(copy::proven(site, contact, &enrollment, now).await?),
+        None => None,
+    };
+    // Who was kept shows that in place of a code, and the setup of its name is none of its business.
+    let Shown { proof, setup } = match &copy {
+        Some(_) => Shown { proof: Proof::None, setup: None },
+        None => shown(site, request, &enrollment).await?,
+    };
     // Who proves nothing guesses nothing: it holds up none of those who mistype a code, and they none of these.
     let failures = if proof == Proof::None { &site.knocks } else { &site.failed_enrollments };
-    match (&setup, failures.must_wait(peer, now)) {
-        (Some(_), _) => {
+    match (setup.is_some() || copy.is_some(), failures.must_wait(peer, now)) {
+        (true, _) => {
             if let Some(asker) = asker {
                 asker.has_shown(site).await?;
             }
         }
         // The ledger is not asked for each guess, nor for each knock.
-        (None, Some(wait)) if proof == Proof::None => return Err(too_many_knocks(wait)),
-        (None, Some(wait)) => return Err(too_many_failures(wait)),
-        (None, None) => {}
+        (false, Some(wait)) if proof == Proof::None => return Err(too_many_knocks(wait)),
+        (false, Some(wait)) => return Err(too_many_failures(wait)),
+        (false, None) => {}
     }
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
     if let Some(setup) = &setup {
@@ -92,7 +100,7 @@ async fn answer(
     }
     let (name, new_id) = (enrollment.computer_name.clone(), ClientId::from_random(random));
     let command =
-        Enroll { source: peer.source(), enrollment: enrollment.clone(), proof, new_id: new_id.clone() };
+        Enroll { source: peer.source(), enrollment: enrollment.clone(), proof, copy, new_id: new_id.clone() };
     let outcome = site.parts.ledger.execute(now, command).await;
     let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
     // The same enrollment once more can be somebody else's who has seen it, at any later time.

@@ -1,7 +1,7 @@
 //! Accounts, their tokens, what waits for a second person and what is put off.
 
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_site::changes::{ActivityEntry, Change};
+use sealpost_site::changes::{ActivityEntry, Change, TokenRevoked};
 use sealpost_site::rules::approvals::Deferral;
 use sealpost_site::rules::approvals::people::{Eyes, OwnedToken, Person, Standing};
 use sealpost_site::rules::approvals::proposal::Proposal;
@@ -27,7 +27,7 @@ impl State {
                 let owned = OwnedToken { account, name, standing: owner.standing, ends_at: *ends_at };
                 approvals.people.tokens.insert(token.clone(), owned);
             }
-            Change::AdminTokenRevoked { token, .. } => {
+            Change::AdminTokenRevoked(TokenRevoked { token, .. }) => {
                 let owned = approvals.people.tokens.get_mut(token);
                 let revoked = owned.map(|owned| owned.standing = Standing::Revoked);
                 if revoked.is_none() {

@@ -21,6 +21,7 @@ mod project;
 mod releases;
 mod rolling;
 mod rollouts;
+mod seat_rows;
 mod seats;
 mod site;
 mod starts;

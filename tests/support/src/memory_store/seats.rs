@@ -1,6 +1,6 @@
-//! Computers that knock, copies of one computer, and installs at a time.
+//! Computers that knock, copies of one computer, and installs at a time: what changes do, and what is answered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use jiff::Timestamp;
@@ -9,63 +9,17 @@ use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_site::changes::{
-    ActivityEntry, Actor, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
-    InstallTried, ScheduleChanged,
+    ActivityEntry, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
+    ScheduleChanged,
 };
 use sealpost_site::commands::clients::{AdmissionFacts, LoadAdmission, LoadSeats, NameFacts};
-use sealpost_site::queries::{CopiesOf, Schedules, Waiting};
-use sealpost_site::rows::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting};
+use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 use sealpost_site::rules::pending::{PendingFacts, Waits};
-use sealpost_site::rules::schedule::Schedule;
 
+use super::seat_rows::{Knock, Planned};
 use super::state::{Setup, State};
 use super::store::{Handle, Holds};
-
-/// As the module says.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Seats {
-    /// By name, and the Base64 text of the key.
-    pub(super) knocks: BTreeMap<(ComputerName, String), Knock>,
-    /// By client and branch.
-    pub(super) copies: BTreeMap<(ClientId, Sha256Digest), CopySeen>,
-    /// Which copy of a client goes on.
-    pub(super) kept: BTreeMap<ClientId, Sha256Digest>,
-    /// Clients that were replaced by a copy of theirs.
-    pub(super) given_up: BTreeSet<ClientId>,
-    pub(super) schedules: BTreeMap<ComputerName, Planned>,
-}
-
-/// A computer that knocked.
-#[derive(Debug, Clone)]
-pub(super) struct Knock {
-    pub(super) knocked: ComputerKnocked,
-    pub(super) seen_at: Timestamp,
-    pub(super) sequence: u64,
-}
-
-/// An install that is planned.
-#[derive(Debug, Clone)]
-pub(super) struct Planned {
-    pub(super) schedule: Schedule,
-    pub(super) planned_at: Timestamp,
-    pub(super) planned_by: Actor,
-    /// The last try, and when it was noted.
-    pub(super) tried: Option<(InstallTried, Timestamp)>,
-}
-
-impl Seats {
-    /// A computer enrolled: nobody of its name waits any more.
-    pub(super) fn is_here(&mut self, name: &ComputerName) {
-        self.knocks.retain(|(waits, _), _| waits != name);
-        self.schedules.remove(name);
-    }
-
-    /// A client is gone.
-    pub(super) fn forget(&mut self, client_id: &ClientId) {
-        self.copies.retain(|(of, _), _| of != client_id);
-        self.kept.remove(client_id);
-    }
-}
 
 impl State {
     /// Applies such a change; any other does nothing here.
@@ -213,7 +167,7 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
         let state = self.state();
         let row = state.client_named(&query.name).map(|(client_id, client)| {
             let copies = state.seats.copies.values().filter(|copy| copy.client_id == *client_id);
-            let mut copies: Vec<_> = copies.cloned().collect();
+            let mut copies: Vec<_> = copies.cloned().map(copy).collect();
             copies.sort_by_key(|copy| (copy.seen_at, copy.branch.to_string()));
             CopiesRow {
                 client_id: client_id.clone(),
@@ -223,6 +177,12 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
             }
         });
         Ok(row)
+    }
+}
+
+impl<H: Holds> Read<GivenUpCopy> for Handle<H> {
+    fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
+        Ok(self.state().seats.given_up.get(&query.client_id).cloned())
     }
 }
 
@@ -245,6 +205,11 @@ impl<H: Holds> Read<Schedules> for Handle<H> {
         });
         Ok(rows.take(query.limit as usize).collect())
     }
+}
+
+fn copy(seen: CopySeen) -> CopyRow {
+    let CopySeen { branch, seen_at, came_by, hostname, instance, agent_version, packages, .. } = seen;
+    CopyRow { branch, seen_at, came_by, hostname, instance, agent_version, packages }
 }
 
 fn key_of(name: &ComputerName, key: &PublicKey) -> (ComputerName, String) {

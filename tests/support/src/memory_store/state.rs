@@ -31,7 +31,7 @@ use sealpost_site::rules::rollouts::cadence::Cadence;
 use sealpost_site::rules::test_load::TestLoad;
 
 use super::rolling::Rolling;
-use super::seats::Seats;
+use super::seat_rows::Seats;
 
 /// Everything that was committed, or that one transaction sees.
 #[derive(Debug, Clone, Default)]

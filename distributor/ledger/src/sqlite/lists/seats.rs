@@ -1,10 +1,9 @@
 //! Computers that wait, copies of one computer, and installs at a time.
 
 use rusqlite::{OptionalExtension, Row, params};
-use sealpost_manifests::ids::{ClientId, ComputerName};
-use sealpost_site::changes::CopySeen;
-use sealpost_site::queries::{CopiesOf, Schedules, Waiting, page_limit};
-use sealpost_site::rows::{CopiesRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+use sealpost_manifests::ids::ComputerName;
+use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting, page_limit};
+use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 use sealpost_site::rules::schedule::Schedule;
 
 use crate::sqlite::connection::Connected;
@@ -63,14 +62,13 @@ impl<C: Connected> Read<CopiesOf> for C {
             "SELECT branch, seen_at, came_by, hostname, instance, agent_version, packages FROM copies \
              WHERE client_id = ?1 ORDER BY seen_at, branch",
         )?;
-        let copies = statement.query_map([client.client_id.as_str()], |row| copy(row, &client.client_id))?;
+        let copies = statement.query_map([client.client_id.as_str()], copy)?;
         Ok(Some(CopiesRow { copies: copies.collect::<rusqlite::Result<_>>()?, ..client }))
     }
 }
 
-fn copy(row: &Row<'_>, client_id: &ClientId) -> rusqlite::Result<CopySeen> {
-    Ok(CopySeen {
-        client_id: client_id.clone(),
+fn copy(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
+    Ok(CopyRow {
         branch: text(row, 0)?,
         seen_at: time(row, 1)?,
         came_by: optional_text(row, 2)?,
@@ -79,6 +77,17 @@ fn copy(row: &Row<'_>, client_id: &ClientId) -> rusqlite::Result<CopySeen> {
         agent_version: row.get(5)?,
         packages: from_json(row, 6)?,
     })
+}
+
+impl<C: Connected> Read<GivenUpCopy> for C {
+    fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
+        let name = self
+            .connection()
+            .prepare_cached("SELECT name FROM former_clients WHERE client_id = ?1 AND given_up = 1")?
+            .query_row([query.client_id.as_str()], |row| text(row, 0))
+            .optional()?;
+        Ok(name)
+    }
 }
 
 impl<C: Connected> Read<Schedules> for C {

@@ -37,9 +37,10 @@ use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
 use sealpost_site::rules::test_load::TestOutcome;
+use sealpost_test_support::seats::{Happens, noted_by_name, seat_changes};
 use sealpost_test_support::world::{
-    Computer, Happens, World, admin, channel, computer_name, era, installed, noted_by_name, reconsider,
-    reject, report, reserve, seat_changes, serial, token_commands, withdraw,
+    Computer, World, admin, channel, computer_name, era, installed, reconsider, reject, report, reserve,
+    serial, token_commands, withdraw,
 };
 
 use super::LedgerFile;

@@ -6,6 +6,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::{
     AccountChanged, Actor, Change, ProposalEnded, ProposalMade, ReleaseDeferred, TokenConfirmed, TokenOwner,
+    TokenRevoked,
 };
 use sealpost_site::rules::account::{Account, TokenId};
 use sealpost_site::rules::approvals::people::{AccountName, Standing};
@@ -143,7 +144,7 @@ pub(super) fn approval_changes(world: &World) -> Vec<(Actor, Change)> {
     let ended =
         |number, how| Change::ProposalEnded(ProposalEnded { number, how, comment: "it is good".to_owned() });
     let confirmed = TokenConfirmed { token: id('C'), name: "ben-laptop".to_owned(), account: account("ben") };
-    let revoked = Change::AdminTokenRevoked { token: id('A'), name: "anna-laptop".to_owned() };
+    let revoked = Change::AdminTokenRevoked(TokenRevoked { token: id('A'), name: "anna-laptop".to_owned() });
     let mut all = vec![
         (admin(), Change::AccountAdded(changed("anna", "the day desk"))),
         (admin(), Change::AccountAdded(changed("ben", "the night desk"))),

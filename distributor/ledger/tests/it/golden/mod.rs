@@ -25,7 +25,8 @@ use sealpost_site::queries::{
     VoidedReleases,
 };
 use sealpost_test_support::memory_store::MemoryStore;
-use sealpost_test_support::world::{DAY, World, seat_changes};
+use sealpost_test_support::seats::seat_changes;
+use sealpost_test_support::world::{DAY, World};
 
 use crate::bench::{Bench, MemoryBench, SqliteBench};
 use crate::same::{Known, Pair, asks_everything};

@@ -18,7 +18,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report,
 use sealpost_manifests::word::Word;
 use sealpost_site::changes::{
     Actor, Approval, Change, DisplacedComputer, EnrolledBy, NextAttempt, Recreated, ReleaseRetry,
-    ServerOperation,
+    ServerOperation, TokenRevoked, TokenUsed,
 };
 use sealpost_site::rules::account::{Account, AccountKind, TokenId};
 use sealpost_site::rules::release::Supersession;
@@ -164,9 +164,9 @@ pub(super) fn token_changes(world: &World) -> Vec<(Actor, Change)> {
                 owner: None,
             },
         ),
-        (anna.clone(), Change::AdminTokenUsed { token: id.clone(), name: name.clone(), source }),
+        (anna.clone(), Change::AdminTokenUsed(TokenUsed { token: id.clone(), name: name.clone(), source })),
         (anna, Change::ServerOperated { operation: ServerOperation::RenewCertificate }),
-        (admin(), Change::AdminTokenRevoked { token: id, name }),
+        (admin(), Change::AdminTokenRevoked(TokenRevoked { token: id, name })),
     ]
 }
 

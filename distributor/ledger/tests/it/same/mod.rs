@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::summary;
-use sealpost_test_support::world::{Happens, World, computer_name, noted_by_name, seat_changes};
+use sealpost_test_support::seats::{Happens, noted_by_name, seat_changes};
+use sealpost_test_support::world::{World, computer_name};
 
 pub(crate) use self::pair::Pair;
 pub(crate) use self::questions::{Known, asks_everything};

@@ -13,7 +13,7 @@ use sealpost_site::changes::{
 use sealpost_site::commands::{Command, Context, Decision, NoFacts};
 use sealpost_site::rules::schedule::{InstallOutcome, Schedule, SshAccess};
 
-use super::{DAY, World, admin, channel, computer_name, platform, serial, setup_id};
+use crate::world::{DAY, World, admin, channel, computer_name, platform, serial, setup_id};
 
 /// Makes changes as they are, whatever was decided: they need not be possible.
 #[derive(Debug, Clone)]
