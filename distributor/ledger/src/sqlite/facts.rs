@@ -19,7 +19,6 @@ use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::SetupState;
-use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
 use super::admissions::{pending, setup};
@@ -212,11 +211,8 @@ impl<C: Connected> Read<LoadEnrollment> for C {
         seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
         let grants = seats.into_iter().map(|seat| seat.document.clone()).collect();
         let setup = setup(connection, name)?;
-        // Who has the admitted key does not wait.
-        let pending = match setup.admission_of(&query.client_key) {
-            Some(_) => PendingFacts::default(),
-            None => pending(connection, name, &query.client_key)?,
-        };
+        // Also for an admitted key: its admission can have ended, and then it waits again.
+        let pending = pending(connection, name, &query.client_key)?;
         let restore = restored(connection, epoch_of(&granted), self.grants())?;
         Ok(EnrollmentFacts { setup, client, grants, restore, pending })
     }

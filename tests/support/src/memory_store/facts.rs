@@ -23,7 +23,6 @@ use sealpost_site::queries::{SetupOf, Setups};
 use sealpost_site::rows::SetupRow;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
-use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::seats::GrantedSeats;
 use sealpost_site::rules::setups::CodeState;
@@ -187,10 +186,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
     fn read(&mut self, query: &LoadEnrollment) -> Result<EnrollmentFacts, StoreError> {
         let (state, name) = (self.state(), &query.name);
         let setup = state.setup_of(name);
-        let pending = match setup.admission_of(&query.client_key) {
-            Some(_) => PendingFacts::default(),
-            None => state.pending_facts(name, &query.client_key),
-        };
+        let pending = state.pending_facts(name, &query.client_key);
         let client = state.client_named(name).map(|(client_id, client)| EnrolledClient {
             client_id: client_id.clone(),
             client_key: client.client_key.clone(),

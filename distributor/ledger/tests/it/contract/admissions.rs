@@ -104,8 +104,13 @@ pub(super) async fn an_admission_voids_the_codes_before_it_ends_in_a_week_and_a_
     let end = 11 + i64::from(ADMITTED_DAYS) * DAY;
     assert_eq!(waiting(&ledger).await, []);
     let late = end + 1;
-    // Its row comes with the next time it asks.
-    waits(world, &ledger, &computer, late).await;
+    // Its row comes with the next time it asks, and only then.
+    let head = ledger.head().size;
+    for seconds in [late, late, late + 1] {
+        waits(world, &ledger, &computer, seconds).await;
+    }
+    unchanged(&ledger, head + 1);
+    assert_eq!(waiting(&ledger).await.len(), 1);
     ledger.execute(world.at(late + 1), computer.admit(6)).await.unwrap();
     // A setup file that is issued now voids the admission.
     let newer = world.computer("pc-1").with_setup(7);
