@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::pending::{AdmitAnswer, NameStanding, PendingPage};
@@ -150,6 +151,26 @@ async fn who_knocks_and_who_guesses_from_one_address_hold_up_neither_each_other_
     assert_eq!(last, ProblemCode::Busy, "one address asks so often in a minute");
     admitted.enroll(&site).await;
     with_code.enroll(&site).await;
+}
+
+#[tokio::test]
+async fn who_was_admitted_and_did_not_come_in_time_waits_like_any_other() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let setup: SetupFile = site.get("/setups/knock").await;
+    let mut late = Agent::knocking(&setup, "lab-7");
+    assert_eq!(knock(&site, &late).await, ProblemCode::WaitsForAdmission);
+    admit(&site, "lab-7", &late).await;
+    site.clock.forward(SignedDuration::from_hours(8 * 24));
+    let stranger = Agent::knocking(&setup, "stranger");
+    while knock(&site, &stranger).await != ProblemCode::Busy {}
+    assert_eq!(knock(&site, &late).await, ProblemCode::Busy, "its admission has ended");
+    site.clock.forward(SignedDuration::from_mins(1));
+    assert_eq!(knock(&site, &late).await, ProblemCode::WaitsForAdmission);
+    assert_eq!(pending(&site).await.pending.len(), 2);
+    assert_eq!(admit(&site, "lab-7", &late).await.took, None, "it has its seat");
+    while knock(&site, &stranger).await != ProblemCode::Busy {}
+    late.enroll(&site).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,13 +35,16 @@ pub enum SetupState {
 }
 
 impl SetupState {
-    /// The setup that stands for an admission of this key, also one that has ended.
+    /// The setup that stands for an admission of this key: one that the key used, or still can use. What nobody used in time
+    /// is as if it were not there.
     #[must_use]
-    pub fn admission_of(&self, client_key: &PublicKey) -> Option<&IssuedSetup> {
-        match self {
-            Self::Issued(issued) if issued.admitted.as_ref() == Some(client_key) => Some(issued),
-            Self::Unknown | Self::Reserved | Self::Issued(_) => None,
-        }
+    pub fn admission_of(&self, client_key: &PublicKey, now: Timestamp) -> Option<&IssuedSetup> {
+        let Self::Issued(issued) = self else { return None };
+        let is_good = match &issued.used_by {
+            Some(used_by) => used_by == client_key,
+            None => now <= issued.expires_at,
+        };
+        (is_good && issued.admitted.as_ref() == Some(client_key)).then_some(issued)
     }
 }
 
@@ -172,15 +175,11 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<EnrollDecision, EnrollRefusal> {
     // The signature shows the key, whatever else the computer still has from before.
-    if let Some(admission) = state.admission_of(client_key) {
-        match &admission.used_by {
-            Some(key) if key == client_key => return Ok(EnrollDecision::SameAgain),
-            None if now <= admission.expires_at => {
-                let (setup, by) = (admission.setup.clone(), BoundBy::Admission);
-                return Ok(EnrollDecision::Bind { setup, by });
-            }
-            Some(_) | None => {}
-        }
+    if let Some(IssuedSetup { setup, used_by, .. }) = state.admission_of(client_key, now) {
+        return Ok(match used_by {
+            Some(_) => EnrollDecision::SameAgain,
+            None => EnrollDecision::Bind { setup: setup.clone(), by: BoundBy::Admission },
+        });
     }
     let proven = match (state, proof) {
         (_, Proof::None) => return Err(EnrollRefusal::WaitsForAdmission),

@@ -15,11 +15,12 @@ use sealpost_site::commands::clients::Enroll;
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{Proof, SetupState, wrong_server};
 
-use super::{access_token, copy, sign};
+use super::{access_token, budget, copy, sign};
 use crate::http::Site;
 use crate::http::admission::too_many_failures;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
+use crate::http::limits::EnrollsBy;
 use crate::http::problem::ApiError;
 use crate::http::token::TokenOrigin;
 
@@ -79,7 +80,7 @@ async fn answer(
     // Who was kept shows that in place of a code, and the setup of its name is none of its business.
     let Shown { proof, setup } = match &copy {
         Some(_) => Shown { proof: Proof::None, setup: None },
-        None => shown(site, request, &enrollment).await?,
+        None => shown(site, request, &enrollment, now).await?,
     };
     // Who proves nothing guesses nothing: it holds up none of those who mistype a code, and they none of these.
     let failures = if proof == Proof::None { &site.knocks } else { &site.failed_enrollments };
@@ -95,8 +96,8 @@ async fn answer(
         (false, None) => {}
     }
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
-    if let Some(setup) = &setup {
-        site.enrollment_budgets.spend(setup, 1, now).map_err(too_often)?;
+    if let Some(setup) = setup {
+        budget::enroll(site, &EnrollsBy::Setup(setup), now)?;
     }
     let (name, new_id) = (enrollment.computer_name.clone(), ClientId::from_random(random));
     let command =
@@ -120,26 +121,23 @@ async fn answer(
     Ok(Answered { answer, enrollment })
 }
 
-fn too_often(wait_secs: i64) -> ApiError {
-    ApiError::new(
-        ProblemCode::Busy,
-        "this computer enrolls far too often with one setup file",
-        format!("try again in {wait_secs} seconds; look what makes its agent do so"),
-    )
-    .with_status(StatusCode::TOO_MANY_REQUESTS)
-}
-
 /// What an enrollment shows beside its key.
 struct Shown {
     proof: Proof,
-    /// The setup of the name by which it may enroll: its code was proven, or it stands for the admission of this very key.
+    /// The setup of the name by which it may enroll: its code was proven, or it stands for the admission of this very key, which is still
+    /// good or was used.
     setup: Option<SetupId>,
 }
 
-async fn shown(site: &Site, request: &EnrollRequest, enrollment: &Enrollment) -> Result<Shown, ApiError> {
+async fn shown(
+    site: &Site,
+    request: &EnrollRequest,
+    enrollment: &Enrollment,
+    now: Timestamp,
+) -> Result<Shown, ApiError> {
     let state = site.parts.ledger.query(SetupOf { name: enrollment.computer_name.clone() }).await?;
     // The signature, which was verified, shows that it has the key.
-    let admission = state.admission_of(&enrollment.client_key).map(|admission| admission.setup.clone());
+    let admission = state.admission_of(&enrollment.client_key, now).map(|admission| admission.setup.clone());
     let Some(proof) = request.proof else { return Ok(Shown { proof: Proof::None, setup: admission }) };
     let wrong = Shown { proof: Proof::Wrong, setup: admission };
     // Nobody has the code of an admission.
