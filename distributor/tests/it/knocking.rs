@@ -13,6 +13,7 @@ use sealpost_admin_api::status::Status;
 use sealpost_distributor::home::Home;
 use sealpost_keys::Fingerprint;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::{SetupFile, SetupKind};
 use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -151,6 +152,29 @@ async fn who_knocks_and_who_guesses_from_one_address_hold_up_neither_each_other_
     assert_eq!(last, ProblemCode::Busy, "one address asks so often in a minute");
     admitted.enroll(&site).await;
     with_code.enroll(&site).await;
+}
+
+#[tokio::test]
+async fn who_comes_with_a_setup_file_of_a_name_without_a_seat_waits_too_and_is_admitted_by_its_key() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    let setup = SetupFile { computer_name: ComputerName::new("pc-2").ok(), ..site.setup("pc-1").await };
+    let (mut agent, stranger) = (Agent::new(setup.clone()), Agent::new(setup));
+    for one in [&agent, &stranger, &agent] {
+        assert_eq!(knock(&site, one).await, ProblemCode::UnknownComputer);
+    }
+    let rows = pending(&site).await.pending;
+    let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.key.unwrap(), row.standing)).collect();
+    let expected = [&agent, &stranger].map(|one| ("pc-2", key(one), NameStanding::NoSeat));
+    assert_eq!(rows, expected);
+    let status: Status = site.get("/status").await;
+    assert_eq!(status.licenses[0].used, 1, "it takes no seat");
+    assert!(admit(&site, "pc-2", &agent).await.took.is_some());
+    assert_eq!(knock(&site, &stranger).await, ProblemCode::EnrollmentCodeWrong);
+    agent.enroll(&site).await;
+    assert!(agent.contact(&site).await.lease.is_some());
+    assert_eq!(knock(&site, &stranger).await, ProblemCode::EnrollmentCodeWrong);
 }
 
 #[tokio::test]

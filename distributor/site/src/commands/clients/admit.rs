@@ -176,7 +176,8 @@ fn nobody_waits(name: &ComputerName, key: Fingerprint, known: Option<&NameFacts>
     Problem::new(
         ProblemCode::NotFound,
         format!("no computer waits as {name} with the key {key}: {who}"),
-        "compare the whole key with what `agent-updater status` says on the computer, and see `distributor clients pending`;          a computer asks again every quarter of an hour",
+        "compare the whole key with what `agent-updater status` says on the computer, and see `distributor clients pending`; \
+         a computer asks again every quarter of an hour",
     )
 }
 
