@@ -1,9 +1,10 @@
 //! Install files: what the script at the beginning does, with an agent that says what it was given.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::geteuid;
 use sealpost_keys::PublicKey;
@@ -291,6 +292,18 @@ async fn a_file_that_is_to_wait_waits() {
         let at = said.lines().find_map(|line| line.strip_prefix("at ")?.split(' ').next()).unwrap();
         assert!(at.parse::<i64>().unwrap() >= until, "{said} {until}");
         assert!(told.contains("it waits until"), "{told}");
+        // What is written over it while it waits is not run.
+        stdout(home, &[&make[..], &["4s"]].concat());
+        let mut shell = Command::new("sh");
+        shell.arg(&file).env("TMPDIR", temporary.path()).env("COPY_TO", temporary.path().join("setup.json"));
+        let mut waits = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(waits.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("it waits until"), "{line}");
+        let evil = fs::read(&file).unwrap().len();
+        fs::write(&file, "#!/bin/sh\necho evil\n".repeat(evil / 20)).unwrap();
+        let (_, said, _) = parts(&waits.wait_with_output().unwrap());
+        assert!(said.starts_with("arguments: install-file --from from"), "{said}");
     })
     .await;
 }
