@@ -244,7 +244,7 @@ impl Settings {
     pub fn load(path: &Path, home: &Path) -> Result<Self, ConfigError> {
         let bytes = read_bounded(path, MAX_CONFIG_BYTES)
             .map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
-        let Some(bytes) = bytes else { return Ok(Self::validated(File::default(), home, Vec::new()).0) };
+        let Some(bytes) = bytes else { return Ok(Self::default_in(home)) };
         let absolute =
             std::path::absolute(path).map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
         ensure_not_writable_by_others(&absolute)
@@ -257,6 +257,12 @@ impl Settings {
         } else {
             Err(ConfigError::Wrong { path: path.to_owned(), problems: problems.join("; ") })
         }
+    }
+
+    /// What counts without a file.
+    #[must_use]
+    pub fn default_in(home: &Path) -> Self {
+        Self::validated(File::default(), home, Vec::new()).0
     }
 
     fn validated(file: File, home: &Path, mut problems: Vec<String>) -> (Self, Vec<String>) {

@@ -88,6 +88,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             metadata_as_of: Some(day(99)),
             has_trust: true,
             epoch: Epoch::of(1, 0),
+            raised: None,
             restore: restore.clone(),
             server_list: None,
             lost,

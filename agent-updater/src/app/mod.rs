@@ -47,6 +47,17 @@ impl Agent {
     /// [`ConfigError`].
     pub fn new(home: Home, config: Option<&Path>, runtime: Handle) -> Result<Self, ConfigError> {
         let settings = Settings::load_named_or_default(config, &home)?;
+        Ok(Self::with(home, settings, runtime))
+    }
+
+    /// The agent that an install file starts: without the configuration of the home, which the install file judges.
+    #[must_use]
+    pub fn of_install_file(home: Home, runtime: Handle) -> Self {
+        let settings = Settings::default_in(home.path());
+        Self::with(home, settings, runtime)
+    }
+
+    fn with(home: Home, settings: Settings, runtime: Handle) -> Self {
         let (stop, interrupt) = (Arc::default(), Arc::default());
         let network = Network::new(runtime, &[&stop, &interrupt]);
         let pace = Pace::averaged_over(DOWNLOAD_WINDOW, settings.min_bytes_per_second);
@@ -59,7 +70,7 @@ impl Agent {
             faults: Arc::new(ProcessFaults),
             stop,
         };
-        Ok(Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } })
+        Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } }
     }
 
     /// # Errors

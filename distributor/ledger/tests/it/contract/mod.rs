@@ -186,6 +186,7 @@ contracts! {
         a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
         a_setup_file_that_was_used_in_the_lost_part_is_used_when_its_computer_is_back,
         an_order_that_nothing_can_follow_locks_no_computer_out,
+        the_vendors_word_about_one_serial_number_reaches_who_holds_a_seat_of_another,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
         a_halt_after_a_rebuild_leads_a_computer_back_to_what_it_ran_before,
