@@ -10,13 +10,12 @@ use sealpost_manifests::assignment::Urgency;
 
 use crate::domain::gate_file::OpenNow;
 use crate::domain::time::{distance, whole_seconds};
+use crate::flows::contact::NONE_ANSWERED;
 use crate::flows::retention::{Kept, Usage};
 use crate::flows::servers::ServingStatus;
 
 use super::report::{PackageStatus, ProblemKind, Status, TimesStatus};
 
-/// How the failure of a contact begins that no way to the server answered.
-const NO_SERVER_ANSWERED: &str = "no server answered: ";
 /// What a damaged record cannot tell.
 const NOT_KNOWN: &str = "not known: a record is damaged, see the note";
 
@@ -182,7 +181,7 @@ impl Status {
         let serves = self.serving.as_ref().map(|serving| &serving.server);
         match first.filter(|first| serves.is_some_and(|serves| *serves != first.server)) {
             Some(first) => {
-                let why = problem.strip_prefix(NO_SERVER_ANSWERED).unwrap_or(problem);
+                let why = problem.strip_prefix(NONE_ANSWERED).unwrap_or(problem);
                 format!("failed with the first server, {}: {why}", first.name())
             }
             None => format!("failed: {problem}"),
