@@ -328,7 +328,7 @@ fn without_a_daemon_a_check_says_each_failure_once_and_with_one_cause() {
     site.refuse("contact", "busy".parse().unwrap());
     let text = checked();
     assert_eq!(
-        (text.matches(" refused").count(), text.matches("no server answered").count()),
+        (text.matches(" refused: ").count(), text.matches("no server answered").count()),
         (1, 0),
         "{text}"
     );
