@@ -50,9 +50,7 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
         ProblemCode::UnknownComputer
         | ProblemCode::NonceUnknown
         | ProblemCode::LedgerBehind
-        | ProblemCode::ContactForked
         | ProblemCode::Displaced
-        | ProblemCode::CopyKept
         | ProblemCode::BadSignature
         | ProblemCode::WrongServer
         | ProblemCode::NoLease
@@ -61,6 +59,15 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
         | ProblemCode::EnrollmentCodeUsed
         | ProblemCode::EnrollmentCodeExpired => Some(
             "let the administrator make a setup file with `distributor clients setup NAME`, then run \
+             `agent-updater enroll --setup FILE`",
+        ),
+        ProblemCode::ContactForked => Some(
+            "let the administrator look at both computers on the server with `distributor clients show NAME`, and say there with \
+             `distributor clients resolve NAME --keep CONTACT` which one goes on; the other one then needs a name of its own",
+        ),
+        ProblemCode::CopyKept => Some(
+            "over the network nothing is to be done: it makes its key with the next contact; where it is reached by file, or goes \
+             on saying this, let the administrator make a setup file with `distributor clients setup NAME`, then run \
              `agent-updater enroll --setup FILE`",
         ),
         ProblemCode::CopyGivenUp => Some(
@@ -114,6 +121,20 @@ mod tests {
                 Reaction::Wait => assert!(!evidence.contains(&code) && !explained.contains(&code), "{code}"),
             }
         }
+    }
+
+    #[test]
+    fn of_two_computers_with_one_identity_each_is_told_who_does_what_and_where() {
+        let forked = remedy(ProblemCode::ContactForked).unwrap();
+        assert!(forked.contains("on the server with `distributor clients show NAME`"), "{forked}");
+        assert!(forked.contains("`distributor clients resolve NAME --keep CONTACT`"), "{forked}");
+        // A setup file would shut both out, and decide nothing.
+        assert!(!forked.contains("enroll") && !forked.contains("clients setup"), "{forked}");
+        let kept = remedy(ProblemCode::CopyKept).unwrap();
+        assert!(kept.starts_with("over the network nothing is to be done"), "{kept}");
+        assert!(kept.contains("by file") && kept.contains("enroll --setup FILE"), "{kept}");
+        let given_up = remedy(ProblemCode::CopyGivenUp).unwrap();
+        assert!(given_up.contains("clients setup NEWNAME") && given_up.contains("--replace"), "{given_up}");
     }
 
     #[test]

@@ -230,10 +230,11 @@ fn the_status_ends_with_1_while_the_server_refuses_what_no_later_contact_mends()
             (Some("refused"), Some(code))
         );
         let text = problems[0]["text"].as_str().unwrap();
-        assert!(
-            text.contains("refused by the test") && text.contains("agent-updater enroll --setup FILE"),
-            "{text}"
-        );
+        let remedy = match code {
+            "contact_forked" => "`distributor clients resolve NAME --keep CONTACT`",
+            _ => "agent-updater enroll --setup FILE",
+        };
+        assert!(text.contains("refused by the test") && text.contains(remedy), "{text}");
     }
     // A server that is busy or at fault is asked again, and nobody is needed.
     for code in ["busy", "internal"] {

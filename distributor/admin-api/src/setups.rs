@@ -14,6 +14,8 @@ pub const SITE_KEY_HEADER: &str = "sealpost-site-key";
 pub const EXPIRES_HEADER: &str = "sealpost-code-expires";
 /// The header of such an answer that is there if a code of before that nobody had used is void now.
 pub const VOIDS_HEADER: &str = "sealpost-voids";
+/// The header of such an answer that says who is enrolled under the name: `one` computer, or `two` with one identity.
+pub const HOLDS_HEADER: &str = "sealpost-holds";
 /// Most rows of one page.
 pub const MAX_SETUPS: u32 = 1_000;
 

@@ -18,6 +18,7 @@ use sealpost_site::changes::EnrolledBy;
 use sealpost_test_support::names::{package, release_id};
 
 use crate::agent::{Agent, send};
+use crate::program::{parts, refused, run, stdout, typed};
 use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
 
@@ -272,4 +273,78 @@ async fn who_says_to_be_the_kept_copy_and_shows_nothing_has_to_wait_and_the_kept
     let refused = send(&site, "/agent/v1/enroll", &request).await;
     assert_eq!(code(refused).await, ProblemCode::ContactForked);
     alone.contact(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_computers_and_a_setup_file_that_is_out_every_view_tells_the_same() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let _copied = copied(&site).await;
+    let _alone = Agent::licensed(&site, "pc-2").await;
+    let before = typed(&site, |home| stdout(home, &["clients", "show", "pc-1"])).await;
+    assert!(before.contains("`distributor clients resolve pc-1 --keep CONTACT`"), "{before}");
+    assert!(!before.contains("NAME") && !before.contains("setup file of pc-1 that is out"), "{before}");
+    typed(&site, |home| {
+        let (_, _, told) = parts(&run(home, &["clients", "setups"]));
+        assert!(!told.contains("two computers"), "{told}");
+        let out = home.join("pc-1.setup.json");
+        let (code, _, told) =
+            parts(&run(home, &["clients", "setup", "pc-1", "--out", out.to_str().unwrap()]));
+        let lost =
+            "two computers use the identity of pc-1: once this file is used, both are refused for good";
+        assert!(
+            code == Some(0) && told.contains(lost) && told.contains("clients resolve pc-1 --keep"),
+            "{told}"
+        );
+        let out = home.join("pc-2.setup.json");
+        let (_, _, told) = parts(&run(home, &["clients", "setup", "pc-2", "--out", out.to_str().unwrap()]));
+        assert!(
+            told.contains("a computer is enrolled as pc-2: once this file is used, its key is dead"),
+            "{told}"
+        );
+        let folder = home.join("setups");
+        let folder = folder.to_str().unwrap();
+        let both = ["clients", "setup", "pc-1", "pc-2", "--again", "--folder", folder];
+        let (_, _, told) = parts(&run(home, &both));
+        assert!(told.contains(lost) && told.contains("is enrolled as pc-2"), "{told}");
+        let (_, _, told) = parts(&run(home, &["clients", "setups"]));
+        assert!(told.contains(lost), "{told}");
+        let shown = stdout(home, &["clients", "show", "pc-1"]);
+        assert!(
+            shown.contains("say which one goes on") && shown.contains("holds the seat instead of both"),
+            "{shown}"
+        );
+    })
+    .await;
+    let [first, _] = shown(&site).await.try_into().unwrap();
+    keep(&site, &first.contact).await;
+    let decided = typed(&site, |home| stdout(home, &["clients", "show", "pc-1"])).await;
+    assert!(
+        decided.contains("it is decided which one goes on") && decided.contains("void as soon as"),
+        "{decided}"
+    );
+    assert!(!decided.contains("say which one") && !decided.contains("NAME"), "{decided}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_decides_is_asked_only_about_what_can_be_decided() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let _copied = copied(&site).await;
+    let _alone = Agent::licensed(&site, "pc-2").await;
+    let [first, _] = shown(&site).await.try_into().unwrap();
+    typed(&site, move |home| {
+        for (name, keep, why) in [
+            ("pc-9", "0123456789ab", "no seat is reserved for the computer pc-9"),
+            ("pc-2", "0123456789ab", "no two computers use the identity of pc-2"),
+            ("pc-1", "0123456789ab", "there is no such contact"),
+            ("pc-1", "first", "a contact is named by its first 8 to 64 hexadecimal digits"),
+            // What would be asked about; there is nobody to ask.
+            ("pc-1", first.contact.short().as_str(), "see `distributor clients show pc-1`, then give --yes"),
+        ] {
+            let told = refused(home, &["clients", "resolve", name, "--keep", keep]);
+            assert!(told.contains(why) && !told.contains("NAME"), "{name} {keep}: {told}");
+        }
+    })
+    .await;
 }

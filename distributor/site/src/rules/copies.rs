@@ -204,6 +204,53 @@ pub fn not_two(name: &ComputerName) -> Problem {
     )
 }
 
+/// Where a computer of which there are two stands, as an admin is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TwoComputers {
+    /// How many of them showed themselves.
+    pub shown: usize,
+    /// Whether an admin said which one goes on.
+    pub decided: bool,
+    /// Whether a setup file of its name is out and good.
+    pub setup_out: bool,
+}
+
+impl TwoComputers {
+    /// What is the case, and what an admin does about it: one sentence, the same wherever it is asked.
+    #[must_use]
+    pub fn advice(&self, name: &ComputerName) -> String {
+        let next = match (self.decided, self.shown) {
+            (true, _) => "it is decided which one goes on: that one makes a key of its own with its next contact, and until then it \
+                          can be decided anew"
+                .to_owned(),
+            (false, 0) => {
+                "none of the two computers was told from the other yet: each shows itself with its next contact"
+                    .to_owned()
+            }
+            (false, _) => format!(
+                "two computers use its identity, and both are refused and run on: say which one goes on with `distributor clients \
+                 resolve {name} --keep CONTACT`; the other one then needs a setup file of another name"
+            ),
+        };
+        match (self.setup_out, self.decided) {
+            (false, _) => next,
+            (true, false) => format!("{next}; {}", used_instead(name)),
+            (true, true) => format!(
+                "{next}; a setup file of {name} is out, and void as soon as that one came; {}",
+                used_instead(name)
+            ),
+        }
+    }
+}
+
+/// What the use of a setup file does to two computers with one identity.
+fn used_instead(name: &ComputerName) -> String {
+    format!(
+        "the computer that enrolls with the setup file of {name} that is out holds the seat instead of both, whose key is dead \
+         then"
+    )
+}
+
 /// The refusal of a contact whose client was not decided about, or which is of neither.
 #[must_use]
 pub fn undecided_problem(name: &ComputerName, branch: Option<&Sha256Digest>) -> Problem {

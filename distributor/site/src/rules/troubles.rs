@@ -185,9 +185,10 @@ fn copied(who: &ComputersRow) -> Option<Warning> {
         return None;
     }
     let is = counted(who.count, "computer is", "computers are");
+    let one = who.names.first().filter(|_| who.count == 1).map_or("NAME", |name| name.as_str());
     let said = format!(
-        "{is} refused because another one uses the same identity, as a copied disk does ({}): see both with \
-         `distributor clients show NAME`, and say with `distributor clients resolve NAME --keep CONTACT` which one goes on",
+        "{is} refused because another one uses the same identity, as a copied disk does ({}): `distributor clients show {one}` \
+         shows both; if it is not decided yet, say with `distributor clients resolve {one} --keep CONTACT` which one goes on",
         first_names(&who.names, who.count)
     );
     Some(of_computers(WarningCode::ClientsForked, said, who))

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
-use sealpost_admin_api::setups::{EXPIRES_HEADER, HookFile, InstallerRequest, SITE_KEY_HEADER, VOIDS_HEADER};
+use sealpost_admin_api::setups::{
+    EXPIRES_HEADER, HOLDS_HEADER, HookFile, InstallerRequest, SITE_KEY_HEADER, VOIDS_HEADER,
+};
 use sealpost_files::{PUBLIC, Unfinished, read_input, sync_parent};
 use sealpost_keys::MAX_MINISIG_BYTES;
 use sealpost_manifests::ids::{ComputerName, Platform, ServerId};
 use sealpost_manifests::setup::ServerRole;
 use sealpost_site::rules::installer::MAX_HOOKS;
 use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::setups::{Holds, taken_over as taken_over_by};
 use serde::Serialize;
 
 use super::setup_files::{unfinished, void};
@@ -108,6 +111,8 @@ pub(super) async fn run(
     let site_key = plain(site_key).to_string();
     let expires_at = said(EXPIRES_HEADER).and_then(|time| time.parse().ok()).context(OTHER_VERSION)?;
     let voids = said(VOIDS_HEADER).is_some();
+    let taken_over = said(HOLDS_HEADER).and_then(Holds::from_word);
+    let taken_over = taken_over.and_then(|holds| taken_over_by(holds, Some(&name), 1));
     let total = response.content_length().unwrap_or_default();
     let bar = Bar::bytes("making the install file");
     let (mut lines, mut head, mut done) = (0, Vec::new(), 0_u64);
@@ -149,6 +154,9 @@ pub(super) async fn run(
         return Ok(Outcome::Done);
     }
     print_line(out.display())?;
+    if let Some(taken_over) = taken_over {
+        tell(taken_over);
+    }
     if voids {
         tell(void(1));
     }

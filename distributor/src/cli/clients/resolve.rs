@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::copies::{CopyLine, ResolveRequest, Resolved};
 use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rules::came_by::CameBy;
+use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::copies::{meant, not_two};
 
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
@@ -45,12 +48,16 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
     let path = format!("/clients/{}", segment(name.as_str()));
     if !yes {
         let client: Client = api.get(&path).await?;
+        looked_at(&client, &keep)?;
         let now = Timestamp::now();
         for copy in &client.copies {
             tell(line(copy, now));
         }
         if !can_ask() {
-            bail!("there is no terminal to ask at: see `distributor clients show NAME`, then give --yes");
+            bail!(
+                "there is no terminal to ask at: see `distributor clients show {}`, then give --yes",
+                client.name
+            );
         }
         let name = &client.name;
         if !ask(&format!("Is {name} the computer {}? The other one needs a seat of its own.", plain(&keep)))?
@@ -72,6 +79,15 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
         ))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses what the server would refuse too, before somebody is asked about it.
+fn looked_at(client: &Client, keep: &str) -> Result<(), Problem> {
+    if client.state != ClientState::Forked {
+        return Err(not_two(&client.name));
+    }
+    let copies: Vec<_> = client.copies.iter().map(|copy| copy.contact).collect();
+    meant(&copies, keep).map(drop).map_err(|refusal| refusal.problem(&client.name, &copies))
 }
 
 /// What is shown of one of two computers.

@@ -1,9 +1,14 @@
 //! `distributor clients setups`: which setup files are out.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
+use sealpost_admin_api::client_lines::ClientLinesPage;
 use sealpost_admin_api::setups::{MAX_SETUPS, SetupLine, SetupsPage};
-use sealpost_site::rules::setups::CodeState;
+use sealpost_manifests::ids::ComputerName;
+use sealpost_site::rules::setups::{CodeState, Holds, taken_over};
+use sealpost_site::rules::standing::ComputerState;
 
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
@@ -79,10 +84,39 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: &Options) -> anyhow::Re
         let files = counted(of(CodeState::Out).count() as u64, "setup file is", "setup files are");
         tell(format_args!("{files} out and not used, the oldest issued {}", age(oldest, now)));
     }
+    tell_of_two(api, of(CodeState::Out)).await?;
     let expired = of(CodeState::Expired).count() as u64;
     if expired > 0 {
         let files = counted(expired, "setup file", "setup files");
         tell(format_args!("{files} ended unused: issue new ones with `distributor clients setup NAME`"));
     }
     Ok(Outcome::Done)
+}
+
+/// Says what happens if setup files are used under whose names there are two computers.
+async fn tell_of_two(api: &AdminApi, out: impl Iterator<Item = &SetupLine>) -> anyhow::Result<()> {
+    let out: BTreeSet<&ComputerName> = out.map(|setup| &setup.name).collect();
+    if out.is_empty() {
+        return Ok(());
+    }
+    let path = format!("/client-lines?state={}&", ComputerState::TwoComputers.word());
+    let (mut first, mut count, mut next) = (None, 0, None::<String>);
+    loop {
+        let page: ClientLinesPage = match &next {
+            None => api.get(&path).await?,
+            Some(next) => api.get(&format!("{path}after={}", segment(next))).await?,
+        };
+        for line in page.clients.into_iter().filter(|line| out.contains(&line.name)) {
+            first.get_or_insert(line.name);
+            count += 1;
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    if let Some(said) = taken_over(Holds::Two, first.as_ref(), count) {
+        tell(said);
+    }
+    Ok(())
 }

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use sealpost_admin_api::clients::Client;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::contact::DriftKind;
+use sealpost_site::changes::seat_history::SetupOutcome;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::copies::TwoComputers;
 
 use super::cells::{runs, should_run};
 use super::{resolve, setup_info};
@@ -123,9 +125,7 @@ pub(super) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Out
     if client.explanations.is_empty() {
         let why = match client.state {
             ClientState::Reserved => "it holds a seat and has not enrolled yet: carry its setup file to it",
-            ClientState::Forked => {
-                "two computers use its identity: say with `distributor clients resolve NAME --keep CONTACT` which one goes on"
-            }
+            ClientState::Forked => "two computers use its identity, and both are refused",
             ClientState::Active => "no release of its channel is here for it; see `distributor updates list`",
         };
         print_line(format_args!("  {} has nothing to run yet; {why}", client.name))?;
@@ -153,19 +153,15 @@ fn copies(client: &Client, now: Timestamp) -> anyhow::Result<()> {
     for copy in &client.copies {
         print_line(format_args!("  copy          {}", resolve::line(copy, now)))?;
     }
-    let next = match (client.copies.iter().any(|copy| copy.kept), client.copies.len()) {
-        (true, _) => {
-            "the one that goes on makes a key of its own with its next contact; until then it can be decided anew"
-        }
-        (false, 0) => {
-            "none of the two computers was told from the other yet: each shows itself with its next contact"
-        }
-        (false, _) => {
-            "two computers use its identity, and both are refused and run on: say which one goes on with `distributor clients \
-             resolve NAME --keep CONTACT`"
-        }
+    let setups = client.setup_info.iter().flat_map(|info| &info.setups);
+    let two = TwoComputers {
+        shown: client.copies.len(),
+        decided: client.copies.iter().any(|copy| copy.kept),
+        setup_out: setups
+            .filter(|issue| issue.admitted.is_none())
+            .any(|issue| issue.outcome == SetupOutcome::Out),
     };
-    print_line(format_args!("  two computers {next}"))
+    print_line(format_args!("  two computers {}", two.advice(&client.name)))
 }
 
 /// A time with how long ago it was.

@@ -13,7 +13,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use sealpost_admin_api::setups::{EXPIRES_HEADER, InstallerRequest, SITE_KEY_HEADER, VOIDS_HEADER};
+use sealpost_admin_api::setups::{
+    EXPIRES_HEADER, HOLDS_HEADER, InstallerRequest, SITE_KEY_HEADER, VOIDS_HEADER,
+};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
@@ -24,7 +26,7 @@ use sealpost_site::rules::setups::{days, role};
 use tokio::io::AsyncReadExt;
 
 use super::clients::{bad_name, reserved};
-use super::setups::{Files, NO_STORE, new_setup};
+use super::setups::{Files, NO_STORE, holds, new_setup};
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::payload::payload;
@@ -81,6 +83,7 @@ pub(crate) async fn make(
     };
     let installer = site.parts.installers.make(order).await;
     let Installer { file, signature, place } = installer.map_err(|error| not_made(&error))?;
+    let held_by = holds(&site, &row.name).await?;
     let has = has_of.map(|server| HasSetup { server, expires_at: None });
     let wanted = vec![SetupWanted { name: row.name, setup, has }];
     let command = IssueSetups { actor, wanted, valid_days, again: true };
@@ -116,6 +119,9 @@ pub(crate) async fn make(
     ]);
     if voids {
         headers.insert(VOIDS_HEADER, HeaderValue::from_static("1"));
+    }
+    if let Some(held_by) = held_by {
+        headers.insert(HOLDS_HEADER, HeaderValue::from_static(held_by.word()));
     }
     Ok((headers, Body::from_stream(body)).into_response())
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a code leaves the server once, in the answer to whoever issues it, and never into a log or a cache.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -22,7 +23,7 @@ use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{self, IssueSetup, IssueSetups, Issued};
 use sealpost_site::queries::{ClientLineByName, Licenses, Setups};
 use sealpost_site::rules::seats::all_ended;
-use sealpost_site::rules::setups::{days, no_floating_seats, role};
+use sealpost_site::rules::setups::{Holds, days, no_floating_seats, role, taken_over};
 
 use super::clients::{bad_name, reserved};
 use crate::http::Site;
@@ -80,7 +81,9 @@ pub(crate) async fn many(
         })
     });
     let answers = answers.collect::<Result<Vec<_>, ApiError>>()?;
-    let notice = without_license(&site, &answers).await?;
+    let notices = [without_license(&site, &answers).await?, replaced(&site, &answers, again).await?];
+    let notices: Vec<String> = notices.into_iter().flatten().collect();
+    let notice = (!notices.is_empty()).then(|| notices.join("; "));
     Ok(([NO_STORE], Json(SetupsIssued { answers, notice })).into_response())
 }
 
@@ -114,6 +117,33 @@ async fn without_license(site: &Site, answers: &[SetupAnswer]) -> Result<Option<
             "{who}: enrolling gives no license; first reserve a seat of another one: `distributor clients reserve {first} --serial SERIAL`"
         )
     }))
+}
+
+/// Says what the use of the files does to computers that are enrolled already.
+async fn replaced(site: &Site, answers: &[SetupAnswer], again: bool) -> Result<Option<String>, ApiError> {
+    // Else none of these names has a computer.
+    if !again {
+        return Ok(None);
+    }
+    let mut held: BTreeMap<&str, Vec<&ComputerName>> = BTreeMap::new();
+    for answer in answers {
+        let SetupAnswer::Issued { name, .. } = answer else { continue };
+        if let Some(holds) = holds(site, name).await? {
+            held.entry(holds.word()).or_default().push(name);
+        }
+    }
+    let said = [Holds::Two, Holds::One].into_iter().filter_map(|holds| {
+        let names = held.get(holds.word())?;
+        taken_over(holds, names.first().copied(), names.len() as u64)
+    });
+    let said: Vec<String> = said.collect();
+    Ok((!said.is_empty()).then(|| said.join("; ")))
+}
+
+/// Who is enrolled under a name.
+pub(super) async fn holds(site: &Site, name: &ComputerName) -> Result<Option<Holds>, ApiError> {
+    let line = site.parts.ledger.query(ClientLineByName { name: name.clone() }).await?;
+    Ok(line.and_then(|line| Holds::of(line.forked)))
 }
 
 /// A page of the newest setup files, by name.

@@ -165,8 +165,10 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> Reason {
             return Reason::new(text, ChangesWhen::Contact);
         }
         ClientState::Forked => {
-            let text = "; two computers use its identity: see both with `distributor clients show NAME`, and say with `distributor clients \
-                        resolve NAME --keep CONTACT` which one goes on";
+            let text = format!(
+                "; two computers use its identity: `distributor clients show {}` shows both, and what is to be decided",
+                view.name
+            );
             return Reason::new(text, ChangesWhen::Admin);
         }
         ClientState::Active => {}
