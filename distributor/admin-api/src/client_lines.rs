@@ -88,6 +88,9 @@ pub struct ClientLine {
     pub channel: ChannelName,
     /// The serial numbers whose seats its name holds.
     pub serials: Vec<SerialNumber>,
+    /// When the last of these ended, if each of them has: its license is not renewed. Absent where one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_ended: Option<Timestamp>,
     /// The groups that it belongs to, by their lists and rules.
     pub groups: Vec<GroupName>,
     /// What its gate lets its products do, as far as the server can tell.

@@ -44,6 +44,9 @@ pub struct HeldSeat {
     pub reserved_at: Option<Timestamp>,
     /// Until when the grant gives new licenses; absent of a grant that does not count.
     pub not_after: Option<Timestamp>,
+    /// When the vendor ended the serial number; absent while it has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 /// When a computer comes, and when its contact counts as lost.

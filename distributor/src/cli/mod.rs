@@ -47,6 +47,7 @@ mod when;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use sealpost_keys::FingerprintError;
 use sealpost_manifests::ids::NameError;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_service::arguments::parse;
@@ -57,6 +58,7 @@ use sealpost_service::owner::{Presence, act_as_owner_of};
 use self::api::AdminApi;
 use self::outcome::Outcome;
 use self::reach::Reach;
+use self::when::Mistyped;
 use crate::home::HomeError;
 
 /// The site's Primary Server: licenses, verifies, stages, lets an admin review, delivers and logs.
@@ -297,7 +299,7 @@ pub fn run() -> ExitCode {
         Err(error) if reader_has_left(error.chain()) => ExitCode::FAILURE,
         Err(error) => {
             tell(told(&error, wants_json));
-            ExitCode::FAILURE
+            if is_mistyped(&error) { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -327,9 +329,14 @@ fn told(error: &anyhow::Error, wants_json: bool) -> String {
     output::harmless_json(&told.to_string())
 }
 
-/// Whether a name, a serial number or the like that was typed is none.
+/// How a command ends that cannot be understood, as clap says it too.
+const USAGE: u8 = 2;
+
+/// Whether a name, a serial number, a time or the like that was typed is none.
 fn is_mistyped(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<NameError>())
+    error
+        .chain()
+        .any(|cause| cause.is::<NameError>() || cause.is::<Mistyped>() || cause.is::<FingerprintError>())
 }
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<Outcome> {

@@ -26,8 +26,8 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(output::print_json(&serde_json::to_string_pretty(value)?)?)
 }
 
-/// Prints the seats of a serial number in one line.
-pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
+/// Prints the seats of a serial number in one line, and where it stands as far as the notice, which is told too, does not say it.
+pub(super) fn print_license(license: &License, notice: Option<&str>) -> anyhow::Result<()> {
     let License { serial, licenses, model, used, not_after, standing, .. } = license;
     let seats = counted(u64::from(*licenses), "seat", "seats");
     // What is over is no time until which it is good.
@@ -36,8 +36,12 @@ pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
         false => format!(", good until {}", seconds(*not_after)),
     };
     print_line(format_args!("serial {serial}: {seats} ({model}), {used} used{until}"))?;
-    for standing in standing {
+    let is_said = |said: &str| notice.is_some_and(|notice| notice.contains(said));
+    for standing in standing.iter().filter(|standing| !is_said(&standing.message)) {
         print_line(format_args!("serial {serial}: {}", plain(&standing.message)))?;
+    }
+    if let Some(notice) = notice {
+        tell(plain(notice));
     }
     Ok(())
 }

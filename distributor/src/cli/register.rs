@@ -85,10 +85,7 @@ pub(super) const fn outcome_of(view: &Registered) -> Outcome {
 pub(super) fn say(view: &Registered) -> anyhow::Result<()> {
     match view {
         Registered::Granted { license, unconfirmed, notice, .. } => {
-            print_license(license)?;
-            if let Some(notice) = notice {
-                tell(plain(notice));
-            }
+            print_license(license, notice.as_deref())?;
             if *unconfirmed {
                 tell(UNCONFIRMED);
             }

@@ -8,7 +8,7 @@ use sealpost_admin_api::licenses::{UnlockRequest, Unlocked};
 
 use super::api::AdminApi;
 use super::outcome::Outcome;
-use super::output::{plain, print_json, print_license, tell};
+use super::output::{print_json, print_license, tell};
 use super::register::UNCONFIRMED;
 
 /// Longest code or grant file, in bytes.
@@ -39,10 +39,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         print_json(&view)?;
         return Ok(Outcome::Done);
     }
-    print_license(&view.license)?;
-    if let Some(notice) = view.notice {
-        tell(plain(&notice));
-    }
+    print_license(&view.license, view.notice.as_deref())?;
     if view.unconfirmed {
         tell(UNCONFIRMED);
     }

@@ -1,9 +1,13 @@
 //! What people type for a time.
 
-use anyhow::{Context, bail};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+/// What was typed for an option cannot be meant: an error of whoever typed it, as one of the parser is.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Mistyped(pub(super) String);
 
 /// A time that somebody typed for an option: a time, a date, an age, or a word for one.
 pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
@@ -20,7 +24,8 @@ pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<
         return Ok(time);
     }
     if let Some(age) = age(text) {
-        return now.checked_sub(age).with_context(|| format!("{option} {text:?} is before all times"));
+        let before = || Mistyped(format!("cannot use {option} {text:?}: it is before all times"));
+        return now.checked_sub(age).map_err(|_| before().into());
     }
     // A date without a time is its beginning; one with a time is never cut to its day.
     if text.contains([':', 'T', ' ']) {
@@ -30,22 +35,23 @@ pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<
     } else if let Ok(date) = text.parse::<Date>() {
         return day(date);
     }
-    bail!(
+    Err(mistyped(format!(
         "cannot use {option} {text:?}: give a time (\"2026-11-25 22:14\", in UTC as the log prints it), a date, an age \
          (90m, 2h, 3d), now, today or yesterday"
-    )
+    )))
 }
 
 /// A time to come that somebody typed for an option: a time, a date, or how far away it is.
 pub(super) fn to_come(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     if let Some(away) = age(text.trim()) {
-        return now.checked_add(away).with_context(|| format!("{option} {text:?} is after all times"));
+        let after = || Mistyped(format!("cannot use {option} {text:?}: it is after all times"));
+        return now.checked_add(away).map_err(|_| after().into());
     }
     let time = parse(option, text, now)?;
     if time <= now {
-        bail!(
+        return Err(mistyped(format!(
             "cannot use {option} {text:?}: it is over; give a time to come, or how far away it is (12h, 3d)"
-        );
+        )));
     }
     Ok(time)
 }
@@ -53,7 +59,17 @@ pub(super) fn to_come(option: &str, text: &str, now: Timestamp) -> anyhow::Resul
 /// How many seconds a time span has that somebody typed for an option, such as 90m, 8h or 10d.
 pub(super) fn seconds_of(option: &str, text: &str) -> anyhow::Result<u32> {
     let span = age(text.trim()).and_then(|span| u32::try_from(span.as_secs()).ok());
-    span.with_context(|| format!("cannot use {option} {text:?}: give how long, as 90m, 8h or 10d"))
+    span.ok_or_else(|| mistyped(format!("cannot use {option} {text:?}: give how long, as 90m, 8h or 10d")))
+}
+
+/// As [`seconds_of`], of a span that is at most so many seconds.
+pub(super) fn seconds_up_to(option: &str, text: &str, most: u32) -> anyhow::Result<u32> {
+    let span = seconds_of(option, text).ok().filter(|seconds| *seconds <= most);
+    span.ok_or_else(|| mistyped(format!("cannot use {option} {text:?}: give 0s to {most}s, such as 10s")))
+}
+
+fn mistyped(said: String) -> anyhow::Error {
+    Mistyped(said).into()
 }
 
 /// An age like `90m` or `1h30m`.
@@ -123,6 +139,21 @@ mod tests {
         for typed in ["", "10", "a day", "-1d", "99999999999d", "200y"] {
             let error = seconds_of("--silent-for", typed).unwrap_err().to_string();
             assert!(error.contains("--silent-for") && error.contains("10d"), "{typed}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_span_with_an_upper_bound_says_what_is_allowed() {
+        for (typed, seconds) in [("0s", 0), ("10s", 10), ("30s", 30)] {
+            assert_eq!(seconds_up_to("--wait", typed, 30).unwrap(), seconds, "{typed}");
+        }
+        for typed in ["31s", "1m", "10", "", "soon", "-1s"] {
+            let error = seconds_up_to("--wait", typed, 30).unwrap_err();
+            assert!(error.is::<Mistyped>(), "{typed}");
+            assert_eq!(
+                error.to_string(),
+                format!("cannot use --wait {typed:?}: give 0s to 30s, such as 10s")
+            );
         }
     }
 

@@ -423,7 +423,10 @@ pub fn parse_addresses(addresses: Vec<String>) -> Result<Vec<String>, String> {
         if !is_name && address.parse::<std::net::IpAddr>().is_err() {
             return Err(format!("{address:?} is not a host name or IP address; leave the port out"));
         }
-        named.push(address.to_owned());
+        // Named twice it is tried twice, and stands twice in every setup file.
+        if !named.iter().any(|there: &String| there.eq_ignore_ascii_case(address)) {
+            named.push(address.to_owned());
+        }
     }
     Ok(named)
 }

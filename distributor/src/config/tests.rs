@@ -72,6 +72,8 @@ fn an_address_is_taken_without_the_dot_at_its_end() {
     let settings =
         load("vendor_url = 'http://v.example'\naddresses = ['pc.example.', '192.0.2.7']", &[]).unwrap();
     assert_eq!(settings.addresses, ["pc.example", "192.0.2.7"]);
+    let twice = "vendor_url = 'http://v.example'\naddresses = ['pc.example', '192.0.2.7', 'PC.example.', '192.0.2.7', 'b']";
+    assert_eq!(load(twice, &[]).unwrap().addresses, ["pc.example", "192.0.2.7", "b"], "each once");
     for odd in ["pc.example..", ".", ""] {
         load(&format!("vendor_url = 'http://v.example'\naddresses = ['{odd}']"), &[]).unwrap_err();
     }

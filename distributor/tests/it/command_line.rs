@@ -7,7 +7,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::AttachmentKind;
 use sealpost_test_support::license::serial;
 
-use crate::program::{distributor, json, refused, serve, stdout, stop};
+use crate::program::{distributor, json, mistyped, refused, serve, stdout, stop};
 use crate::vendor::start_vendor;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ fn walk(vendor_url: &str, root: &Path, manifest: Sha256Digest) {
     assert!(refused(&home, &init).contains("already"), "a second init is refused");
     let server = serve(&home);
     // What cannot be a name is refused before the server is asked, with a code of its own.
-    let refused_name = refused(&home, &["clients", "reserve", "a b", "--json"]);
+    let refused_name = mistyped(&home, &["clients", "reserve", "a b", "--json"]);
     let refused_name: serde_json::Value = serde_json::from_str(&refused_name).unwrap();
     assert_eq!(refused_name["code"], "bad_request", "{refused_name}");
 

@@ -8,7 +8,7 @@ use sealpost_test_support::license::serial;
 
 use crate::agent::Agent;
 use crate::enrollment::registration;
-use crate::program::{parts, refused, run, stdout, typed};
+use crate::program::{json, parts, refused, run, stdout, typed};
 use crate::seats::{next, unlock};
 use crate::site::Site;
 use crate::vendor::start_vendor;
@@ -58,6 +58,22 @@ async fn who_holds_a_seat_of_an_ended_serial_number_alone_is_named_wherever_an_a
         let (code, said, told) = parts(&run(home, &["unlock", &again]));
         assert!(code == Some(0) && said.contains("5 seats (named), 2 used\n"), "{said}{told}");
         assert!(!said.contains("good until") && told.contains("the vendor ended it at"), "{said}{told}");
+        assert_eq!(format!("{said}{told}").matches("the vendor ended it at").count(), 1, "{said}{told}");
+
+        let shown = stdout(home, &["clients", "show", "pc-1"]);
+        assert!(
+            shown.contains("; the vendor ended it at ") && !shown.contains("gives new licenses"),
+            "{shown}"
+        );
+        assert!(shown.contains("`distributor clients reserve pc-1 --serial SERIAL`"), "{shown}");
+        let listed = json(home, &["clients", "list", "--json"]);
+        assert!(
+            listed["clients"].as_array().unwrap().iter().all(|one| one["serial_ended"].is_string()),
+            "{listed}"
+        );
+        let csv = stdout(home, &["clients", "list", "--csv"]);
+        let lines: Vec<&str> = csv.lines().collect();
+        assert!(lines[0].ends_with(",packages,serial_ended") && lines[1].ends_with('Z'), "{csv}");
 
         stdout(home, &["groups", "add", "lab", "--why", "the laboratory"]);
         stdout(home, &["groups", "members", "lab", "--add", "pc-2"]);
@@ -82,7 +98,15 @@ async fn who_holds_a_seat_of_an_ended_serial_number_alone_is_named_wherever_an_a
         assert!(said["computers"][0]["serial_ended"].is_string(), "{said}");
         std::fs::write(&file, "no name\n").unwrap();
         let told = refused(home, &["clients", "verify", "--from", file.to_str().unwrap()]);
-        assert!(told.contains("line 1 of"), "{told}");
+        assert!(told.contains("line 1: \"no name\" is not a valid computer name"), "{told}");
+        // The rest is done.
+        std::fs::write(&file, "pc-1\nno name\npc-2\n").unwrap();
+        let some = ["clients", "verify", "--from", file.to_str().unwrap(), "--wait", "0s", "--json"];
+        let (code, said, told) = parts(&run(home, &some));
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((code, said["computers"].as_array().unwrap().len()), (Some(1), 2), "{said}{told}");
+        assert_eq!(said["refused"][0]["line"], 2, "{said}");
+        assert!(told.contains("line 2: "), "{told}");
     })
     .await;
 }
@@ -125,9 +149,9 @@ async fn with_json_standard_output_is_one_document_whatever_is_told_beside_it() 
             assert!(read.is_ok(), "{command:?}: {said}{told}");
         }
         // What is refused is told, as JSON too.
-        for command in [["clients", "show", "pc-9"], ["clients", "reserve", "a b"]] {
+        for (command, status) in [(["clients", "show", "pc-9"], 1), (["clients", "reserve", "a b"], 2)] {
             let (code, said, told) = parts(&run(home, &[&command[..], &["--json"]].concat()));
-            assert_eq!((code, said.as_str()), (Some(1), ""), "{command:?}");
+            assert_eq!((code, said.as_str()), (Some(status), ""), "{command:?}");
             assert!(serde_json::from_str::<serde_json::Value>(&told).is_ok(), "{command:?}: {told}");
         }
     })

@@ -20,7 +20,7 @@ use sealpost_test_support::vendor::Vendor;
 use sealpost_test_support::vendor_server::ServedVendor;
 use tempfile::TempDir;
 
-use crate::program::{json, parts, refused, run, stdout, typed};
+use crate::program::{json, mistyped, parts, refused, run, stdout, typed};
 use crate::site::{Site, problem};
 
 /// Says what it was given, and ends with 7.
@@ -275,7 +275,7 @@ async fn a_file_that_is_to_wait_waits() {
         let temporary = tempfile::tempdir().unwrap();
         let file = temporary.path().join("install.sh");
         let make = ["clients", "setup", "büro-7", "--installer", file.to_str().unwrap(), "--not-before"];
-        let told = refused(home, &[&make[..], &["yesterday"]].concat());
+        let told = mistyped(home, &[&make[..], &["yesterday"]].concat());
         assert!(told.contains("--not-before"), "{told}");
         let told = refused(home, &[&make[..], &["7d"]].concat());
         assert!(told.contains("its code is good until") && told.contains("--valid-days"), "{told}");

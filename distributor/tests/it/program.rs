@@ -56,6 +56,13 @@ pub(crate) fn refused(home: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// What is said of a command line that cannot be meant.
+pub(crate) fn mistyped(home: &Path, arguments: &[&str]) -> String {
+    let output = run(home, arguments);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 pub(crate) fn serve(home: &Path) -> Running {
     let mut command = distributor(home);
     command.args(["serve", "--listen", "127.0.0.1:0"]);

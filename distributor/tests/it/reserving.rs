@@ -187,3 +187,57 @@ async fn a_refused_line_is_compared_with_the_others_when_it_wants_a_seat_again()
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reservation_says_whether_a_seat_was_taken_now_how_many_are_free_and_where_a_refusal_stands() {
+    let vendor = start_vendor(4).await;
+    let site = Site::licensed(&vendor).await;
+    typed(&site, |home| {
+        let one = ["clients", "reserve", "pc-1"];
+        let (_, _, told) = parts(&run(home, &one));
+        assert!(told.contains("it took the seat now, of ") && told.contains("; 3 seats are free"), "{told}");
+        let (code, _, told) = parts(&run(home, &one));
+        assert!(
+            code == Some(0) && told.contains("it held the seat before: nothing was taken; 3 seats are free"),
+            "{told}"
+        );
+        let held = json(home, &["clients", "reserve", "pc-1", "--json"]);
+        assert_eq!((held["outcome"].as_str(), held["free"].as_u64()), (Some("held"), Some(3)), "{held}");
+        assert_eq!(
+            (held["name"].as_str(), held["channel"].as_str()),
+            (Some("pc-1"), Some("stable")),
+            "{held}"
+        );
+        let taken = json(home, &["clients", "reserve", "pc-2", "--json"]);
+        assert_eq!((taken["outcome"].as_str(), taken["free"].as_u64()), (Some("taken"), Some(2)), "{taken}");
+
+        let file = home.join("computers.csv");
+        std::fs::write(&file, "name,group\npc-3,\nno name,\npc-4,attic\npc-5,\npc-6,\n").unwrap();
+        let many = ["clients", "reserve", "also none", "--from", file.to_str().unwrap(), "--json"];
+        let (code, said, told) = parts(&run(home, &many));
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let answers: Vec<_> = said["answers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|answer| (answer["line"].as_u64(), answer["name"].as_str(), answer["outcome"].as_str()))
+            .collect();
+        let wanted = [(2, "pc-3", "taken"), (5, "pc-5", "taken"), (6, "pc-6", "refused")];
+        assert_eq!(answers, wanted.map(|(line, name, outcome)| (Some(line), Some(name), Some(outcome))));
+        let not_asked: Vec<_> = said["not_asked"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|answer| (answer["line"].as_u64(), answer["name"].as_str()))
+            .collect();
+        assert_eq!(
+            not_asked,
+            [(None, Some("also none")), (Some(3), None), (Some(4), Some("pc-4"))],
+            "{told}"
+        );
+        assert_eq!((code, said["free"].as_u64()), (Some(1), Some(0)), "{said}");
+        let (_, said, told) = parts(&run(home, &["clients", "reserve", "pc-1", "pc-2"]));
+        assert!(said.contains("2 held one before") && told.contains("0 seats are free"), "{told}");
+    })
+    .await;
+}

@@ -22,7 +22,7 @@ use sealpost_test_support::license::serial;
 use sealpost_test_support::names::{acme_av, channel};
 
 use crate::agent::{Agent, send};
-use crate::program::{distributor, json, refused, run, serve, stdout, stop};
+use crate::program::{distributor, json, mistyped, refused, run, serve, stdout, stop};
 use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
@@ -538,7 +538,7 @@ fn the_log(home: &Path) {
     assert!(
         refused(home, &["log", "--client", "nobody"]).contains("nothing is known of a computer named nobody")
     );
-    assert!(refused(home, &["log", "--since", "22:14"]).contains("yesterday"));
+    assert!(mistyped(home, &["log", "--since", "22:14"]).contains("yesterday"));
     let of_pc_1 = stdout(home, &["log", "--client", "pc-1"]);
     assert!(!of_pc_1.is_empty());
     assert_eq!(stdout(home, &["log", "--client", "PC-1."]), of_pc_1);

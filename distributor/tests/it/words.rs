@@ -9,7 +9,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report}
 
 use crate::agent::Agent;
 use crate::problems::in_time;
-use crate::program::stdout;
+use crate::program::{parts, refused as refused_by, run, stdout, typed};
 use crate::restored::confirm;
 use crate::site::Site;
 use crate::vendor::start_vendor;
@@ -105,4 +105,98 @@ async fn who_cannot_go_on_after_a_real_restore_is_named_until_it_was_set_up_agai
     again.contact(&site).await;
     site.clock.forward(SignedDuration::from_hours(48));
     assert!(refused(&site).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_mistyped_ends_with_2_whoever_finds_it_and_what_is_refused_with_1() {
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    typed(&site, |home| {
+        let mistyped: [(&[&str], &str); 10] = [
+            (&["clients", "list", "--state", "lost"], "contact_lost"),
+            (&["clients", "list", "--silent-for", "long"], "90m, 8h or 10d"),
+            (&["clients", "verify", "pc-1", "--wait", "31s"], "give 0s to 30s"),
+            (&["clients", "verify", "pc-1", "--wait", "soon"], "give 0s to 30s"),
+            (&["clients", "verify", "a b"], "computer name"),
+            (&["clients", "show", "a b"], "computer name"),
+            (&["clients", "reserve", "a b"], "computer name"),
+            (&["clients", "setup", "a b"], "computer name"),
+            (&["clients", "admit", "pc-9", "--key", "3f2a"], "fingerprint"),
+            (&["log", "--since", "tomorrow-ish"], "yesterday"),
+        ];
+        for (command, why) in mistyped {
+            let (code, said, told) = parts(&run(home, command));
+            assert_eq!((code, said.as_str()), (Some(2), ""), "{command:?}: {told}");
+            assert!(told.contains(why), "{command:?}: {told}");
+        }
+        let refused: [&[&str]; 3] = [
+            &["clients", "show", "pc-9"],
+            &["clients", "setup", "pc-9"],
+            &["clients", "resolve", "pc-1", "--keep", "0123456789ab", "--yes"],
+        ];
+        for command in refused {
+            assert_eq!(parts(&run(home, command)).0, Some(1), "{command:?}");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_list_of_a_server_that_is_down_prints_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    for form in ["--json", "--csv", "--sort=-state"] {
+        let (code, said, told) = parts(&run(home.path(), &["clients", "list", form]));
+        assert_eq!((code, said.as_str()), (Some(1), ""), "{form}: {told}");
+        assert!(!told.is_empty(), "{form}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hints_of_a_setup_file_are_those_of_its_role_and_of_what_is_missing() {
+    let vendor = start_vendor(3).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-1").await;
+    typed(&site, |home| {
+        let (out, folder) = (home.join("one.setup.json"), home.join("setups"));
+        let (out, folder) = (out.to_str().unwrap(), folder.to_str().unwrap());
+        for (role, wanted, other) in [
+            ("secondary", "`agent-updater servers add --setup FILE`", "agent-updater enroll"),
+            ("primary", "`agent-updater enroll --setup FILE`", "servers add"),
+        ] {
+            let one = ["clients", "setup", "pc-1", "--role", role, "--out", out];
+            let many = ["clients", "setup", "pc-1", "--role", role, "--folder", folder];
+            for command in [one, many] {
+                let (code, _, told) = parts(&run(home, &command));
+                assert!(code == Some(0) && told.contains(wanted) && !told.contains(other), "{role}: {told}");
+            }
+        }
+        let out = home.join("pc-1.sh");
+        let told = refused_by(home, &["clients", "setup", "pc-1", "--installer", out.to_str().unwrap()]);
+        for step in [
+            "`distributor pull`",
+            "`distributor updates list`",
+            "`distributor updates approve REF`",
+            "ask the vendor",
+        ] {
+            assert!(told.contains(step), "{step}: {told}");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn the_help_of_long_commands_has_groups_and_ends_with_its_examples() {
+    let home = tempfile::tempdir().unwrap();
+    for (command, groups) in [
+        ("reserve", &["Which computers:", "What they get:", "What is meant:"][..]),
+        ("setup", &["Which computers:", "The files:", "An install file:", "Other ways:"]),
+        ("list", &["Which computers:", "What they run:", "How it is printed:"]),
+    ] {
+        let help = stdout(home.path(), &["clients", command, "--help"]);
+        let examples = help.find("Examples:").unwrap();
+        for group in groups {
+            assert!(help.find(group).is_some_and(|at| at < examples), "{command} {group}: {help}");
+        }
+    }
 }

@@ -324,11 +324,23 @@ fn unlock(vendor: &Vendor, code: &str, out: Option<&Path>, keyring: &Keyring) ->
         Some(path) => {
             let text = serde_json::to_string_pretty(&grant).context("cannot write the grant as JSON")?;
             write_new(path, format!("{text}\n").as_bytes(), PRIVATE).map_err(HomeError::writing(path))?;
-            tell(format_args!("wrote the grant to {}; send it to the site", path.display()));
+            tell(format_args!(
+                "wrote the grant to {}; send it to the site, where `distributor unlock FILE` takes it",
+                path.display()
+            ));
         }
-        None => print_line(unlock_code(&grant, &code).trim_end())?,
+        None => {
+            print_line(unlock_code(&grant, &code).trim_end())?;
+            tell(
+                "send this unlock code to the site, as a file or by mail: `distributor unlock FILE` takes it there, or \
+                 `distributor unlock -` on standard input",
+            );
+        }
     }
-    tell(format_args!("the serial number is bound to server {}", registration.server_id));
+    tell(format_args!(
+        "the serial number is bound to server {}; no other server can use what was answered",
+        registration.server_id
+    ));
     if let Some(end) = answer.last {
         tell(format_args!(
             "note: the serial number ends at {}; `publisher serial end {} --lift` takes that back",

@@ -88,6 +88,10 @@ fn what_a_server_said_with_each_registration_is_shown_and_what_is_odd_stands_out
     };
     let quiet = unlock(RegistrationReason::First, 9, 10);
     assert!(!quiet.contains("note:"), "{quiet}");
+    assert!(
+        quiet.contains("send this unlock code to the site") && quiet.contains("`distributor unlock FILE`"),
+        "{quiet}"
+    );
     let odd = unlock(RegistrationReason::Renew, 7, 11);
     assert!(
         odd.contains("fewer entries") && odd.contains("11 seats are in use, and 10 are granted"),

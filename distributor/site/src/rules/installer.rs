@@ -41,7 +41,8 @@ pub fn agent_for<'r>(
             format!(
                 "no install file can be made: no release of agent-updater is approved for the channel {channel}"
             ),
-            "approve one: `distributor updates list` names those that wait",
+            "run `distributor pull`, see with `distributor updates list` which release of agent-updater waits, and approve it with \
+             `distributor updates approve REF`; if none is there, ask the vendor to publish agent-updater",
         )),
         (None, wanted) => Err(Problem::new(
             ProblemCode::WrongState,

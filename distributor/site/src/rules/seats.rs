@@ -5,7 +5,7 @@
 //! new is given. Left out on purpose: floating seats, and escrow for a standby.
 
 use jiff::Timestamp;
-use sealpost_manifests::ids::SerialNumber;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 /// The newest grant of one serial number, with the names that hold its seats.
@@ -73,6 +73,8 @@ pub enum SeatRefusal {
         seats: u64,
         /// Held.
         used: u64,
+        /// Seats of serial numbers that ended, which nobody holds and nobody gets, if all of them were looked at.
+        ended: u64,
     },
 }
 
@@ -110,11 +112,20 @@ impl SeatRefusal {
                 format!("no seat can be reserved: the grant lapsed at {at}"),
                 "run `distributor register SERIAL` to renew it; computers that hold a seat keep it",
             ),
-            Self::NoSeatFree { serial, seats, used } => {
+            Self::NoSeatFree { serial, seats, used, ended } => {
                 let of = serial.as_ref().map_or_else(String::new, |serial| format!(" of {serial}"));
+                let ended = match ended {
+                    0 => String::new(),
+                    1 => {
+                        ", and 1 that nobody holds is of an ended serial number, which gives none".to_owned()
+                    }
+                    many => {
+                        format!(", and {many} that nobody holds are of ended serial numbers, which give none")
+                    }
+                };
                 Problem::new(
                     ProblemCode::NoSeatFree,
-                    format!("no seat{of} is free: {used} of {seats} are used"),
+                    format!("no seat{of} is free: {used} of {seats} are used{ended}"),
                     "ask the vendor for more seats on the same serial number; a named seat cannot be moved or freed",
                 )
             }
@@ -130,6 +141,32 @@ pub fn all_ended<'s>(
     ended: impl Fn(&SerialNumber) -> Option<Timestamp>,
 ) -> Option<Timestamp> {
     serials.into_iter().map(ended).try_fold(None, |last, end| Some(last.max(Some(end?)))).flatten()
+}
+
+/// What is said of a name that holds seats which ended then, if it holds no other: `None` where one of them goes on.
+#[must_use]
+pub fn ended_alone(
+    name: &ComputerName,
+    ended: impl IntoIterator<Item = Option<Timestamp>>,
+) -> Option<String> {
+    let mut ended = ended.into_iter().peekable();
+    ended.peek()?;
+    ended.all(|end| end.is_some()).then(|| {
+        format!(
+            "it holds seats of ended serial numbers alone: its license is not renewed, and what is installed runs on; give it a seat \
+             of another one with `distributor clients reserve {name} --serial SERIAL`"
+        )
+    })
+}
+
+/// Seats that new names can take now: of `wanted`, or of all serial numbers. No more than all grants together allow.
+#[must_use]
+pub fn free(grants: &[GrantedSeats], wanted: Option<&SerialNumber>, now: Timestamp) -> u64 {
+    let lasting = grants.iter().filter(|grant| grant.ended(now).is_none());
+    let left = [total(lasting), total(grants)].into_iter().map(|(seats, used)| seats.saturating_sub(used));
+    let of = |grant: &&GrantedSeats| wanted.is_none_or(|serial| grant.serial == *serial);
+    let open = grants.iter().filter(|grant| grant.is_live(now)).filter(of);
+    left.chain([open.map(|grant| u64::from(grant.free())).sum()]).min().unwrap_or_default()
 }
 
 /// The serial number whose seat one more name takes; `wanted` if one is.
@@ -166,12 +203,16 @@ pub fn take<'g>(
     // One that is asked for and has none is counted alone.
     if let Some(grant) = asked.filter(|grant| grant.free() == 0) {
         let (seats, used) = (grant.seats.into(), grant.used.into());
-        return Err(SeatRefusal::NoSeatFree { serial: Some(grant.serial.clone()), seats, used });
+        return Err(SeatRefusal::NoSeatFree { serial: Some(grant.serial.clone()), seats, used, ended: 0 });
     }
-    let none_free = |(seats, used)| SeatRefusal::NoSeatFree { serial: None, seats, used };
+    let over = grants.iter().filter(|grant| grant.ended(now).is_some());
+    let over: u64 = over.map(|grant| u64::from(grant.free())).sum();
+    let none_free = |(seats, used), ended| SeatRefusal::NoSeatFree { serial: None, seats, used, ended };
     let of_lasting = total(lasting.iter().copied());
-    if let Some(full) = [of_lasting, total(grants)].into_iter().find(|(seats, used)| used >= seats) {
-        return Err(none_free(full));
+    // The second counts the seats that ended too.
+    let counted = [(of_lasting, over), (total(grants), 0)];
+    if let Some((full, ended)) = counted.into_iter().find(|((seats, used), _)| used >= seats) {
+        return Err(none_free(full, ended));
     }
     let free = lasting.into_iter().filter(|grant| wanted.is_none_or(|serial| grant.serial == *serial));
     let mut expired = None;
@@ -181,7 +222,7 @@ pub fn take<'g>(
         }
         expired = expired.max(Some(grant.not_after));
     }
-    Err(expired.map_or_else(|| none_free(of_lasting), |at| SeatRefusal::GrantExpired { at }))
+    Err(expired.map_or_else(|| none_free(of_lasting, over), |at| SeatRefusal::GrantExpired { at }))
 }
 
 /// Seats of these grants, and the names that hold one of theirs.
@@ -220,7 +261,7 @@ mod tests {
         assert!(take(&[grant(1, 10, 9, 100)], None, at(100)).is_ok());
         assert_eq!(
             take(&[grant(1, 10, 10, 100)], None, at(0)),
-            Err(SeatRefusal::NoSeatFree { serial: None, seats: 10, used: 10 })
+            Err(SeatRefusal::NoSeatFree { serial: None, seats: 10, used: 10, ended: 0 })
         );
         assert!(take(&[grant(1, 0, 0, 100)], None, at(0)).is_err());
     }
@@ -255,7 +296,7 @@ mod tests {
         let grants = [grant(1, 5, 10, 100), grant(2, 5, 0, 100)];
         assert_eq!(
             take(&grants, None, at(0)),
-            Err(SeatRefusal::NoSeatFree { serial: None, seats: 10, used: 10 })
+            Err(SeatRefusal::NoSeatFree { serial: None, seats: 10, used: 10, ended: 0 })
         );
         let more = [grant(1, 5, 10, 100), grant(2, 6, 0, 100)];
         assert_eq!(take(&more, None, at(0)), Ok(&more[1].serial));
@@ -276,7 +317,7 @@ mod tests {
         let none = |serial: Option<u8>, at_second| {
             Err(SeatRefusal::SerialEnded { serial: serial.map(of), at: at(at_second) })
         };
-        let no_seat = |seats, used| Err(SeatRefusal::NoSeatFree { serial: None, seats, used });
+        let no_seat = |seats, used, ended| Err(SeatRefusal::NoSeatFree { serial: None, seats, used, ended });
         let lapsed = |end| Err(SeatRefusal::GrantExpired { at: at(end) });
         let (ended, full, live) = (ends(1, 10, 0, 100), grant(2, 5, 5, 900), grant(3, 5, 0, 900));
         let rows = [
@@ -287,12 +328,12 @@ mod tests {
             // Asked for by its number it says that it ended, also where others have seats.
             (vec![ended.clone(), live.clone()], Some(1), 101, none(Some(1), 100)),
             (vec![ended.clone(), live.clone()], None, 101, Ok(of(3))),
-            (vec![ended.clone(), full.clone()], None, 101, no_seat(5, 5)),
+            (vec![ended.clone(), full.clone()], None, 101, no_seat(5, 5, 10)),
             (vec![ended.clone(), grant(5, 5, 0, 90)], None, 101, lapsed(90)),
             // Its free seats make up for no grant that shrank below its use, and those that it has too many are made up for.
             (vec![ended.clone(), grant(6, 2, 5, 900), live.clone()], None, 101, Ok(of(3))),
-            (vec![ended, grant(6, 2, 7, 900), live.clone()], None, 101, no_seat(7, 7)),
-            (vec![ends(1, 10, 15, 100), live], None, 101, no_seat(15, 15)),
+            (vec![ended, grant(6, 2, 7, 900), live.clone()], None, 101, no_seat(7, 7, 10)),
+            (vec![ends(1, 10, 15, 100), live], None, 101, no_seat(15, 15, 0)),
         ];
         for (row, (grants, wanted, now, expected)) in rows.into_iter().enumerate() {
             let wanted = wanted.map(of);
@@ -307,5 +348,48 @@ mod tests {
         assert_eq!(problem.code, ProblemCode::SerialEnded);
         assert!(problem.message.contains("at 1970-01-01T00:01:40Z"), "{problem}");
         assert!(problem.hint.contains("computers that hold a seat keep it"), "{problem}");
+    }
+
+    #[test]
+    fn no_free_seat_beside_an_ended_serial_number_says_that_it_ended() {
+        let said = |ended| take(&[ended, grant(2, 5, 5, 900)], None, at(101)).unwrap_err().problem().message;
+        let (none, one, many) =
+            (said(ends(1, 3, 3, 100)), said(ends(1, 4, 3, 100)), said(ends(1, 10, 3, 100)));
+        assert_eq!(none, "no seat is free: 5 of 5 are used");
+        assert!(
+            one.contains("5 of 5 are used, and 1 that nobody holds is of an ended serial number"),
+            "{one}"
+        );
+        assert!(many.contains("7 that nobody holds are of ended serial numbers, which give none"), "{many}");
+    }
+
+    #[test]
+    fn what_is_free_is_what_can_be_taken() {
+        let rows = [
+            (vec![], None, 0),
+            (vec![grant(1, 10, 3, 100)], None, 7),
+            (vec![grant(1, 10, 3, 100), grant(2, 5, 1, 100)], None, 11),
+            (vec![grant(1, 10, 3, 100), grant(2, 5, 1, 100)], Some(2), 4),
+            (vec![grant(1, 10, 3, 49)], None, 0),
+            (vec![ends(1, 10, 3, 49), grant(2, 5, 1, 100)], None, 4),
+            // It shrank below its use, and is made up for first.
+            (vec![grant(1, 5, 8, 100), grant(2, 5, 1, 100)], None, 1),
+            (vec![grant(1, 5, 9, 100), grant(2, 5, 1, 100)], None, 0),
+        ];
+        for (row, (grants, wanted, expected)) in rows.into_iter().enumerate() {
+            let wanted = wanted.map(|id| SerialNumber::from_random([id; 19]));
+            let found = free(&grants, wanted.as_ref(), at(50));
+            assert_eq!(found, expected, "row {row}");
+            assert_eq!(found > 0, take(&grants, wanted.as_ref(), at(50)).is_ok(), "row {row}");
+        }
+    }
+
+    #[test]
+    fn who_holds_ended_seats_alone_is_told_what_helps() {
+        let name = ComputerName::new("pc-1").unwrap();
+        assert_eq!(ended_alone(&name, []), None);
+        assert_eq!(ended_alone(&name, [Some(at(1)), None]), None);
+        let said = ended_alone(&name, [Some(at(1)), Some(at(2))]).unwrap();
+        assert!(said.contains("`distributor clients reserve pc-1 --serial SERIAL`"), "{said}");
     }
 }

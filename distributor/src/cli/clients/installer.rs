@@ -47,19 +47,19 @@ const OTHER_VERSION: &str = "the server answered with no install file; are both 
 pub(super) struct InstallerOptions {
     /// Write an install file instead: one executable with the agent, the setup file and the service, which root runs on the
     /// computer. It holds a secret and is written for you alone, its signature beside it as FILE.minisig.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "folder", "from", "group", "ephemeral"])]
+    #[arg(help_heading = "An install file", long, value_name = "FILE", conflicts_with_all = ["out", "folder", "from", "group", "ephemeral"])]
     pub(super) installer: Option<PathBuf>,
     /// The computer's platform, such as linux-x86_64 [default: the only one with an approved agent].
-    #[arg(long, requires = "installer")]
+    #[arg(help_heading = "An install file", long, requires = "installer")]
     platform: Option<Platform>,
     /// An agent.toml that it brings; one that is on the computer stays.
-    #[arg(long, value_name = "FILE", requires = "installer")]
+    #[arg(help_heading = "An install file", long, value_name = "FILE", requires = "installer")]
     agent_config: Option<PathBuf>,
     /// A folder with hooks that it brings; they come to /usr/local/lib/sealpost-hooks.
-    #[arg(long, value_name = "FOLDER", requires = "installer")]
+    #[arg(help_heading = "An install file", long, value_name = "FOLDER", requires = "installer")]
     hooks: Option<PathBuf>,
     /// It waits until then, such as "2026-12-01 22:00" in UTC, and must be started before.
-    #[arg(long, value_name = "TIME", requires = "installer")]
+    #[arg(help_heading = "An install file", long, value_name = "TIME", requires = "installer")]
     not_before: Option<String>,
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Form {
 }
 
 /// The first line of the CSV.
-const CSV_COLUMNS: [&str; 15] = [
+const CSV_COLUMNS: [&str; 16] = [
     "name",
     "state",
     "version",
@@ -44,6 +44,7 @@ const CSV_COLUMNS: [&str; 15] = [
     "platform",
     "agent_version",
     "packages",
+    "serial_ended",
 ];
 
 /// Most different sets of serial numbers that are counted.
@@ -61,18 +62,13 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
         lines.chunks(PART).try_for_each(|part| printer.page(part, now))?;
         return printer.end(api, query.filter().takes_all()).await;
     }
+    // Nothing is printed before the first page is there: a server that does not answer leaves standard output empty.
+    let mut page: ClientLinesPage = api.get(&path).await?;
     let mut printer = Printer::begin(form)?;
-    let mut next: Option<String> = None;
     loop {
-        let page: ClientLinesPage = match &next {
-            None => api.get(&path).await?,
-            Some(next) => api.get(&format!("{path}after={}", segment(next))).await?,
-        };
         printer.page(&page.clients, now)?;
-        next = page.next;
-        if next.is_none() {
-            break;
-        }
+        let Some(next) = page.next else { break };
+        page = api.get(&format!("{path}after={}", segment(&next))).await?;
     }
     printer.end(api, query.filter().takes_all()).await
 }
@@ -223,7 +219,7 @@ fn cells(line: &ClientLine, now: Timestamp) -> [String; 8] {
     ]
 }
 
-fn csv_cells(line: &ClientLine) -> [String; 15] {
+fn csv_cells(line: &ClientLine) -> [String; 16] {
     let time = |time: Option<Timestamp>| time.map(seconds).unwrap_or_default();
     let several = |parts: Vec<String>| parts.join(" ");
     let runs = line.installed.iter().map(|runs| format!("{} {}", runs.package(), runs.release.version));
@@ -243,6 +239,7 @@ fn csv_cells(line: &ClientLine) -> [String; 15] {
         line.platform.as_ref().map(ToString::to_string).unwrap_or_default(),
         line.agent_version.clone().unwrap_or_default(),
         runs.collect::<Vec<_>>().join("; "),
+        time(line.serial_ended),
     ]
 }
 

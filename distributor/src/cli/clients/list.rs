@@ -36,48 +36,50 @@ Examples:
   distributor clients list --runs
   distributor clients list --outdated --failing
 
-Of several conditions each has to be met.")]
+Of several conditions each has to be met. Nothing is printed before the server answered. If it goes away in
+the middle of a long list the command ends with 1, and JSON is left open there, so that nobody takes it for
+the whole list; with CSV look at the exit code.")]
 pub(in crate::cli) struct Options {
     /// Only those that stand so: reserved, active, contact-lost or two-computers.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     state: Option<ComputerState>,
     /// Only those of this group, by its list or by its rule.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     group: Option<GroupName>,
     /// Only those that run this package.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     package: Option<PackageName>,
     /// Only those that run this version, of the package where one is given.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     version: Option<Version>,
     /// Only enrolled ones that were not heard for so long, such as 90m, 8h or 10d.
-    #[arg(long, value_name = "AGE")]
+    #[arg(help_heading = "Which computers", long, value_name = "AGE")]
     silent_for: Option<String>,
     /// Only those that hold a seat of this serial number.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     serial: Option<SerialNumber>,
     /// Sort by name, state, version or last-contact; with a hyphen in front from the other end [default: name].
-    #[arg(long, value_name = "BY", allow_hyphen_values = true)]
+    #[arg(help_heading = "How it is printed", long, value_name = "BY", allow_hyphen_values = true)]
     sort: Option<Sort>,
     /// Instead say what each runs and should run, how old its signature files are, and until when its lease is good.
-    #[arg(long, conflicts_with_all = LINES)]
+    #[arg(help_heading = "What they run", long, conflicts_with_all = LINES)]
     runs: bool,
     /// The same of those whose last report says that the install of an approved release failed, whether they try again or not,
     /// and those that are refused because another computer uses the same identity.
-    #[arg(long, conflicts_with_all = LINES)]
+    #[arg(help_heading = "What they run", long, conflicts_with_all = LINES)]
     failing: bool,
     /// The same of enrolled ones that were not heard for more than 10 days; after a restore they have that long again.
-    #[arg(long, conflicts_with_all = LINES)]
+    #[arg(help_heading = "What they run", long, conflicts_with_all = LINES)]
     offline: bool,
     /// The same of those that have not installed what they were told to run, 24 hours after it was approved for their channel.
     /// Newer releases that came meanwhile give no further time.
-    #[arg(long, conflicts_with_all = LINES)]
+    #[arg(help_heading = "What they run", long, conflicts_with_all = LINES)]
     outdated: bool,
     /// Print the answer as JSON.
-    #[arg(long)]
+    #[arg(help_heading = "How it is printed", long)]
     json: bool,
     /// Print it as CSV for a spreadsheet, with everything that `--json` has.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(help_heading = "How it is printed", long, conflicts_with = "json")]
     csv: bool,
 }
 

@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use sealpost_admin_api::clients::{
-    Client, ReserveManyRequest, ReserveRequest, ReservedMany, SeatAnswer, SeatWanted,
-};
+use sealpost_admin_api::clients::{Client, ReserveManyRequest, ReservedMany, SeatAnswer, SeatWanted};
 use sealpost_admin_api::groups::{GroupsView, MembersRequest};
 use sealpost_admin_api::settings::Changed;
+use sealpost_admin_api::status::Status;
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::commands::clients::MAX_RESERVED;
 use sealpost_site::rules::names::{self, MixedScripts, canonical};
 use sealpost_site::rules::reservation_file::{self, Entry};
 use sealpost_site::rules::rollouts::groups::GroupName;
+use sealpost_site::rules::seats::{self, GrantedSeats};
 use serde::Serialize;
 
-use crate::cli::api::AdminApi;
+use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, ask, can_ask, counted, plain, print_json, print_line, tell};
 use crate::cli::permanence;
@@ -47,25 +47,25 @@ pub(in crate::cli) struct Options {
     #[arg(value_name = "NAME", required_unless_present = "from")]
     names: Vec<String>,
     /// A file with more names, or `-` for standard input; what its lines do not say is taken from the other options.
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(help_heading = "Which computers", long, value_name = "FILE|-")]
     from: Option<PathBuf>,
     /// The channel that they follow [default: stable]. A computer that holds a seat is moved with `clients channel`.
-    #[arg(long)]
+    #[arg(help_heading = "What they get", long)]
     channel: Option<ChannelName>,
     /// A group that there is, which lists them from now on.
-    #[arg(long)]
+    #[arg(help_heading = "What they get", long)]
     group: Option<GroupName>,
     /// Names mix letters of several scripts, and are meant so.
-    #[arg(long)]
+    #[arg(help_heading = "What is meant", long)]
     mixed_scripts: bool,
     /// Names that are spelled nearly as others which hold a seat, or as others that come with them, are meant so.
-    #[arg(long)]
+    #[arg(help_heading = "What is meant", long)]
     similar: bool,
     /// Take the seats of this serial number; one computer may hold a seat of several [default: the first with a free seat].
-    #[arg(long, value_name = "SERIAL")]
+    #[arg(help_heading = "What they get", long, value_name = "SERIAL")]
     serial: Option<SerialNumber>,
     /// Do not ask. Nobody is asked where standard input is no terminal, as in a script or with `--from -` behind a pipe.
-    #[arg(long)]
+    #[arg(help_heading = "What is meant", long)]
     yes: bool,
     /// Print the answer as JSON.
     #[arg(long)]
@@ -86,14 +86,40 @@ struct Wanted {
 struct NotAsked {
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
+    /// As it was typed; absent where a line has none that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     problem: String,
+}
+
+/// What became of a name that was asked for.
+#[derive(Debug, Serialize)]
+struct Answered {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(flatten)]
+    answer: SeatAnswer,
 }
 
 /// What is printed of many with `--json`.
 #[derive(Debug, Default, Serialize)]
 struct Printed {
-    answers: Vec<SeatAnswer>,
+    answers: Vec<Answered>,
     not_asked: Vec<NotAsked>,
+    /// Seats that new names can take; absent where the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free: Option<u64>,
+}
+
+/// What is printed of one with `--json`.
+#[derive(Debug, Serialize)]
+struct PrintedOne<'p> {
+    #[serde(flatten)]
+    client: &'p Client,
+    /// `taken` now, or `held` before.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free: Option<u64>,
 }
 
 pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
@@ -118,13 +144,17 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
         return nothing_done();
     }
     let Options { channel, mixed_scripts, similar, serial, .. } = options;
-    let (channel, serial) = (channel.clone(), serial.clone());
+    let wanted = SeatWanted { name, channel: channel.clone(), serial: serial.clone() };
     let (mixed_scripts, similar) = (*mixed_scripts, *similar);
-    let mut request = ReserveRequest { name, channel, mixed_scripts, similar, serial };
-    let client = loop {
-        let refused = match api.post::<Client>("/clients", &request).await {
-            Ok(client) => break client,
-            Err(refused) => refused,
+    let mut request = ReserveManyRequest { wanted: vec![wanted.clone()], mixed_scripts, similar };
+    // As of many: the answer says whether it took a seat now.
+    let (name, took) = loop {
+        let ReservedMany { answers } = api.post("/clients/reserve", &request).await?;
+        let refused = match answers.into_iter().next() {
+            Some(SeatAnswer::Taken { name, serial, .. }) => break (name, Some(serial)),
+            Some(SeatAnswer::Held { name }) => break (name, None),
+            Some(SeatAnswer::Refused { problem, .. }) => anyhow::Error::from(problem),
+            None => bail!("the server did not answer for {}; are both programs up to date?", wanted.name),
         };
         // Each question is asked once: what it is about is meant then.
         let problem = refused.downcast_ref::<Problem>().filter(|_| can_ask());
@@ -134,7 +164,7 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
                 ask(&format!("{}. Is it another computer?", plain(message)))?
             }
             Some(_) if !request.mixed_scripts => {
-                let Some(question) = names::asked_back(&canonical(&request.name), MixedScripts::AskBack)
+                let Some(question) = names::asked_back(&canonical(&wanted.name), MixedScripts::AskBack)
                 else {
                     return Err(refused);
                 };
@@ -148,19 +178,47 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
         }
     };
     if let Some(group) = &options.group {
-        list_in(api, group, vec![client.name.clone()]).await?;
+        list_in(api, group, vec![name.clone()]).await?;
     }
+    let client: anyhow::Result<Client> = api.get(&format!("/clients/{}", segment(name.as_str()))).await;
+    let client = client.with_context(|| format!("{name} holds a seat, but it could not be shown"))?;
+    let free = free(api).await;
     if options.json {
-        print_json(&client)?;
+        let outcome = if took.is_some() { "taken" } else { "held" };
+        print_json(&PrintedOne { client: &client, outcome, free })?;
         return Ok(Outcome::Done);
     }
-    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
+    print_line(format_args!("{name} holds a seat, channel {}", client.channel))?;
+    match took {
+        Some(serial) => tell(format_args!("it took the seat now, of {serial}{}", still_free(free))),
+        None => tell(format_args!("it held the seat before: nothing was taken{}", still_free(free))),
+    }
     Ok(Outcome::Done)
 }
 
 fn nothing_done() -> anyhow::Result<Outcome> {
     tell("not reserved; nothing was changed");
     Ok(Outcome::Damage)
+}
+
+/// Seats that new names can take; `None` where the server does not say: the seats that were taken stand without it.
+async fn free(api: &AdminApi) -> Option<u64> {
+    let Status { licenses, now, .. } = api.get::<Status>("/status").await.ok()?;
+    let grants: Vec<GrantedSeats> = licenses
+        .into_iter()
+        .map(|license| GrantedSeats {
+            serial: license.serial,
+            seats: license.licenses,
+            used: license.used,
+            not_after: license.not_after,
+            ends_at: license.ends_at,
+        })
+        .collect();
+    Some(seats::free(&grants, None, now))
+}
+
+fn still_free(free: Option<u64>) -> String {
+    free.map_or_else(String::new, |free| format!("; {} free", counted(free, "seat is", "seats are")))
 }
 
 async fn many(
@@ -174,13 +232,13 @@ async fn many(
     ensure_groups(&known, of_option)?;
     let (wanted, not_asked) = wanted(options, lines, &known);
     // Before somebody agrees: a file can still be mended.
-    for NotAsked { line, problem } in &not_asked {
+    for NotAsked { line, problem, .. } in &not_asked {
         tell(format_args!("{}{}", at(*line), plain(problem)));
     }
     if !wanted.is_empty() && !permanence::agrees(wanted.len(), options.yes)? {
         return nothing_done();
     }
-    let mut printed = Printed { answers: Vec::with_capacity(wanted.len()), not_asked };
+    let mut printed = Printed { answers: Vec::with_capacity(wanted.len()), not_asked, free: None };
     let bar = Bar::count_of("reserving");
     let count = wanted.len() as u64;
     for chunk in wanted.chunks(MAX_RESERVED) {
@@ -198,13 +256,15 @@ async fn many(
                 });
             }
         }
-        printed.answers.extend(answers);
+        let lines = chunk.iter().map(|wanted| wanted.line);
+        printed.answers.extend(lines.zip(answers).map(|(line, answer)| Answered { line, answer }));
         bar.at(printed.answers.len() as u64, count);
     }
     bar.end();
     let refused = printed.not_asked.len()
         + count_of(&printed.answers, |answer| matches!(answer, SeatAnswer::Refused { .. }));
     let outcome = if refused == 0 { Outcome::Done } else { Outcome::Damage };
+    printed.free = free(api).await;
     if options.json {
         print_json(&printed)?;
         return Ok(outcome);
@@ -215,11 +275,14 @@ async fn many(
         "{} reserved, {held} held one before, {refused} refused",
         counted(taken as u64, "seat was", "seats were")
     ))?;
+    if let Some(free) = printed.free {
+        tell(format_args!("{} free", counted(free, "seat is", "seats are")));
+    }
     Ok(outcome)
 }
 
-fn count_of(answers: &[SeatAnswer], which: impl Fn(&&SeatAnswer) -> bool) -> usize {
-    answers.iter().filter(which).count()
+fn count_of(answers: &[Answered], which: impl Fn(&SeatAnswer) -> bool) -> usize {
+    answers.iter().filter(|answered| which(&answered.answer)).count()
 }
 
 /// One request, and the groups that list its names.
@@ -293,21 +356,23 @@ fn wanted(
     for name in &options.names {
         match ComputerName::new(name) {
             Ok(name) => wanted.push(of(None, Entry { name, channel: None, group: None, serial: None })),
-            Err(error) => not_asked.push(NotAsked { line: None, problem: error.to_string() }),
+            Err(error) => {
+                not_asked.push(NotAsked { line: None, name: Some(name.clone()), problem: error.to_string() })
+            }
         }
     }
     for reservation_file::Line { number, entry } in lines {
-        let problem = match entry {
+        let (name, problem) = match entry {
             Ok(entry) => match entry.group.as_ref().filter(|group| !known.contains(group)) {
-                Some(group) => no_group(group),
+                Some(group) => (Some(entry.name.to_string()), no_group(group)),
                 None => {
                     wanted.push(of(Some(number), entry));
                     continue;
                 }
             },
-            Err(flaw) => flaw.to_string(),
+            Err(flaw) => (None, flaw.to_string()),
         };
-        not_asked.push(NotAsked { line: Some(number), problem });
+        not_asked.push(NotAsked { line: Some(number), name, problem });
     }
     (wanted, not_asked)
 }

@@ -50,43 +50,43 @@ pub(in crate::cli) struct Options {
     #[arg(value_name = "NAME", required_unless_present_any = ["from", "group", "ephemeral", "knock"])]
     names: Vec<String>,
     /// A file with more names, or `-` for standard input, as `clients reserve` takes it; only its names count here.
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(help_heading = "Which computers", long, value_name = "FILE|-")]
     from: Option<PathBuf>,
     /// Those that this group lists by name, too.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     group: Option<GroupName>,
     /// The folder for the files, each NAME.setup.json; it is made if it is not there. They hold secrets and are written for you
     /// alone.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
+    #[arg(help_heading = "The files", long, value_name = "FOLDER", conflicts_with = "out")]
     folder: Option<PathBuf>,
     /// Where to write the file of one computer [default: NAME.setup.json].
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "The files", long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Days for which the enrollment codes are good, 1 to 366 [default: 7].
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = "The files", long, value_name = "N")]
     valid_days: Option<u16>,
     /// The part that this server plays for the computers; a secondary one serves when no primary answers, or none has a free
     /// license [default: primary].
-    #[arg(long)]
+    #[arg(help_heading = "The files", long)]
     role: Option<Role>,
     /// Of several computers, also for those that are enrolled, to enroll them again.
-    #[arg(long)]
+    #[arg(help_heading = "Which computers", long)]
     again: bool,
     #[command(flatten)]
     installer: installer::InstallerOptions,
     /// One file for any number of computers, without a code and without anything secret: each asks under its own name, waits in
     /// `clients pending`, and is admitted by its key with `clients admit`.
-    #[arg(
+    #[arg(help_heading = "Other ways", 
         long,
         value_name = "FILE",
         conflicts_with_all = ["names", "from", "group", "folder", "out", "again", "valid_days", "role", "ephemeral", "installer", "json"]
     )]
     knock: Option<PathBuf>,
     /// For computers that come and go, such as containers: one file for many, which take floating seats of a pool.
-    #[arg(long, requires = "pool", conflicts_with_all = ["names", "from", "group", "folder", "out", "role", "again"])]
+    #[arg(help_heading = "Other ways", long, requires = "pool", conflicts_with_all = ["names", "from", "group", "folder", "out", "role", "again"])]
     ephemeral: bool,
     /// The pool of floating seats.
-    #[arg(long, value_name = "POOL", requires = "ephemeral")]
+    #[arg(help_heading = "Other ways", long, value_name = "POOL", requires = "ephemeral")]
     pool: Option<String>,
     /// Print what became of each as JSON; the codes stand in the files alone.
     #[arg(long)]
@@ -116,10 +116,26 @@ impl Options {
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 enum Printed {
-    Written { name: ComputerName, file: PathBuf, expires_at: Timestamp },
-    Good { name: ComputerName, file: PathBuf, expires_at: Timestamp },
-    Enrolled { name: ComputerName },
-    Refused { name: String, problem: String },
+    Written {
+        name: ComputerName,
+        file: PathBuf,
+        expires_at: Timestamp,
+    },
+    Good {
+        name: ComputerName,
+        file: PathBuf,
+        expires_at: Timestamp,
+    },
+    Enrolled {
+        name: ComputerName,
+    },
+    Refused {
+        /// The line of the file, of one that could not be read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
+        name: String,
+        problem: String,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -213,9 +229,10 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
     if voids {
         tell(void(1));
     }
-    tell(
-        "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
-    );
+    tell(format_args!(
+        "carry this file to the computer, and run `{}` there; it holds a secret",
+        typed_there(&role)
+    ));
     Ok(Outcome::Done)
 }
 
@@ -240,7 +257,7 @@ impl Done {
         let at = line.map_or_else(String::new, |line| format!("line {line}: "));
         let name_of = if name.is_empty() { String::new() } else { format!("{}: ", plain(name)) };
         self.bar.hide(|| tell(format_args!("{at}{name_of}{}", plain(&problem))));
-        self.printed.push(Printed::Refused { name: name.to_owned(), problem });
+        self.printed.push(Printed::Refused { line, name: name.to_owned(), problem });
     }
 }
 
@@ -265,7 +282,15 @@ async fn many(api: &AdminApi, options: &Options) -> anyhow::Result<Outcome> {
     }
     let Done { bar, printed, voided } = done;
     bar.end();
-    said(&printed, voided, folder, options.json)
+    said(&printed, voided, folder, options)
+}
+
+/// What is typed on the computer. Enrolling with the file of a further server would make it the first one.
+const fn typed_there(role: &ServerRole) -> &'static str {
+    match role {
+        ServerRole::Secondary => "agent-updater servers add --setup FILE",
+        _ => "agent-updater enroll --setup FILE",
+    }
 }
 
 /// The names, each once, in the order in which they came.
@@ -380,14 +405,14 @@ fn something_else(name: &ComputerName) -> String {
     format!("it is there already and is no setup file of {name}")
 }
 
-fn said(printed: &[Printed], voided: usize, folder: &Path, json: bool) -> anyhow::Result<Outcome> {
+fn said(printed: &[Printed], voided: usize, folder: &Path, options: &Options) -> anyhow::Result<Outcome> {
     let count = |which: fn(&Printed) -> bool| printed.iter().filter(|one| which(one)).count() as u64;
     let written = count(|one| matches!(one, Printed::Written { .. }));
     let good = count(|one| matches!(one, Printed::Good { .. }));
     let enrolled = count(|one| matches!(one, Printed::Enrolled { .. }));
     let refused = count(|one| matches!(one, Printed::Refused { .. }));
     let outcome = if refused == 0 { Outcome::Done } else { Outcome::Damage };
-    if json {
+    if options.json {
         print_json(&PrintedAll { setups: printed })?;
         return Ok(outcome);
     }
@@ -409,9 +434,11 @@ fn said(printed: &[Printed], voided: usize, folder: &Path, json: bool) -> anyhow
         tell(format_args!("{them} no file; with --again they get one, to enroll again"));
     }
     if written > 0 {
-        tell(
-            "carry each file to its computer, and run `agent-updater enroll --setup FILE` there; they hold secrets",
-        );
+        let role = options.role().unwrap_or(ServerRole::Primary);
+        tell(format_args!(
+            "carry each file to its computer, and run `{}` there; they hold secrets",
+            typed_there(&role)
+        ));
     }
     Ok(outcome)
 }

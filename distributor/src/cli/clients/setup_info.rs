@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use sealpost_admin_api::setup_info::{ContactRule, SetupInfo};
+use sealpost_manifests::ids::ComputerName;
 use sealpost_site::changes::EnrolledBy;
 use sealpost_site::changes::seat_history::{Holder, SetupIssue, SetupOutcome};
+use sealpost_site::rules::seats::ended_alone;
 use sealpost_site::rules::standing::Gate;
 use sealpost_site::rules::text::at_most;
 
@@ -13,14 +15,18 @@ use crate::cli::output::{age, plain, print_line, seconds, seconds_away, span};
 const SHOWN: usize = 5;
 
 /// The serial numbers, and the groups.
-pub(super) fn seats(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
+pub(super) fn seats(name: &ComputerName, info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
     for seat in &info.seats {
         let since = seat.reserved_at.map(|at| format!(", since {}", seconds(at))).unwrap_or_default();
-        let end = match seat.not_after {
-            Some(end) => format!("gives new licenses until {}", seconds_away(end, now)),
-            None => "its grant does not count; see `distributor status`".to_owned(),
+        let end = match (seat.ended, seat.not_after) {
+            (Some(ended), _) => format!("the vendor ended it at {}", seconds_away(ended, now)),
+            (None, Some(end)) => format!("gives new licenses until {}", seconds_away(end, now)),
+            (None, None) => "its grant does not count; see `distributor status`".to_owned(),
         };
         print_line(format_args!("  serial        {}{since}; {end}", seat.serial))?;
+    }
+    if let Some(said) = ended_alone(name, info.seats.iter().map(|seat| seat.ended)) {
+        print_line(format_args!("  no license    {said}"))?;
     }
     if !info.groups.is_empty() {
         let groups: Vec<&str> = info.groups.iter().map(AsRef::as_ref).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::verifying::{
@@ -14,12 +14,13 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::groups::GroupName;
+use serde::Serialize;
 
 use super::reserve::entries;
 use crate::cli::api::AdminApi;
 use crate::cli::groups::listed;
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{age, print_json, print_line, seconds, seconds_away};
+use crate::cli::output::{age, plain, print_json, print_line, seconds, seconds_away, tell};
 use crate::cli::when;
 
 /// How often a server that has no place is asked again.
@@ -44,7 +45,8 @@ pub(in crate::cli) struct Options {
     /// The computers' names.
     #[arg(value_name = "NAME", required_unless_present_any = ["from", "group"])]
     names: Vec<String>,
-    /// A file with more names, or `-` for standard input, as `clients reserve` takes it; only its names count here.
+    /// A file with more names, or `-` for standard input, as `clients reserve` takes it; only its names count here. A line that
+    /// names nobody is told, and the rest is done: then the command ends with 1.
     #[arg(long, value_name = "FILE|-")]
     from: Option<PathBuf>,
     /// Those that this group lists by name, too.
@@ -58,14 +60,34 @@ pub(in crate::cli) struct Options {
     json: bool,
 }
 
+/// A line of the file that names nobody.
+#[derive(Debug, Serialize)]
+struct RefusedLine {
+    line: u64,
+    problem: String,
+}
+
+/// What is printed with `--json`.
+#[derive(Debug, Serialize)]
+struct Printed {
+    computers: Vec<VerifiedComputer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<RefusedLine>,
+}
+
 pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let attempted = "cannot verify computers";
-    let wait_secs = options.wait.as_ref().map(|text| when::seconds_of("--wait", text)).transpose()?;
-    let wait_secs = wait_secs.unwrap_or(WAIT_SECS);
-    if wait_secs > MAX_WAIT_SECS {
-        bail!("{attempted}: --wait is at most {MAX_WAIT_SECS}s");
+    let wait_secs = match &options.wait {
+        None => WAIT_SECS,
+        Some(text) => when::seconds_up_to("--wait", text, MAX_WAIT_SECS).context(attempted)?,
+    };
+    let (names, refused) = names(api, &options).await.context(attempted)?;
+    for RefusedLine { line, problem } in &refused {
+        tell(format_args!("line {line}: {}", plain(problem)));
     }
-    let names = names(api, &options).await.context(attempted)?;
+    if names.is_empty() && refused.is_empty() {
+        bail!("{attempted}: no computer is named");
+    }
     let mut all = Vec::new();
     for names in names.chunks(MAX_VERIFIED) {
         let request = VerifyRequest { names: names.to_vec(), wait_secs: Some(wait_secs) };
@@ -79,21 +101,23 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
         }
     }
     let all_came = all.iter().all(|computer| computer.outcome == VerifyOutcome::Verified);
+    let is_whole = all_came && refused.is_empty();
     if options.json {
-        print_json(&VerifiedMany { computers: all })?;
+        print_json(&Printed { computers: all, refused })?;
     }
-    Ok(if all_came { Outcome::Done } else { Outcome::Damage })
+    Ok(if is_whole { Outcome::Done } else { Outcome::Damage })
 }
 
-/// The names, each once, in the order in which they came.
-async fn names(api: &AdminApi, options: &Options) -> anyhow::Result<Vec<ComputerName>> {
+/// The names, each once, in the order in which they came, and the lines that name nobody: the rest is done without them.
+async fn names(api: &AdminApi, options: &Options) -> anyhow::Result<(Vec<ComputerName>, Vec<RefusedLine>)> {
     let mut names = options.names.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>()?;
+    let mut refused = Vec::new();
     if let Some(from) = &options.from {
         for line in entries(from).with_context(|| format!("cannot read the names in {}", from.display()))? {
-            let number = line.number;
-            names.push(
-                line.entry.map_err(|flaw| anyhow!("line {number} of {}: {flaw}", from.display()))?.name,
-            );
+            match line.entry {
+                Ok(entry) => names.push(entry.name),
+                Err(flaw) => refused.push(RefusedLine { line: line.number, problem: flaw.to_string() }),
+            }
         }
     }
     if let Some(group) = &options.group {
@@ -101,10 +125,7 @@ async fn names(api: &AdminApi, options: &Options) -> anyhow::Result<Vec<Computer
     }
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(canonical(name)));
-    if names.is_empty() {
-        bail!("no computer is named");
-    }
-    Ok(names)
+    Ok((names, refused))
 }
 
 /// Asks when it is this command's turn: the server has few places, and whoever verifies many comes again soon.

@@ -4,6 +4,7 @@
 //! them are wanted; in another order all are looked at, a thousand at a time, and no more are kept than two pages have. Few
 //! requests do that at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,13 +15,14 @@ use sealpost_admin_api::client_lines::{
     ClientLine, ClientLinesPage, ClientLinesQuery, MAX_LINES, MAX_LOOKED_AT, MAX_SORTED_LINES,
 };
 use sealpost_ledger::Ledger;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{ClientLines, Licenses, MAX_PAGE};
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::computer_filter::{ComputerFilter, Place, Sort};
 use sealpost_site::rules::rollouts::plan::Plan;
+use sealpost_site::rules::seats::all_ended;
 use sealpost_site::rules::standing::Gate;
 
 use crate::http::Site;
@@ -42,8 +44,8 @@ pub(crate) async fn list(
             "see `distributor groups list`",
         ));
     }
+    let licenses = site.parts.ledger.query(Licenses {}).await?;
     if let Some(serial) = &query.serial {
-        let licenses = site.parts.ledger.query(Licenses {}).await?;
         if licenses.iter().all(|license| license.serial != *serial) {
             return Err(ApiError::new(
                 ProblemCode::NotFound,
@@ -54,7 +56,12 @@ pub(crate) async fn list(
             ));
         }
     }
-    let look = Look { ledger: &site.parts.ledger, plan: &plan, filter: query.filter(), now: site.now() };
+    let now = site.now();
+    let ended = licenses
+        .into_iter()
+        .filter_map(|license| Some((license.serial, license.ends_at.filter(|end| *end < now)?)));
+    let ended = ended.collect();
+    let look = Look { ledger: &site.parts.ledger, plan: &plan, filter: query.filter(), ended, now };
     if sort.is_by_name() {
         let limit = query.limit.unwrap_or(MAX_LINES).clamp(1, MAX_LINES);
         let after = query.after.map(ComputerName::new).transpose().map_err(|_| bad_place())?;
@@ -87,6 +94,8 @@ struct Look<'a> {
     ledger: &'a Ledger,
     plan: &'a Plan,
     filter: ComputerFilter,
+    /// The serial numbers that ended, and when.
+    ended: BTreeMap<SerialNumber, Timestamp>,
     now: Timestamp,
 }
 
@@ -191,6 +200,7 @@ impl Look<'_> {
             state,
             display_version,
             channel,
+            serial_ended: all_ended(&serials, |serial| self.ended.get(serial).copied()),
             serials,
             groups: groups.into_iter().collect(),
             gate: Gate::of(state, lease_until),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_admin_api::copies::CopyLine;
 use sealpost_admin_api::setup_info::{ContactRule, HeldSeat, ServerWays, SetupInfo};
 use sealpost_ledger::{Ledger, LedgerError};
@@ -30,7 +30,7 @@ pub(super) async fn setup_info(
     let now = site.now();
     let history = history(ledger, name).await?.at(now);
     let state = row.state(ledger.outages(), now);
-    let seats = seats(ledger, &row, &history).await?;
+    let seats = seats(ledger, &row, &history, now).await?;
     let holder = history.holders.iter().find(|holder| Some(&holder.client_id) == row.client_id.as_ref());
     let first_contact = match holder {
         Some(holder) => {
@@ -102,13 +102,15 @@ async fn seats(
     ledger: &Ledger,
     row: &ClientLineRow,
     history: &SeatHistory,
+    now: Timestamp,
 ) -> Result<Vec<HeldSeat>, LedgerError> {
     let licenses = ledger.query(Licenses {}).await?;
-    let ends: BTreeMap<_, _> = licenses.iter().map(|license| (&license.serial, license.not_after)).collect();
+    let grants: BTreeMap<_, _> = licenses.iter().map(|license| (&license.serial, license)).collect();
     let seats = row.serials.iter().map(|serial| HeldSeat {
         serial: serial.clone(),
         reserved_at: history.seats.iter().find(|seat| seat.serial == *serial).map(|seat| seat.at),
-        not_after: ends.get(serial).copied(),
+        not_after: grants.get(serial).map(|license| license.not_after),
+        ended: grants.get(serial).and_then(|license| license.ends_at).filter(|end| *end < now),
     });
     Ok(seats.collect())
 }
