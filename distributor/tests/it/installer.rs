@@ -20,6 +20,7 @@ use sealpost_test_support::vendor::Vendor;
 use sealpost_test_support::vendor_server::ServedVendor;
 use tempfile::TempDir;
 
+use crate::agent::Agent;
 use crate::program::{json, mistyped, parts, refused, run, stdout, typed};
 use crate::site::{Site, problem};
 
@@ -359,4 +360,23 @@ async fn install_files_that_nobody_fetches_take_a_bounded_room_on_the_disk() {
     assert_eq!(again.status(), 200);
     drop(held);
     again.bytes().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_for_a_computer_that_is_enrolled_says_what_its_use_does() {
+    let (_vendor, site) = site_with_an_agent("any").await;
+    let _computer = Agent::licensed(&site, "pc-1").await;
+    site.reserve("pc-2").await;
+    typed(&site, |home| {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, is_said) in [("pc-1", true), ("pc-2", false)] {
+            let file = folder.path().join(name);
+            let (code, _, told) =
+                parts(&run(home, &["clients", "setup", name, "--installer", file.to_str().unwrap()]));
+            assert_eq!(code, Some(0), "{told}");
+            let said = "a computer is enrolled as pc-1: once this file is used, its key is dead";
+            assert_eq!(told.contains(said), is_said, "{name}: {told}");
+        }
+    })
+    .await;
 }

@@ -45,16 +45,16 @@ pub(crate) async fn list(
         ));
     }
     let licenses = site.parts.ledger.query(Licenses {}).await?;
-    if let Some(serial) = &query.serial {
-        if licenses.iter().all(|license| license.serial != *serial) {
-            return Err(ApiError::new(
-                ProblemCode::NotFound,
-                format!(
-                    "no computer can be listed by the serial number {serial}: this server has none of that number"
-                ),
-                "see `distributor status` for its serial numbers",
-            ));
-        }
+    if let Some(serial) = &query.serial
+        && licenses.iter().all(|license| license.serial != *serial)
+    {
+        return Err(ApiError::new(
+            ProblemCode::NotFound,
+            format!(
+                "no computer can be listed by the serial number {serial}: this server has none of that number"
+            ),
+            "see `distributor status` for its serial numbers",
+        ));
     }
     let now = site.now();
     let ended = licenses
