@@ -158,7 +158,7 @@ async fn an_install_file_gives_its_agent_all_that_it_brought_and_leaves_nothing_
         setup
     })
     .await;
-    let mut agent = crate::agent::Agent::new(sealpost_manifests::document::read(log.as_bytes()).unwrap());
+    let mut agent = Agent::new(sealpost_manifests::document::read(log.as_bytes()).unwrap());
     agent.enroll(&site).await;
 }
 
@@ -329,7 +329,7 @@ async fn a_stored_program_that_was_changed_makes_no_install_file() {
     let damaged = site.post_refused("/clients/büro-7/installer", &serde_json::json!({})).await;
     assert_eq!(damaged.code, ProblemCode::WrongState, "{damaged}");
     assert!(damaged.message.contains("was changed on the disk"), "{damaged}");
-    let mut agent = crate::agent::Agent::new(earlier);
+    let mut agent = Agent::new(earlier);
     agent.enroll(&site).await;
 }
 
