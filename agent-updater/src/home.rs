@@ -1,7 +1,7 @@
 //! The agent's home: which file lives where, who may read it, and who holds its locks.
 //!
 //! ```text
-//! agent.toml                configuration                     agent.lock, cycle.lock
+//! agent.toml                configuration                     agent.lock, cycle.lock, install.lock
 //! root.json                 the vendor's pinned root          agent.sock        control socket of `run`
 //! gate/PACKAGE              what its product may do           keys/             client.key, ID.key of a further server, sealing.key: 0600
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
@@ -27,6 +27,8 @@ use crate::platform::store;
 const DAEMON_LOCK: &str = "agent.lock";
 /// Lock of whoever changes something.
 const CYCLE_LOCK: &str = "cycle.lock";
+/// Lock of an install file at work.
+const INSTALL_LOCK: &str = "install.lock";
 /// Lock of whoever writes which program of the agent runs, or watches one that is on trial.
 const WATCH_LOCK: &str = "self/watch.lock";
 /// The folder of what is known of the agent's own program; swept by whoever holds [`WATCH_LOCK`].
@@ -170,6 +172,18 @@ impl Home {
     pub fn wait_for_cycle(&self) -> Result<FileLock, HomeError> {
         let path = self.path.join(CYCLE_LOCK);
         FileLock::take(&path, || ()).map_err(|source| HomeError::Io { path, source })
+    }
+
+    /// The lock of an install file at work; waits until another one is done. The home is made, if there is none.
+    ///
+    /// # Errors
+    /// As [`Home::prepare`].
+    pub fn wait_for_install(&self) -> Result<FileLock, HomeError> {
+        self.prepare()?;
+        let path = self.path.join(INSTALL_LOCK);
+        let waiting =
+            || tracing::info!("another install file is at work on this computer: waiting until it is done");
+        FileLock::take(&path, waiting).map_err(|source| HomeError::Io { path, source })
     }
 
     fn lock(&self, name: &str) -> Result<FileLock, HomeError> {

@@ -17,6 +17,7 @@ pub mod firewall;
 pub mod folder;
 pub mod home;
 pub mod http;
+pub mod installer;
 pub mod ledger_check;
 pub mod ledger_marker;
 pub mod ledger_rebuild;

@@ -20,6 +20,7 @@ use crate::flows::by_file::{self, ByFileError};
 use crate::flows::context::{Context, Host};
 use crate::flows::cycle::{self, CycleResult, Starts};
 use crate::flows::enroll::{self, EnrollError, EnrolledAs, OtherName, WaitingEnrollment};
+use crate::flows::first_install::{self, FirstInstallError, Order, Step};
 use crate::flows::install::ChangeEnd;
 use crate::flows::rollback::{self, RollbackError};
 use crate::flows::self_update::run as launcher;
@@ -70,6 +71,30 @@ impl Agent {
         other_name: OtherName,
     ) -> Result<EnrolledAs, EnrollError> {
         enroll::enroll(&self.context, setup, root, other_name)
+    }
+
+    /// What an install file brought is installed.
+    ///
+    /// # Errors
+    /// [`FirstInstallError`].
+    pub fn first_install(
+        &self,
+        order: Order<'_>,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<(), FirstInstallError> {
+        first_install::install(&self.context, order, tell)
+    }
+
+    /// What an install file did is taken back.
+    ///
+    /// # Errors
+    /// [`FirstInstallError`].
+    pub fn remove_first_install(
+        &self,
+        order: Order<'_>,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<(), FirstInstallError> {
+        first_install::remove(&self.context, order, tell)
     }
 
     /// Enrolls with a further server, which serves when the first does not.

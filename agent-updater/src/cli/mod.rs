@@ -6,6 +6,7 @@ mod contact;
 mod enroll;
 mod hold;
 mod install;
+mod install_file;
 mod output;
 mod paint;
 mod repair;
@@ -82,6 +83,8 @@ enum Command {
     Audit(audit::Audit),
     #[command(flatten)]
     Service(service::Command),
+    #[command(hide = true)]
+    InstallFile(install_file::InstallFile),
     /// Run one hook, for an agent that started this process.
     #[command(hide = true)]
     RunHook,
@@ -142,7 +145,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let home = Home::at(&cli.home)?;
     match &cli.command {
         // Only an enrollment makes a home, and the status makes nothing.
-        Command::Enroll(_) => {}
+        Command::Enroll(_) | Command::InstallFile(_) => {}
         Command::Contact(contact) if contact.enrolls() => {}
         Command::Status(_) if is_fresh(&home) => {}
         _ if is_fresh(&home) => return Err(HoldingsError::NotEnrolled.into()),
@@ -161,6 +164,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Retry(command) => command.execute(agent, &runtime),
         Command::Hold(command) => command.execute(agent, &runtime),
         Command::Install(command) => command.execute(agent, &runtime),
+        Command::InstallFile(command) => command.execute(agent, &runtime),
         Command::Audit(command) => command.execute(&agent),
         Command::Service(_) | Command::RunHook | Command::InstallSteps | Command::SelfUpdateSteps => {
             Ok(ExitCode::SUCCESS)

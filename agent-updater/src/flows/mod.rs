@@ -14,6 +14,7 @@ pub mod cycle;
 pub mod daemon;
 pub mod drift;
 pub mod enroll;
+pub mod first_install;
 mod gate;
 pub mod hold;
 pub mod install;

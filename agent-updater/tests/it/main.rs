@@ -8,6 +8,7 @@ mod clocks;
 mod contact;
 mod enroll;
 mod faults;
+mod first_install;
 mod handover;
 mod hostile;
 mod links;

@@ -53,6 +53,8 @@ pub enum Endpoint {
     ShowClient,
     /// Issue a setup file.
     IssueSetup,
+    /// Make an install file.
+    MakeInstaller,
     /// Issue setup files for many computers.
     IssueSetups,
     /// Where the newest setup file of each name stands.
@@ -157,7 +159,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 66] = [
+const TABLE: [Line; 67] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -175,6 +177,7 @@ const TABLE: [Line; 66] = [
     Line(Endpoint::ReserveClients, Method::Post, "/api/v1/clients/reserve", Permission::ReserveSeats),
     Line(Endpoint::ShowClient, Method::Get, "/api/v1/clients/{name}", Permission::ViewClients),
     Line(Endpoint::IssueSetup, Method::Post, "/api/v1/clients/{name}/setup", Permission::IssueSetups),
+    Line(Endpoint::MakeInstaller, Method::Post, "/api/v1/clients/{name}/installer", Permission::IssueSetups),
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),

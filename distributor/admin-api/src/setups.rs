@@ -1,13 +1,19 @@
 //! `/api/v1/setups`: setup files for many computers, and where those that were issued stand.
 
 use jiff::Timestamp;
-use sealpost_manifests::ids::{ComputerName, ServerId};
+use sealpost_manifests::ids::{ComputerName, Platform, ServerId};
 use sealpost_manifests::setup::ServerRole;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rows::SetupRow;
 use sealpost_site::rules::setups::CodeState;
 use serde::{Deserialize, Serialize};
 
+/// The header of an answer with an install file that says the site's key, by which its signature is checked.
+pub const SITE_KEY_HEADER: &str = "sealpost-site-key";
+/// The header of such an answer that says after when its code is accepted no more.
+pub const EXPIRES_HEADER: &str = "sealpost-code-expires";
+/// The header of such an answer that is there if a code of before that nobody had used is void now.
+pub const VOIDS_HEADER: &str = "sealpost-voids";
 /// Most rows of one page.
 pub const MAX_SETUPS: u32 = 1_000;
 
@@ -20,6 +26,41 @@ pub struct SetupRequest {
     /// The part that this server plays for the computer; primary when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<ServerRole>,
+}
+
+/// `POST /api/v1/clients/{name}/installer`. The answer is the four lines of a minisign signature, and then the install file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct InstallerRequest {
+    /// The computer's platform; may be absent where agents for one platform only are approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Days for which the enrollment code is good; 7 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_days: Option<u16>,
+    /// The part that this server plays for the computer; primary when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<ServerRole>,
+    /// The server of the install file that the caller has in its place: that of another server is not replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_of: Option<ServerId>,
+    /// The install file waits until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// The text of an `agent.toml` that it brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Hooks that it brings, at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookFile>,
+}
+
+/// A hook that an install file brings, a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookFile {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// `POST /api/v1/setups`.

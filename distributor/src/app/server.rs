@@ -34,6 +34,7 @@ use crate::http::limits::RequestLimits;
 use crate::http::secret::{EnrollmentCodes, Receipts, ServerSecret};
 use crate::http::token::AccessTokens;
 use crate::http::{Site, SiteParts, admin_router, router};
+use crate::installer::Workshop;
 use crate::ledger_check;
 use crate::ledger_marker;
 use crate::listeners;
@@ -343,6 +344,13 @@ async fn site_parts(
     limits: RequestLimits,
 ) -> Result<SiteParts, AppError> {
     let secret = ServerSecret::new(opened.home.read_secret()?);
+    let installers = Workshop {
+        staging: Arc::clone(&opened.staging),
+        folder: opened.home.staging(),
+        root: opened.home.read_root()?.into(),
+        site_key: Arc::clone(&opened.site_key),
+        turns: Arc::new(tokio::sync::Semaphore::new(1)),
+    };
     Ok(SiteParts {
         ledger: Arc::clone(&opened.ledger),
         upstream: opened.upstream.clone(),
@@ -364,6 +372,7 @@ async fn site_parts(
         disks: Arc::new(FolderDisks::of(&opened.home)),
         syslog: Arc::default(),
         folders,
+        installers: Arc::new(installers),
         tests,
         limits,
     })

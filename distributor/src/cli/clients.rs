@@ -2,6 +2,7 @@
 
 mod cells;
 mod group;
+mod installer;
 mod lines;
 mod list;
 mod reserve;

@@ -70,6 +70,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ShowClient => bind(endpoint, admin::clients::show),
         Endpoint::IssueSetup => bind(endpoint, admin::setups::one),
         Endpoint::IssueSetups => bind(endpoint, admin::setups::many),
+        Endpoint::MakeInstaller => bind(endpoint, admin::installer::make),
         Endpoint::ListSetups => bind(endpoint, admin::setups::list),
         Endpoint::MoveClient => bind(endpoint, admin::clients::channel),
         Endpoint::Register => bind(endpoint, admin::license::register),

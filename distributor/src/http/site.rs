@@ -30,6 +30,7 @@ use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::folder::FolderDesk;
+use crate::ports::installers::Installers;
 use crate::ports::presence::Presence;
 use crate::ports::staging::Staging;
 use crate::ports::syslog::SyslogProgress;
@@ -76,6 +77,8 @@ pub struct SiteParts {
     pub syslog: Arc<SyslogProgress>,
     /// Has folders for computers without a network brought up to date.
     pub folders: FolderDesk,
+    /// Makes install files.
+    pub installers: Arc<dyn Installers>,
     /// Has releases loaded on the server.
     pub tests: TestDesk,
     pub limits: RequestLimits,

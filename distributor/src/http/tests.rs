@@ -1,5 +1,6 @@
 //! The admission layer by itself, with routes that only a test has.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,6 +51,7 @@ use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::folder::FolderDesk;
+use crate::ports::installers::{Installer, InstallerError, InstallerOrder, Installers};
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{
     FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
@@ -201,6 +203,10 @@ impl Staging for Nothing {
         Ok(LaidOut::Absent)
     }
 
+    fn copy_file(&self, _: &Sha256Digest, _: &str, _: &mut dyn Write) -> Result<LaidOut, StagingError> {
+        Ok(LaidOut::Absent)
+    }
+
     fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         Ok(None)
     }
@@ -217,6 +223,12 @@ impl Staging for Nothing {
 impl LicenseAuthority for Nothing {
     fn register(&self, _: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>> {
         Box::pin(async { Err(AuthorityError::Unreachable { reason: "no vendor".to_owned() }) })
+    }
+}
+
+impl Installers for Nothing {
+    fn make(&self, _: InstallerOrder) -> BoxFuture<'_, Result<Installer, InstallerError>> {
+        Box::pin(async { Err(InstallerError::Absent("nothing")) })
     }
 }
 
@@ -280,6 +292,7 @@ fn site_with(limits: RequestLimits, presence: Arc<dyn Presence>) -> (Arc<Site>, 
         disks: Arc::new(Nothing),
         syslog: Arc::default(),
         folders: FolderDesk::open().0,
+        installers: Arc::new(Nothing),
         tests: TestDesk::open(std::collections::BTreeMap::new()),
         limits,
     });

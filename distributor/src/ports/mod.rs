@@ -7,6 +7,7 @@ pub mod clock;
 pub mod disks;
 pub mod doors;
 pub mod folder;
+pub mod installers;
 pub mod presence;
 pub mod staging;
 pub mod syslog;

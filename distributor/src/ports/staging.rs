@@ -1,7 +1,7 @@
 //! Staging as the rest of the server sees it: checks what a pull fetched, compares releases for a reviewer, hands out
 //! deltas. A port because tests make it fail in the middle of a pull.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
@@ -122,6 +122,18 @@ pub trait Staging: Send + Sync {
     /// # Errors
     /// [`StagingError`] if it is here and cannot be laid out as it was signed.
     fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError>;
+
+    /// Copies one file of a release to where `into` stands, once the whole payload is what was signed; what it wrote before it
+    /// says so counts for nothing. Absent too if the release has no such file. Reads the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if it is here and cannot be copied as it was signed.
+    fn copy_file(
+        &self,
+        digest: &Sha256Digest,
+        path: &str,
+        into: &mut dyn Write,
+    ) -> Result<LaidOut, StagingError>;
 
     /// The delta between two releases, named by their manifests; `None` if there is none. Reads the disk.
     ///

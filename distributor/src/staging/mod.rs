@@ -13,6 +13,7 @@ mod review;
 mod trees;
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -252,6 +253,15 @@ impl Staging for FolderStaging {
 
     fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError> {
         self.trees.lay_out(digest, folder)
+    }
+
+    fn copy_file(
+        &self,
+        digest: &Sha256Digest,
+        path: &str,
+        into: &mut dyn Write,
+    ) -> Result<LaidOut, StagingError> {
+        self.trees.copy_file(digest, path, into)
     }
 
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {

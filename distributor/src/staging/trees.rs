@@ -136,27 +136,58 @@ impl Trees {
     /// Lays a release out in a new folder, straight from its payload: its digest is verified, and each byte is compared with the
     /// manifest on the way, so that no more is written than was signed.
     pub(super) fn lay_out(&self, digest: &Sha256Digest, folder: &Path) -> Result<LaidOut, StagingError> {
-        let manifest = match self.manifest(digest) {
-            Ok(Some(manifest)) => manifest,
-            Ok(None) => return Ok(self.missing(digest)),
-            Err(StagingError::Blobs { source: BlobError::Damaged { .. } }) => return Ok(LaidOut::Damaged),
-            Err(error) => return Err(error),
+        let (manifest, payload) = match self.payload_as_signed(digest)? {
+            Ok(found) => found,
+            Err(gone) => return Ok(gone),
         };
-        let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else { return Ok(LaidOut::Absent) };
-        // The stored bytes are the signed ones before anything reads them as an archive.
-        match self.blobs.verify(&blob.sha256) {
-            Ok(true) => {}
-            Ok(false) => return Ok(self.missing(&blob.sha256)),
-            Err(BlobError::Damaged { .. }) => return Ok(LaidOut::Damaged),
-            Err(error) => return Err(error.into()),
-        }
-        let Some(payload) = self.blobs.open(&blob.sha256)? else { return Ok(LaidOut::Absent) };
         open_folders(folder).map_err(|source| StagingError::io("make", folder, source))?;
         let mut sink = OpenSink { root: folder.to_owned() };
-        match read_gzip(payload.file, &manifest, &mut sink) {
+        match read_gzip(payload, &manifest, &mut sink) {
             Ok(()) => Ok(LaidOut::Whole),
             Err(error) => Err(StagingError::io("unpack a payload into", folder, io::Error::other(error))),
         }
+    }
+
+    pub(super) fn copy_file(
+        &self,
+        digest: &Sha256Digest,
+        path: &str,
+        into: &mut dyn Write,
+    ) -> Result<LaidOut, StagingError> {
+        let (manifest, payload) = match self.payload_as_signed(digest)? {
+            Ok(found) => found,
+            Err(gone) => return Ok(gone),
+        };
+        let mut sink = OneFile { path, into, found: false };
+        match read_gzip(payload, &manifest, &mut sink) {
+            Ok(()) if sink.found => Ok(LaidOut::Whole),
+            Ok(()) => Ok(LaidOut::Absent),
+            Err(error) => Err(StagingError::io("read a payload in", &self.root, io::Error::other(error))),
+        }
+    }
+
+    /// A release's payload, whose stored bytes are the signed ones before anything reads them as an archive; or how it is gone.
+    fn payload_as_signed(
+        &self,
+        digest: &Sha256Digest,
+    ) -> Result<Result<(ReleaseManifest, File), LaidOut>, StagingError> {
+        let manifest = match self.manifest(digest) {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => return Ok(Err(self.missing(digest))),
+            Err(StagingError::Blobs { source: BlobError::Damaged { .. } }) => {
+                return Ok(Err(LaidOut::Damaged));
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(blob) = manifest.payload.encoding(Encoding::Gzip) else { return Ok(Err(LaidOut::Absent)) };
+        match self.blobs.verify(&blob.sha256) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Err(self.missing(&blob.sha256))),
+            Err(BlobError::Damaged { .. }) => return Ok(Err(LaidOut::Damaged)),
+            Err(error) => return Err(error.into()),
+        }
+        let Some(payload) = self.blobs.open(&blob.sha256)? else { return Ok(Err(LaidOut::Absent)) };
+        Ok(Ok((manifest, payload.file)))
     }
 
     /// What was found damaged is not here either, and that is another matter for whoever looks after the disk.
@@ -260,6 +291,33 @@ impl PayloadSink for OpenSink {
 
     fn create_symlink(&mut self, path: &RelativePath, target: &str) -> io::Result<()> {
         symlink(target, self.place(path)?)
+    }
+}
+
+/// Takes one file of a payload, and reads past the rest.
+struct OneFile<'s> {
+    path: &'s str,
+    into: &'s mut dyn Write,
+    found: bool,
+}
+
+impl PayloadSink for OneFile<'_> {
+    fn create_file(
+        &mut self,
+        path: &RelativePath,
+        _mode: u32,
+        _length: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
+        if path.as_str() == self.path {
+            self.found = true;
+            return io::copy(content, self.into).map(drop);
+        }
+        io::copy(content, &mut io::sink()).map(drop)
+    }
+
+    fn create_symlink(&mut self, _path: &RelativePath, _target: &str) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ mod file_faults;
 mod firewall;
 mod first_license;
 mod halts;
+mod installer;
 mod links;
 mod listening;
 mod manage;

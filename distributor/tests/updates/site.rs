@@ -126,6 +126,15 @@ impl Staging for FragileStaging {
         self.inner.lay_out(digest, folder)
     }
 
+    fn copy_file(
+        &self,
+        digest: &Sha256Digest,
+        path: &str,
+        into: &mut dyn std::io::Write,
+    ) -> Result<LaidOut, StagingError> {
+        self.inner.copy_file(digest, path, into)
+    }
+
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         self.inner.delta(base, target)
     }

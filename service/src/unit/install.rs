@@ -11,7 +11,7 @@ use super::files::{Layout, MARKER, Program, Strict, UnitFile};
 use super::users::{Made, UserError, Users, make};
 
 /// Largest file of ours that is compared with what is there.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: u64 = 64 * 1024;
 /// Where a package's units lie.
 const PACKAGED: [&str; 2] = ["usr/lib/systemd/system", "lib/systemd/system"];
 

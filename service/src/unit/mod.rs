@@ -7,8 +7,10 @@
 mod beneath;
 mod files;
 mod install;
+mod ours;
 mod users;
 
 pub use self::files::{Layout, LayoutError, Program, Strict, UnitFile};
 pub use self::install::{InstallError, Installed, install};
+pub use self::ours::ours;
 pub use self::users::{UserError, Users};

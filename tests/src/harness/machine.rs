@@ -94,6 +94,12 @@ impl Root {
 }
 
 impl Machine {
+    /// The process number of its first process, as this machine sees it.
+    #[must_use]
+    pub fn init(&self) -> &str {
+        &self.init
+    }
+
     /// Runs a command on the computer, as root.
     ///
     /// # Errors

@@ -10,9 +10,10 @@ use super::built::{Built, PACKAGES, require_tools};
 
 const SERVICES: [&str; 3] =
     ["sealpost-publisher.service", "sealpost-distributor.service", "sealpost-agent.service"];
-const PUBLISHER: &str = "runuser -u sealpost-publisher -- publisher --home /var/lib/sealpost-publisher";
+pub(crate) const PUBLISHER: &str =
+    "runuser -u sealpost-publisher -- publisher --home /var/lib/sealpost-publisher";
 const REPOSITORY: &str = "/var/lib/sealpost-publisher/repository";
-const DISTRIBUTOR: &str = "distributor --home /var/lib/sealpost";
+pub(crate) const DISTRIBUTOR: &str = "distributor --home /var/lib/sealpost";
 /// A product that runs until somebody ends it.
 const PRODUCT: &str = "#!/bin/sh\nwhile :; do sleep 1; done\n";
 /// Starts the product as its own process, as products do that are no units.
@@ -29,10 +30,25 @@ done
 /// A computer with the packages of the first version, on which vendor, site and agent run. `start` is the product's
 /// hook.
 fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
-    let packages = Built::of_version(lab, "0.1.0")?.lay_into(&root.path("/"))?;
+    let machine = with_a_server(lab, root, &PACKAGES)?;
+    machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /srv/pc-1.setup.json"))?;
+
+    machine.shell("agent-updater enroll --setup /srv/pc-1.setup.json --root /var/tmp/root.json")?;
+    let settings = format!("[packages.scanner]\nstart = {start}\n");
+    write_file(&machine.path("/var/lib/sealpost-agent/agent.toml"), settings)?;
+    machine.enable(&["sealpost-agent.service"])?;
+    machine.wait_until_active(SERVICES[2])?;
+    Ok(machine)
+}
+
+/// A computer with these packages of the first version, on which vendor and site run; a seat is reserved for it.
+pub(crate) fn with_a_server(lab: &Lab, root: Root, packages: &[&str]) -> Result<Machine> {
+    let built = Built::of_version(lab, "0.1.0")?.lay_into(&root.path("/"))?;
+    let is_wanted = |file: &&String| packages.iter().any(|package| file.contains(package));
+    let wanted: Vec<&str> = built.iter().filter(is_wanted).map(String::as_str).collect();
     let machine = root.boot()?;
-    machine.shell(&format!("dpkg -i {}", packages.join(" ")))?;
-    for service in SERVICES {
+    machine.shell(&format!("dpkg -i {}", wanted.join(" ")))?;
+    for service in SERVICES.iter().take(packages.len()) {
         ensure!(
             machine.property(service, "ActiveState")? == "inactive",
             "{service} was started by its package"
@@ -70,13 +86,6 @@ fn with_a_line(lab: &Lab, root: Root, start: &str) -> Result<Machine> {
     // The log is replayed by the confined server, in a temporary file of its own.
     let verified = machine.shell(&format!("{DISTRIBUTOR} log verify"))?;
     ensure!(verified.contains("the tables are as the log says"), "{verified}");
-    machine.shell(&format!("{DISTRIBUTOR} clients setup pc-1 --out /srv/pc-1.setup.json"))?;
-
-    machine.shell("agent-updater enroll --setup /srv/pc-1.setup.json --root /var/tmp/root.json")?;
-    let settings = format!("[packages.scanner]\nstart = {start}\n");
-    write_file(&machine.path("/var/lib/sealpost-agent/agent.toml"), settings)?;
-    machine.enable(&["sealpost-agent.service"])?;
-    machine.wait_until_active(SERVICES[2])?;
     Ok(machine)
 }
 

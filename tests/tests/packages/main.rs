@@ -2,6 +2,7 @@
 
 mod built;
 mod image;
+mod install_file;
 mod line;
 mod purge;
 mod units;

@@ -14,8 +14,10 @@ mod by_file;
 mod error;
 mod inputs;
 mod keep;
+mod known;
 mod run;
 
 pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
 pub use error::EnrollError;
+pub use known::{Known, known_as};
 pub use run::{EnrolledAs, OtherName, add, enroll};

@@ -19,6 +19,7 @@ use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::groups::GroupName;
 use serde::Serialize;
 
+use super::installer;
 use super::reserve::entries;
 use super::setup_files::{There, finish, had, look, name_of, unfinished};
 use crate::cli::api::AdminApi;
@@ -38,7 +39,8 @@ Examples:
   distributor clients setup reception-1 --valid-days 3
   distributor clients setup lab-7 lab-8 --folder setups
   distributor clients setup --from computers.csv --folder setups
-  distributor clients setup --group lab --folder setups --role secondary")]
+  distributor clients setup --group lab --folder setups --role secondary
+  distributor clients setup reception-1 --installer reception-1.sh --hooks hooks")]
 pub(in crate::cli) struct Options {
     /// The computers' names.
     #[arg(value_name = "NAME", required_unless_present_any = ["from", "group", "ephemeral"])]
@@ -66,6 +68,8 @@ pub(in crate::cli) struct Options {
     /// Of several computers, also for those that are enrolled, to enroll them again.
     #[arg(long)]
     again: bool,
+    #[command(flatten)]
+    installer: installer::InstallerOptions,
     /// For computers that come and go, such as containers: one file for many, which take floating seats of a pool.
     #[arg(long, requires = "pool", conflicts_with_all = ["names", "from", "group", "folder", "out", "role", "again"])]
     ephemeral: bool,
@@ -114,6 +118,13 @@ struct PrintedAll<'p> {
 pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
     if let Some(pool) = &options.pool {
         return ephemeral(api, &options, pool).await;
+    }
+    if let Some(out) = &options.installer.installer {
+        let [name] = options.names.as_slice() else {
+            bail!("cannot make an install file: it is for one computer, so name one");
+        };
+        let common = (options.valid_days, options.role(), options.json);
+        return installer::run(api, name, out, &options.installer, common).await;
     }
     let several = options.from.is_some() || options.group.is_some() || options.folder.is_some();
     match options.names.as_slice() {
@@ -173,7 +184,7 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
 }
 
 /// What is said where earlier files are void from now on.
-fn void(count: u64) -> String {
+pub(super) fn void(count: u64) -> String {
     format!(
         "{} that nobody had used cannot be used any more",
         counted(count, "earlier setup file", "earlier setup files")

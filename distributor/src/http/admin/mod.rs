@@ -10,6 +10,7 @@ pub(crate) mod clients;
 pub(crate) mod content;
 pub(crate) mod folder;
 pub(crate) mod groups;
+pub(crate) mod installer;
 pub(crate) mod license;
 pub(crate) mod links;
 pub(crate) mod log;

@@ -96,27 +96,27 @@ pub(crate) async fn list(
     Ok(Json(SetupsPage { setups: rows.into_iter().map(|row| SetupLine::new(row, now)).collect(), next }))
 }
 
-const NO_STORE: (header::HeaderName, HeaderValue) =
+pub(super) const NO_STORE: (header::HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
-fn new_setup() -> Result<SetupId, ApiError> {
+pub(super) fn new_setup() -> Result<SetupId, ApiError> {
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("draw a setup", &error))?;
     Ok(SetupId::from_random(random))
 }
 
 /// What the setup files of one request have in common.
-struct Files {
-    now: Timestamp,
+pub(super) struct Files {
+    pub(super) now: Timestamp,
     role: ServerRole,
     addresses: Addresses,
 }
 
 impl Files {
-    fn new(site: &Site, role: ServerRole) -> Result<Self, ApiError> {
+    pub(super) fn new(site: &Site, role: ServerRole) -> Result<Self, ApiError> {
         Ok(Self { now: site.now(), role, addresses: site.parts.presence.checked_addresses()? })
     }
 
-    fn text(
+    pub(super) fn text(
         &self,
         site: &Site,
         name: ComputerName,

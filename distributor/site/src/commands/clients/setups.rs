@@ -244,9 +244,7 @@ fn not_reserved(name: &ComputerName) -> Problem {
 fn of_another_server(name: &ComputerName, server: &ServerId) -> Problem {
     Problem::new(
         ProblemCode::WrongServer,
-        format!(
-            "the setup file of {name} that is there is one of the server {server}, where its code may be good"
-        ),
+        format!("the file of {name} that is there is one of the server {server}, where its code may be good"),
         "name another folder or file for those of this server",
     )
 }

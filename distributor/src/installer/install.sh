@@ -1,0 +1,113 @@
+#!/bin/sh
+# Sealpost install file of the computer @NAME@, made @MADE@ by the server @SERVER@.
+# It holds a secret: whoever has it can be that computer. A file that was changed cannot check itself, so check it before it
+# runs, with its signature beside it:
+#   minisign -V -P @KEY@ -m FILE
+set -eu
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+name='@NAME@'
+platform='@PLATFORM@'
+not_before=@NOT_BEFORE@
+payload_at=@PAYLOAD_AT@
+whole=@WHOLE@
+
+fail() {
+  printf 'install file of %s: %s\n' "$name" "$*" >&2
+  exit 1
+}
+
+usage() {
+  cat <<END
+Install the Sealpost agent on the computer $name, enroll it and start its service.
+
+Usage: sh FILE [--dry-run] [--uninstall] [--json]
+
+  --dry-run    change nothing, and say what would be done
+  --uninstall  stop the service and remove the agent; products and the agent's home stay
+  --json       print the steps as JSON
+
+Run it as root. A second run changes nothing. Check the file before it runs: minisign -V -P @KEY@ -m FILE
+END
+}
+
+looks=
+for option; do
+  case $option in
+  --dry-run) looks=1 ;;
+  --uninstall | --json) ;;
+  --help | -h)
+    usage
+    exit 0
+    ;;
+  *) fail "the option $option is not known; see --help" ;;
+  esac
+done
+
+[ -f "$0" ] || fail 'it has to be run as a file: sh FILE'
+damaged='it is not whole, or was changed: copy it again'
+[ "$(wc -c <"$0")" -eq "$whole" ] || fail "$damaged"
+packed() { tail -c "+$payload_at" <"$0"; }
+# Of several programs in a row a shell hears the last one alone, and that does not know the sum of all.
+packed | gzip -t 2>/dev/null || fail "$damaged"
+machine=$(uname -m)
+case $machine in
+i?86) machine=x86 ;;
+armv*) machine=arm ;;
+ppc64*) machine=powerpc64 ;;
+esac
+here=$(uname -s | tr 'A-Z' 'a-z')-$machine
+[ "$platform" = any ] || [ "$here" = "$platform" ] ||
+  fail "it is for $platform, and this computer is $here; make one with: distributor clients setup $name --installer FILE --platform $here"
+[ -n "$looks" ] || [ "$(id -u)" -eq 0 ] ||
+  fail 'run it as root, or look at what it would do with --dry-run'
+
+if [ -z "$looks" ] && [ "$(date +%s)" -lt "$not_before" ]; then
+  printf 'install file of %s: it waits until %s\n' "$name" '@WAITS_UNTIL@' >&2
+  while [ "$(date +%s)" -lt "$not_before" ]; do
+    left=$((not_before - $(date +%s)))
+    # In short steps: a clock that is set, or a computer that slept, changes how long it is.
+    if [ "$left" -gt 30 ]; then sleep 30; else sleep 1; fi
+  done
+fi
+
+work=
+trap 'if [ -n "$work" ]; then rm -rf "$work"; fi' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# Unpacks into the first of these folders in which programs may run.
+unpack() {
+  for parent; do
+    if ! [ -d "$parent" ] || ! [ -w "$parent" ]; then continue; fi
+    work=$(mktemp -d "$parent/.sealpost-bootstrap.$$.XXXXXX" 2>/dev/null) || { work=; continue; }
+    if packed | gzip -dc 2>/dev/null | tar -xof - -C "$work" 2>/dev/null &&
+      "$work/agent-updater" --version >/dev/null 2>&1; then
+      return 0
+    fi
+    rm -rf "$work"
+    work=
+  done
+  return 1
+}
+# In the temporary folder nothing may be executed on many computers. Who only looks begins with folders that a restart empties.
+if [ -n "$looks" ]; then
+  unpack /run "${TMPDIR:-/tmp}" /var/lib /usr/local/lib || :
+else
+  # What a run left that was killed: it holds the code.
+  for left in /var/lib/.sealpost-bootstrap.* /run/.sealpost-bootstrap.* /usr/local/lib/.sealpost-bootstrap.*; do
+    pid=${left##*/.sealpost-bootstrap.}
+    pid=${pid%%.*}
+    case $pid in '' | *[!0-9]*) continue ;; esac
+    kill -0 "$pid" 2>/dev/null || rm -rf "$left"
+  done
+  unpack /var/lib /run /usr/local/lib "${TMPDIR:-/tmp}" || :
+fi
+[ -n "$work" ] ||
+  fail 'it cannot be unpacked and run in /var/lib, /run, /usr/local/lib or the temporary folder: is there room, and may programs run there?'
+
+status=0
+"$work/agent-updater" install-file --from "$work" "$@" || status=$?
+exit "$status"
+# What follows is packed.
