@@ -1,6 +1,7 @@
-//! Reservations, setup files and enrollment.
+//! Reservations, setup files, installs at a time, and enrollment.
 
 mod reserve;
+mod schedule;
 mod setups;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
+};
+pub use self::schedule::{
+    CallOff, ClaimInstall, Claimed, LoadSchedule, NoteInstall, PlanInstall, ScheduleFacts,
 };
 pub use self::setups::{
     HasSetup, IssueSetup, IssueSetups, Issued, LoadSetups, MAX_SETUPS, NewestSetup, SetupFacts, SetupWanted,

@@ -216,6 +216,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
         }
         pair.query(LoadSeats { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(LoadSetups { names: BTreeSet::from([name.clone()]) }).await;
+        pair.query(LoadSchedule { name: name.clone() }).await;
         pair.query(LoadChannels { name: name.clone() }).await;
         pair.query(LoadEnrollment { name: name.clone() }).await;
         pair.query(ExplainClient { name: name.clone() }).await;

@@ -10,7 +10,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// One that was heard last at this minute.
 fn enrolled(heard: i64, cadence: Option<&Cadence>) -> StandingFacts<'_> {
-    StandingFacts { forked: Some(false), heard: Some(at(heard)), cadence }
+    StandingFacts { forked: Some(false), heard: Some(at(heard)), cadence, install: None }
 }
 
 /// What is known of a computer that came at these minutes.
@@ -34,7 +34,7 @@ fn each_state_has_its_facts_on_either_side_of_its_bound() {
     let daily = cadence((0..40).map(|day| day * DAY));
     let none: &[(i64, i64)] = &[];
     use ComputerState::{Active, ContactLost, Reserved, TwoComputers};
-    let nobody = StandingFacts { forked: None, heard: None, cadence: None };
+    let nobody = StandingFacts { forked: None, heard: None, cadence: None, install: None };
     let copied = StandingFacts { forked: Some(true), ..enrolled(0, None) };
     let cases = [
         ("nobody came yet, for years", nobody, none, 900 * DAY, Reserved),
