@@ -59,6 +59,12 @@ pub enum Endpoint {
     IssueSetups,
     /// Where the newest setup file of each name stands.
     ListSetups,
+    /// Plan an install, or call it off.
+    ScheduleInstall,
+    /// The installs that are planned.
+    ListSchedules,
+    /// Begin a planned install, or say what became of it.
+    RunInstall,
     /// Move a computer to another channel.
     MoveClient,
     /// Make a registration for a serial number.
@@ -159,7 +165,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 67] = [
+const TABLE: [Line; 70] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -180,6 +186,9 @@ const TABLE: [Line; 67] = [
     Line(Endpoint::MakeInstaller, Method::Post, "/api/v1/clients/{name}/installer", Permission::IssueSetups),
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
+    Line(Endpoint::ScheduleInstall, Method::Post, "/api/v1/clients/{name}/schedule", Permission::IssueSetups),
+    Line(Endpoint::ListSchedules, Method::Get, "/api/v1/schedules", Permission::ViewClients),
+    Line(Endpoint::RunInstall, Method::Post, "/api/v1/clients/{name}/install", Permission::IssueSetups),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
     Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),

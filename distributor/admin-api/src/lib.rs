@@ -21,6 +21,7 @@ pub mod links;
 pub mod log;
 pub mod pulls;
 pub mod rollouts;
+pub mod schedules;
 pub mod settings;
 pub mod setup_info;
 pub mod setups;

@@ -10,9 +10,7 @@ use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{EntryFlaw, LinkedEntry, StoredEntry};
 use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
-use sealpost_site::commands::clients::{
-    LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups,
-};
+use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;

@@ -1,4 +1,4 @@
-//! `distributor clients list|show|reserve|verify|channel|group|setup|setups`.
+//! `distributor clients list|show|reserve|verify|channel|group|setup|setups|schedule|schedules`.
 
 mod cells;
 mod group;
@@ -6,6 +6,8 @@ mod installer;
 mod lines;
 mod list;
 mod reserve;
+mod schedule;
+mod schedules;
 mod setup;
 mod setup_files;
 mod setup_info;
@@ -32,6 +34,8 @@ pub(super) enum Command {
     Group(group::Options),
     Setup(setup::Options),
     Setups(setups::Options),
+    Schedule(Box<schedule::Options>),
+    Schedules(schedules::Options),
 }
 
 /// Move a computer to another channel. What it runs stays until something newer is approved for that channel.
@@ -60,6 +64,8 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Group(options) => group::run(&api, &options).await,
         Command::Setup(options) => setup::run(&api, options).await,
         Command::Setups(options) => setups::run(&api, &options).await,
+        Command::Schedule(options) => schedule::run(&api, *options).await,
+        Command::Schedules(options) => schedules::run(&api, &options).await,
     }
 }
 

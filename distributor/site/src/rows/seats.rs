@@ -8,7 +8,7 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 
 use crate::rules::account::Actor;
 use crate::rules::came_by::CameBy;
-use crate::rules::install_tries::{InstallFailure, InstallPlan, InstallStanding, LastTry};
+use crate::rules::install_tries::{InstallPlan, LastTry};
 use crate::rules::schedule::{InstallOutcome, Schedule};
 
 /// A computer that asked to be enrolled and waits.
@@ -133,16 +133,5 @@ impl PlannedRow {
     pub fn plan(&self) -> InstallPlan {
         let Self { at, over_ssh, tried } = self;
         InstallPlan { at: *at, over_ssh: *over_ssh, last: tried.as_ref().map(TriedRow::last) }
-    }
-
-    /// How its last try failed, if it did, and in which words.
-    #[must_use]
-    pub fn failure(&self, now: Timestamp) -> Option<(InstallFailure, &str)> {
-        match self.plan().standing(now) {
-            InstallStanding::Failed(failure) => {
-                Some((failure, self.tried.as_ref().map_or("", |tried| tried.reason.as_str())))
-            }
-            InstallStanding::Scheduled | InstallStanding::Installing { .. } => None,
-        }
     }
 }

@@ -251,14 +251,7 @@ mod tests {
             ("failed", tried(4, Failed, 100), 101, Fell(Is::Failed), Ok(5), later(220)),
             ("for days", tried(5, Failed, 100), 101, Fell(Is::Failed), Ok(6), later(340)),
             ("for years", tried(999, Failed, 100), 101, Fell(Is::Failed), Ok(1_000), later(340)),
-            (
-                "for ever",
-                tried(u32::MAX, Failed, 100),
-                101,
-                Fell(Is::Failed),
-                Ok(u32::MAX),
-                later(340),
-            ),
+            ("for ever", tried(u32::MAX, Failed, 100), 101, Fell(Is::Failed), Ok(u32::MAX), later(340)),
             (
                 "another host",
                 tried(1, HostKeyChanged, 100),

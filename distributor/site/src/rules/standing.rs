@@ -47,7 +47,9 @@ pub enum ComputerState {
 
 /// Such a state does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no state of a computer is called {0:?}: use scheduled, installing, failed, reserved, active, contact_lost or two_computers")]
+#[error(
+    "no state of a computer is called {0:?}: use scheduled, installing, failed, reserved, active, contact_lost or two_computers"
+)]
 pub struct UnknownState(String);
 
 /// Characters of a refused word that its error repeats.

@@ -45,31 +45,31 @@ Empty lines and lines that begin with # are passed over.")]
 pub(in crate::cli) struct Options {
     /// The computers' names. They cannot be changed or freed later.
     #[arg(value_name = "NAME", required_unless_present = "from")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// A file with more names, or `-` for standard input; what its lines do not say is taken from the other options.
     #[arg(long, value_name = "FILE|-")]
-    from: Option<PathBuf>,
+    pub(super) from: Option<PathBuf>,
     /// The channel that they follow [default: stable]. A computer that holds a seat is moved with `clients channel`.
     #[arg(long)]
-    channel: Option<ChannelName>,
+    pub(super) channel: Option<ChannelName>,
     /// A group that there is, which lists them from now on.
     #[arg(long)]
-    group: Option<GroupName>,
+    pub(super) group: Option<GroupName>,
     /// Names mix letters of several scripts, and are meant so.
     #[arg(long)]
-    mixed_scripts: bool,
+    pub(super) mixed_scripts: bool,
     /// Names that are spelled nearly as others which hold a seat, or as others that come with them, are meant so.
     #[arg(long)]
-    similar: bool,
+    pub(super) similar: bool,
     /// Take the seats of this serial number; one computer may hold a seat of several [default: the first with a free seat].
     #[arg(long, value_name = "SERIAL")]
-    serial: Option<SerialNumber>,
+    pub(super) serial: Option<SerialNumber>,
     /// Do not ask. Nobody is asked where standard input is no terminal, as in a script or with `--from -` behind a pipe.
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Print the answer as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// A seat that is wanted.
@@ -113,9 +113,24 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
 }
 
 async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::Result<Outcome> {
+    let Some(client) = take(api, options, name).await? else { return nothing_done() };
+    if options.json {
+        print_json(&client)?;
+        return Ok(Outcome::Done);
+    }
+    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
+    Ok(Outcome::Done)
+}
+
+/// Takes a seat for a name, after what has to be said and asked; `None` if somebody said no.
+pub(super) async fn take(
+    api: &AdminApi,
+    options: &Options,
+    name: ComputerName,
+) -> anyhow::Result<Option<Client>> {
     ensure_groups(&groups_of(api, &options.group).await?, options.group.iter())?;
     if !permanence::agrees(1, options.yes)? {
-        return nothing_done();
+        return Ok(None);
     }
     let Options { channel, mixed_scripts, similar, serial, .. } = options;
     let (channel, serial) = (channel.clone(), serial.clone());
@@ -144,21 +159,16 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
             _ => return Err(refused),
         };
         if !meant {
-            return nothing_done();
+            return Ok(None);
         }
     };
     if let Some(group) = &options.group {
         list_in(api, group, vec![client.name.clone()]).await?;
     }
-    if options.json {
-        print_json(&client)?;
-        return Ok(Outcome::Done);
-    }
-    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
-    Ok(Outcome::Done)
+    Ok(Some(client))
 }
 
-fn nothing_done() -> anyhow::Result<Outcome> {
+pub(super) fn nothing_done() -> anyhow::Result<Outcome> {
     tell("not reserved; nothing was changed");
     Ok(Outcome::Damage)
 }

@@ -5,7 +5,7 @@ use sealpost_admin_api::setup_info::{ContactRule, SetupInfo};
 use sealpost_site::changes::seat_history::{SetupIssue, SetupOutcome};
 use sealpost_site::rules::standing::Gate;
 
-use crate::cli::output::{age, print_line, seconds, seconds_away, span};
+use crate::cli::output::{age, plain, print_line, seconds, seconds_away, span};
 
 /// Setup files and former computers that are shown; `--json` has all of them.
 const SHOWN: usize = 5;
@@ -28,6 +28,22 @@ pub(super) fn seats(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
         print_line(format_args!("  enrolled at   {} ({})", seconds(at), age(at, now)))?;
         let first = info.first_contact.map_or_else(|| "-".to_owned(), seconds);
         print_line(format_args!("  first license {first}"))?;
+    }
+    Ok(())
+}
+
+/// The install that is planned.
+pub(super) fn install(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
+    let Some(install) = &info.install else { return Ok(()) };
+    let how = if install.over_ssh { "over ssh" } else { "by an install file" };
+    print_line(format_args!("  install       planned for {} {how}", seconds_away(install.due_at, now)))?;
+    if let Some(at) = install.tried_at {
+        let result = match &install.failure {
+            Some(failure) if install.reason.is_empty() => format!("failed: {}", plain(failure)),
+            Some(failure) => format!("failed: {}: {}", plain(failure), plain(&install.reason)),
+            None => "goes on".to_owned(),
+        };
+        print_line(format_args!("  try {:<9} {} ({}), {result}", install.tries, seconds(at), age(at, now)))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use sealpost_admin_api::client_lines::{
     ClientLine, ClientLinesPage, ClientLinesQuery, MAX_LINES, MAX_LOOKED_AT, MAX_SORTED_LINES,
 };
+use sealpost_admin_api::schedules::PlannedLine;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -185,6 +186,7 @@ impl Look<'_> {
             listed: _,
             tags,
             came_by,
+            install,
         } = row;
         Some(ClientLine {
             name,
@@ -204,6 +206,7 @@ impl Look<'_> {
             agent_version,
             installed,
             tags,
+            install: install.map(|install| PlannedLine::new(install, self.now)),
         })
     }
 }

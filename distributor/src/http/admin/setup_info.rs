@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use sealpost_admin_api::schedules::PlannedLine;
 use sealpost_admin_api::setup_info::{ContactRule, HeldSeat, ServerWays, SetupInfo};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::ids::ComputerName;
@@ -62,6 +63,7 @@ pub(super) async fn setup_info(
         first_contact,
         before,
         contact: contact_rule(&row),
+        install: row.install.map(|install| PlannedLine::new(install, now)),
         setups,
         former,
         server: ServerWays {

@@ -12,9 +12,7 @@ use sealpost_site::changes::{
 };
 use sealpost_site::commands::clients::{LoadSchedule, ScheduleFacts};
 use sealpost_site::queries::{CopiesOf, Schedules, Waiting};
-use sealpost_site::rows::{
-    CopiesRow, CopyRow, KnockRow, PlannedRow, ScheduleRow, TriedRow, WaitingRow,
-};
+use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, PlannedRow, ScheduleRow, TriedRow, WaitingRow};
 
 use super::seat_rows::{Knock, Planned};
 use super::state::{Setup, State};
@@ -129,7 +127,8 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
 impl<H: Holds> Read<Schedules> for Handle<H> {
     fn read(&mut self, query: &Schedules) -> Result<Vec<ScheduleRow>, StoreError> {
         let after = query.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let planned = self.state().seats.schedules.range((after, Bound::Unbounded));
+        let state = self.state();
+        let planned = state.seats.schedules.range((after, Bound::Unbounded));
         Ok(planned.map(|(name, planned)| row_of(name, planned)).take(query.limit as usize).collect())
     }
 }

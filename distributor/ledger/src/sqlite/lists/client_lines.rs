@@ -39,9 +39,9 @@ impl<C: Connected> Read<ClientLines> for C {
 
 impl<C: Connected> Read<ClientLineByName> for C {
     fn read(&mut self, query: &ClientLineByName) -> Result<Option<ClientLineRow>, StoreError> {
-        let mut statement = self
-            .connection()
-            .prepare_cached(&format!("{LINE_COLUMNS}, {HEARD_SINCE}, {INSTALL} {LINE_ROWS} WHERE r.name = ?1"))?;
+        let mut statement = self.connection().prepare_cached(&format!(
+            "{LINE_COLUMNS}, {HEARD_SINCE}, {INSTALL} {LINE_ROWS} WHERE r.name = ?1"
+        ))?;
         Ok(statement.query_row([query.name.as_str()], line).optional()?)
     }
 }

@@ -9,7 +9,7 @@ use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, Se
 use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
-use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSeats, LoadSetups};
+use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::{LoadContact, ShownKey};
 use sealpost_site::commands::licenses::LoadHeldGrant;

@@ -177,7 +177,7 @@ impl Command for ClaimInstall {
                 ClaimRefusal::NotYet { at } => Problem::new(
                     ProblemCode::WrongState,
                     format!("{attempted}: the one on {name} is planned for {at:.0}"),
-                    format!("plan it anew with `distributor clients schedule {name} --at now`"),
+                    "plan it anew for an earlier time; `distributor clients schedule --help` says how",
                 ),
                 ClaimRefusal::GoesOn { since } => goes_on(attempted, &name, since),
             }),
@@ -253,7 +253,7 @@ fn not_planned(attempted: &str, name: &ComputerName) -> Problem {
     Problem::new(
         ProblemCode::WrongState,
         format!("{attempted}: none is planned for {name}"),
-        format!("plan one with `distributor clients schedule {name} --at now`"),
+        "plan one; `distributor clients schedule --help` says how",
     )
 }
 

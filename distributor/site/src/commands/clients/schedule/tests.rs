@@ -114,7 +114,9 @@ fn an_install_is_called_off_while_none_goes_on_and_off_again_changes_nothing() {
 fn a_try_is_begun_by_one_and_says_what_is_planned() {
     let claimed = claims(facts(Some((schedule(100), None))), 100);
     assert_eq!(claimed.answer, Ok(Claimed { attempt: 1, schedule: schedule(100) }));
-    let [(_, Change::InstallTried(begun))] = claimed.changes.as_slice() else { panic!("{:?}", claimed.changes) };
+    let [(_, Change::InstallTried(begun))] = claimed.changes.as_slice() else {
+        panic!("{:?}", claimed.changes)
+    };
     assert_eq!((begun.attempt, begun.outcome), (1, InstallOutcome::Started));
 
     let carried = Schedule { ssh: None, ..schedule(100) };
@@ -143,7 +145,10 @@ fn a_report_is_noted_once_bounded_and_harmless() {
     assert!(said.reason.starts_with("sudo: a password is required\\u{1b}[2J"), "{}", said.reason);
 
     for attempt in [0, 1, 3] {
-        assert_eq!(refusal(notes(started(), attempt, InstallOutcome::Installed, "")).code, ProblemCode::WrongState);
+        assert_eq!(
+            refusal(notes(started(), attempt, InstallOutcome::Installed, "")).code,
+            ProblemCode::WrongState
+        );
     }
     refusal(notes(started(), 2, InstallOutcome::Started, ""));
     let failed = facts(Some((schedule(0), tried(2, InstallOutcome::Failed, 1))));
