@@ -35,9 +35,14 @@ exit 7
 "#;
 
 async fn site_with_an_agent(platform: &str) -> (ServedVendor, Site) {
-    let vendor = ServedVendor::start(Vendor::new(PackageName::agent(), ManualClock::running()), 3).await;
+    site_with(platform, AGENT).await
+}
+
+/// A site with this script as its agent, which is approved, and a seat for `büro-7`.
+pub(crate) async fn site_with(platform: &str, agent: &str) -> (ServedVendor, Site) {
+    let vendor = ServedVendor::start(Vendor::new(PackageName::agent(), ManualClock::running()), 8).await;
     let folder = tempfile::tempdir().unwrap();
-    write_executable(&folder.path().join("agent-updater"), AGENT).unwrap();
+    write_executable(&folder.path().join("agent-updater"), agent).unwrap();
     let mut release = release_id(&PackageName::agent(), "1.0");
     release.platform = sealpost_manifests::ids::Platform::new(platform).unwrap();
     let mut draft = Draft::of_folder(folder.path(), release, 1);
@@ -52,7 +57,7 @@ async fn site_with_an_agent(platform: &str) -> (ServedVendor, Site) {
     (vendor, site)
 }
 
-fn here() -> String {
+pub(crate) fn here() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
 }
 

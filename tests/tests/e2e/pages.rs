@@ -19,7 +19,10 @@ const PAGES: [&str; 2] = ["docs/operations.md", "docs/vendor.md"];
 const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
 
 /// Commands of the pages that this test does not type, and why.
-const LEFT: [(&str, &str); 15] = [
+const LEFT: [(&str, &str); 18] = [
+    ("distributor clients schedule NAME --at TIME", "the server's own tests plan installs and run them over ssh"),
+    ("distributor clients schedule run", "the server's own tests run it with a real sshd"),
+    ("distributor clients schedules", "the server's own tests list what is planned"),
     (
         "distributor clients setup NAME --installer FILE",
         "the scenario of the install file types it on a computer with systemd",
