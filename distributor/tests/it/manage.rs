@@ -136,7 +136,7 @@ async fn a_query_that_cannot_be_is_refused_with_what_can() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     for (query, says) in [
-        ("state=scheduled", "contact_lost"),
+        ("state=planned", "contact_lost"),
         ("sort=age", "last_contact"),
         ("group=No%20group", "group name"),
         ("silent_for=-1", "cannot read the query"),

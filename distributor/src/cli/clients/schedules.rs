@@ -50,9 +50,10 @@ pub(super) async fn all(api: &AdminApi) -> anyhow::Result<SchedulesPage> {
     let mut whole: SchedulesPage = api.get(&first).await?;
     while let Some(next) = whole.next.take() {
         let page: SchedulesPage = api.get(&format!("{first}&after={}", segment(next.as_str()))).await?;
+        let is_endless = page.next.as_ref().is_some_and(|after| page.schedules.is_empty() || *after <= next);
         whole.schedules.extend(page.schedules);
         whole.next = page.next;
-        if whole.schedules.len() > MOST || whole.next.as_ref().is_some_and(|after| *after <= next) {
+        if is_endless || whole.schedules.len() > MOST {
             bail!("cannot read what is planned: the server answers without an end; is it a distributor?");
         }
     }

@@ -21,6 +21,7 @@ mod restores;
 mod reviews;
 mod rolling;
 mod rollouts;
+mod schedules;
 mod servers;
 mod settings;
 mod starts;
@@ -88,6 +89,9 @@ contracts! {
         an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
         with_a_second_serial_number_nothing_is_lost_early,
         a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
+    }
+    schedules {
+        of_many_programs_one_begins_an_install_and_its_plan_is_gone_with_the_computer,
     }
     enrollment {
         a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,

@@ -170,3 +170,22 @@ fn who_comes_whenever_a_server_runs_is_never_lost_and_who_stays_away_is_lost_unt
         }
     }
 }
+
+#[test]
+fn a_planned_install_says_how_a_computer_stands_until_one_enrolls() {
+    use crate::rules::install_tries::{InstallPlan, LastTry};
+    use crate::rules::schedule::InstallOutcome;
+    let tried = |outcome| Some(LastTry { attempt: 1, outcome, at: at(0) });
+    for (last, minute, wanted) in [
+        (None, 0, ComputerState::Scheduled),
+        (tried(InstallOutcome::Started), 29, ComputerState::Installing),
+        (tried(InstallOutcome::Started), 30, ComputerState::Failed),
+        (tried(InstallOutcome::Unreachable), 0, ComputerState::Failed),
+    ] {
+        let plan = InstallPlan { at: at(0), over_ssh: true, last };
+        let nobody = StandingFacts { forked: None, heard: None, cadence: None, install: Some(&plan) };
+        assert_eq!(state(&nobody, Outages::none(), at(minute)), wanted);
+        let came = StandingFacts { install: Some(&plan), ..enrolled(0, None) };
+        assert_eq!(state(&came, Outages::none(), at(minute)), ComputerState::Active);
+    }
+}

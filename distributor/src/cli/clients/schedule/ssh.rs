@@ -37,9 +37,10 @@ const KEPT: usize = 8 * 1024;
 const ALIAS: &str = "sealpost-pinned-host";
 /// ssh's own exit status: it could not connect, or was refused.
 const SSH_FAILED: i32 = 255;
-/// What is set for ssh, whatever this account's configuration says. The first says which of them an older ssh need not know.
+/// What is set for ssh, whatever this account's configuration says. An older ssh passes over what it does not know, which are
+/// further locks on doors that it does not have; this account's configuration may name what only others know.
 const SETTINGS: &[&str] = &[
-    "IgnoreUnknown=KnownHostsCommand,SessionType,ForkAfterAuthentication,StdinNull,UpdateHostKeys,VerifyHostKeyDNS",
+    "IgnoreUnknown=*",
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
     "GlobalKnownHostsFile=/dev/null",
