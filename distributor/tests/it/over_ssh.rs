@@ -27,7 +27,8 @@ ls -ld /var/lib/.sealpost-ssh.* >"$LAB/folder"
 sleep 1
 "#;
 /// A sudo that never asks, and says what it was given.
-const SUDO: &str = "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] || exit 9\nshift 2\necho sudo >>\"$LAB/sudo\"\nexec \"$@\"\n";
+const SUDO: &str =
+    "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] || exit 9\nshift 2\necho sudo >>\"$LAB/sudo\"\nexec \"$@\"\n";
 /// The computer: its own /run, /var/lib and /usr/local/bin, and no process but its own.
 const COMPUTER: &str = r#"
 mount -t tmpfs tmpfs /run; mkdir -p /run/sshd
@@ -61,7 +62,17 @@ impl Computer {
         write_file(&lab.join("sshd_config"), config).unwrap();
         write_executable(&lab.join("sudo.sh"), SUDO).unwrap();
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-ec", COMPUTER]);
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-ec",
+            COMPUTER,
+        ]);
         let log = fs::File::create(lab.join("sshd.log")).unwrap();
         command.env("LAB", lab).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let server = command.spawn().unwrap();
@@ -77,7 +88,17 @@ impl Computer {
     /// Plans an install at once on a port of this machine.
     fn plan(&self, home: &Path, name: &str, target: &str, key: &str) {
         let key = self.lab.join(key);
-        let arguments = ["clients", "schedule", name, "--at", "now", "--ssh", target, "--host-key", key.to_str().unwrap()];
+        let arguments = [
+            "clients",
+            "schedule",
+            name,
+            "--at",
+            "now",
+            "--ssh",
+            target,
+            "--host-key",
+            key.to_str().unwrap(),
+        ];
         let planned = by(&self.lab, home, &arguments);
         assert!(planned.status.success(), "{planned:?}");
     }
@@ -141,10 +162,19 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         computer.plan(home, "pc-4", &here, "host.pub");
         let (code, said, told) = parts(&computer.runs(home, &[]));
         assert_eq!(code, Some(1), "{said}{told}");
-        assert!(said.contains("pc-2: host key changed") && said.contains("pc-3: unreachable"), "{said}{told}");
+        assert!(
+            said.contains("pc-2: host key changed") && said.contains("pc-3: unreachable"),
+            "{said}{told}"
+        );
         assert!(said.contains("Connection refused"), "{said}");
-        assert!(said.contains("pc-4: installed over ssh on 127.0.0.1:") && said.contains(", by sudo"), "{said}");
-        assert_eq!((computer.text("runs").as_str(), computer.text("sudo").as_str()), ("run\nrun\n", "sudo\n"));
+        assert!(
+            said.contains("pc-4: installed over ssh on 127.0.0.1:") && said.contains(", by sudo"),
+            "{said}"
+        );
+        assert_eq!(
+            (computer.text("runs").as_str(), computer.text("sudo").as_str()),
+            ("run\nrun\n", "sudo\n")
+        );
         fs::write(lab.join("refuse"), "").unwrap();
         let (_, said, _) = parts(&computer.runs(home, &["pc-1"]));
         assert!(said.contains("pc-1: failed") && said.contains("this computer refuses"), "{said}");

@@ -20,7 +20,10 @@ const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
 
 /// Commands of the pages that this test does not type, and why.
 const LEFT: [(&str, &str); 18] = [
-    ("distributor clients schedule NAME --at TIME", "the server's own tests plan installs and run them over ssh"),
+    (
+        "distributor clients schedule NAME --at TIME",
+        "the server's own tests plan installs and run them over ssh",
+    ),
     ("distributor clients schedule run", "the server's own tests run it with a real sshd"),
     ("distributor clients schedules", "the server's own tests list what is planned"),
     (

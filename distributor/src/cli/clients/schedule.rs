@@ -113,6 +113,8 @@ async fn plan(api: &AdminApi, options: Options, name: ComputerName) -> anyhow::R
     let now = Timestamp::now();
     // All that was typed is looked at before a seat is taken.
     let at = when::planned("--at", options.at.as_deref().unwrap_or_default(), now)?;
+    // As the server keeps it.
+    let at = Timestamp::from_second(at.as_second())?;
     let ssh = access(&options)?;
     let schedule = Schedule { at, ssh };
     let Some(name) = seat(api, &options, name).await? else { return nothing_done() };

@@ -3,9 +3,7 @@
 use futures_util::future::join_all;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::commands::clients::{
-    ClaimInstall, LoadSchedule, NoteInstall, PlanInstall, ScheduleFacts,
-};
+use sealpost_site::commands::clients::{ClaimInstall, LoadSchedule, NoteInstall, PlanInstall, ScheduleFacts};
 use sealpost_site::queries::{ClientLineByName, Schedules};
 use sealpost_site::rules::schedule::{InstallOutcome, Schedule, SshAccess};
 use sealpost_site::rules::standing::ComputerState;

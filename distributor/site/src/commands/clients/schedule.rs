@@ -72,6 +72,8 @@ impl Command for PlanInstall {
 
     fn decide(self, facts: ScheduleFacts, context: &Context<'_>) -> Decision<()> {
         let Self { actor, name, schedule } = self;
+        // In whole seconds, so that the same again is found to be the same whatever a store keeps of a time.
+        let schedule = Schedule { at: whole_seconds(schedule.at), ..schedule };
         let attempted = "no install can be planned";
         if !facts.reserved {
             return Decision::refuse(not_reserved(attempted, &name));
@@ -229,6 +231,10 @@ impl Command for NoteInstall {
             )),
         }
     }
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 fn not_reserved(attempted: &str, name: &ComputerName) -> Problem {

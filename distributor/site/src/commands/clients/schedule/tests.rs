@@ -88,6 +88,11 @@ fn an_install_is_planned_for_a_name_with_a_seat_and_without_a_computer_and_once(
     let anew = plans(facts(Some((schedule(100), tried(1, InstallOutcome::Failed, 100)))), 101, 101);
     assert_eq!(anew.changes.len(), 1);
 
+    let typed = Schedule { at: at(100) + SignedDuration::from_nanos(987_654_321), ..schedule(100) };
+    let typed = PlanInstall { actor: actor(), name: name(), schedule: typed };
+    let again = decide(0, typed, facts(Some((schedule(100), None))));
+    assert!(again.answer.is_ok() && again.changes.is_empty(), "a part of a second is nothing");
+
     let nobody = refusal(plans(ScheduleFacts::default(), 0, 100));
     assert_eq!(nobody.code, ProblemCode::NotReserved);
     let enrolled = refusal(plans(ScheduleFacts { enrolled: true, ..facts(None) }, 0, 100));
