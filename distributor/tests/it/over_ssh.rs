@@ -11,7 +11,7 @@ use sealpost_test_support::skips::skip;
 use sealpost_test_support::wait::until;
 
 use crate::installer::{here, site_with};
-use crate::program::{json, parts, typed};
+use crate::program::{parts, stdout, typed};
 use crate::schedules::by;
 use crate::site::free_port;
 
@@ -47,12 +47,12 @@ struct Computer {
 
 impl Computer {
     fn new(lab: &Path) -> Self {
-        let keygen = |name: &str| {
+        let keygen = |name: &&str| {
             let mut command = Command::new("ssh-keygen");
             command.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(lab.join(name));
             assert!(command.status().unwrap().success());
         };
-        ["host", "other", "id"].map(keygen);
+        ["host", "other", "id"].iter().for_each(keygen);
         let port = free_port();
         let shown = lab.display();
         let config = format!(
@@ -138,7 +138,7 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         let setup: serde_json::Value = serde_json::from_str(&computer.text("setup.json")).unwrap();
         assert_eq!(setup["computer_name"], "pc-1");
         let secret = setup["servers"][0]["enrollment_code"].as_str().unwrap();
-        let (started, log) = (computer.text("started"), json(home, &["log", "--json"]).to_string());
+        let (started, log) = (computer.text("started"), stdout(home, &["log", "--json"]));
         assert!(started.contains("install-file") && started.contains("exec /bin/sh -c"), "{started}");
         for (what, text) in [
             ("words and environments", &started),
