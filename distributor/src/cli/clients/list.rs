@@ -37,7 +37,7 @@ Examples:
 
 Of several conditions each has to be met.")]
 pub(in crate::cli) struct Options {
-    /// Only those that stand so: reserved, active, contact-lost or two-computers.
+    /// Only those that stand so: scheduled, installing, failed, reserved, active, contact-lost or two-computers.
     #[arg(long)]
     state: Option<ComputerState>,
     /// Only those of this group, by its list or by its rule.
