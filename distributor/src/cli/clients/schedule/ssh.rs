@@ -325,7 +325,7 @@ struct Failure {
 }
 
 fn last_line(said: &str) -> Option<String> {
-    let line = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back()?;
+    let line = said.lines().map(str::trim).rfind(|line| !line.is_empty())?;
     Some(serde_json::from_str::<Failure>(line).map_or_else(|_| line.to_owned(), |failure| failure.message))
 }
 
