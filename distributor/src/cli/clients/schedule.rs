@@ -29,7 +29,8 @@ use crate::cli::when;
 /// install file that waits.
 ///
 /// Over ssh, `clients schedule run` installs what is due, with the ssh of whoever runs it. The server keeps when, where and the
-/// host's key, and never a credential. For a computer that is named `run`: `clients schedule --at TIME -- run`.
+/// host's key, and never a credential. A computer that is named run is typed in
+/// capitals here: RUN.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
