@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use sealpost_files::read_bounded;
 use sealpost_manifests::ids::{PackageName, Tag};
 use sealpost_manifests::wire::contact::MAX_TAGS;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 use crate::domain::cadence::{self, Cadence};
 use crate::domain::self_update::trial::Bounds;
+use crate::domain::serving::HOLD_SECS;
 use crate::home::{Home, OWN_FOLDERS};
 use crate::platform::ownership::{OwnershipError, ensure_not_writable_by_others};
 
@@ -35,6 +37,8 @@ pub const MIN_KIB_PER_SECOND: u32 = 1;
 pub const DOWNLOAD_WINDOW: Duration = Duration::from_secs(120);
 /// How often a folder is looked into by default, in seconds: changes on a share of another computer are not told here.
 pub const FOLDER_POLL_SECS: u32 = 60;
+/// Longest hold of a server that comes back.
+const LONGEST_HOLD_SECS: u32 = 24 * 60 * 60;
 /// How often a new agent may end by itself.
 const EXITS_ON_TRIAL: u32 = 5;
 
@@ -53,6 +57,8 @@ pub struct Settings {
     /// Hooks by package; a package that is not listed has none.
     packages: BTreeMap<PackageName, PackageConfig>,
     pub cadence: Cadence,
+    /// For how long a server that comes back must answer before it serves again.
+    pub hold: SignedDuration,
     pub metadata_max_age_days: u32,
     /// A download that is slower, averaged over [`DOWNLOAD_WINDOW`], is given up until the next contact; 0 allows any.
     pub min_bytes_per_second: u64,
@@ -141,6 +147,7 @@ struct CadenceFile {
     licensed_secs: u32,
     lost_secs: u32,
     jitter_percent: u8,
+    hold_secs: u32,
 }
 
 impl Default for CadenceFile {
@@ -150,6 +157,7 @@ impl Default for CadenceFile {
             licensed_secs: cadence::LICENSED_SECS,
             lost_secs: cadence::LOST_SECS,
             jitter_percent: cadence::JITTER_PERCENT,
+            hold_secs: HOLD_SECS,
         }
     }
 }
@@ -264,13 +272,18 @@ impl Settings {
                 problems.push(problem);
             }
         }
-        let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, jitter_percent } = file.cadence;
+        let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, jitter_percent, hold_secs } =
+            file.cadence;
         for (name, value) in
             [("unlicensed_secs", unlicensed_secs), ("licensed_secs", licensed_secs), ("lost_secs", lost_secs)]
         {
             if value == 0 {
                 problems.push(format!("cadence.{name} is 0"));
             }
+        }
+        if hold_secs > LONGEST_HOLD_SECS {
+            problems
+                .push(format!("cadence.hold_secs {hold_secs} is over {LONGEST_HOLD_SECS}, which is a day"));
         }
         if jitter_percent > 50 {
             problems.push(format!("cadence.jitter_percent {jitter_percent} is over 50"));
@@ -335,6 +348,7 @@ impl Settings {
                 lost_secs,
                 jitter_percent: jitter_percent.min(50),
             },
+            hold: SignedDuration::from_secs(i64::from(hold_secs)),
             metadata_max_age_days: file.metadata_max_age_days,
             min_bytes_per_second: u64::from(file.download.min_kib_per_second) * 1_024,
             self_update: Bounds {
@@ -430,9 +444,11 @@ mod tests {
 
     #[test]
     fn all_wrong_values_are_listed_at_once() {
-        let text = "install_root = \"x\"\n[cadence]\nlost_secs = 0\njitter_percent = 90\n[packages.acme]\nstart = [\"x\"]\nstop = []\n";
+        let text = "install_root = \"x\"\n[cadence]\nlost_secs = 0\njitter_percent = 90\nhold_secs = 86401\n[packages.acme]\nstart = [\"x\"]\nstop = []\n";
         let Err(ConfigError::Wrong { problems, .. }) = load(text) else { panic!("accepted") };
-        for part in ["install_root", "lost_secs", "jitter_percent", "not an absolute path", "empty hook"] {
+        for part in
+            ["install_root", "lost_secs", "jitter_percent", "hold_secs", "not an absolute path", "empty hook"]
+        {
             assert!(problems.contains(part), "{problems}");
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! agent.toml                configuration                     agent.lock, cycle.lock, install.lock
 //! root.json                 the vendor's pinned root          agent.sock        control socket of `run`
-//! gate/PACKAGE              what its product may do           keys/             client.key, ID.key of a further server, sealing.key: 0600
+//! gate/PACKAGE              what its product may do           keys/             client.key, ID.key and ID.next.key of a server, sealing.key: 0600
 //! state/…                   records (see `platform::store`)    manifests/PACKAGE/SLOT.{manifest,minisig}
 //! state/servers/ID/…        records of one server             downloads/        unfinished downloads
 //! state/footprints/…        how slots were found last         tuf/              trusted metadata
@@ -246,6 +246,12 @@ impl Home {
     #[must_use]
     pub fn server_key(&self, server: &ServerId) -> PathBuf {
         self.path.join("keys").join(format!("{server}.key"))
+    }
+
+    /// The key that this computer goes on with at a server, until the enrollment with it is kept.
+    #[must_use]
+    pub fn next_key(&self, server: &ServerId) -> PathBuf {
+        self.path.join("keys").join(format!("{server}.next.key"))
     }
 
     /// The key to which servers seal what they send to this computer by file.

@@ -85,6 +85,11 @@ impl LicenseAuthority for OnlineAuthority {
     fn register(&self, request: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>> {
         Box::pin(async move { self.ask(&request).await })
     }
+
+    fn page(&self) -> Option<String> {
+        let (base, _) = self.url.split_once(LICENSE_API)?;
+        may_carry_a_serial(&self.url).then(|| format!("{base}/register"))
+    }
 }
 
 /// A decision, and not a server that has no time or no such path.

@@ -78,7 +78,7 @@ impl Registrar {
         self.ledger.execute(self.now(), command).await.map_err(failures::of_ledger)?;
         let code = text_code::encode(&registration);
         if request.way == RegisterWay::Offline {
-            return Ok(Registered::Code { code, reason: None });
+            return Ok(Registered::Code { code, reason: None, page: self.authority.page() });
         }
         match self.authority.register(sync::RegisterRequest { site_key, registration }).await {
             Ok(answer) => {
@@ -91,7 +91,8 @@ impl Registrar {
                 Ok(Registered::Granted { license, unconfirmed, notice, seats_before })
             }
             Err(error @ AuthorityError::Unreachable { .. }) => {
-                Ok(Registered::Code { code, reason: Some(error.to_string()) })
+                let page = self.authority.page();
+                Ok(Registered::Code { code, reason: Some(error.to_string()), page })
             }
             Err(AuthorityError::Refused(problem)) => Err(problem),
         }

@@ -134,6 +134,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
                 client_key: key().public(),
                 enrolled_at: day(1),
                 last_contact: Some(day(2)),
+                kept_copy: None,
             }),
             grants: vec![grant().document],
             restore: RestoreState::default(),
@@ -143,6 +144,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
             source: "192.0.2.1".to_owned(),
             enrollment: enrollment.clone(),
             proven: proven.clone(),
+            copy: None,
             new_id: client_id(),
         };
         let decision = decide(command, facts);
@@ -288,6 +290,8 @@ fn client(last: Option<Nonce>) -> ContactClient {
         channel: stable(),
         client_key: key().public(),
         forked: false,
+        copies: Vec::new(),
+        kept_copy: None,
         seats: vec![grant()],
         lease_order: Some(order(ISSUED)),
         assignment_order: Some(order(ISSUED)),
@@ -311,6 +315,7 @@ fn client(last: Option<Nonce>) -> ContactClient {
 fn lost() -> LostFacts {
     LostFacts {
         was_replaced: false,
+        given_up: false,
         holder: None,
         reserved: BTreeSet::from([serial()]),
         seats: vec![grant()],

@@ -16,8 +16,8 @@
 //! Which statement is the newest is the caller's to know, and it is *not* the one with the highest time. Statements come
 //! in sequences: the grants of one serial by generation, the vendor's metadata by version. A statement is newer than the
 //! one held if it was just accepted with a number strictly above the highest accepted in its own sequence. Between
-//! sequences the last accepted one counts. So a grant that lay in a mailbox for ten days may lower the floor by ten
-//! days until the next metadata; that is the price for not being locked out by a wrong one.
+//! sequences the later time counts, which callers see to: a grant that lay in a drawer for a year lowers nothing that
+//! another sequence said since, and a wrong time is corrected in the sequence that said it.
 //!
 //! Left out on purpose: reading clocks, storing, verifying statements, and keeping the highest number of each sequence.
 

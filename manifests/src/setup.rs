@@ -17,6 +17,11 @@ pub const MAX_SETUP_BYTES: u64 = 256 * 1024;
 /// Most pins of one server: the site CA, and the one that replaces it.
 pub const MAX_CA_PINS: usize = 2;
 
+/// Most servers of a setup file that a computer tries.
+pub const MAX_SETUP_SERVERS: usize = 8;
+/// Most addresses of one server that a computer tries.
+pub const MAX_SETUP_ADDRESSES: usize = 32;
+
 open_codes! {
     /// For which computers a setup file is. `pool` and `knock` are reserved.
     SetupKind {
@@ -63,6 +68,12 @@ impl ServerEntry {
         }
         if self.addresses.is_empty() {
             return Some(format!("the server {id} has no address"));
+        }
+        if self.addresses.len() > MAX_SETUP_ADDRESSES {
+            let count = self.addresses.len();
+            return Some(format!(
+                "the server {id} has {count} addresses, and at most {MAX_SETUP_ADDRESSES} are tried"
+            ));
         }
         let pins = self.ca_spki_sha256.len();
         (pins == 0 || pins > MAX_CA_PINS)

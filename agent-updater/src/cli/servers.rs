@@ -229,8 +229,8 @@ fn line(server: &ServerStatus) -> String {
         parts.push("serves".to_owned());
     }
     parts.push(match server.lease_until {
-        Some(until) => format!("license until {until}"),
-        None => "no license yet".to_owned(),
+        Some(until) => format!("lease until {until}"),
+        None => "no lease yet".to_owned(),
     });
     parts.push(match server.last_answer {
         Some(at) => format!("answered last at {at}"),

@@ -151,6 +151,9 @@ fn jittered_millis(seconds: u32, percent: u8, seed: u64) -> i64 {
 }
 
 #[cfg(test)]
+mod year;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

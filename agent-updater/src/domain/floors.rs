@@ -135,7 +135,11 @@ impl Floors {
             return;
         }
         let _ = self.generations.insert(grant.serial.clone(), grant.generation);
-        self.accept(VendorStatement::new(grant.vendor_time, grant.not_after), at);
+        // The first of its serial number corrects nothing that another said: it may have lain in a drawer for a year.
+        let said = self.license.statement().filter(|_| highest.is_none());
+        let signed_at = said.map_or(grant.vendor_time, |said| said.signed_at().max(grant.vendor_time));
+        let not_after = said.map_or(grant.not_after, |said| said.not_after().max(grant.not_after));
+        self.accept(VendorStatement::new(signed_at, not_after), at);
     }
 
     /// Metadata with this version of the timestamp was accepted, which the vendor signed then. `vouched_until` is the

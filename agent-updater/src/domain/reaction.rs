@@ -1,7 +1,8 @@
 //! What a refusal by a server makes this computer do, and what it asks of a person, by its code.
 //!
-//! Invariant: a code is unsigned, so at most it makes the agent show the server what the server itself signed, or say
-//! something to a person. None deletes, resets or closes anything.
+//! Invariant: a code is unsigned, so at most it makes the agent show the server what the server itself signed, make another key
+//! and ask the server to take it (`copy_kept`; it counts only once the site signed it), or say something to a person. None
+//! deletes, resets or closes anything.
 
 use sealpost_manifests::wire::problem::ProblemCode;
 
@@ -29,6 +30,14 @@ pub const fn reaction(code: ProblemCode) -> Reaction {
             "since the server was restored, another computer goes on with this computer's identity; if this is the \
              right one, the administrator has to issue a new setup file for it; the product goes on running",
         ),
+        ProblemCode::CopyKept => Reaction::Explain(
+            "the administrator decided that this computer goes on, and it makes a key of its own over the network; one that \
+             is reached by file needs a new setup file; the product goes on running",
+        ),
+        ProblemCode::CopyGivenUp => Reaction::Explain(
+            "this computer is a copy of another one, which goes on in its place, and needs a name and a seat of its own; the \
+             product goes on running, and nothing new is installed until then",
+        ),
         _ => Reaction::Wait,
     }
 }
@@ -43,6 +52,7 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
         | ProblemCode::LedgerBehind
         | ProblemCode::ContactForked
         | ProblemCode::Displaced
+        | ProblemCode::CopyKept
         | ProblemCode::BadSignature
         | ProblemCode::WrongServer
         | ProblemCode::NoLease
@@ -52,6 +62,10 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
         | ProblemCode::EnrollmentCodeExpired => Some(
             "let the administrator make a setup file with `distributor clients setup NAME`, then run \
              `agent-updater enroll --setup FILE`",
+        ),
+        ProblemCode::CopyGivenUp => Some(
+            "let the administrator reserve a seat of its own with `distributor clients reserve NEWNAME`, make a setup file with \
+             `distributor clients setup NEWNAME`, then run `agent-updater enroll --setup FILE --replace`",
         ),
         ProblemCode::NoSeatFree
         | ProblemCode::NotUnlocked
@@ -78,9 +92,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_codes_ask_for_evidence_two_are_explained_and_all_others_are_only_shown() {
+    fn three_codes_ask_for_evidence_four_are_explained_and_all_others_are_only_shown() {
         let evidence = [ProblemCode::NonceUnknown, ProblemCode::UnknownComputer, ProblemCode::LedgerBehind];
-        let explained = [ProblemCode::ContactForked, ProblemCode::Displaced];
+        let explained = [
+            ProblemCode::ContactForked,
+            ProblemCode::Displaced,
+            ProblemCode::CopyKept,
+            ProblemCode::CopyGivenUp,
+        ];
         for code in ProblemCode::KNOWN.iter().copied().chain(["of_a_later_server".parse().unwrap()]) {
             match reaction(code) {
                 Reaction::ShowEvidence => assert!(evidence.contains(&code), "{code}"),

@@ -1,7 +1,7 @@
 //! Which of its servers serves this computer: whose lease and whose contact its license rests on.
 //!
 //! A request goes to the primaries first, in their order, and to the secondaries if none of them answers or none has a free
-//! license. A server that is asked before the one that serves takes its place back once it has answered for [`HOLD`], and
+//! license. A server that is asked before the one that serves takes its place back once it has answered for a hold, and
 //! at least twice, so that a server which comes and goes is not switched to each time. One that fails is left at once.
 //! Invariants: only a server that this computer is enrolled with serves. Who serves says nothing about updates: they come
 //! from the first server alone, whatever happens to it, because the halts of two servers cannot be told from each other's.
@@ -13,8 +13,8 @@ use sealpost_manifests::setup::ServerRole;
 use sealpost_manifests::wire::problem::ProblemCode;
 use serde::{Deserialize, Serialize};
 
-/// For how long a server that comes back must answer before it serves again.
-pub const HOLD: SignedDuration = SignedDuration::from_mins(15);
+/// For how long a server that comes back must answer before it serves again, in seconds.
+pub const HOLD_SECS: u32 = 15 * 60;
 /// How often in that time, at the least.
 pub const GOOD_ANSWERS: u32 = 2;
 /// How often a server is asked that is not needed: so that its lease is a live one when it is.
@@ -76,8 +76,8 @@ pub struct Back {
 impl Back {
     /// From when on it serves, if it goes on answering.
     #[must_use]
-    pub fn held_until(&self) -> Timestamp {
-        self.since.saturating_add(HOLD).unwrap_or(Timestamp::MAX)
+    pub fn held_until(&self, hold: SignedDuration) -> Timestamp {
+        self.since.saturating_add(hold).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -104,11 +104,13 @@ impl Serving {
     }
 }
 
-/// Decides by what came of the servers, in the order of [`order`]; `None` if there is none.
+/// Decides by what came of the servers, in the order of [`order`]; `None` if there is none. `hold` is how long one that comes
+/// back must answer before it serves again.
 #[must_use]
 pub fn decide(
     serving: Option<&Serving>,
     candidates: &[Candidate],
+    hold: SignedDuration,
     now: Timestamp,
 ) -> Option<(ServingDecision, Serving)> {
     let first = candidates.first()?;
@@ -122,7 +124,9 @@ pub fn decide(
     let why_left = match candidates.get(place).map(|candidate| candidate.tried) {
         Some(Tried::Failed) => Why::NoAnswer,
         Some(Tried::NoFreeLicense) => Why::NoFreeLicense,
-        Some(Tried::Licensed | Tried::NotAsked) | None => return Some(held(serving, candidates, place, now)),
+        Some(Tried::Licensed | Tried::NotAsked) | None => {
+            return Some(held(serving, candidates, (place, hold), now));
+        }
     };
     let licensed = candidates.iter().position(|candidate| candidate.tried == Tried::Licensed);
     let Some((to, candidate)) = licensed.and_then(|to| Some((to, candidates.get(to)?))) else {
@@ -137,7 +141,7 @@ pub fn decide(
 fn held(
     serving: Serving,
     candidates: &[Candidate],
-    place: usize,
+    (place, hold): (usize, SignedDuration),
     now: Timestamp,
 ) -> (ServingDecision, Serving) {
     let before = candidates.get(..place).unwrap_or(&[]);
@@ -161,12 +165,12 @@ fn held(
         },
         None => Back { server: good.server.clone(), since: now, answers: 1 },
     };
-    if back.answers >= GOOD_ANSWERS && now >= back.held_until() {
+    if back.answers >= GOOD_ANSWERS && now >= back.held_until(hold) {
         let why = Why::CameBack;
         let switched = Serving { server: back.server, since: now, why, back: None };
         return (ServingDecision::Switch { why }, switched);
     }
-    let until = back.held_until();
+    let until = back.held_until(hold);
     (ServingDecision::Hold { until }, Serving { back: Some(back), ..serving })
 }
 

@@ -187,7 +187,7 @@ pub(super) fn status(host: &Host, progress: &Progress) -> Option<ServingStatus> 
         role: role_of(host, &serving.server),
         since: Some(serving.since).filter(|since| *since != Timestamp::UNIX_EPOCH),
         why: serving.why,
-        held_until: serving.back.as_ref().map(|back| back.held_until()),
+        held_until: serving.back.as_ref().map(|back| back.held_until(host.settings.hold)),
         sentence: sentence(host, progress, &serving),
         server: serving.server,
     })
@@ -233,7 +233,7 @@ fn sentence(host: &Host, progress: &Progress, serving: &Serving) -> String {
         let name = name_of(host, &back.server);
         text = format!(
             "{text}; {name} answers again, and serves from {} on if it goes on answering",
-            back.held_until()
+            back.held_until(host.settings.hold)
         );
     }
     let is_first_down = progress.standing.last_contact.as_ref().is_some_and(|last| last.problem.is_some());

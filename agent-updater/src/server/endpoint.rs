@@ -199,7 +199,10 @@ fn unanswered(address: String, error: &reqwest::Error) -> ServerError {
         let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         match wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source()) {
             Some(inner) => cause = inner,
-            None => return ServerError::Unreachable { address, why: cause.to_string() },
+            None => {
+                let connected = !error.is_connect();
+                return ServerError::Unreachable { address, why: cause.to_string(), connected };
+            }
         }
     }
 }

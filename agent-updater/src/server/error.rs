@@ -13,7 +13,7 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 pub enum ServerError {
     /// It could not be reached, is not the pinned one, or closed the connection.
     #[error("no answer from {address}; check name, network, clock and that the server runs: {why}")]
-    Unreachable { address: String, why: String },
+    Unreachable { address: String, why: String, connected: bool },
     /// It presents no certificate that this computer accepts.
     #[error("{address} is not trusted: {why}")]
     NotTrusted { address: String, why: String },
@@ -53,6 +53,16 @@ impl ServerError {
     #[must_use]
     pub const fn is_unknown_ca(&self) -> bool {
         matches!(self, Self::UnknownCa { .. })
+    }
+
+    /// Whether the request may have come to the server: without a connection that is pinned, nothing is sent.
+    #[must_use]
+    pub const fn may_have_come(&self) -> bool {
+        match self {
+            Self::Unreachable { connected, .. } => *connected,
+            Self::NotTrusted { .. } | Self::UnknownCa { .. } | Self::Setup { .. } => false,
+            Self::Refused { .. } | Self::Strange { .. } | Self::Slow { .. } | Self::BadAnswer { .. } => true,
+        }
     }
 
     /// Whether another address of the same server may succeed.

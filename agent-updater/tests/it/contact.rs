@@ -200,6 +200,13 @@ fn a_product_of_an_ended_serial_number_is_updated_until_its_lease_ends_and_runs_
     assert!(cycle.problems.is_empty(), "{:?}", cycle.problems);
     assert_eq!(site.installed().as_deref(), Some("two"), "the lease is good");
     assert_eq!(site.gate(), OPEN);
+    let shown = agent.status();
+    assert!(shown.lease.renewed_until.is_some_and(|until| until < shown.at));
+    let text = shown.to_text();
+    assert!(
+        text.contains("; the vendor ended its serial number at ") && text.contains("it is not renewed"),
+        "{text}"
+    );
 
     site.release("3", 3, "three");
     {

@@ -23,6 +23,9 @@ use crate::site::Site;
 /// An agent that says its version.
 const PROGRAM: &str = "#!/bin/sh\n[ \"$1\" = --version ] && echo 'agent-updater 9.9'\n";
 
+/// Installs, or takes back.
+type Work = fn(&Agent, Order<'_>, &mut dyn FnMut(Step)) -> Result<(), FirstInstallError>;
+
 /// A computer, and what an install file unpacked on it.
 struct Lab {
     site: Site,
@@ -55,11 +58,7 @@ impl Lab {
         self.site.computer.path().join("home")
     }
 
-    fn run(
-        &self,
-        mode: Mode,
-        what: fn(&Agent, Order<'_>, &mut dyn FnMut(Step)) -> Result<(), FirstInstallError>,
-    ) -> Result<Vec<String>, FirstInstallError> {
+    fn run(&self, mode: Mode, what: Work) -> Result<Vec<String>, FirstInstallError> {
         let (from, system) = (self.from(), self.system());
         let mut steps = Vec::new();
         let mut tell = |step: Step| {

@@ -6,6 +6,7 @@ mod assignments;
 mod by_file;
 mod clocks;
 mod contact;
+mod copies;
 mod enroll;
 mod faults;
 mod first_install;

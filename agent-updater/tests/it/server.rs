@@ -55,6 +55,9 @@ pub(crate) struct SimulatedServer {
     /// Refuses a contact that does not follow the last one, as a Primary Server does.
     pub(crate) is_strict: bool,
     last: Option<Nonce>,
+    /// The id that this computer gets when it shows that it is the one of two copies which was kept; until then its contacts
+    /// are refused, and from then on those of the old id.
+    pub(crate) keeps: Option<ClientId>,
     /// What the wake stream says before it ends.
     pub(crate) wake: Option<Vec<u8>>,
     /// Sent with every answer.
@@ -94,6 +97,7 @@ impl SimulatedServer {
             change_assignment: |_| (),
             is_strict: false,
             last: None,
+            keeps: None,
             wake: None,
             server_list: None,
             enrollments: Vec::new(),
@@ -124,7 +128,20 @@ impl SimulatedServer {
 
     fn enroll(&mut self, body: String) -> Reply {
         let request: EnrollRequest = serde_json::from_str(&body).unwrap();
-        let enrollment = request.enrollment.verify::<Enrollment>(&[request.client_key]).unwrap();
+        let enrollment = request.enrollment.verify::<Enrollment>(std::slice::from_ref(&request.client_key));
+        let enrollment = enrollment.unwrap();
+        if let Some(branch) = &request.branch
+            && self.client_key.as_ref() != Some(&request.client_key)
+        {
+            // As a Primary Server does: with the key that the client has now.
+            let Ok(shown) = branch.verify::<Contact>(&[self.client_key.clone().unwrap()]) else {
+                return refused(ProblemCode::BadSignature);
+            };
+            assert_eq!((shown.new_key.as_ref(), request.proof), (Some(&request.client_key), None));
+            assert_eq!((&shown.client_id, shown.previous.as_ref()), (&self.client_id, self.last.as_ref()));
+            let Some(client_id) = self.keeps.take() else { return refused(ProblemCode::CopyGivenUp) };
+            (self.client_id, self.last) = (client_id, None);
+        }
         self.client_key = Some(enrollment.client_key.clone());
         self.enrollments.push(body);
         let enrolled = Enrolled {
@@ -157,6 +174,12 @@ impl SimulatedServer {
             return Reply::content(answer.clone());
         }
         let request: ContactRequest = serde_json::from_str(&body).unwrap();
+        if self.keeps.is_some() {
+            return refused(ProblemCode::CopyKept);
+        }
+        if request.client_id != self.client_id {
+            return refused(ProblemCode::CopyGivenUp);
+        }
         let client_key = self.client_key.clone().unwrap();
         let contact = request.contact.verify::<Contact>(std::slice::from_ref(&client_key)).unwrap();
         match (self.wants_evidence, &request.evidence) {

@@ -30,6 +30,8 @@ use sealpost_test_support::web::{Fault, Times, Web};
 use crate::server::SimulatedServer;
 use crate::site::{Site, contact, files, grant, large, package, server_of};
 
+mod hostile;
+
 const OPEN: OpenNow = OpenNow { run: true, upload: true, remote_management: true };
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 

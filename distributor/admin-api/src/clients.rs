@@ -23,6 +23,7 @@ use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
 use crate::content::RunsContent;
+use crate::copies::CopyLine;
 use crate::setup_info::SetupInfo;
 
 /// Clients in one page, at the most.
@@ -141,6 +142,9 @@ pub struct Client {
     /// Its seats, its setup files, and when it comes. Filled when one computer is asked for, absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_info: Option<SetupInfo>,
+    /// The computers that use its identity, if there are two. Filled when one computer is asked for, empty in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyLine>,
 }
 
 impl Client {
@@ -213,6 +217,7 @@ impl Client {
             came_by,
             explanations,
             setup_info: None,
+            copies: Vec::new(),
         }
     }
 }

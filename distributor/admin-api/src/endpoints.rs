@@ -67,6 +67,8 @@ pub enum Endpoint {
     RunInstall,
     /// Move a computer to another channel.
     MoveClient,
+    /// Say which of two computers with one identity goes on.
+    ResolveClient,
     /// Make a registration for a serial number.
     Register,
     /// Bring in a grant.
@@ -165,7 +167,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 70] = [
+const TABLE: [Line; 71] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -190,6 +192,7 @@ const TABLE: [Line; 70] = [
     Line(Endpoint::ListSchedules, Method::Get, "/api/v1/schedules", Permission::ViewClients),
     Line(Endpoint::RunInstall, Method::Post, "/api/v1/clients/{name}/install", Permission::IssueSetups),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
+    Line(Endpoint::ResolveClient, Method::Post, "/api/v1/clients/{name}/resolve", Permission::IssueSetups),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),
     Line(Endpoint::Unlock, Method::Post, "/api/v1/unlock", Permission::ManageLicenses),
     Line(Endpoint::ReadLog, Method::Get, "/api/v1/log", Permission::ViewLog),

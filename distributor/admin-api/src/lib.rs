@@ -13,6 +13,7 @@ pub mod certificates;
 pub mod client_lines;
 pub mod clients;
 pub mod content;
+pub mod copies;
 pub mod endpoints;
 pub mod folder;
 pub mod groups;

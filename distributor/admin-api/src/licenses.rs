@@ -148,6 +148,9 @@ pub enum Registered {
         code: String,
         /// Why it was not done online, if that was tried.
         reason: Option<String>,
+        /// Where the vendor's server has its registration page, if it has one; absent where a code must not be typed into it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<String>,
     },
 }
 

@@ -108,6 +108,9 @@ pub struct HasSetup {
 pub struct SetupsIssued {
     /// One for each.
     pub answers: Vec<SetupAnswer>,
+    /// What is to be known before the files are carried around.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// What became of one name. Not `Debug`: it holds a secret.

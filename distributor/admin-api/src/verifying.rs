@@ -39,6 +39,9 @@ pub struct VerifiedComputer {
     pub last_contact: Option<Timestamp>,
     /// Until when its lease is good.
     pub lease_until: Option<Timestamp>,
+    /// When the serial number of its seat ended, the last of several: then its lease is not renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_ended: Option<Timestamp>,
     /// Whether it listens for calls now; who does not comes by itself.
     pub listens: bool,
 }

@@ -123,6 +123,14 @@ query! {
 }
 
 query! {
+    /// The name of a client that was replaced by the copy of it which an admin kept; `None` of any other.
+    GivenUpCopy {
+        /// Its id.
+        pub client_id: ClientId,
+    } -> Option<ComputerName>, "look whether a copy was given up"
+}
+
+query! {
     /// Installs that are planned, by name.
     Schedules {
         /// Only after this name.

@@ -39,6 +39,7 @@ use crate::rules::rollouts::groups::{Attributes, GroupName};
 use crate::rules::rollouts::outages::Outages;
 use crate::rules::rollouts::plan::{Delivery, Plan};
 use crate::rules::rollouts::tries::Tries;
+use crate::rules::setups::EndingSetup;
 use crate::rules::standing::{self, ComputerState, StandingFacts};
 use crate::rules::test_load::TestLoad;
 
@@ -94,8 +95,8 @@ pub struct EndingsRow {
     pub lease: Option<(ComputerName, Timestamp)>,
     /// Leases that have ended.
     pub leases_ended: u64,
-    /// The computer whose setup file was not used and ends first, and that end.
-    pub setup: Option<(ComputerName, Timestamp)>,
+    /// The setup file that was not used and ends first.
+    pub setup: Option<EndingSetup>,
 }
 
 /// Most names of a [`ServersLearnedRow`], of a [`LeftBehindRow`] and of a [`ComputersRow`].

@@ -1,4 +1,4 @@
-//! `distributor clients list|show|reserve|verify|channel|group|setup|setups|schedule|schedules`.
+//! `distributor clients list|show|reserve|verify|channel|group|resolve|setup|setups|schedule|schedules`.
 
 mod cells;
 mod group;
@@ -6,6 +6,7 @@ mod installer;
 mod lines;
 mod list;
 mod reserve;
+mod resolve;
 mod schedule;
 mod schedules;
 mod setup;
@@ -32,6 +33,7 @@ pub(super) enum Command {
     Verify(verify::Options),
     Channel(Channel),
     Group(group::Options),
+    Resolve(resolve::Options),
     Setup(setup::Options),
     Setups(setups::Options),
     Schedule(Box<schedule::Options>),
@@ -62,6 +64,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Verify(options) => verify::run(&api, options).await,
         Command::Channel(options) => channel(&api, &options).await,
         Command::Group(options) => group::run(&api, &options).await,
+        Command::Resolve(options) => resolve::run(&api, options).await,
         Command::Setup(options) => setup::run(&api, options).await,
         Command::Setups(options) => setups::run(&api, &options).await,
         Command::Schedule(options) => schedule::run(&api, *options).await,

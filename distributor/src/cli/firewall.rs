@@ -74,8 +74,12 @@ pub(super) struct Open {
 #[command(after_help = "\
 Examples:
   distributor firewall close
+  distributor firewall close --remove /etc/nftables.d/sealpost.nft
   distributor firewall close --port 443 --yes")]
 pub(super) struct Close {
+    /// nftables: remove the file that `open --write` wrote, too, which would open the port again at the next start.
+    #[arg(long, value_name = "FILE")]
+    remove: Option<PathBuf>,
     #[command(flatten)]
     port: Port,
     #[command(flatten)]
@@ -119,10 +123,13 @@ pub(super) async fn run(home: &Path, command: Command) -> anyhow::Result<Outcome
         Command::Open(options) => {
             let opening = Opening::new(port, &options.from).context("cannot open the port")?;
             let file = options.write.as_deref().map(|path| file_of(&seen, path, &opening)).transpose()?;
+            let file = file.map(Filed::Write);
             change(&tools, &seen, &Change::Open(opening), file, &options.asking).await
         }
         Command::Close(options) => {
-            change(&tools, &seen, &Change::Close { port }, None, &options.asking).await
+            let file = options.remove.as_deref().map(|path| written_by_open(&seen, path)).transpose()?;
+            let file = file.map(Filed::Remove);
+            change(&tools, &seen, &Change::Close { port }, file, &options.asking).await
         }
     }
 }
@@ -178,11 +185,33 @@ fn file_of<'p>(seen: &Seen, path: &'p Path, opening: &Opening) -> anyhow::Result
     Ok(RulesFile { path, text: file_text(opening) })
 }
 
+/// What `--remove` removes: nothing but a file of ours.
+fn written_by_open<'p>(seen: &Seen, path: &'p Path) -> anyhow::Result<&'p Path> {
+    if seen.kind() != Kind::Nft {
+        bail!("{} keeps its rules by itself; leave --remove out", seen.kind().name());
+    }
+    let found =
+        read_bounded(path, MAX_FILE_BYTES).with_context(|| format!("cannot look at {}", path.display()))?;
+    match found {
+        None => bail!("{} is not there; leave --remove out", path.display()),
+        Some(found) if !found.starts_with(FILE_HEAD.as_bytes()) => {
+            bail!("`distributor firewall open` did not write {}; it is not removed", path.display())
+        }
+        Some(_) => Ok(path),
+    }
+}
+
+/// What becomes of a file of rules.
+enum Filed<'p> {
+    Write(RulesFile<'p>),
+    Remove(&'p Path),
+}
+
 async fn change(
     tools: &Tools,
     seen: &Seen,
     change: &Change,
-    file: Option<RulesFile<'_>>,
+    file: Option<Filed<'_>>,
     asking: &Asking,
 ) -> anyhow::Result<Outcome> {
     let port = match change {
@@ -199,7 +228,12 @@ async fn change(
         return Ok(Outcome::Damage);
     }
     tools.carry_out(&steps).await.context("cannot change the packet filter")?;
-    if let Some(RulesFile { path, text }) = &file {
+    if let Some(Filed::Remove(path)) = &file {
+        fs::remove_file(path)
+            .with_context(|| format!("the port is closed, and {} cannot be removed", path.display()))?;
+        print_line(format_args!("removed: {}", path.display()))?;
+    }
+    if let Some(Filed::Write(RulesFile { path, text })) = &file {
         replace(path, text.as_bytes(), PUBLIC).with_context(|| {
             format!(
                 "the port is open, and {} cannot be written; make its folder, or name another file",
@@ -213,26 +247,33 @@ async fn change(
         ))?;
     }
     // What is there now, and not what was to be there.
+    if matches!(change, Change::Close { .. }) && seen.kind() == Kind::Nft && file.is_none() {
+        print_line(
+            "note: a file that `firewall open --write FILE` wrote opens the port again at the next start of this computer; \
+             `distributor firewall close --remove FILE` removes it",
+        )?;
+    }
     match look(tools).await? {
         Some(seen) => show(&seen, port),
         None => bail!("{} is gone since it was asked", seen.kind().name()),
     }
 }
 
-fn print_plan(steps: &[Step], file: Option<&RulesFile<'_>>) -> anyhow::Result<()> {
+fn print_plan(steps: &[Step], file: Option<&Filed<'_>>) -> anyhow::Result<()> {
     print_line("to be run as root:")?;
     for step in steps {
         for line in step.to_string().lines() {
             print_line(format_args!("  {line}"))?;
         }
     }
-    if let Some(file) = file {
-        print_line(format_args!(
-            "  and to be written, with the same rules: {}",
-            plain(&file.path.display().to_string())
-        ))?;
+    let shown = |path: &Path| plain(&path.display().to_string());
+    match file {
+        Some(Filed::Write(file)) => {
+            print_line(format_args!("  and to be written, with the same rules: {}", shown(file.path)))
+        }
+        Some(Filed::Remove(path)) => print_line(format_args!("  and to be removed: {}", shown(path))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn agrees(asking: &Asking) -> anyhow::Result<bool> {

@@ -35,6 +35,10 @@ pub(super) struct Options {
     /// The vendor's root.json; from now on it is the root of all trust here.
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
+    /// The CA of the vendor's server in PEM, where this system does not trust it. The configuration names the file, which stays
+    /// where it is.
+    #[arg(long, value_name = "FILE")]
+    vendor_ca: Option<PathBuf>,
     /// A host name or IP address under which computers reach this server, best first [default: this host, 127.0.0.1].
     #[arg(long = "address", value_name = "HOST")]
     addresses: Vec<String>,
@@ -64,6 +68,7 @@ pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome
     let addresses = if options.addresses.is_empty() { default_addresses() } else { options.addresses };
     let init = InitOptions {
         vendor_url: &options.vendor_url,
+        vendor_ca: options.vendor_ca.as_deref(),
         root: &options.root,
         listen: options.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], options.port))),
         addresses: addresses.clone(),
@@ -71,6 +76,7 @@ pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome
         now: Timestamp::now(),
     };
     let server = app::init(home, init)?;
+    let command = command_of(home);
     let made = [
         format!("made server {} in {}", server.server_id, home.display()),
         format!("site key {}, computers reach it as {}", server.site_key.id(), addresses.join(", ")),
@@ -90,7 +96,7 @@ pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome
         );
     }
     let Some(serial) = serial else {
-        tell("next: `distributor serve`, then `distributor register SERIAL`");
+        tell(format_args!("next: `{command} serve`, then `{command} register SERIAL`"));
         return Ok(Outcome::Done);
     };
     if way == RegisterWay::Online {
@@ -98,20 +104,33 @@ pub(super) async fn run(home: &Path, options: Options) -> anyhow::Result<Outcome
     }
     let request = RegisterRequest { serial, way, reason: None };
     let registered = register(home, &server.site_key, actor, request).await.context(
-        "the server is made, and its serial number is not registered (`distributor serve`, then `distributor register SERIAL`)",
+        format!("the server is made, and its serial number is not registered (`{command} serve`, then `{command} register SERIAL`)"),
     )?;
     say(&registered)?;
     tell(match &registered {
-        Registered::Granted { .. } => "next: `distributor serve`",
+        Registered::Granted { .. } => format!("next: `{command} serve`"),
         Registered::Code { reason: None, .. } => {
-            "next: `distributor serve`, then `distributor unlock` with what the vendor sends back"
+            format!("next: `{command} serve`, then `{command} unlock` with what the vendor sends back")
         }
-        Registered::Code { reason: Some(_), .. } => {
-            "the server is made all the same; next: `distributor serve`, then `distributor unlock` with what the vendor \
-             sends back, or `distributor register SERIAL` once the vendor can be reached"
-        }
+        Registered::Code { reason: Some(_), .. } => format!(
+            "the server is made all the same; next: `{command} serve`, then `{command} unlock` with what the vendor sends back, \
+             or `{command} register SERIAL` once the vendor can be reached"
+        ),
     });
     Ok(outcome_of(&registered))
+}
+
+/// How the program is called for this home: without one it takes the current folder.
+fn command_of(home: &Path) -> String {
+    if home == Path::new(".") {
+        return "distributor".to_owned();
+    }
+    let home = home.to_string_lossy();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@".contains(letter);
+    if home.chars().all(is_plain) {
+        return format!("distributor --home {home}");
+    }
+    format!("distributor --home '{}'", plain(&home.replace('\'', "'\\''")))
 }
 
 async fn register(

@@ -28,11 +28,22 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Prints the seats of a serial number in one line.
 pub(super) fn print_license(license: &License) -> anyhow::Result<()> {
-    let License { serial, licenses, model, used, not_after, .. } = license;
-    let until = seconds(*not_after);
+    let License { serial, licenses, model, used, not_after, standing, .. } = license;
     let seats = counted(u64::from(*licenses), "seat", "seats");
-    print_line(format_args!("serial {serial}: {seats} ({model}), {used} used, good until {until}"))
+    // What is over is no time until which it is good.
+    let until = match standing.iter().any(|standing| GIVES_NOTHING.contains(&standing.code.as_str())) {
+        true => String::new(),
+        false => format!(", good until {}", seconds(*not_after)),
+    };
+    print_line(format_args!("serial {serial}: {seats} ({model}), {used} used{until}"))?;
+    for standing in standing {
+        print_line(format_args!("serial {serial}: {}", plain(&standing.message)))?;
+    }
+    Ok(())
 }
+
+/// What is said of a serial number that gives no new license.
+const GIVES_NOTHING: [&str; 2] = ["ended", "lapsed"];
 
 /// Copies a result that is bytes, such as a file that is asked for on standard output.
 pub(super) fn print_stream(from: &mut impl Read) -> anyhow::Result<()> {

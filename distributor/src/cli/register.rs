@@ -93,13 +93,16 @@ pub(super) fn say(view: &Registered) -> anyhow::Result<()> {
                 tell(UNCONFIRMED);
             }
         }
-        Registered::Code { code, reason } => {
+        Registered::Code { code, reason, page } => {
             if let Some(reason) = reason {
                 tell(plain(reason));
             }
-            tell(
-                "send this registration code to the vendor, and give what comes back to `distributor unlock`:",
-            );
+            let page =
+                page.as_ref().map(|page| format!(", or type it into the vendor's page {}", plain(page)));
+            tell(format_args!(
+                "send this registration code to the vendor{}, and give what comes back to `distributor unlock`:",
+                page.unwrap_or_default()
+            ));
             print_line(code.trim_end())?;
         }
     }

@@ -168,6 +168,7 @@ mod tests {
         let home = folder.path().join("home");
         let options = InitOptions {
             vendor_url: &vendor.url(),
+            vendor_ca: None,
             root: &root,
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: vec!["127.0.0.1".to_owned()],

@@ -6,11 +6,15 @@ use super::settings::{Limits, Storage};
 
 /// The commented configuration that a new server starts with.
 #[must_use]
-pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> String {
+pub fn sample(vendor_url: &str, vendor_ca: Option<&str>, listen: SocketAddr, addresses: &[String]) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let addresses: Vec<String> = addresses.iter().map(|address| quoted(address)).collect();
     let (vendor_url, listen, addresses) =
         (quoted(vendor_url), quoted(&listen.to_string()), addresses.join(", "));
+    let vendor_ca = vendor_ca.map_or_else(
+        || "# vendor_ca = \"/etc/sealpost/vendor-ca.pem\"".to_owned(),
+        |path| format!("vendor_ca = {}", quoted(path)),
+    );
     let (limits, storage) = (Limits::default(), Storage::default());
     let mebibytes = |bytes: u64| bytes / (1024 * 1024);
     format!(
@@ -24,7 +28,7 @@ pub fn sample(vendor_url: &str, listen: SocketAddr, addresses: &[String]) -> Str
          # exchange by hand.\n\
          vendor_url = {vendor_url}\n\
          # A PEM file with the CA of the vendor's server, if this system does not trust it.\n\
-         # vendor_ca = \"/etc/sealpost/vendor-ca.pem\"\n\
+         {vendor_ca}\n\
          \n\
          # Where this server listens for agents, and for admins who do not sit at it. Both sides must use the same\n\
          # port: do not change it unless another program needs it. Computers learn a new one from the server, which\n\

@@ -18,7 +18,7 @@ fn load(main: &str, more: &[(&str, &str)]) -> Result<Settings, ConfigError> {
 #[test]
 fn the_sample_has_the_defaults_even_with_every_key_uncommented() {
     let addresses = vec!["pc.example".to_owned(), "192.0.2.7".to_owned()];
-    let text = sample("https://vendor.example/base", default_listen(), &addresses);
+    let text = sample("https://vendor.example/base", None, default_listen(), &addresses);
     let settings = load(&text, &[]).unwrap();
     assert_eq!(settings.addresses, addresses);
     assert_eq!(settings.vendor_url, "https://vendor.example/base");
@@ -36,6 +36,18 @@ fn the_sample_has_the_defaults_even_with_every_key_uncommented() {
         .collect();
     assert!(keys.contains("\nmax_payload_mib"), "{keys}");
     assert_eq!(load(&keys, &[]).unwrap(), settings);
+}
+
+#[test]
+fn the_sample_names_the_ca_of_the_vendor_that_was_given() {
+    let text = sample(
+        "https://vendor.example",
+        Some("/srv/a \"b\"/ca.pem"),
+        default_listen(),
+        &["pc.example".to_owned()],
+    );
+    let settings = load(&text, &[]).unwrap();
+    assert_eq!(settings.vendor_ca.unwrap().to_str(), Some("/srv/a \"b\"/ca.pem"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sealpost_files::{PRIVATE, PRIVATE_FOLDER, PUBLIC, make_folder, write_new};
+use sealpost_files::{PRIVATE, PRIVATE_FOLDER, PUBLIC, make_folder, with_causes, write_new};
 use sealpost_keys::key_file;
 use sealpost_keys::token::random_bytes;
 use sealpost_keys::{Passphrase, PublicKey, SealingKey, SigningKey};
@@ -31,6 +31,8 @@ const EARLIEST_SECOND: i64 = 1_767_225_600;
 #[derive(Debug)]
 pub struct InitOptions<'a> {
     pub vendor_url: &'a str,
+    /// The CA of the vendor's server, for the configuration; the file stays where it is.
+    pub vendor_ca: Option<&'a Path>,
     /// The vendor's `root.json`, pinned from now on.
     pub root: &'a Path,
     pub listen: SocketAddr,
@@ -70,6 +72,7 @@ impl Home {
         }
         let vendor_url = config::parse_vendor_url(options.vendor_url)
             .map_err(|problem| HomeError::Option { option: "--vendor-url", problem })?;
+        let vendor_ca = options.vendor_ca.map(|path| whole_ca(&vendor_url, path)).transpose()?;
         let addresses = config::parse_addresses(options.addresses)
             .map_err(|problem| HomeError::Option { option: "--address", problem })?;
         if addresses.is_empty() {
@@ -85,7 +88,7 @@ impl Home {
         let new = building.fill(&root, &addresses, options.passphrase, options.now)?;
         create_ledger(&building.ledger(), &new.server_id, &new.site_key)
             .map_err(|error| HomeError::Ledger { source: error.into() })?;
-        let text = config::sample(&vendor_url, options.listen, &addresses);
+        let text = config::sample(&vendor_url, vendor_ca.as_deref(), options.listen, &addresses);
         write(&building.config_file(), text.as_bytes(), PRIVATE)?;
         draft.finish(&home)?;
         Ok((home, new))
@@ -118,6 +121,17 @@ impl Home {
         let ca_spki_sha256 = ca_spki_sha256(ca.certificate.as_bytes())?;
         Ok(NewServer { server_id, site_key: site_key.public(), ca_spki_sha256 })
     }
+}
+
+/// The whole path of a file that the server will be able to use.
+fn whole_ca(vendor_url: &str, path: &Path) -> Result<String, HomeError> {
+    let refused = |problem: String| HomeError::Option { option: "--vendor-ca", problem };
+    let whole = std::path::absolute(path).map_err(|error| refused(with_causes(&error)))?;
+    // It is made to see that it can be.
+    let _client =
+        config::vendor_client(vendor_url, Some(&whole)).map_err(|error| refused(with_causes(&error)))?;
+    let named = whole.to_str().map(str::to_owned);
+    named.ok_or_else(|| refused("its path is not UTF-8, and cannot stand in the configuration".to_owned()))
 }
 
 /// Catches the wrong file early; the signatures are checked at the first pull.

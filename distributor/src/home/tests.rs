@@ -21,6 +21,7 @@ fn now() -> Timestamp {
 fn options(root: &Path) -> InitOptions<'_> {
     InitOptions {
         vendor_url: "http://vendor.example:8080/",
+        vendor_ca: None,
         root,
         listen: "127.0.0.1:0".parse().unwrap(),
         addresses: vec!["primary.example".to_owned(), "127.0.0.1".to_owned()],

@@ -29,7 +29,7 @@ pub(crate) async fn gather(site: &Arc<Site>, now: Timestamp) -> Result<Ends, Api
     let (mut expiries, problems) = tokio::task::spawn_blocking(move || in_files(&of_files))
         .await
         .map_err(|error| ApiError::internal("read what ends", &error))?;
-    expiries.extend(in_the_ledger(&licenses, &endings));
+    expiries.extend(in_the_ledger(&licenses, &endings, now));
     expiries.sort_by_key(|expiry| expiry.at);
     Ok(Ends { expiries, licenses, problems })
 }

@@ -145,7 +145,9 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
         | ProblemCode::SerialEnded
         | ProblemCode::DigestMismatch
         | ProblemCode::WrongState
-        | ProblemCode::AlreadyExists => StatusCode::CONFLICT,
+        | ProblemCode::AlreadyExists
+        | ProblemCode::CopyKept
+        | ProblemCode::CopyGivenUp => StatusCode::CONFLICT,
     }
 }
 

@@ -76,6 +76,7 @@ fn handler(endpoint: Endpoint) -> MethodRouter<Arc<Site>> {
         Endpoint::ListSchedules => bind(endpoint, admin::schedules::list),
         Endpoint::RunInstall => bind(endpoint, admin::schedules::install),
         Endpoint::MoveClient => bind(endpoint, admin::clients::channel),
+        Endpoint::ResolveClient => bind(endpoint, admin::copies::resolve),
         Endpoint::Register => bind(endpoint, admin::license::register),
         Endpoint::Unlock => bind(endpoint, admin::license::unlock),
         Endpoint::ReadLog => bind(endpoint, admin::log::log),

@@ -77,7 +77,7 @@ pub struct SiteParts {
     pub syslog: Arc<SyslogProgress>,
     /// Has folders for computers without a network brought up to date.
     pub folders: FolderDesk,
-    /// Makes install files.
+    /// Puts install files together, one after the other.
     pub installers: Arc<dyn Installers>,
     /// Has releases loaded on the server.
     pub tests: TestDesk,
@@ -109,7 +109,7 @@ pub struct Site {
     /// Contacts, for those who wait for somebody.
     pub(crate) heard: Heard,
     /// Those who wait for computers that they called.
-    pub(crate) verifying: Semaphore,
+    pub(crate) verifying: Arc<Semaphore>,
     /// What a look at all computers found of their signature files.
     pub(crate) content: ContentLook,
     /// Who downloads over which link.
@@ -149,7 +149,7 @@ impl Site {
             replays: Arc::new(Semaphore::new(1)),
             sorted_lists: Semaphore::new(MAX_SORTED_LISTS),
             heard: Heard::new(),
-            verifying: Semaphore::new(MAX_VERIFYING),
+            verifying: Arc::new(Semaphore::new(MAX_VERIFYING)),
             content: ContentLook::default(),
             links,
             seat_refusals: SeatRefusals::default(),

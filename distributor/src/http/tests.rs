@@ -224,6 +224,10 @@ impl LicenseAuthority for Nothing {
     fn register(&self, _: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>> {
         Box::pin(async { Err(AuthorityError::Unreachable { reason: "no vendor".to_owned() }) })
     }
+
+    fn page(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Installers for Nothing {

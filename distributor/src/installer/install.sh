@@ -3,6 +3,9 @@
 # It holds a secret: whoever has it can be that computer. A file that was changed cannot check itself, so check it before it
 # runs, with its signature beside it:
 #   minisign -V -P @KEY@ -m FILE
+# A shell reads all up to the last brace before it does anything: neither a file that is cut short nor one that is written over
+# while it waits does half of something.
+{
 set -eu
 umask 077
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -33,10 +36,12 @@ END
 }
 
 looks=
+removes=
 for option; do
   case $option in
   --dry-run) looks=1 ;;
-  --uninstall | --json) ;;
+  --uninstall) removes=1 ;;
+  --json) ;;
   --help | -h)
     usage
     exit 0
@@ -46,11 +51,13 @@ for option; do
 done
 
 [ -f "$0" ] || fail 'it has to be run as a file: sh FILE'
-damaged='it is not whole, or was changed: copy it again'
-[ "$(wc -c <"$0")" -eq "$whole" ] || fail "$damaged"
 packed() { tail -c "+$payload_at" <"$0"; }
-# Of several programs in a row a shell hears the last one alone, and that does not know the sum of all.
-packed | gzip -t 2>/dev/null || fail "$damaged"
+# Of several programs in a row a shell hears the last one alone, and tar does not know the sum of all.
+check_whole() {
+  [ "$(wc -c <"$0")" -eq "$whole" ] && packed | gzip -t 2>/dev/null ||
+    fail 'it is not whole, or was changed: copy it again'
+}
+check_whole
 machine=$(uname -m)
 case $machine in
 i?86) machine=x86 ;;
@@ -63,13 +70,14 @@ here=$(uname -s | tr 'A-Z' 'a-z')-$machine
 [ -n "$looks" ] || [ "$(id -u)" -eq 0 ] ||
   fail 'run it as root, or look at what it would do with --dry-run'
 
-if [ -z "$looks" ] && [ "$(date +%s)" -lt "$not_before" ]; then
+if [ -z "$looks$removes" ] && [ "$(date +%s)" -lt "$not_before" ]; then
   printf 'install file of %s: it waits until %s\n' "$name" '@WAITS_UNTIL@' >&2
   while [ "$(date +%s)" -lt "$not_before" ]; do
     left=$((not_before - $(date +%s)))
     # In short steps: a clock that is set, or a computer that slept, changes how long it is.
     if [ "$left" -gt 30 ]; then sleep 30; else sleep 1; fi
   done
+  check_whole
 fi
 
 work=
@@ -110,4 +118,5 @@ fi
 status=0
 "$work/agent-updater" install-file --from "$work" "$@" || status=$?
 exit "$status"
+}
 # What follows is packed.

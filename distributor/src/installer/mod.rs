@@ -31,13 +31,13 @@ const EXECUTABLE: u32 = 0o700;
 
 /// Where install files are put together, and with what.
 pub struct Workshop {
-    /// The agent's releases.
+    /// Has the releases of the agent, with what was signed of each.
     pub staging: Arc<dyn Staging>,
     /// The folder with room for files that have no name.
     pub folder: PathBuf,
-    /// The vendor's root.
+    /// The vendor's root, as the site pinned it.
     pub root: Arc<[u8]>,
-    /// Signs them.
+    /// Signs each file, so that it can be checked before it runs.
     pub site_key: Arc<SigningKey>,
     /// Who may put one together now: each takes room on the disk, and a processor.
     pub turns: Arc<Semaphore>,

@@ -10,7 +10,7 @@ const SCRIPT: &str = include_str!("install.sh");
 /// Digits of the two places, so that the script's length does not depend on them.
 const DIGITS: usize = 12;
 
-/// What varies.
+/// What varies from one install file to another.
 #[derive(Debug)]
 pub(super) struct About<'a> {
     pub(super) name: &'a str,

@@ -20,4 +20,7 @@ pub enum AuthorityError {
 pub trait LicenseAuthority: Send + Sync {
     /// Asks for a grant. The answer is unverified.
     fn register(&self, request: RegisterRequest) -> BoxFuture<'_, Result<RegisterAnswer, AuthorityError>>;
+
+    /// The address of the vendor's registration page, if a code may be typed into it: it holds a serial number.
+    fn page(&self) -> Option<String>;
 }

@@ -14,7 +14,7 @@ use super::staging::StagingError;
 
 /// What goes into an install file. Not `Debug`: the setup file is a secret.
 pub struct InstallerOrder {
-    /// The computer.
+    /// The computer that it is for, as it holds its seat.
     pub name: ComputerName,
     /// The server that it will be a client of.
     pub server: ServerId,
@@ -30,7 +30,7 @@ pub struct InstallerOrder {
     pub hooks: Vec<HookFile>,
     /// It waits until then.
     pub not_before: Option<Timestamp>,
-    /// Now.
+    /// When it is made; that stands in it.
     pub made_at: Timestamp,
 }
 
@@ -57,7 +57,7 @@ pub enum InstallerError {
     Ended,
 }
 
-/// Makes install files.
+/// Makes install files, each from one order.
 pub trait Installers: Send + Sync {
     /// Puts one together and signs it. The release's program is verified against its signed manifest first.
     fn make(&self, order: InstallerOrder) -> BoxFuture<'_, Result<Installer, InstallerError>>;

@@ -12,6 +12,7 @@ use sealpost_ledger::Ledger;
 use sealpost_manifests::license_time::{LicenseFloor, VendorStatement};
 use sealpost_repository::{ReaderHandle, RefreshError, Refreshed, Refusal};
 use sealpost_site::queries::{LastPull, LicenseTime, Licenses};
+use sealpost_site::rules::vendor_time::{GrantedTimes, last_end, with_metadata};
 
 use super::context::Context;
 use super::error::PullError;
@@ -78,14 +79,17 @@ async fn corrected(
     Ok(is_fresh.then_some((refreshed, corrected)))
 }
 
-/// What the vendor says of the time with this metadata: it is not before the vendor signed it. The end is the one of the
-/// longest grant, so that license time goes on where the vendor is not reached for weeks.
+/// What the vendor says of the time with this metadata, and with the grants that are held.
 pub(super) async fn statement(
     ledger: &Ledger,
     signed_at: Timestamp,
     expires: Timestamp,
 ) -> Result<VendorStatement, PullError> {
     let licenses = ledger.query(Licenses {}).await?;
-    let longest = licenses.iter().map(|license| license.not_after).max();
-    Ok(VendorStatement::new(signed_at, longest.map_or(expires, |longest| longest.max(expires))))
+    let granted = licenses.into_iter().map(|license| GrantedTimes {
+        serial: license.serial,
+        signed_at: license.granted_at,
+        ends: last_end(license.not_after, license.ends_at),
+    });
+    Ok(with_metadata(VendorStatement::new(signed_at, expires), &granted.collect::<Vec<_>>()))
 }

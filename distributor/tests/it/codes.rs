@@ -64,6 +64,16 @@ const REACHED: &[(ProblemCode, &str, &str)] = &[
     ),
     (ProblemCode::ContactForked, "enrollment", "a_cloned_disk_is_found_as_a_fork"),
     (
+        ProblemCode::CopyKept,
+        "copies",
+        "the_copy_that_is_kept_goes_on_with_a_key_of_its_own_and_the_other_one_is_told_how_to_get_a_seat",
+    ),
+    (
+        ProblemCode::CopyGivenUp,
+        "copies",
+        "the_copy_that_is_kept_goes_on_with_a_key_of_its_own_and_the_other_one_is_told_how_to_get_a_seat",
+    ),
+    (
         ProblemCode::NonceUnknown,
         "restored",
         "what_others_signed_or_what_belongs_to_another_client_shows_nothing",

@@ -160,7 +160,7 @@ async fn a_cloned_disk_is_found_as_a_fork() {
     let forked = status.warnings.iter().find(|warning| warning.code == "clients_forked").unwrap();
     assert_eq!(forked.level, "urgent");
     assert!(
-        forked.message.contains("(pc-1)") && forked.message.contains("clients setup"),
+        forked.message.contains("(pc-1)") && forked.message.contains("clients resolve"),
         "{}",
         forked.message
     );
@@ -303,7 +303,7 @@ async fn a_serial_number_that_the_vendor_does_not_know_is_his_no_and_not_a_netwo
 pub(crate) async fn registration(site: &Site) -> Registration {
     let body = serde_json::json!({ "serial": serial(), "way": "offline" });
     let view: Registered = site.post("/register", &body).await;
-    let Registered::Code { code, reason: None } = view else { panic!("{view:?}") };
+    let Registered::Code { code, reason: None, .. } = view else { panic!("{view:?}") };
     let registration = text_code::decode(&code).unwrap();
     sealpost_manifests::grant::verify_registration(&registration).unwrap().into_inner()
 }

@@ -91,7 +91,11 @@ async fn a_new_server_is_registered_with_its_first_serial_number_and_still_has_i
         assert_eq!(output.status.code(), Some(0), "{out}{err}");
         assert!(out.starts_with("made server ") && out.contains(": 3 seats ("), "{out}");
         assert!(err.contains("asking the vendor at http://127.0.0.1:"), "{err}");
-        assert!(err.ends_with("next: `distributor serve`\n") && !err.contains("ERROR"), "{err}");
+        assert!(
+            err.ends_with(&format!("next: `distributor --home {} serve`\n", new.home.display()))
+                && !err.contains("ERROR"),
+            "{err}"
+        );
         assert!(!err.contains(serial().as_ref() as &str), "{err}");
         // Nothing was fetched but documents: whoever waits for the answer does not wait for payloads.
         let log = stdout(&new.home, &["log", "export", "-"]);
@@ -126,7 +130,13 @@ async fn a_new_server_that_cannot_reach_its_vendor_prints_the_code_ends_with_1_a
         assert_eq!(output.status.code(), Some(1), "{out}{err}");
         assert!(out.starts_with("made server ") && out.lines().count() > 5, "{out}");
         assert!(err.contains("cannot reach the vendor") && err.contains("registration code"), "{err}");
-        assert!(err.contains("the server is made all the same; next: `distributor serve`"), "{err}");
+        assert!(
+            err.contains(&format!(
+                "the server is made all the same; next: `distributor --home {} serve`",
+                new.home.display()
+            )),
+            "{err}"
+        );
         // As the same command says it later.
         let server = serve(&new.home);
         let later = run(&new.home, &["register", serial().as_ref()]);
@@ -156,7 +166,10 @@ async fn a_new_server_asks_nobody_when_only_the_code_is_wanted() {
         assert_eq!(output.status.code(), Some(0), "{out}{err}");
         assert!(text_code::decode(&out).is_ok(), "a file of it is a code: {out}");
         assert!(err.contains("made server "), "{err}");
-        assert!(err.contains("registration code") && err.contains("then `distributor unlock` with"), "{err}");
+        assert!(
+            err.contains("registration code") && err.contains(" unlock` with what the vendor sends back"),
+            "{err}"
+        );
         assert!(!err.contains("asking the vendor"), "{err}");
         let server = serve(&new.home);
         // The fault is still there for the first who asks.
@@ -304,4 +317,34 @@ async fn a_home_that_root_registers_in_a_users_folder_belongs_to_that_user() {
         assert!(asked.contains(r#"{"kind":"socket","id":"root"}"#), "{asked}");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ca_of_the_vendor_is_named_with_init_and_checked_before_anything_is_made() {
+    let vendor = start_vendor(3).await;
+    let (url, root) = (vendor.url(), vendor.root_file());
+    tokio::task::spawn_blocking(move || {
+        let new = New::of(&url, &root);
+        let missing = new.home.with_file_name("missing.pem");
+        let (_, told) = said(&new.init(&["--vendor-ca", missing.to_str().unwrap()]));
+        assert!(told.contains("--vendor-ca") && told.contains("missing.pem"), "{told}");
+        fs::write(&missing, "no certificate").unwrap();
+        let (_, told) = said(&new.init(&["--vendor-ca", missing.to_str().unwrap()]));
+        assert!(told.contains("holds no certificate") && !new.home.exists(), "{told}");
+        // Any CA will do; the site CA of another server is one.
+        let other = New::of(&url, &root);
+        let (_, told) = said(&other.init(&[]));
+        let named = format!("next: `distributor --home {} serve`", other.home.display());
+        assert!(told.contains(&named), "a home that is not the usual one is named: {told}");
+        let ca = other.home.join("tls/ca.crt");
+        let made =
+            new.init(&["--vendor-ca", ca.to_str().unwrap(), "--serial", serial().as_ref(), "--offline"]);
+        let (_, told) = said(&made);
+        assert!(made.status.success(), "{told}");
+        assert!(told.contains(&format!("or type it into the vendor's page {url}/register")), "{told}");
+        let text = fs::read_to_string(new.home.join("distributor.toml")).unwrap();
+        assert!(text.contains(&format!("\nvendor_ca = \"{}\"\n", ca.display())), "{text}");
+    })
+    .await
+    .unwrap();
 }

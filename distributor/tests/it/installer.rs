@@ -204,6 +204,15 @@ async fn a_file_that_is_cut_short_changed_or_for_another_platform_installs_nothi
             let (code, _, told) = runs(&file, &["--dry-run"], &temporary);
             assert!(code == Some(1) && told.contains("it is not whole, or was changed"), "{told}");
         }
+        // Of a script that is cut short nothing is done, wherever it is cut.
+        let script = whole.windows(9).position(|end| end == b"is packed").unwrap();
+        for cut in (0..script).step_by(97) {
+            fs::write(&file, &whole[..cut]).unwrap();
+            let (code, said, _) = runs(&file, &["--dry-run"], &temporary);
+            // What has no more than comments is a script that does nothing.
+            let begun = String::from_utf8_lossy(&whole[..cut]).lines().any(|line| line == "{");
+            assert!(said.is_empty() && (code != Some(0) || !begun), "cut at {cut}: {code:?} {said}");
+        }
         // Of the same length, and for this computer: what is packed does not unpack, and the signature does not fit.
         let text = String::from_utf8_lossy(&whole[..2_000]).into_owned();
         let platform = text.find("platform='linux-m68k'").unwrap();
@@ -234,6 +243,13 @@ async fn a_file_that_is_cut_short_changed_or_for_another_platform_installs_nothi
         std::os::unix::fs::symlink(&file, &linked).unwrap();
         let told = refused(home, &["clients", "setup", "büro-7", "--installer", linked.to_str().unwrap()]);
         assert!(told.contains("it is there already"), "{told}");
+        let (long, too_much) = (temporary.path().join("long"), temporary.path().join("too-much.sh"));
+        for name in ["start", "stop"] {
+            write_file(&long.join(name), "#".repeat(70 * 1024)).unwrap();
+        }
+        let (from, to) = (long.to_str().unwrap(), too_much.to_str().unwrap());
+        let told = refused(home, &["clients", "setup", "büro-7", "--installer", to, "--hooks", from]);
+        assert!(told.contains("143360 bytes") && told.contains("131072 at most"), "{told}");
         let beside = temporary.path().join("other.sh.minisig");
         fs::write(&beside, "precious").unwrap();
         let other = temporary.path().join("other.sh");
@@ -266,16 +282,20 @@ async fn a_file_that_is_to_wait_waits() {
             !file.exists() && !stdout(home, &["clients", "setups"]).contains("out"),
             "nothing was issued"
         );
-        stdout(home, &[&make[..], &["2s"]].concat());
+        stdout(home, &[&make[..], &["1h"]].concat());
+        for option in ["--dry-run", "--uninstall"] {
+            let (_, said, told) = runs(&file, &[option], &temporary);
+            let arguments = format!("arguments: install-file --from from {option}");
+            assert!(said.starts_with(&arguments) && told.is_empty(), "it does not wait: {said}{told}");
+        }
+        stdout(home, &[&make[..], &["5s"]].concat());
         let text = String::from_utf8_lossy(&fs::read(&file).unwrap()[..1_500]).into_owned();
         let until = text.lines().find_map(|line| line.strip_prefix("not_before=")).unwrap();
-        let until: i64 = until.parse().unwrap();
-        let (_, said, _) = runs(&file, &["--dry-run"], &temporary);
-        assert!(said.contains("arguments: "), "who only looks does not wait: {said}");
+        let until: i64 = until.trim().parse().unwrap();
         let (_, said, told) = runs(&file, &[], &temporary);
         let at = said.lines().find_map(|line| line.strip_prefix("at ")?.split(' ').next()).unwrap();
         assert!(at.parse::<i64>().unwrap() >= until, "{said} {until}");
-        assert!(told.is_empty() || told.contains("it waits until"), "{told}");
+        assert!(told.contains("it waits until"), "{told}");
     })
     .await;
 }

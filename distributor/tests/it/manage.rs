@@ -159,7 +159,7 @@ async fn on_the_command_line_the_list_is_a_table_csv_or_json() {
     let (code, said) = says(&site, &["clients", "list"]).await;
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!((code, lines.len()), (0, 5), "{said}");
-    assert!(lines[0].starts_with("NAME  STATE          VERSION       CHANNEL  LICENSE"), "{said}");
+    assert!(lines[0].starts_with("NAME  STATE          VERSION       CHANNEL  SERIALS"), "{said}");
     assert!(lines[1].starts_with("a-1   Active         V 0.0 (0000)  stable"), "{said}");
     assert!(lines[2].starts_with("b-2   Contact lost") && lines[2].contains("-       run   "), "{said}");
     assert!(lines[4].starts_with("d-4   Two computers"), "{said}");
@@ -240,6 +240,8 @@ async fn setup_info_says_what_became_of_each_setup_file_and_who_held_the_name() 
         "  contacts      every 4 hours, a tenth sooner or later, and 1 hour after one that failed; lost after 5 hours",
         ", out and not used; good until ",
         ", when another was issued\n",
+        "; key ",
+        "; agent ",
         ", when another enrolled\n",
         " at 127.0.0.1, port ",
     ] {
@@ -364,6 +366,26 @@ async fn few_wait_at_once_and_a_request_beyond_its_bounds_is_refused() {
     ] {
         assert_eq!(site.post_refused("/clients/verify", &request).await.code, ProblemCode::BadRequest);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_wait_asks_no_more_often_than_who_does() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let request = serde_json::json!({ "names": ["pc-1"], "wait_secs": 0 });
+    let mut refused = 0;
+    for _ in 0..9 {
+        let answer = site.admin(Method::POST, "/clients/verify", Some(request.clone())).await;
+        if !answer.status().is_success() {
+            assert!(answer.headers().contains_key("retry-after"));
+            assert_eq!(problem(answer).await.code, ProblemCode::Busy);
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "nine at once although nobody waits");
+    // The command comes again by itself.
+    let (code, said) = says(&site, &["clients", "verify", "pc-1", "--wait", "0s"]).await;
+    assert!(code == 1 && said.contains("not reserved"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

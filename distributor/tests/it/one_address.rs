@@ -49,7 +49,10 @@ async fn enrolled(site: &Site, setup: &SetupFile, number: u32) -> Computer {
     let new_id = ClientId::from_random(random_bytes().unwrap());
     computer.client_id = Some(new_id.clone());
     let source = "127.0.0.1".to_owned();
-    ledger.execute(now, Enroll { source, enrollment, proven: Some(proven), new_id }).await.unwrap();
+    ledger
+        .execute(now, Enroll { source, enrollment, proven: Some(proven), copy: None, new_id })
+        .await
+        .unwrap();
     computer
 }
 

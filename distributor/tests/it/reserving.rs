@@ -156,3 +156,34 @@ async fn at_a_terminal_it_is_asked_before_a_seat_is_taken_for_good() {
     })
     .await;
 }
+
+/// A line that is refused takes no seat, and nobody is asked whether another name is meant that takes one. When the file is
+/// mended, its name is compared like every other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_line_is_compared_with_the_others_when_it_wants_a_seat_again() {
+    let vendor = start_vendor(9).await;
+    let site = Site::licensed(&vendor).await;
+    typed(&site, |home| {
+        let file = home.join("computers.csv");
+        std::fs::write(&file, "name,group\nreception-1,attic\nrecepton-1,\nreception-1,attic\n").unwrap();
+        let reserve = ["clients", "reserve", "--from", file.to_str().unwrap()];
+        let (code, said, told) = parts(&run(home, &reserve));
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(1), "1 seat was reserved, 0 held one before, 2 refused\n"),
+            "{told}"
+        );
+        assert_eq!(told.matches("there is no group named attic").count(), 2, "{told}");
+        assert_eq!(holders(home), ["recepton-1"]);
+        stdout(home, &["groups", "add", "attic", "--why", "it is there"]);
+        let (code, said, told) = parts(&run(home, &reserve));
+        assert_eq!(
+            (code, said.as_str()),
+            (Some(1), "0 seats were reserved, 1 held one before, 2 refused\n"),
+            "{told}"
+        );
+        assert_eq!(told.matches("reception-1 is spelled nearly as recepton-1").count(), 2, "{told}");
+        assert_eq!(holders(home), ["recepton-1"]);
+    })
+    .await;
+}

@@ -22,13 +22,13 @@ use crate::terminal::answered;
 use crate::vendor::start_vendor;
 
 /// A grant that the vendor signs, carried by hand.
-async fn unlock(site: &Site, vendor: &ServedVendor, grant: Grant) -> Unlocked {
+pub(crate) async fn unlock(site: &Site, vendor: &ServedVendor, grant: Grant) -> Unlocked {
     let grant = SignedDocument::sign(&grant, &vendor.license_key).unwrap();
     site.post("/unlock", &json!({ "code": text_code::encode(&grant) })).await
 }
 
 /// The next grant of the serial number of a site.
-fn next(site: &Site, registration: &Registration, generation: u64, seats: u32) -> Grant {
+pub(crate) fn next(site: &Site, registration: &Registration, generation: u64, seats: u32) -> Grant {
     Grant { generation, ..terms(registration, seats, site.clock.now()) }
 }
 

@@ -54,6 +54,7 @@ impl Site {
         let root = vendor.root_file();
         let options = InitOptions {
             vendor_url: &vendor.url(),
+            vendor_ca: None,
             root: &root,
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: vec!["127.0.0.1".to_owned()],

@@ -7,6 +7,7 @@
 //! resumes it. Reserved names of later versions stand in `docs/FORMATS.md`.
 
 use jiff::Timestamp;
+use sealpost_keys::PublicKey;
 use sealpost_keys::note::SignedNote;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +122,10 @@ pub struct Contact {
     /// What happened since the last acknowledged report, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<Report>,
+    /// The key that this computer goes on with, in a contact that shows which of two copies it is; only in
+    /// [`EnrollRequest::branch`](super::enroll::EnrollRequest::branch).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_key: Option<PublicKey>,
 }
 
 open_codes! {

@@ -1,6 +1,7 @@
 //! Enrollment: `POST /agent/v1/enroll`. A computer shows its new key, and proves that it knows its enrollment code.
 //!
 //! The code binds to the first client key that proves it: the same key gets the same answer again, another is refused.
+//! The copy of a computer that an admin kept shows its contact instead, and gets a new id with its new key.
 //! The code itself is never sent: who reads a request, or stands in for the server, learns nothing to enroll with.
 
 use jiff::Timestamp;
@@ -21,6 +22,10 @@ pub struct EnrollRequest {
     /// [`proof`] of the enrollment code over the exact text of `enrollment`; absent when the computer has no code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Sha256Digest>,
+    /// The [`Contact`](super::contact::Contact) that was refused with `copy_kept`, signed again with the key of before and with
+    /// `client_key` as its `new_key`: it proves which of two copies this is. Then there is no `proof`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<SignedDocument>,
 }
 
 /// HMAC-SHA-256 (RFC 2104) with the canonical text of the code as key, over the exact text of the enrollment.

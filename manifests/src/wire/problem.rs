@@ -101,6 +101,10 @@ open_codes! {
         LinkBusy = "link_busy",
         /// The vendor ended the serial number: no new seat and no new license come of it.
         SerialEnded = "serial_ended",
+        /// Of two computers with one identity this one goes on: it is to make a key of its own, and to show its contact with it.
+        CopyKept = "copy_kept",
+        /// Of two computers with one identity the other one goes on: this one needs a name and a seat of its own.
+        CopyGivenUp = "copy_given_up",
     }
 }
 

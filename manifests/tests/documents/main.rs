@@ -84,6 +84,7 @@ fn every_document_is_written_as_its_frozen_file() {
     assert_frozen(&contact());
     assert_frozen_as("contact.v2.drift.json", &values::contact_with_drift());
     assert_frozen_as("contact.v2.rollout.json", &values::contact_of_rollout());
+    assert_frozen_as("contact.v2.copy.json", &values::contact_of_copy());
     assert_frozen_as("assignment.v2.postpone.json", &values::assignment_with_postpone());
     assert_written(&values::contact_answer());
     assert_written(&values::enrollment_answer());
@@ -122,8 +123,11 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         client_key: golden_key(),
         enrollment: signed.clone(),
         proof: Some(proof(&code, &signed.document)),
+        branch: None,
     };
     assert_wire("enroll-request", &request);
+    let of_copy = EnrollRequest { proof: None, branch: Some(signed.clone()), ..request.clone() };
+    assert_wire("enroll-request-branch", &of_copy);
     assert_wire("file-request-enroll", &FileRequest::Enroll(Box::new(request)));
     let answer = EnrollAnswer {
         enrolled: signed.clone(),
@@ -250,6 +254,7 @@ fn an_unknown_field_of_a_wire_body_is_ignored() {
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
     assert_ignored::<EnrollRequest>("enroll-request");
+    assert_ignored::<EnrollRequest>("enroll-request-branch");
     assert_ignored::<EnrollAnswer>("enroll-answer");
     assert_ignored::<ContactRequest>("contact-request-full");
     assert_ignored::<ContactAnswer>("contact-answer-full-server-list");

@@ -377,6 +377,7 @@ pub(crate) fn contact() -> Contact {
         drift: Vec::new(),
         tags: Vec::new(),
         postponed: Vec::new(),
+        new_key: None,
     }
 }
 
@@ -418,6 +419,11 @@ pub(crate) fn contact_of_rollout() -> Contact {
         ..contact.reports[0].clone()
     });
     contact
+}
+
+/// With the key that one of two copies goes on with.
+pub(crate) fn contact_of_copy() -> Contact {
+    Contact { new_key: Some(golden_key()), ..contact_of_rollout() }
 }
 
 pub(crate) fn server_list() -> ServerList {

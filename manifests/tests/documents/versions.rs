@@ -45,7 +45,7 @@ fn samples() -> Vec<Sample> {
         sample(&values::enrollment()),
         sample(&values::enrolled()),
         sample(&values::server_list()),
-        sample(&values::contact_of_rollout()),
+        sample(&values::contact_of_copy()),
         sample(&values::contact_answer()),
         sample(&values::enrollment_answer()),
         frozen::<LogKeyCertificate>(),

@@ -92,6 +92,8 @@ impl fmt::Display for Remark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GrantEntry {
     pub generation: u64,
+    /// In JSON the vendor's part, which is what people read of it.
+    #[serde(serialize_with = "vendor_part")]
     pub epoch: Epoch,
     pub seats: u32,
     pub issued_at: Timestamp,
@@ -99,6 +101,11 @@ pub struct GrantEntry {
     /// The end of the serial number, as the grant says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
+}
+
+/// An epoch as the number that people read: a grant has no other part, and what a server says of its own term decides nothing here.
+pub(super) fn vendor_part<S: serde::Serializer>(epoch: &Epoch, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(epoch.vendor())
 }
 
 /// Answers a registration. The first binds the serial number to its server.

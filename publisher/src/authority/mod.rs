@@ -136,7 +136,9 @@ impl Authority {
         let newest = grants.last();
         entry.renewable_from =
             newest.and_then(|grant| serials::renewable(entry.ends_at, grant.issued_at, grant.not_after));
-        entry.used = registrations.last().and_then(|registration| registration.used);
+        let last = registrations.last();
+        entry.used = last.and_then(|registration| registration.used);
+        entry.used_at = last.filter(|registration| registration.used.is_some()).map(|last| last.answered_at);
         let clearings = clearings::all(&self.connection, serial)?;
         Ok(SerialHistory { entry, grants, registrations, clearings })
     }

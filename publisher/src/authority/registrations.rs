@@ -27,7 +27,8 @@ pub struct RegistrationEntry {
     pub reason: RegistrationReason,
     /// The generation of the grant that it was answered with.
     pub generation: u64,
-    /// The epoch that the server said.
+    /// The epoch that the server said; in JSON the vendor's part.
+    #[serde(serialize_with = "super::grants::vendor_part")]
     pub epoch: Epoch,
     /// The head of the server's log, which the vendor witnesses by keeping it.
     pub ledger_head: LogHead,

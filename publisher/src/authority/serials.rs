@@ -34,6 +34,9 @@ pub struct SerialEntry {
     pub renewable_from: Option<Timestamp>,
     /// Seats in use, as the server said when it registered last.
     pub used: Option<u32>,
+    /// When it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
 }
 
 pub(super) fn insert(
@@ -95,7 +98,9 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<SerialEntry>, Authority
             "SELECT s.serial, s.seats, s.model, s.packages, s.created_at, s.server_id, s.generation, \
              g.issued_at, g.not_after, \
              (SELECT r.used FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1), \
-             s.cleared_at, s.ends_at FROM serials s LEFT JOIN grants g ON g.serial = s.serial AND g.generation = s.generation \
+             s.cleared_at, s.ends_at, \
+             (SELECT r.answered_at FROM registrations r WHERE r.serial = s.serial ORDER BY r.number DESC LIMIT 1) \
+             FROM serials s LEFT JOIN grants g ON g.serial = s.serial AND g.generation = s.generation \
              ORDER BY s.rowid",
         )
         .map_err(failed(attempt))?;
@@ -111,7 +116,7 @@ pub(super) fn find(
     connection
         .query_row(
             "SELECT serial, seats, model, packages, created_at, server_id, generation, NULL, NULL, \
-             NULL, cleared_at, ends_at FROM serials WHERE serial = ?1",
+             NULL, cleared_at, ends_at, NULL FROM serials WHERE serial = ?1",
             [serial.as_str()],
             SerialRow::read,
         )
@@ -172,6 +177,7 @@ struct SerialRow {
     used: Option<u32>,
     cleared_at: Option<String>,
     ends_at: Option<String>,
+    used_at: Option<String>,
 }
 
 impl SerialRow {
@@ -189,6 +195,7 @@ impl SerialRow {
             used: row.get(9)?,
             cleared_at: row.get(10)?,
             ends_at: row.get(11)?,
+            used_at: row.get(12)?,
         })
     }
 
@@ -220,6 +227,7 @@ impl SerialRow {
                 .zip(not_after)
                 .and_then(|(from, until)| renewable(ends_at, from, until)),
             used: self.used,
+            used_at: self.used_at.as_deref().filter(|_| self.used.is_some()).map(time).transpose()?,
         })
     }
 }

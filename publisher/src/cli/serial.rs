@@ -200,8 +200,8 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
         return print_json(&serials);
     }
     print_line(format_args!(
-        "{:<23}  {:>8}  {:>8}  {:<8}  {:<32}  {}",
-        "SERIAL", "SEATS", "USED", "MODEL", "SERVER", "VALID UNTIL"
+        "{:<23}  {:>8}  {:>8}  {:<20}  {:<8}  {:<32}  {}",
+        "SERIAL", "SEATS", "USED", "AS OF", "MODEL", "SERVER", "VALID UNTIL"
     ))?;
     let now = Timestamp::now();
     for entry in serials {
@@ -214,9 +214,10 @@ fn list(vendor: &Vendor, json: bool) -> anyhow::Result<()> {
             (None, None) => "-".to_owned(),
         };
         let used = entry.used.map_or_else(|| "-".to_owned(), |used| used.to_string());
+        let as_of = entry.used_at.map_or_else(|| "-".to_owned(), seconds);
         let terms = &entry.terms;
         print_line(format_args!(
-            "{:<23}  {:>8}  {used:>8}  {:<8}  {server:<32}  {until}",
+            "{:<23}  {:>8}  {used:>8}  {as_of:<20}  {:<8}  {server:<32}  {until}",
             entry.serial, terms.seats, terms.model
         ))?;
     }

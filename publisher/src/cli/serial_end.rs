@@ -29,7 +29,7 @@ pub(super) struct Options {
     /// The serial number.
     serial: SerialNumber,
     /// The last day, in the vendor's time zone [default: it ends now]
-    #[arg(long, value_name = "DATE", conflicts_with = "lift")]
+    #[arg(long, value_name = "DATE", value_parser = last_day, conflicts_with = "lift")]
     at: Option<Date>,
     /// It does not end after all.
     #[arg(long)]
@@ -69,6 +69,15 @@ pub(super) fn run(vendor: &Vendor, options: Options) -> anyhow::Result<()> {
         ""
     };
     print_line(format_args!("{said}{next}"))
+}
+
+/// A day as it is typed.
+fn last_day(text: &str) -> Result<Date, String> {
+    let is_date = text.len() == "2027-12-31".len();
+    let day = text.parse::<Date>().ok().filter(|_| is_date);
+    day.ok_or_else(|| {
+        "give the last day as year-month-day, such as 2027-12-31; without --at it ends now".to_owned()
+    })
 }
 
 /// The last second of a day that is not over yet.

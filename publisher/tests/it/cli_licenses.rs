@@ -106,8 +106,12 @@ fn what_a_server_said_with_each_registration_is_shown_and_what_is_odd_stands_out
     let json = bench.ok(&["serial", "show", sold.as_str(), "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["registrations"][1]["remark"], "head_smaller");
-    assert_eq!((&json["grants"][1]["epoch"], &json["used"]), (&(2u64 << 32).into(), &9.into()));
-    assert!(bench.ok(&["serial", "list"]).contains(" 9 "));
+    assert_eq!((&json["grants"][1]["epoch"], &json["used"]), (&2.into(), &9.into()));
+    assert_eq!(json["registrations"][0]["epoch"], 0, "what the server had: {json}");
+    let as_of: jiff::Timestamp = json["used_at"].as_str().unwrap_or_default().parse().unwrap();
+    let listed = bench.ok(&["serial", "list"]);
+    let as_of = as_of.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    assert!(listed.contains("AS OF") && listed.contains(" 9  ") && listed.contains(&as_of), "{listed}");
 
     // Fewer than are in use is a slip most of the time.
     bench.fails(&["serial", "seats", sold.as_str(), "8"], &["9 seats were in use", "--fewer"]);
@@ -236,6 +240,14 @@ fn a_serial_number_is_ended_after_a_question_and_the_end_is_shown_and_lifted() {
         ["keep their seats and run on", "nobody gets a new seat", "updates end with their leases", "--yes"];
     bench.fails(&["serial", "end", id, "--at", "2099-06-30"], &asked);
     bench.fails(&["serial", "end", id, "--at", "2020-06-30", "--yes"], &["which is over", "leave --at away"]);
+    for typed in ["tomorrow", "2099-06-30T10:00:00", "30.6.2099", "2099-02-30"] {
+        let output = bench.run(&["serial", "end", id, "--at", typed, "--yes"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && said.contains("year-month-day, such as 2027-12-31"),
+            "{typed}: {said}"
+        );
+    }
     assert!(!bench.ok(&["serial", "show", id]).contains("ends"), "nothing was done");
 
     let said = bench.ok(&["serial", "end", id, "--at", "2099-06-30", "--yes"]);

@@ -5,16 +5,16 @@
 //! with something in it, or one of another user; a tool is called by its absolute path, without a shell or the caller's
 //! environment, for a bounded time. Left out on purpose: removing users, whose numbers must not be given to others.
 
-use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, open};
-use sealpost_files::{make_folder, read_bounded};
+use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, open, openat};
+use rustix::io::Errno;
+use sealpost_files::read_bounded;
 
 use super::files::{Layout, Program};
 
@@ -238,31 +238,75 @@ enum Given {
 
 /// Makes a home for a user alone. An empty folder of root, such as the place where a disk is mounted, becomes one.
 fn give_home(home: &Path, ids: Ids) -> io::Result<Given> {
-    if fs::symlink_metadata(home).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        let missing: Vec<&Path> = home.ancestors().skip(1).take_while(|one| !one.exists()).collect();
-        missing.into_iter().rev().try_for_each(|one| make_folder(one, 0o755))?;
-        make_folder(home, 0o700)?;
-    }
-    let folder = open(home, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty());
-    let Ok(folder) = folder.map(fs::File::from) else { return Ok(Given::OfOthers) };
-    let about = folder.metadata()?;
-    if about.uid() == ids.user {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    // Nothing is done to one that is the user's already, wherever it lies.
+    if let Ok(folder) = open(home, flags, Mode::empty())
+        && fstat(&folder)?.st_uid == ids.user
+    {
         return Ok(Given::WasSo);
     }
-    let mut names = fs::read_dir(home)?.filter_map(Result::ok).map(|entry| entry.file_name());
-    if about.uid() != 0 || names.any(|name| name != "lost+found") {
+    let (Some(parent), Some(name)) = (home.parent(), home.file_name()) else {
+        return Err(io::Error::other("it is no folder beneath another"));
+    };
+    let parent = folder_of_root(parent)?;
+    match mkdirat(&parent, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let Ok(folder) = openat(&parent, name, flags, Mode::empty()) else { return Ok(Given::OfOthers) };
+    let about = fstat(&folder)?;
+    let mut names = Dir::read_from(&folder)?.filter_map(Result::ok);
+    let is_full = names.any(|entry| !matches!(entry.file_name().to_bytes(), b"." | b".." | b"lost+found"));
+    if about.st_uid != 0 || is_full {
         return Ok(Given::OfOthers);
     }
     fchown(&folder, Some(Uid::from_raw(ids.user)), Some(Gid::from_raw(ids.group)))?;
-    if about.permissions().mode() & 0o777 != 0o700 {
-        fchmod(&folder, Mode::RWXU)?;
-    }
+    fchmod(&folder, Mode::RWXU)?;
     Ok(Given::New)
+}
+
+/// A folder that nobody but root can put another one in the place of: it and all above it are root's, and no link is followed on
+/// the way. What is missing is made. The checks are made at the open folder, so that nobody exchanges it meanwhile.
+fn folder_of_root(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut so_far = PathBuf::from("/");
+    let mut folder = open("/", flags, Mode::empty())?;
+    for part in path.components() {
+        let name = match part {
+            Component::RootDir => continue,
+            Component::Normal(name) => name,
+            _ => return Err(io::Error::other("its path is not a plain one from the root folder on")),
+        };
+        so_far.push(name);
+        match mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        folder = openat(&folder, name, flags, Mode::empty()).map_err(|error| match error {
+            Errno::LOOP | Errno::NOTDIR => io::Error::other(format!(
+                "{} is a link or no folder, and root follows no links on the way to a home; name the folder that it leads to",
+                so_far.display()
+            )),
+            other => other.into(),
+        })?;
+        let about = fstat(&folder)?;
+        // Of a folder like /tmp nobody takes away what is root's.
+        let others_write = about.st_mode & 0o022 != 0 && about.st_mode & 0o1000 == 0;
+        if about.st_uid != 0 || others_write {
+            return Err(io::Error::other(format!(
+                "{} belongs to another user or can be written by others, who could put something else in the place of the home; \
+                 choose a home beneath folders of root, or make it by hand",
+                so_far.display()
+            )));
+        }
+    }
+    Ok(folder)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
     use super::*;
 
@@ -308,6 +352,29 @@ mod tests {
             assert_eq!(give_home(place, ids).unwrap(), Given::OfOthers, "{}", place.display());
             assert_eq!(owner(place).0, 0);
         }
+        // Whoever owns a folder above it could exchange it between two steps.
+        let eves = folder.path().join("eves");
+        fs::create_dir(&eves).unwrap();
+        chown(&eves, Some(4714), Some(4714)).unwrap();
+        fs::create_dir(eves.join("empty")).unwrap();
+        symlink(folder.path(), folder.path().join("above")).unwrap();
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+        for (place, said) in [
+            (eves.join("empty"), "eves belongs to another user"),
+            (eves.join("new/home"), "eves belongs to another user"),
+            (folder.path().join("above/other/home"), "above is a link"),
+            (shared.join("home"), "can be written by others"),
+        ] {
+            let error = give_home(&place, ids).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+            assert!(!place.exists() || owner(&place).0 == 0, "{}", place.display());
+        }
+        assert!(!eves.join("new").exists() && !folder.path().join("other").exists());
+        chown(eves.join("empty"), Some(4711), Some(4712)).unwrap();
+        assert_eq!(give_home(&eves.join("empty"), ids).unwrap(), Given::WasSo, "nothing is done to it");
+
         let of_other = Ids { user: 4713, group: 4713 };
         assert_eq!(give_home(&new, of_other).unwrap(), Given::OfOthers);
         assert_eq!(owner(&new).0, 4711);

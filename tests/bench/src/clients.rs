@@ -100,6 +100,7 @@ async fn all_contact(folder: &Path, site: &Site) -> anyhow::Result<()> {
             drift: Vec::new(),
             tags: Vec::new(),
             postponed: Vec::new(),
+            new_key: None,
         };
         let command = AnswerContact { contact, shown: None, head: NamedHead::OfThisLog, came_by: None };
         ledger.execute(Timestamp::now(), command).await?;

@@ -191,6 +191,7 @@ impl Clients {
             drift: Vec::new(),
             tags: Vec::new(),
             postponed: Vec::new(),
+            new_key: None,
         };
         let contact = SignedDocument::sign(&contact, &computer.key)?;
         let request = ContactRequest { client_id: computer.client_id.clone(), contact, evidence: None };

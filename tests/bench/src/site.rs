@@ -307,6 +307,7 @@ async fn enroll(
             source: "127.0.0.1".to_owned(),
             enrollment,
             proven: Some(setup),
+            copy: None,
             new_id: new_id.clone(),
         };
         ledger.execute(now, command).await?;

@@ -147,7 +147,7 @@ impl Computer {
     ) -> EnrollRequest {
         let enrollment = SignedDocument::sign(enrollment, &self.key).unwrap();
         let proof = code.map(|code| enroll::proof(code, &enrollment.document));
-        EnrollRequest { client_key: self.key.public(), enrollment, proof }
+        EnrollRequest { client_key: self.key.public(), enrollment, proof, branch: None }
     }
 
     /// Takes the answer to its enrollment, which must be signed by the site and name its key. What it held before is
@@ -186,6 +186,7 @@ impl Computer {
             drift: Vec::new(),
             tags: Vec::new(),
             postponed: Vec::new(),
+            new_key: None,
         }
     }
 

@@ -164,6 +164,7 @@ impl World {
             source: "192.0.2.7".into(),
             enrollment: self.enrollment(computer),
             proven: Some(computer.setup.clone()),
+            copy: None,
             new_id,
         }
     }
@@ -193,6 +194,7 @@ impl World {
             drift: computer.drift.clone(),
             tags: computer.tags.clone(),
             postponed: computer.postponed.clone(),
+            new_key: None,
         }
     }
 

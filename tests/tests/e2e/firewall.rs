@@ -247,7 +247,18 @@ fn the_file_for_the_next_start_opens_the_same_and_no_file_or_table_of_others_is_
     ensure!(cable.ways("17701")? == [false, false, true]);
     let said = cable.firewall(&["close", "--yes"])?.refused()?;
     ensure!(said.contains("`--port 17701`"), "{said}");
-    cable.firewall(&["close", "--port", "17701", "--yes"])?.ok()?;
+    let said = cable.firewall(&["close", "--port", "17701", "--yes"])?.ok()?;
+    ensure!(said.contains("`distributor firewall close --remove FILE`"), "{said}");
+    // Also where the port is closed already; and nothing but the file that it wrote.
+    let said = cable.firewall(&["close", "--port", "17701", "--remove", &file, "--yes"])?.ok()?;
+    ensure!(said.contains("and to be removed: ") && !cable.lab.path("sealpost.nft").exists(), "{said}");
+    write_file(&cable.lab.path("own.nft"), "flush ruleset\n")?;
+    for (path, why) in [("own.nft", "did not write"), ("sealpost.nft", "is not there")] {
+        let path = cable.lab.path(path).to_string_lossy().into_owned();
+        let said = cable.firewall(&["close", "--port", "17701", "--remove", &path, "--yes"])?.refused()?;
+        ensure!(said.contains(why), "{said}");
+    }
+    ensure!(cable.lab.path("own.nft").exists());
 
     write_file(&cable.lab.path("sealpost.nft"), "flush ruleset\n")?;
     let said = cable.firewall(&arguments)?.refused()?;

@@ -13,11 +13,11 @@ fn an_agent_that_runs_is_verified_when_it_is_called_and_a_killed_one_is_silent()
     // Its stream opens after its first contact.
     wait_until("the agent is verified", || {
         let verified = verify("10s")?;
-        let says = format!("{name}: verified; its license is good until ");
+        let says = format!("{name}: verified; its lease is good until ");
         Ok(verified.status.success() && verified.stdout.starts_with(&says))
     })?;
     let listed = site.distributor(&["clients", "list", "--state", "active", "--silent-for", "0s"])?.ok()?;
-    ensure!(listed.contains(&name) && listed.contains("run+"), "{listed}");
+    ensure!(listed.contains(&name) && listed.contains("run, upload, remote"), "{listed}");
     let shown = site.distributor(&["clients", "show", &name])?.ok()?;
     ensure!(shown.contains(", used 20") && shown.contains("; the next is due by "), "{shown}");
 

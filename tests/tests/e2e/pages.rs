@@ -19,7 +19,7 @@ const PAGES: [&str; 2] = ["docs/operations.md", "docs/vendor.md"];
 const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
 
 /// Commands of the pages that this test does not type, and why.
-const LEFT: [(&str, &str); 18] = [
+const LEFT: [(&str, &str); 19] = [
     (
         "distributor clients schedule NAME --at TIME",
         "the server's own tests plan installs and run them over ssh",
@@ -29,6 +29,10 @@ const LEFT: [(&str, &str); 18] = [
     (
         "distributor clients setup NAME --installer FILE",
         "the scenario of the install file types it on a computer with systemd",
+    ),
+    (
+        "distributor clients resolve NAME --keep CONTACT",
+        "the scenario of a cloned disk types it with its contact",
     ),
     ("distributor firewall show", "the scenario of the firewall types it, in a network of its own"),
     ("distributor firewall open", "the scenario of the firewall types it, in a network of its own"),
@@ -324,11 +328,17 @@ fn a_site_that_is_registered_at_once(typing: &mut Typing) -> Result<()> {
     write_file(&input, serial)?;
     let root = typing.vendor.root();
     let made = ["--vendor-url", typing.vendor.url()?, "--root", text(&root)?, "--address", "127.0.0.1"];
+    // Any CA is one; the vendor's server here needs none.
+    let ca = typing.site.home().join("tls/ca.crt");
     let mut init = typing.lab.programs().command("distributor");
-    init.args(["--home", &home, "init"]).args(made).args(["--serial", "-"]).stdin(fs::File::open(&input)?);
+    init.args(["--home", &home, "init", "--vendor-ca", text(&ca)?])
+        .args(made)
+        .args(["--serial", "-"])
+        .stdin(fs::File::open(&input)?);
     let said = run(init)?.ok()?;
     ensure!(said.contains("5 seats"), "{said}");
     typing.was_typed("distributor init … --serial -");
+    typing.was_typed("distributor init … --vendor-ca FILE");
     let mut later = typing.lab.programs().command("distributor");
     later.args(["--home", &home, "serve", "--listen", "127.0.0.1:0"]);
     let log = typing.lab.path("at-once.log");

@@ -65,6 +65,11 @@ fn while_one_server_is_dead_the_other_serves_and_the_first_takes_its_place_back_
     for part in ["(secondary)", "did not answer", "updates wait for"] {
         ensure!(line.contains(part), "{line}");
     }
+    let failed = shown.lines().find(|line| line.starts_with("Contact")).context("a line of what failed")?;
+    ensure!(
+        failed.contains("failed with the first server, ") && !failed.contains("no server answered"),
+        "{failed}"
+    );
     // Back: not at its first answer, and not before the hold is over.
     main.serve()?;
     ensure!(port_of(&main)? == main_port, "it listens where it did");

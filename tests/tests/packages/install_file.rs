@@ -172,11 +172,12 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
         "stat -c %a /usr/local/bin /usr/local/bin/agent-updater /etc/systemd/system/sealpost-agent.service /var/lib/sealpost-agent",
     )?;
     ensure!(modes == "755\n755\n644\n755" || modes == "755\n755\n644\n700", "{modes}");
+    let listed = || machine.shell(&format!("{DISTRIBUTOR} clients list --json"));
     wait_until("the server has heard the computer", || {
-        // What the list says of a version until first contact.
-        Ok(!machine.shell(&format!("{DISTRIBUTOR} clients list --json"))?.contains("V 0.0 (0000)"))
+        let page: serde_json::Value = serde_json::from_str(&listed()?)?;
+        Ok(page["clients"][0]["last_contact"].is_string())
     })
-    .with_context(|| machine.about(SERVICE))?;
+    .with_context(|| format!("{}{}", listed().unwrap_or_default(), machine.about(SERVICE)))?;
     code_is_nowhere_else(&machine, &code)?;
 
     // A second run, and two at the same time.

@@ -94,6 +94,20 @@ fn a_newer_grant_lowers_what_a_vendor_whose_clock_was_ahead_raised_and_an_older_
 }
 
 #[test]
+fn the_first_grant_of_another_serial_number_turns_nothing_back() {
+    let start = at("2026-05-01T00:00:00Z");
+    let mut floors = enrolled(start);
+    floors.accept_metadata(7, days_after(start, 200), days_after(start, 366), Some(&boot(DAY)));
+    let before = floors.license();
+    let mut kept = grant(2, 1, days_after(start, -100));
+    kept.not_after = days_after(start, 20);
+    floors.accept_grant(&kept, Some(&boot(DAY)));
+    assert_eq!(floors.license(), before, "it was signed long before");
+    floors.accept_grant(&grant(2, 2, days_after(start, 210)), Some(&boot(DAY)));
+    assert_eq!(floors.license(), days_after(start, 210));
+}
+
+#[test]
 fn metadata_says_the_time_once_per_version() {
     let start = at("2026-05-01T00:00:00Z");
     let mut floors = enrolled(start);

@@ -1,6 +1,8 @@
 use super::Tried::{Failed, Licensed, NoFreeLicense, NotAsked};
 use super::*;
 
+const HOLD: SignedDuration = SignedDuration::from_mins(15);
+
 fn server(number: u8) -> ServerId {
     ServerId::from_random([number; 16])
 }
@@ -54,7 +56,7 @@ fn each_transition_is_as_the_table_has_it() {
         (&held(50, 1), NotAsked, NotAsked, ServingDecision::Stay, 2),
     ];
     for (number, (before, primary, secondary, wanted, serves)) in rows.into_iter().enumerate() {
-        let (decision, after) = decide(Some(before), &candidates(primary, secondary), at(60)).unwrap();
+        let (decision, after) = decide(Some(before), &candidates(primary, secondary), HOLD, at(60)).unwrap();
         assert_eq!((&decision, &after.server), (&wanted, &server(serves)), "row {number}");
         match decision {
             ServingDecision::Switch { why } => {
@@ -71,14 +73,14 @@ fn each_transition_is_as_the_table_has_it() {
 
 #[test]
 fn without_a_record_the_first_serves_and_without_a_server_nobody() {
-    let (decision, first) = decide(None, &candidates(Licensed, NotAsked), at(1)).unwrap();
+    let (decision, first) = decide(None, &candidates(Licensed, NotAsked), HOLD, at(1)).unwrap();
     assert_eq!((decision, first), (ServingDecision::Stay, Serving::preferred(server(1), at(1))));
-    let (_, second) = decide(None, &candidates(Failed, Licensed), at(1)).unwrap();
+    let (_, second) = decide(None, &candidates(Failed, Licensed), HOLD, at(1)).unwrap();
     assert_eq!(second.server, server(2));
-    assert_eq!(decide(None, &[], at(1)), None);
+    assert_eq!(decide(None, &[], HOLD, at(1)), None);
     // One that was removed.
     let (_, first) =
-        decide(Some(&serving(9, Why::NoAnswer)), &candidates(Licensed, Licensed), at(1)).unwrap();
+        decide(Some(&serving(9, Why::NoAnswer)), &candidates(Licensed, Licensed), HOLD, at(1)).unwrap();
     assert_eq!(first, Serving::preferred(server(1), at(1)));
 }
 
@@ -125,7 +127,7 @@ impl Days {
     /// A cycle; the next one is due an hour later, or when a hold ends, or after `sooner` minutes.
     fn cycle(&mut self, primary: Tried, secondary: Tried, sooner: i64) {
         let candidates = candidates(primary, secondary);
-        let (decision, serving) = decide(self.serving.as_ref(), &candidates, at(self.now)).unwrap();
+        let (decision, serving) = decide(self.serving.as_ref(), &candidates, HOLD, at(self.now)).unwrap();
         assert!(
             candidates.iter().any(|candidate| candidate.server == serving.server),
             "only one that is known"
@@ -204,9 +206,9 @@ fn a_clock_that_was_set_back_makes_the_wait_no_longer() {
         back: Some(Back { server: server(1), since: at(100_000), answers: 1 }),
         ..serving(2, Why::NoAnswer)
     };
-    let (decision, after) = decide(Some(&before), &candidates(Licensed, Licensed), at(10)).unwrap();
+    let (decision, after) = decide(Some(&before), &candidates(Licensed, Licensed), HOLD, at(10)).unwrap();
     assert_eq!(decision, ServingDecision::Hold { until: at(25) });
-    let (decision, _) = decide(Some(&after), &candidates(Licensed, Licensed), at(25)).unwrap();
+    let (decision, _) = decide(Some(&after), &candidates(Licensed, Licensed), HOLD, at(25)).unwrap();
     assert_eq!(decision, ServingDecision::Switch { why: Why::CameBack });
 }
 
@@ -220,4 +222,14 @@ fn the_record_keeps_its_form() {
     let record: Serving = serde_json::from_str(&golden).unwrap();
     assert_eq!(record, held(45, 1));
     assert_eq!(serde_json::to_string(&record).unwrap(), golden);
+}
+
+#[test]
+fn without_a_hold_the_second_answer_is_enough() {
+    let before = serving(2, Why::NoAnswer);
+    let none = SignedDuration::ZERO;
+    let (decision, after) = decide(Some(&before), &candidates(Licensed, Licensed), none, at(10)).unwrap();
+    assert_eq!(decision, ServingDecision::Hold { until: at(10) });
+    let (decision, _) = decide(Some(&after), &candidates(Licensed, Licensed), none, at(10)).unwrap();
+    assert_eq!(decision, ServingDecision::Switch { why: Why::CameBack });
 }

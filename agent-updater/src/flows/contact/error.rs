@@ -1,5 +1,6 @@
 //! Why a contact was not answered.
 
+use sealpost_files::with_causes;
 use sealpost_keys::KeyError;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -39,6 +40,12 @@ impl ContactError {
             Self::AllFailed { refused, .. } => *refused,
             _ => None,
         }
+    }
+
+    /// The same refusal, and why this computer did not go on after it.
+    pub(super) fn and(&self, why: &(dyn std::error::Error + 'static)) -> Self {
+        let failures = vec![self.to_string(), with_causes(why)];
+        Self::AllFailed { failures, refused: self.refused(), is_unknown_ca: self.is_unknown_ca() }
     }
 
     /// Whether a server presented no CA that this computer pins.

@@ -22,7 +22,7 @@
 //! | `notice` | 500 characters without control characters, marked as a note, replaced by the next answer |
 //! | a missing part | nothing new; what is held stays |
 //! | `EnrollAnswer` | `enrolled`, `grants` and `log_key` are signed inside; `access_token` as above. A wrong one: not enrolled |
-//! | `Problem.code` | makes the agent show what the server itself signed, once per contact; never deletes, resets or closes anything. Contact counts as lost, which holds uploads, as silence would |
+//! | `Problem.code` | makes the agent show what the server itself signed, once per contact; `copy_kept` makes it ask the server to take another key, which counts only once the site signed it; never deletes, resets or closes anything. Contact counts as lost, which holds uploads, as silence would |
 //! | `Problem.message`, `hint` | 500 characters each, without control characters, shown |
 //! | status of HTTP | 200 or a refusal; a redirect is not followed |
 //! | `Content-Length`, `Transfer-Encoding` | bodies are counted while they are read: 8 MiB for an answer, 64 KiB for a refusal, the signed length for a download |

@@ -57,6 +57,7 @@ pub(super) fn new_contact(
         reports: reports.unwrap_or_default(),
         drift: reported_drift(found, &down),
         tags: host.settings.tags.clone(),
+        new_key: None,
     };
     Ok(OutstandingContact { next, contact: SignedDocument::sign(&contact, &key)? })
 }

@@ -1,16 +1,20 @@
 //! The flow of a contact; see [`super`].
 
 use jiff::{SignedDuration, Timestamp};
-use sealpost_files::escape;
+use sealpost_files::{escape, with_causes};
+use sealpost_manifests::document;
+use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::wire::contact::{
-    ContactAnswer, MAX_RECEIPT_BYTES, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, WaitsFor,
+    Contact, ContactAnswer, MAX_RECEIPT_BYTES, MAX_WAITS, MAX_WAITS_SENTENCE_BYTES, WaitsFor,
 };
 
 use crate::flows::context::{Context, Host};
 use crate::flows::drift::Found;
+use crate::flows::enroll::{go_on, goes_on};
 use crate::flows::origin::Reads;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
+use crate::records::keys::settle;
 use crate::records::progress::Progress;
 use crate::records::server::{ContactState, OutstandingContact, ServerRecords};
 use crate::server::{Access, AccessToken, Endpoint};
@@ -36,12 +40,33 @@ pub(in crate::flows) struct Answered {
     pub(in crate::flows) notices: Vec<String>,
 }
 
-/// One contact, with as many addresses as it needs. `found` is what was found not to be as it was signed. `spool` is
+/// One contact, with as many addresses as it needs; and one more, if this computer was kept beside a copy of it and goes on with
+/// a key of its own. `found` is what was found not to be as it was signed. `spool` is
 /// `None` for a server that hears no reports: they are for the one that decides about updates.
 ///
 /// # Errors
 /// [`ContactError`].
 pub(in crate::flows) fn contact(
+    context: &Context,
+    holdings: &mut Holdings,
+    progress: &mut Progress,
+    mut spool: Option<&mut Spool>,
+    found: &[Found],
+) -> Result<Answered, ContactError> {
+    let host = &context.host;
+    let server = holdings.identity.server_id.clone();
+    match once(context, holdings, progress, spool.as_deref_mut(), found) {
+        Err(refused) if goes_on(&host.home, &server, refused.refused()) => {
+            go_on(context, holdings, progress).map_err(|error| refused.and(&error))?;
+            *holdings = Holdings::of(&host.home, &server, progress, host.now())
+                .map_err(|error| refused.and(&error))?;
+            once(context, holdings, progress, spool, found)
+        }
+        other => other,
+    }
+}
+
+fn once(
     context: &Context,
     holdings: &mut Holdings,
     progress: &mut Progress,
@@ -74,6 +99,10 @@ pub(in crate::flows) fn outstanding(
 ) -> Result<(OutstandingContact, bool), ContactError> {
     let records = ServerRecords::of(&host.home, &holdings.identity.server_id);
     let mut state = records.contact_state()?;
+    if state.outstanding.as_ref().is_some_and(|waits| !is_of(waits, &holdings.identity.client_id)) {
+        // The power went after this computer got another id, and before what belongs to the old one was removed.
+        state = ContactState::default();
+    }
     if let Some(outstanding) = state.outstanding {
         return Ok((outstanding, true));
     }
@@ -82,6 +111,12 @@ pub(in crate::flows) fn outstanding(
     state.outstanding = Some(outstanding.clone());
     records.save_contact_state(&state)?;
     Ok((outstanding, false))
+}
+
+/// Whether a contact is one of this client. One that cannot be read is sent as it is: the server says what is wrong with it.
+fn is_of(waits: &OutstandingContact, client_id: &ClientId) -> bool {
+    let contact = document::read::<Contact>(waits.contact.document.as_bytes());
+    contact.map_or(true, |contact| contact.client_id == *client_id)
 }
 
 /// Takes the answer to the contact that waits: its parts are on disk before the nonce moves on. Answers what was refused of
@@ -109,6 +144,10 @@ pub(in crate::flows) fn take(
     let receipt = bounded_receipt(answer);
     let state = ContactState { previous: Some(outstanding.next), receipt, outstanding: None };
     records.save_contact_state(&state)?;
+    // What cannot be settled now is with the next answer: which key counts is said by the enrollment.
+    if let Err(error) = settle(&host.home, &server_id, &holdings.identity.client_key) {
+        tracing::warn!("a key that counts no more stays in the keys folder: {}", with_causes(&error));
+    }
     Ok(notices)
 }
 

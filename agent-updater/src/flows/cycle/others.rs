@@ -60,7 +60,7 @@ pub(super) fn contact_others(
         };
         candidates.push(Candidate { server, tried });
     }
-    let (decision, serving) = decide(before.as_ref(), &candidates, host.now())?;
+    let (decision, serving) = decide(before.as_ref(), &candidates, host.settings.hold, host.now())?;
     if before.as_ref() != Some(&serving)
         && let Err(error) = serving::save(&host.home, &serving)
     {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::{SealingPublicKey, SigningKey};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError, SignedDocument};
 use sealpost_manifests::ids::{ComputerName, Platform};
 use sealpost_manifests::log::LogKeyCertificate;
@@ -34,18 +35,40 @@ pub(super) struct Accepted {
 
 /// The exact body of the request. The enrollment code proves the request and is not in it.
 pub(super) fn request_body(server: &SetupServer, applicant: &Applicant<'_>) -> Result<String, DocumentError> {
-    let client_key = applicant.client_key.public();
+    let enrollment = signed(server, applicant)?;
+    let proof = server.enrollment_code.as_ref().map(|code| enroll::proof(code, &enrollment.document));
+    body(applicant, enrollment, proof, None)
+}
+
+/// The same, of the copy that was kept: its contact proves the request.
+pub(super) fn request_of_copy(
+    server: &SetupServer,
+    applicant: &Applicant<'_>,
+    branch: SignedDocument,
+) -> Result<String, DocumentError> {
+    body(applicant, signed(server, applicant)?, None, Some(branch))
+}
+
+fn signed(server: &SetupServer, applicant: &Applicant<'_>) -> Result<SignedDocument, DocumentError> {
     let enrollment = enroll::Enrollment {
         computer_name: applicant.name.clone(),
-        client_key: client_key.clone(),
+        client_key: applicant.client_key.public(),
         sealing_key: applicant.sealing_key,
         server_id: server.server.server_id.clone(),
         platform: Platform::current(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let enrollment = SignedDocument::sign(&enrollment, applicant.client_key)?;
-    let proof = server.enrollment_code.as_ref().map(|code| enroll::proof(code, &enrollment.document));
-    serde_json::to_string(&EnrollRequest { client_key, enrollment, proof })
+    SignedDocument::sign(&enrollment, applicant.client_key)
+}
+
+fn body(
+    applicant: &Applicant<'_>,
+    enrollment: SignedDocument,
+    proof: Option<Sha256Digest>,
+    branch: Option<SignedDocument>,
+) -> Result<String, DocumentError> {
+    let client_key = applicant.client_key.public();
+    serde_json::to_string(&EnrollRequest { client_key, enrollment, proof, branch })
         .map_err(|source| DocumentError::Malformed { document: "enrollment", source })
 }
 

@@ -83,7 +83,7 @@ pub fn enrollment_file(
     let server = usable
         .ok_or_else(|| EnrollError::AllFailed(vec!["it lists no server that can be used".to_owned()]))?;
     pin_root(home, &setup, root_path)?;
-    let client_key = client_key(home, &server.server.server_id)?;
+    let client_key = client_key(home, &server.server.server_id)?.key;
     let applicant = Applicant {
         name,
         client_key: &client_key,

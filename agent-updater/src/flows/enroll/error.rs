@@ -8,6 +8,7 @@ use sealpost_keys::{KeyError, KeyFileError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::ids::{ComputerName, ServerId};
+use sealpost_manifests::setup::MAX_SETUP_SERVERS;
 
 use crate::domain::release::Refusal;
 use crate::home::HomeError;
@@ -36,6 +37,11 @@ pub enum EnrollError {
     /// A setup file of a kind that this program does not know, or without a name.
     #[error("{path} cannot be used: {why}")]
     OtherKind { path: PathBuf, why: String },
+    #[error(
+        "{path} lists {count} servers, and no setup file of a Primary Server lists more than {MAX_SETUP_SERVERS}; nothing was \
+         sent. Ask the administrator for another: `distributor clients setup NAME`"
+    )]
+    TooManyServers { path: PathBuf, count: usize },
     /// The root is not the one that the setup file names.
     #[error(
         "the root at {path} is {found}, and the setup file names {expected}; get root.json from the vendor's package, \
@@ -81,6 +87,11 @@ pub enum EnrollError {
     NewSealingKey(#[from] SealingKeyError),
     #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
     AllFailed(Vec<String>),
+    /// Of two computers with one identity this one was kept.
+    #[error(
+        "this computer cannot go on with a key of its own yet: {0}; it is tried again with the next contact"
+    )]
+    Copy(String),
     #[error(transparent)]
     Interrupted(#[from] WaitInterrupted),
     #[error("the vendor's metadata does not verify: {0}")]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sealpost_files::read_bounded;
 use sealpost_keys::key_file::{read_secret, write_secret};
@@ -10,7 +10,7 @@ use sealpost_keys::{PassphraseSource, SealingKey, SealingPublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ServerId;
-use sealpost_manifests::setup::{MAX_SETUP_BYTES, SetupFile};
+use sealpost_manifests::setup::{MAX_SETUP_BYTES, MAX_SETUP_SERVERS, SetupFile};
 use sealpost_repository::MAX_ROOT_BYTES;
 
 use crate::home::Home;
@@ -34,7 +34,13 @@ pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<Setu
             mode & 0o7777
         ));
     }
-    document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })
+    let setup: SetupFile =
+        document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })?;
+    let count = setup.servers.len();
+    if count > MAX_SETUP_SERVERS {
+        return Err(EnrollError::TooManyServers { path: path.to_owned(), count });
+    }
+    Ok(setup)
 }
 
 /// The pinned root; the given one is pinned now if there is none. It must be the one that the setup file names.
@@ -75,13 +81,32 @@ pub(super) fn pin_root(home: &Home, setup: &SetupFile, given: Option<&Path>) -> 
     Ok(bytes)
 }
 
+/// The key to enroll with.
+pub(super) struct ClientKey {
+    pub(super) key: SigningKey,
+    /// The file of a further server that was made for it just now.
+    made: Option<PathBuf>,
+}
+
+impl ClientKey {
+    /// No server has seen the key: it is forgotten, if it was made for this try. One that a server may have seen is kept,
+    /// because the code of the setup file may be bound to it.
+    pub(super) fn was_not_shown(self) -> Result<(), EnrollError> {
+        let Some(path) = self.made else { return Ok(()) };
+        fs::remove_file(&path).map_err(|source| EnrollError::Write { path, source })
+    }
+}
+
 /// The client key for a server: made at the first enrollment with it, and kept from then on.
-pub(super) fn client_key(home: &Home, server: &ServerId) -> Result<SigningKey, EnrollError> {
+pub(super) fn client_key(home: &Home, server: &ServerId) -> Result<ClientKey, EnrollError> {
     let path = file_to_enroll_with(home, server);
-    if !is_there(&path)? {
+    let is_new = !is_there(&path)?;
+    if is_new {
         write_secret(&path, &SigningKey::generate()?, None)?;
     }
-    Ok(read_secret(&path, &PassphraseSource::None)?)
+    let key = read_secret(&path, &PassphraseSource::None)?;
+    // The first key is that of this computer, whoever it is shown to.
+    Ok(ClientKey { key, made: Some(path).filter(|path| is_new && *path == home.server_key(server)) })
 }
 
 /// The key that servers seal to: made beside the client key, and kept from then on.

@@ -9,7 +9,7 @@ use crate::records::server::ServerRecords;
 
 use super::before::identity_before;
 
-/// A standing enrollment.
+/// An enrollment that stands, as far as an install file has to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// The name that this computer has there.

@@ -11,6 +11,7 @@
 mod answer;
 mod before;
 mod by_file;
+mod copy;
 mod error;
 mod inputs;
 mod keep;
@@ -18,6 +19,7 @@ mod known;
 mod run;
 
 pub use by_file::{WaitingEnrollment, enrollment_file, take_enrollment};
+pub(super) use copy::{go_on, goes_on};
 pub use error::EnrollError;
 pub use known::{Known, known_as};
 pub use run::{EnrolledAs, OtherName, add, enroll};

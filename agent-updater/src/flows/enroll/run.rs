@@ -1,6 +1,7 @@
 //! The flow of an enrollment; see [`super`] for its order and invariants.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
@@ -23,6 +24,9 @@ use super::before::identity_before;
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::{keep, keep_beside};
+
+/// For how long the ways of a setup file are tried, one after the other; the last one may take until it fails by itself.
+const TRIED_FOR: Duration = Duration::from_secs(180);
 
 /// The result of an enrollment.
 #[derive(Debug)]
@@ -48,6 +52,14 @@ enum As<'p> {
     First { root: Option<&'p Path> },
     /// One beside the first.
     Beside { role: Option<ServerRole> },
+}
+
+/// The tries with the ways of one setup file.
+struct Tries {
+    /// After it no further way is tried.
+    until: Instant,
+    /// Whether the server that was tried last may have seen the key.
+    may_be_known: bool,
 }
 
 /// Enrolls this computer with a server that decides about updates from then on.
@@ -110,6 +122,7 @@ fn enroll_as(
         }
     };
     let mut failures = Vec::new();
+    let mut tries = Tries { until: Instant::now() + TRIED_FOR, may_be_known: false };
     for server in &setup.servers {
         let wrong_place = match place {
             As::First { .. } => not_the_first(home, &server.server),
@@ -122,12 +135,13 @@ fn enroll_as(
         let client_key = client_key(home, &server.server.server_id)?;
         let applicant = Applicant {
             name,
-            client_key: &client_key,
+            client_key: &client_key.key,
             sealing_key: sealing_key(home)?,
             setup_issued_at: setup.issued_at,
         };
         let held = held.as_ref().map(|held| held.trust.as_str());
-        match enroll_with(context, server, &applicant, &root, held) {
+        tries.may_be_known = false;
+        match enroll_with(context, server, &applicant, &root, held, &mut tries) {
             Ok((mut accepted, trust)) => {
                 match place {
                     As::First { .. } => {
@@ -140,7 +154,12 @@ fn enroll_as(
                 return Ok(EnrolledAs { enrollment: accepted.enrollment, warnings });
             }
             // A wrong answer is reported, and not hidden by asking the next server.
-            Err(EnrollError::AllFailed(more)) => failures.extend(more),
+            Err(EnrollError::AllFailed(more)) => {
+                failures.extend(more);
+                if !tries.may_be_known {
+                    client_key.was_not_shown()?;
+                }
+            }
             Err(error) => return Err(error),
         }
     }
@@ -157,6 +176,7 @@ fn enroll_with(
     applicant: &Applicant<'_>,
     root: &[u8],
     held: Option<&str>,
+    tries: &mut Tries,
 ) -> Result<(Accepted, String), EnrollError> {
     let floors = Floors::from_setup(applicant.setup_issued_at);
     let times = context.host.tls_times(applicant.setup_issued_at, &floors);
@@ -168,9 +188,14 @@ fn enroll_with(
     let mut failures = Vec::new();
     // The metadata is read by clients of their own, on another thread.
     for (endpoint, reader) in endpoints()?.iter().zip(endpoints()?) {
+        if Instant::now() >= tries.until {
+            failures.push(format!("{} was not tried: {}", endpoint.address(), too_long()));
+            break;
+        }
         let answer: EnrollAnswer = match context.network.wait(endpoint.post("enroll", body.clone()))? {
             Ok(answer) => answer,
             Err(error) => {
+                tries.may_be_known |= error.may_have_come();
                 failures.push(with_causes(&error));
                 if error.try_elsewhere() {
                     continue;
@@ -189,6 +214,10 @@ fn enroll_with(
         return Ok((accepted, trust));
     }
     Err(EnrollError::AllFailed(failures))
+}
+
+fn too_long() -> String {
+    format!("the ways of this setup file were tried for {} s; try again", TRIED_FOR.as_secs())
 }
 
 /// The enrollment with the server that decides about updates.

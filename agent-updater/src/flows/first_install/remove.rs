@@ -5,11 +5,11 @@ use std::path::Path;
 
 use sealpost_service::unit::{self, Layout, Program};
 
-use super::steps::{SERVICE, hooks_in};
-use super::system::{are_same, has_systemd, systemctl, version_of};
-use super::{
+use super::order::{
     FirstInstallError, HOOKS, HOOKS_PLACE, Mode, Order, Outcome, PACKAGED, PROGRAM_PLACE, Step, io_error,
 };
+use super::steps::{SERVICE, hooks_in};
+use super::system::{are_same, has_systemd, systemctl, version_of};
 use crate::flows::context::Context;
 
 /// Removes what an install file brought, and tells each step.

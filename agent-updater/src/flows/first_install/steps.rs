@@ -9,11 +9,11 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::{MAX_SETUP_BYTES, ServerRole, SetupFile};
 use sealpost_service::unit::{self, Layout, Program, Strict, Users};
 
-use super::system::{are_same, has_systemd, lay, systemctl, systemctl_says, version_of};
-use super::{
+use super::order::{
     CONFIG, FirstInstallError, HOOKS, HOOKS_PLACE, Mode, Order, Outcome, PACKAGED, PROGRAM, PROGRAM_PLACE,
     ROOT, SETUP, Step, io_error,
 };
+use super::system::{are_same, has_systemd, lay, systemctl, systemctl_says, version_of};
 use crate::flows::context::Context;
 use crate::flows::enroll::{OtherName, add, enroll, known_as};
 use crate::records::servers;
@@ -22,7 +22,7 @@ use crate::records::servers;
 const EXECUTABLE: u32 = 0o755;
 /// Most hooks of one install file.
 const MAX_HOOKS: usize = 64;
-/// The service.
+/// The unit of the agent, which is laid and started.
 pub(super) const SERVICE: &str = "sealpost-agent.service";
 
 /// Tells a step when it is done.

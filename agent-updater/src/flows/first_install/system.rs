@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sealpost_files::{Unfinished, make_folder, sync_parent};
 
-use super::FirstInstallError;
+use super::order::FirstInstallError;
 
 /// The longest that a command of the system may take: a service that starts says so within this.
 const WITHIN: Duration = Duration::from_secs(120);

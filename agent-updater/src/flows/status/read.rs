@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_manifests::assignment::{PackageAssignment, Postpone};
-use sealpost_manifests::ids::{PackageName, Platform};
-use sealpost_manifests::lease::Lease;
+use sealpost_manifests::ids::{PackageName, Platform, SerialNumber};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
@@ -125,7 +124,7 @@ pub fn read(host: &Host) -> Status {
     }
     let ways = holdings.as_ref().map(|holdings| ways(holdings, &progress)).unwrap_or_default();
     let serving = servers::status(host, &progress);
-    let (answering, lease) = by_serving(host, &progress, serving.as_ref(), lease);
+    let (answering, lease) = by_serving(host, &progress, serving.as_ref(), holdings.as_ref());
     let daemon = is_listening(&host.home.socket()).or_else(|| host.home.is_daemon_locked());
     Status {
         at: now,
@@ -157,17 +156,31 @@ fn by_serving<'p>(
     host: &Host,
     progress: &'p Progress,
     serving: Option<&ServingStatus>,
-    first: Option<&HeldDocument<Lease>>,
+    first: Option<&Holdings>,
 ) -> (&'p ServerStanding, LeaseStatus) {
     let other = serving.map(|serving| &serving.server).filter(|server| progress.authority() != Some(server));
     let held = other.and_then(|server| Holdings::of(&host.home, server, progress, host.now()).ok());
-    let lease = held.as_ref().map(|held| &held.lease).or(first);
+    let holdings = held.as_ref().or(first);
+    let lease = holdings.map(|held| &held.lease);
     let shown = LeaseStatus {
         live: lease.is_some_and(|lease| lease.good().is_some()),
         not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
+        renewed_until: holdings.and_then(renewed_until),
         problem: lease.and_then(|lease| lease.problem("lease")),
     };
     (other.map_or(&progress.standing, |server| progress.of(server)), shown)
+}
+
+/// When nothing of a lease is renewed any more: when the last of its serial numbers ends, by the newest grants that are held. `None`
+/// where one has no end.
+fn renewed_until(holdings: &Holdings) -> Option<Timestamp> {
+    let lease = holdings.lease.good()?;
+    let end_of = |serial: &SerialNumber| {
+        let mut grants = holdings.grants.iter().map(|held| &held.grant);
+        grants.find(|grant| grant.serial == *serial)?.ends_at
+    };
+    let ends = lease.entitlements.iter().map(|seat| end_of(&seat.serial)).collect::<Option<Vec<_>>>()?;
+    ends.into_iter().max().map(whole_seconds)
 }
 
 fn described(error: &HoldingsError) -> (ProblemKind, String) {

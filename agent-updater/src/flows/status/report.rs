@@ -121,6 +121,9 @@ impl StatusProblem {
 pub struct LeaseStatus {
     pub live: bool,
     pub not_after: Option<Timestamp>,
+    /// When the serial numbers of its seats end, the last of them, if the vendor ends each of them: from then on it is not
+    /// renewed.
+    pub renewed_until: Option<Timestamp>,
     /// Why it does not count.
     pub problem: Option<String>,
 }

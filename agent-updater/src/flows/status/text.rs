@@ -15,6 +15,8 @@ use crate::flows::servers::ServingStatus;
 
 use super::report::{PackageStatus, ProblemKind, Status, TimesStatus};
 
+/// How the failure of a contact begins that no way to the server answered.
+const NO_SERVER_ANSWERED: &str = "no server answered: ";
 /// What a damaged record cannot tell.
 const NOT_KNOWN: &str = "not known: a record is damaged, see the note";
 
@@ -92,13 +94,13 @@ impl Status {
         };
         line("Daemon", &paint.paint(daemon.0, daemon.1));
         match (&self.lease.not_after, &self.lease.problem) {
-            (Some(end), _) => line("Lease", &format!("until {}", self.with_age(*end))),
+            (Some(end), _) => line("Lease", &format!("until {}{}", self.with_age(*end), self.not_renewed())),
             (None, Some(problem)) => line("Lease", &paint.paint(Color::Red, problem)),
             (None, None) => line("Lease", without("none")),
         }
         line("Last answer", &self.last_answer.map_or(without("never").to_owned(), |at| self.with_age(at)));
         if let Some(problem) = &self.contact_problem {
-            line("Contact", &paint.paint(Color::Red, &format!("failed: {problem}")));
+            line("Contact", &paint.paint(Color::Red, &self.failed(problem)));
         }
         if let Some(next) = self.next_contact {
             let at = self.with_age(next);
@@ -115,7 +117,7 @@ impl Status {
         }
         line("Disk", &disk(&self.storage));
         for package in &self.packages {
-            package.write(&mut text, self.at, paint, hooks);
+            package.write(&mut text, self.at, self.assigned_at(), paint, hooks);
         }
         for notice in &self.notices {
             let _ = writeln!(text, "\nNote: {notice}");
@@ -152,6 +154,38 @@ impl Status {
         shown.collect::<Vec<_>>().join(", ")
     }
 
+    /// What is said of a lease that runs out, because the vendor ends the serial numbers of its seats.
+    fn not_renewed(&self) -> String {
+        let said = |end: Timestamp| {
+            let ends = if end < self.at { "ended" } else { "ends" };
+            format!(
+                "; the vendor {ends} its serial number at {}, and it is not renewed after that: ask the administrator for a seat of \
+                 another one (`distributor clients reserve NAME --serial SERIAL`)",
+                self.with_age(end)
+            )
+        };
+        self.lease.renewed_until.map(said).unwrap_or_default()
+    }
+
+    /// Why the last contact failed. Where another server serves, it is one with the first that failed.
+    fn failed(&self, problem: &str) -> String {
+        let first = self.servers.iter().find(|server| server.updates);
+        let serves = self.serving.as_ref().map(|serving| &serving.server);
+        match first.filter(|first| serves.is_some_and(|serves| *serves != first.server)) {
+            Some(first) => {
+                let why = problem.strip_prefix(NO_SERVER_ANSWERED).unwrap_or(problem);
+                format!("failed with the first server, {}: {why}", first.name())
+            }
+            None => format!("failed: {problem}"),
+        }
+    }
+
+    /// When the server answered last that assigns packages.
+    fn assigned_at(&self) -> Option<Timestamp> {
+        let first = self.servers.iter().find(|server| server.updates);
+        first.map_or(self.last_answer, |first| first.last_answer)
+    }
+
     /// Which server serves, since when and why.
     fn served_by(&self, serving: &ServingStatus) -> String {
         let since = serving.since.map(|since| format!(" since {}", self.with_age(since)));
@@ -165,7 +199,14 @@ impl Status {
 }
 
 impl PackageStatus {
-    fn write(&self, text: &mut String, now: Timestamp, paint: Paint, hooks: Hooks) {
+    fn write(
+        &self,
+        text: &mut String,
+        now: Timestamp,
+        answered_at: Option<Timestamp>,
+        paint: Paint,
+        hooks: Hooks,
+    ) {
         let without = |is_known, none| if is_known { none } else { "something that is not known" };
         let runs = self.runs.as_deref().unwrap_or(without(self.runs_known, "nothing"));
         let should = self.should_run.as_deref().unwrap_or(without(self.should_run_known, "as it is"));
@@ -194,7 +235,10 @@ impl PackageStatus {
         }
         if let Some(said) = &self.server_says {
             let until = said.until.map(|until| format!(" (until {})", with_age(until, now)));
-            let _ = writeln!(text, "  the server says: {}{}", said.sentence, until.unwrap_or_default());
+            // What it says of times that pass was so when it answered.
+            let at = answered_at.map(|at| format!(" ({})", distance(at, now)));
+            let (at, until) = (at.unwrap_or_default(), until.unwrap_or_default());
+            let _ = writeln!(text, "  the server says{at}: {}{until}", said.sentence);
         }
         if let Some(urgency) = self.urgency.filter(|urgency| *urgency != Urgency::Normal) {
             let _ = writeln!(text, "  urgency: {urgency}");

@@ -51,7 +51,8 @@ const CONTACT: &str = concat!(
     listed_sql!(),
     ", ",
     deliveries_sql!(),
-    ", (SELECT version FROM plan), s.tags, s.postponed, s.came_by, k.cadence FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+    ", (SELECT version FROM plan), s.tags, s.postponed, s.came_by, k.cadence, c.kept_copy, CASE WHEN c.forked = 1 THEN (SELECT json_group_array(branch) FROM copies \
+     WHERE client_id = c.client_id) END FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
 );
@@ -145,6 +146,8 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
     };
     let mut drift: Vec<Drift> = from_json(row, CLIENT + 25)?;
     drift.sort_by(|one, other| one.package.cmp(&other.package));
+    let mut copies: Vec<Sha256Digest> = optional_from_json(row, CLIENT + 37)?.unwrap_or_default();
+    copies.sort_unstable();
     let resumed_era: Option<String> = row.get(CLIENT + 21)?;
     let log_fork = match (optional_count(row, CLIENT + 22)?, optional_text(row, CLIENT + 23)?) {
         (Some(size), Some(root)) => Some(LogHead { size, root }),
@@ -155,6 +158,8 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
         channel: text(row, CLIENT + 1)?,
         client_key: text(row, CLIENT + 2)?,
         forked: row.get(CLIENT + 3)?,
+        copies,
+        kept_copy: optional_text(row, CLIENT + 36)?,
         seats,
         lease_order: optional_order(row, CLIENT + 4)?,
         assignment_order: optional_order(row, CLIENT + 6)?,
@@ -261,9 +266,11 @@ fn lost(
     shown: &ShownKey,
     granted: &[TrustedGrant],
 ) -> Result<LostFacts, StoreError> {
-    let was_replaced = connection
-        .prepare_cached("SELECT 1 FROM former_clients WHERE client_id = ?1")?
-        .exists([client_id.as_str()])?;
+    let given_up: Option<bool> = connection
+        .prepare_cached("SELECT given_up FROM former_clients WHERE client_id = ?1")?
+        .query_row([client_id.as_str()], |row| row.get(0))
+        .optional()?;
+    let (was_replaced, given_up) = (given_up.is_some(), given_up.unwrap_or(false));
     let holder = connection
         .prepare_cached(
             "SELECT client_id, era, resumed_head FROM clients WHERE name = ?1 AND client_id <> ?2",
@@ -289,5 +296,5 @@ fn lost(
         seats.extend(held_grant(granted, serial, leased.unwrap_or(false)));
     }
     let head = log_at(connection, shown.head.size)?.map(|log| log.head());
-    Ok(LostFacts { was_replaced, holder, reserved, seats, head_is_known: head == Some(shown.head) })
+    Ok(LostFacts { was_replaced, given_up, holder, reserved, seats, head_is_known: head == Some(shown.head) })
 }

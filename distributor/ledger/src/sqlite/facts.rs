@@ -23,8 +23,8 @@ use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::seats::GrantedSeats;
 
 use super::connection::Connected;
-use super::granted::{self, claimed_epoch, epoch_of, granted};
-use super::lists::licenses::{highest_epoch, restore_state, restored};
+use super::granted::{self, claimed_epoch, epoch_of, granted, granted_times};
+use super::lists::licenses::{highest_epoch, restore_state, restored, stored_time};
 use super::lists::releases::{
     accepted_of, approved_of, highest_attempt, known_channels, known_release, manifest_of, next_rollout,
     test_load_of,
@@ -39,13 +39,16 @@ impl<C: Connected> Read<LoadHeldGrant> for C {
     fn read(&mut self, query: &LoadHeldGrant) -> Result<GrantFacts, StoreError> {
         let connection = self.connection();
         let held = granted::held(connection, &query.serial, self.grants())?;
+        let granted = granted_times(connection, self.grants())?;
         let answers_restored = match &query.request_id {
             Some(request_id) => connection
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM restore_requests WHERE request_id = ?1)")?
                 .query_row([request_id.as_str()], |row| row.get(0))?,
             None => false,
         };
-        Ok(GrantFacts { held, restore: restore_state(connection, self.grants())?, answers_restored })
+        let restore = restore_state(connection, self.grants())?;
+        let newest = stored_time(connection)?.statement;
+        Ok(GrantFacts { held, restore, answers_restored, newest, granted })
     }
 }
 
@@ -212,7 +215,7 @@ impl<C: Connected> Read<LoadEnrollment> for C {
         let (connection, name) = (self.connection(), &query.name);
         let client = connection
             .prepare_cached(
-                "SELECT c.client_id, c.client_key, c.enrolled_at, k.at FROM clients c \
+                "SELECT c.client_id, c.client_key, c.enrolled_at, k.at, c.kept_copy FROM clients c \
                  LEFT JOIN contacts k ON k.client_id = c.client_id WHERE c.name = ?1",
             )?
             .query_row([name.as_str()], |row| {
@@ -221,6 +224,7 @@ impl<C: Connected> Read<LoadEnrollment> for C {
                     client_key: text(row, 1)?,
                     enrolled_at: time(row, 2)?,
                     last_contact: optional_time(row, 3)?,
+                    kept_copy: optional_text(row, 4)?,
                 })
             })
             .optional()?;
@@ -283,10 +287,11 @@ impl<C: Connected> Read<LoadPull> for C {
                     }
                     _ => None,
                 };
-                Ok(PullFacts { versions, failure: row.get(3)? })
+                Ok(PullFacts { versions, failure: row.get(3)?, granted: Vec::new() })
             })
             .optional()?;
-        Ok(found.unwrap_or_default())
+        let granted = granted_times(self.connection(), self.grants())?;
+        Ok(PullFacts { granted, ..found.unwrap_or_default() })
     }
 }
 

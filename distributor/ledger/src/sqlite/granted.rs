@@ -7,6 +7,7 @@ use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::order::Epoch;
 use sealpost_site::rows::RefusedGrantRow;
 use sealpost_site::rules::grants::{GrantFlaw, HeldGrant};
+use sealpost_site::rules::vendor_time::GrantedTimes;
 
 use super::values::{integer, micros};
 use crate::grants::{TrustedGrant, TrustedGrants};
@@ -24,6 +25,14 @@ pub(super) fn granted(
         granted.extend(trusted.check_text(&lossy(row, 0)?, &lossy(row, 1)?).ok());
     }
     Ok(granted)
+}
+
+/// The times of the grants that count.
+pub(super) fn granted_times(
+    connection: &Connection,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<Vec<GrantedTimes>> {
+    Ok(granted(connection, trusted)?.iter().map(|trusted| GrantedTimes::of(&trusted.grant)).collect())
 }
 
 /// The highest epoch of grants that count; 0 before the first.

@@ -5,11 +5,13 @@
 //! for the next one is voided, or had expired by then. Left out on purpose: codes, which are in no log.
 
 use jiff::Timestamp;
+use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::{ClientId, SerialNumber, SetupId};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Change;
 use super::entry::ActivityEntry;
+use super::seats::EnrolledBy;
 
 /// What became of a setup file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +52,20 @@ pub struct Holder {
     pub client_id: ClientId,
     /// When it enrolled; absent where the log that was read begins later.
     pub enrolled_at: Option<Timestamp>,
+    /// Its key.
+    #[serde(default)]
+    pub client_key: Option<PublicKey>,
+    /// The version of its agent when it enrolled.
+    #[serde(default)]
+    pub agent_version: Option<String>,
+    /// Its last contact before another took its place.
+    #[serde(default)]
+    pub last_contact: Option<Timestamp>,
     /// When another took its place; its key is dead from then on.
     pub replaced_at: Option<Timestamp>,
+    /// What that one proved.
+    #[serde(default)]
+    pub replaced_by: Option<EnrolledBy>,
     /// The entry that enrolled it.
     #[serde(skip)]
     pub sequence: u64,
@@ -101,19 +115,34 @@ impl SeatHistory {
                     outcome: SetupOutcome::Out,
                 });
             }
-            Change::ClientEnrolled { client_id, setup, replaces, .. } => {
+            Change::ClientEnrolled {
+                client_id,
+                client_key,
+                agent_version,
+                setup,
+                replaces,
+                last_contact,
+                by,
+                ..
+            } => {
                 let used = self.issued.iter().rposition(|issued| issued == setup);
                 if let Some(issue) = used.and_then(|at| self.setups.get_mut(at)) {
                     issue.outcome = SetupOutcome::Used { at: entry.at };
+                } else if let Some(newest) = self.setups.last_mut()
+                    && newest.outcome == SetupOutcome::Out
+                {
+                    // Whoever enrolled needed no code, and nobody enrolls with that one any more.
+                    newest.outcome = ended(newest, entry.at);
                 }
                 if let Some(replaced) = replaces {
-                    self.replace(replaced, entry.at);
+                    self.replace(replaced, entry.at, *last_contact, *by);
                 }
                 self.holders.push(Holder {
-                    client_id: client_id.clone(),
                     enrolled_at: Some(entry.at),
-                    replaced_at: None,
+                    client_key: Some(client_key.clone()),
+                    agent_version: Some(agent_version.clone()),
                     sequence: entry.sequence,
+                    ..Holder::unknown(client_id)
                 });
             }
             _ => {}
@@ -132,16 +161,31 @@ impl SeatHistory {
         self
     }
 
-    fn replace(&mut self, client_id: &ClientId, at: Timestamp) {
-        match self.holders.iter_mut().find(|holder| holder.client_id == *client_id) {
-            Some(holder) => holder.replaced_at = Some(at),
+    fn replace(&mut self, client_id: &ClientId, at: Timestamp, last: Option<Timestamp>, by: EnrolledBy) {
+        let place = self.holders.iter().position(|holder| holder.client_id == *client_id);
+        let place = place.unwrap_or_else(|| {
             // It came into the ledger by its lease after a restore, or before what was read.
-            None => self.holders.push(Holder {
-                client_id: client_id.clone(),
-                enrolled_at: None,
-                replaced_at: Some(at),
-                sequence: 0,
-            }),
+            self.holders.push(Holder::unknown(client_id));
+            self.holders.len() - 1
+        });
+        if let Some(holder) = self.holders.get_mut(place) {
+            (holder.replaced_at, holder.last_contact, holder.replaced_by) = (Some(at), last, Some(by));
+        }
+    }
+}
+
+impl Holder {
+    /// One of which nothing but its id is known.
+    fn unknown(client_id: &ClientId) -> Self {
+        Self {
+            client_id: client_id.clone(),
+            enrolled_at: None,
+            client_key: None,
+            agent_version: None,
+            last_contact: None,
+            replaced_at: None,
+            replaced_by: None,
+            sequence: 0,
         }
     }
 }
@@ -189,7 +233,7 @@ mod tests {
             agent_version: "1.0".to_owned(),
             setup: setup(of),
             replaces: replaces.map(client),
-            last_contact: None,
+            last_contact: replaces.map(|_| at(hours - 1)),
             by: EnrolledBy::Code,
         };
         (hours, change)
@@ -238,6 +282,23 @@ mod tests {
             history.holders.iter().map(|holder| (holder.enrolled_at, holder.replaced_at)).collect();
         assert_eq!(ends, [(Some(at(2)), Some(at(4))), (Some(at(4)), None)]);
         assert_eq!(history.holders[1].sequence, 4);
+        let before = &history.holders[0];
+        assert_eq!((before.replaced_by, before.last_contact), (Some(EnrolledBy::Code), Some(at(3))));
+        assert!(before.client_key.is_some() && before.agent_version.as_deref() == Some("1.0"));
+    }
+
+    #[test]
+    fn a_copy_that_goes_on_uses_no_setup_file_and_makes_void_what_is_out() {
+        let mut entries = vec![issued(1, 1, 100), enrolled(2, 1, 1, None), issued(3, 2, 100)];
+        let (hours, mut change) = enrolled(4, 2, 9, Some(1));
+        if let Change::ClientEnrolled { by, .. } = &mut change {
+            *by = EnrolledBy::Copy;
+        }
+        entries.push((hours, change));
+        let history = history(entries, 5);
+        let ends = [SetupOutcome::Used { at: at(2) }, SetupOutcome::Voided { at: at(4) }];
+        assert_eq!(outcomes(&history), ends);
+        assert_eq!(history.holders[0].replaced_by, Some(EnrolledBy::Copy));
     }
 
     #[test]

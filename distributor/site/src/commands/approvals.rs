@@ -92,7 +92,8 @@ impl Command for DeferRelease {
             return Decision::refuse(Problem::new(
                 ProblemCode::DigestMismatch,
                 format!("cannot defer: no release with manifest {manifest} is staged here"),
-                "look at it again with `distributor updates show`, and name the digest that is shown",
+                "`distributor updates list` shows what there is; look at it again with `distributor updates show REF`, and name the \
+                 digest that is shown",
             ));
         };
         if known.state != ReleaseState::Staged {

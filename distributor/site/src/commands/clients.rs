@@ -1,5 +1,6 @@
 //! Reservations, setup files, installs at a time, and enrollment.
 
+mod copies;
 mod reserve;
 mod schedule;
 mod setups;
@@ -8,11 +9,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+pub use self::copies::{ProvenCopy, ResolveCopies};
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
 };
@@ -26,6 +29,7 @@ pub use self::setups::{
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change, EnrolledBy};
 use crate::queries::{Query, query};
+use crate::rules::copies::{given_up_problem, shows, undecided_problem};
 use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
 use crate::rules::names::unknown_channel;
 use crate::rules::pending::{self, PendingDecision, PendingFacts};
@@ -120,6 +124,8 @@ pub struct EnrolledClient {
     pub enrolled_at: Timestamp,
     /// When it made its last contact, if it made one.
     pub last_contact: Option<Timestamp>,
+    /// Of two computers with its identity, the branch of the one that an admin kept.
+    pub kept_copy: Option<Sha256Digest>,
 }
 
 /// Enrolls a computer whose enrollment was verified with the key inside.
@@ -131,6 +137,8 @@ pub struct Enroll {
     pub enrollment: Enrollment,
     /// The setup of the name whose code the computer proved, if it proved one.
     pub proven: Option<SetupId>,
+    /// The contact of a copy that it proved to be, instead of a code.
+    pub copy: Option<ProvenCopy>,
     /// The id that the client gets if this is its first time.
     pub new_id: ClientId,
 }
@@ -158,6 +166,9 @@ impl Command for Enroll {
         let enrollment = &self.enrollment;
         if enrollment.server_id != context.server.server_id {
             return Decision::refuse(enrollment::wrong_server());
+        }
+        if let Some(copy) = self.copy.clone() {
+            return self.go_on(&copy, facts, context);
         }
         match enrollment::decide(&facts.setup, self.proven.as_ref(), &enrollment.client_key, context.now) {
             Err(refusal) => {
@@ -212,15 +223,60 @@ impl Enroll {
         if let Some(restored) = facts.restore.unconfirmed() {
             return Decision::refuse(unconfirmed_problem("no computer can be enrolled", restored.at));
         }
+        self.enrolled_as(facts, setup, EnrolledBy::Code, context)
+    }
+
+    /// Lets the copy that an admin kept go on with its new key. The same key gets the same answer again: it signed.
+    fn go_on(
+        self,
+        copy: &ProvenCopy,
+        facts: EnrollmentFacts,
+        context: &Context<'_>,
+    ) -> Decision<EnrollOutcome> {
+        let name = &self.enrollment.computer_name;
+        let Some(client) = &facts.client else { return Decision::refuse(given_up_problem(Some(name))) };
+        if client.client_key == self.enrollment.client_key {
+            return self.same_again(facts, context);
+        }
+        if client.client_id != copy.client_id {
+            return Decision::refuse(given_up_problem(Some(name)));
+        }
+        match &client.kept_copy {
+            None => return Decision::refuse(undecided_problem(name, None)),
+            Some(kept) => {
+                let pair = copy.pair.as_ref();
+                if !pair.is_some_and(|pair| shows(kept, pair.previous.as_ref(), &pair.next)) {
+                    return Decision::refuse(given_up_problem(Some(name)));
+                }
+            }
+        }
+        if facts.grants.is_empty() {
+            return Decision::refuse(missing("grant"));
+        }
+        // The restored ledger may have lost that the other one was kept.
+        if let Some(restored) = facts.restore.unconfirmed() {
+            return Decision::refuse(unconfirmed_problem("no computer gets a new key", restored.at));
+        }
+        self.enrolled_as(facts, copy.setup.clone(), EnrolledBy::Copy, context)
+    }
+
+    fn enrolled_as(
+        self,
+        facts: EnrollmentFacts,
+        setup: SetupId,
+        by: EnrolledBy,
+        context: &Context<'_>,
+    ) -> Decision<EnrollOutcome> {
+        let client = EnrolledClient {
+            client_id: self.new_id.clone(),
+            client_key: self.enrollment.client_key.clone(),
+            enrolled_at: context.now,
+            last_contact: None,
+            kept_copy: None,
+        };
         let Enrollment { computer_name: name, client_key, sealing_key, platform, agent_version, .. } =
             self.enrollment;
         let client_id = self.new_id;
-        let client = EnrolledClient {
-            client_id: client_id.clone(),
-            client_key: client_key.clone(),
-            enrolled_at: context.now,
-            last_contact: None,
-        };
         let actor = Actor::Client { client_id: client_id.clone(), name: name.clone() };
         let change = Change::ClientEnrolled {
             client_id,
@@ -232,7 +288,7 @@ impl Enroll {
             setup,
             last_contact: facts.client.as_ref().and_then(|client| client.last_contact),
             replaces: facts.client.map(|client| client.client_id),
-            by: EnrolledBy::Code,
+            by,
         };
         Decision::answer(outcome(client, name, facts.grants, context)).change(actor, change)
     }

@@ -6,6 +6,7 @@
 //! server only after the commit. A client that shows more than this ledger has is resumed; the file `resume` says how.
 
 mod answer;
+mod copies;
 mod deliveries;
 mod facts;
 mod look;
@@ -15,9 +16,9 @@ mod witness;
 use sealpost_manifests::assignment::{Action, PackageAssignment};
 use sealpost_manifests::order::HighestOrders;
 use sealpost_manifests::wire::contact::Contact;
-use sealpost_manifests::wire::problem::Problem;
 
 use self::answer::{Answering, lease_to_resend};
+use self::copies::OfTwo;
 pub use self::deliveries::assigned;
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
@@ -25,11 +26,10 @@ pub use self::facts::{
 };
 use self::facts::{not_held, server_list};
 use super::decision::{Command, Context, Decision};
-use crate::changes::{Actor, Change};
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::{
-    Claim, NonceJudgement, check, claims, fork_problem, judge_nonces, ledger_behind, nonce_problem,
-    not_reserved, unknown_client,
+    Claim, NonceJudgement, check, claims, judge_nonces, ledger_behind, nonce_problem, not_reserved,
+    unknown_client,
 };
 use crate::rules::restore::NamedHead;
 
@@ -75,8 +75,9 @@ impl Command for AnswerContact {
                 None => Decision::refuse(unknown_client()),
             };
         };
+        let of_two = || OfTwo { client, contact: &contact, came_by, context };
         if client.forked {
-            return Decision::refuse(fork_problem());
+            return of_two().answer();
         }
         if client.not_reserved && client.seats.is_empty() && client.lease_order.is_none() {
             return Decision::refuse(not_reserved(&client.name));
@@ -84,17 +85,18 @@ impl Command for AnswerContact {
         let nonces = client.last.as_ref().map(|last| &last.nonces);
         let judgement = judge_nonces(nonces, contact.previous.as_ref(), &contact.next);
         match (judgement, nonce_problem(judgement), &client.last, shown) {
+            (NonceJudgement::Fork, ..) => of_two().are_found(),
             (NonceJudgement::Unknown, _, _, Some(shown)) => {
-                resume::known_client(&facts, client, &contact, &shown, context)
+                resume::known_client(&facts, client, &contact, &shown, came_by, context)
             }
-            (_, Some(problem), _, _) => out_of_order(judgement, problem, &contact, client),
+            (_, Some(problem), _, _) => Decision::refuse(problem),
             (NonceJudgement::Retry, None, Some(last), _) => {
                 let server_list = server_list(&facts, &contact, context.server);
                 let retried = retried(&facts, client, &contact, last, context);
                 Decision::answer(ContactOutcome { server_list, ..retried })
             }
             (_, None, _, shown) if claims_more(&contact.highest, client) => match shown {
-                Some(shown) => resume::known_client(&facts, client, &contact, &shown, context),
+                Some(shown) => resume::known_client(&facts, client, &contact, &shown, came_by, context),
                 None => Decision::refuse(ledger_behind()),
             },
             (_, None, _, shown) if head == NamedHead::OfAnotherLog => {
@@ -109,22 +111,6 @@ impl Command for AnswerContact {
 fn claims_more(highest: &HighestOrders, client: &ContactClient) -> bool {
     claims(highest, Claim::Lease, client.lease_order)
         || claims(highest, Claim::Assignment, client.assignment_order)
-}
-
-/// A fork is worth knowing, so it is written although the contact is refused.
-fn out_of_order(
-    judgement: NonceJudgement,
-    problem: Problem,
-    contact: &Contact,
-    client: &ContactClient,
-) -> Decision<ContactOutcome> {
-    let refused = Decision::refuse(problem);
-    if judgement != NonceJudgement::Fork {
-        return refused;
-    }
-    let client_id = contact.client_id.clone();
-    let actor = Actor::Client { client_id: client_id.clone(), name: client.name.clone() };
-    refused.change(actor, Change::ForkDetected { client_id })
 }
 
 /// The answer of the last contact again, without an assignment of what was halted, withdrawn or replaced since: the next

@@ -11,6 +11,7 @@ use crate::changes::{Actor, Change, Note};
 use crate::queries::{Query, query};
 use crate::rules::grants::{Acceptance, Came, HeldGrant, judge};
 use crate::rules::restore::RestoreState;
+use crate::rules::vendor_time::{self, GrantedTimes};
 
 /// A registration code was made for a serial number.
 #[derive(Debug, Clone)]
@@ -59,6 +60,10 @@ pub struct GrantFacts {
     pub restore: RestoreState,
     /// Whether the grant answers a registration that told the vendor of the last restore.
     pub answers_restored: bool,
+    /// What the vendor said last of the time.
+    pub newest: Option<VendorStatement>,
+    /// The times of all grants that count.
+    pub granted: Vec<GrantedTimes>,
 }
 
 /// Accepts a grant that was verified: for this server and site key, its generation not lower. The same one again is
@@ -109,15 +114,14 @@ impl Command for AcceptGrant {
         let came = Came::of(facts.held.map(|held| held.not_after), grant.not_after);
         let answer = GrantAnswer { unconfirmed, came };
         let held = facts.held;
+        let statement = vendor_time::with_grant(&grant, facts.newest, &facts.granted);
         match judge(&grant, document.digest(), held, asked_for.as_ref(), &server.server_id, &server.site_key)
         {
             Err(refusal) => Decision::refuse(refusal.problem()),
             Ok(Acceptance::Same) => Decision::answer(answer),
             Ok(Acceptance::New) => Decision::answer(answer)
                 // What the vendor signed about the time holds at once, also where it lowers what was wrong.
-                .note(Note::VendorStatement {
-                    statement: VendorStatement::new(grant.vendor_time, grant.not_after),
-                })
+                .note(Note::VendorStatement { statement })
                 .change(
                     actor,
                     Change::GrantAccepted {

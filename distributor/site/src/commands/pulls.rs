@@ -7,6 +7,7 @@ use super::decision::{Command, Context, Decision};
 use crate::changes::{Actor, Change, Note};
 use crate::queries::{Query, query};
 use crate::rules::text;
+use crate::rules::vendor_time::{self, GrantedTimes};
 
 /// Versions of the top-level roles after a pull.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct PullFacts {
     pub versions: Option<PulledVersions>,
     /// The failure that stands since.
     pub failure: Option<String>,
+    /// The times of all grants that count.
+    pub granted: Vec<GrantedTimes>,
 }
 
 /// A pull found the vendor's metadata fresh. Its versions are chained when they changed or a failure is over.
@@ -60,8 +63,12 @@ impl Command for PullSucceeded {
             Decision::answer(()).note(Note::PullTried { at: as_of }).note(Note::MetadataFresh { as_of });
         // Only metadata of a higher version is a newer statement.
         let newer = before.versions.is_none_or(|before| before.timestamp < self.versions.timestamp);
-        let decision =
-            if newer { decision.note(Note::VendorStatement { statement: self.statement }) } else { decision };
+        let decision = if newer {
+            let statement = vendor_time::with_metadata(self.statement, &before.granted);
+            decision.note(Note::VendorStatement { statement })
+        } else {
+            decision
+        };
         if before.failure.is_none() && before.versions == Some(self.versions) {
             return decision;
         }
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn only_metadata_of_a_higher_version_says_anew_what_time_it_is() {
-        let held = |timestamp| PullFacts { versions: Some(versions(timestamp)), failure: None };
+        let held = |timestamp| PullFacts { versions: Some(versions(timestamp)), ..PullFacts::default() };
         assert!(states_the_time(&pulled(1, PullFacts::default())));
         assert!(states_the_time(&pulled(8, held(7))));
         for timestamp in [7, 6] {

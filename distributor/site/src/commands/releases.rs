@@ -594,7 +594,7 @@ fn legal(
         Problem::new(
             ProblemCode::WrongState,
             format!("{release}: {illegal}"),
-            "see `distributor updates show` for its state",
+            format!("see `distributor updates show {}:{}` for its state", release.package, release.version),
         )
     })
 }

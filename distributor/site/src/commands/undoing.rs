@@ -248,7 +248,10 @@ fn not_to_be_retried(known: &KnownRelease, names: &[ComputerName], found: &[Atte
         Problem::new(
             ProblemCode::WrongState,
             format!("no computer failed to install {}: there is nothing to try again", known.release),
-            "`distributor updates show` says how many failed; `--client` names one that is to try all the same",
+            format!(
+                "`distributor updates show {}:{}` says how many failed; `--client` names one that is to try all the same",
+                known.release.package, known.release.version
+            ),
         )
     })
 }

@@ -84,7 +84,8 @@ fn judge(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Resu
         return Err(Problem::new(
             ProblemCode::ContactForked,
             "two computers use this client's identity",
-            "issue a new setup file for each of them and enroll them again",
+            "the administrator sees both with `distributor clients show NAME`, and says which one goes on with `distributor \
+             clients resolve NAME --keep CONTACT`",
         ));
     }
     let assigned = match resource {

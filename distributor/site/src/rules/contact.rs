@@ -192,7 +192,8 @@ pub fn fork_problem() -> Problem {
     Problem::new(
         ProblemCode::ContactForked,
         "two computers use this client's identity, for example a cloned disk",
-        "decide which one it is, issue a new setup file for it and enroll it again; the other needs a name and a seat of its own",
+        "the administrator sees both with `distributor clients show NAME`, and says which one goes on with `distributor clients \
+         resolve NAME --keep CONTACT`",
     )
 }
 
@@ -321,7 +322,7 @@ impl fmt::Display for Withheld {
             ),
             Self::Lapsed { at } => write!(
                 f,
-                "this computer gets no lease: the site's license lapsed at {at}; its administrator can renew it"
+                "this computer gets no lease: the site's grant lapsed at {at}; its administrator can renew it"
             ),
             Self::Ended { at } => write!(
                 f,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 
 use crate::rows::{EndingsRow, LicenseRow};
+use crate::rules::setups::EndingSetup;
 
 /// Days before an end at which it is warned of, most urgent first.
 const WARN_DAYS: [i64; 3] = [7, 30, 90];
@@ -178,17 +179,29 @@ impl Expiry {
         }
     }
 
-    /// The setup file of a computer that did not enroll with it yet.
+    /// Setup files with which no computer enrolled yet: the one that ends first stands for all.
     #[must_use]
-    pub fn of_setup(name: &ComputerName, at: Timestamp) -> Self {
+    pub fn of_setups(first: &EndingSetup) -> Self {
+        let EndingSetup { name, issued_at, expires_at, count } = first;
+        let (what, remedy) = match count {
+            0 | 1 => (
+                format!("the unused setup file of the computer {name}"),
+                format!("use it, or make another with `distributor clients setup {name}`"),
+            ),
+            more => (
+                format!("the first of {more} unused setup files (that of the computer {name})"),
+                "`distributor clients setups --unused` lists them: use them, or make others with `distributor clients setup NAME`"
+                    .to_owned(),
+            ),
+        };
         Self {
             kind: ExpiryKind::SetupCode,
-            what: format!("the unused setup file of the computer {name}"),
+            what,
             label: "first".to_owned(),
-            at,
-            since: None,
+            at: *expires_at,
+            since: Some(*issued_at),
             renewed_by_itself: false,
-            remedy: format!("use it, or make another with `distributor clients setup {name}`"),
+            remedy,
         }
     }
 
@@ -291,20 +304,25 @@ fn last_group(serial: &str) -> &str {
     serial.rsplit('-').next().unwrap_or_default()
 }
 
-/// The ends that the ledger knows: grants by serial number, the first lease, the first setup code.
+/// The ends that the ledger knows: grants by serial number, the first lease, the first setup code. A serial number that ended
+/// and of which nobody holds a seat wants nothing of anybody.
 #[must_use]
-pub fn in_the_ledger(licenses: &[LicenseRow], endings: &EndingsRow) -> Vec<Expiry> {
-    let grants = licenses.iter().map(|license| match license.ends_at {
+pub fn in_the_ledger(licenses: &[LicenseRow], endings: &EndingsRow, now: Timestamp) -> Vec<Expiry> {
+    let is_over = |license: &&LicenseRow| license.used == 0 && license.ends_at.is_some_and(|end| end < now);
+    let grants = licenses.iter().filter(|license| !is_over(license)).map(|license| match license.ends_at {
         Some(end) if end <= license.not_after => Expiry::of_serial(&license.serial, end),
         _ => Expiry::of_grant(&license.serial, license.granted_at, license.not_after),
     });
     let lease = endings.lease.iter().map(|(name, at)| Expiry::of_leases(name, *at, endings.leases_ended));
-    let setup = endings.setup.iter().map(|(name, at)| Expiry::of_setup(name, *at));
+    let setup = endings.setup.iter().map(Expiry::of_setups);
     grants.chain(lease).chain(setup).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use sealpost_manifests::grant::LicenseModel;
+    use sealpost_manifests::order::Epoch;
+
     use super::*;
 
     const NOW: i64 = 100 * DAY_SECS;
@@ -377,9 +395,45 @@ mod tests {
         assert_eq!(lease(1, 0), None);
         assert!(lease(-1, 1).unwrap().starts_with("the lease of the computer pc-1 ended"));
         assert!(lease(-1, 3).unwrap().starts_with("the leases of 3 computers (first pc-1) ended"));
-        let setup = |days: i64| Expiry::of_setup(&name, at(NOW + days * DAY_SECS)).warning(at(NOW));
-        assert_eq!(setup(8), None);
-        assert!(setup(7).unwrap().contains("`distributor clients setup pc-1`"));
+        // Issued so many days ago, and good for so many more.
+        let setup = |ago: i64, days: i64, count| {
+            let (issued_at, expires_at) = (at(NOW - ago * DAY_SECS), at(NOW + days * DAY_SECS));
+            let name = name.clone();
+            Expiry::of_setups(&EndingSetup { name, issued_at, expires_at, count }).warning(at(NOW))
+        };
+        assert_eq!(setup(0, 7, 1), None, "not as soon as it is issued");
+        assert_eq!(setup(3, 4, 1), None);
+        assert!(setup(4, 3, 1).unwrap().contains("`distributor clients setup pc-1`"));
+        assert_eq!((setup(30, 8, 1), setup(30, 7, 1).is_some()), (None, true));
+        let many = setup(4, 3, 40).unwrap();
+        assert!(
+            many.starts_with("the first of 40 unused setup files (that of the computer pc-1) ends at"),
+            "{many}"
+        );
+        assert!(many.contains("`distributor clients setups --unused`"), "{many}");
+    }
+
+    #[test]
+    fn an_ended_serial_number_is_warned_of_as_long_as_somebody_holds_a_seat_of_it() {
+        let serial = |used, end: i64| LicenseRow {
+            serial: SerialNumber::from_random([1; 19]),
+            licenses: 5,
+            used,
+            active: 0,
+            reserved: used,
+            model: LicenseModel::Named,
+            generation: 1,
+            epoch: Epoch::of(1, 0),
+            granted_at: at(0),
+            not_after: at(end),
+            ends_at: Some(at(end)),
+        };
+        let none = EndingsRow { lease: None, leases_ended: 0, setup: None };
+        let kinds =
+            |row| in_the_ledger(&[row], &none, at(NOW)).into_iter().map(|end| end.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(serial(1, NOW - 1)), [ExpiryKind::Serial]);
+        assert_eq!(kinds(serial(0, NOW - 1)), []);
+        assert_eq!(kinds(serial(0, NOW)), [ExpiryKind::Serial], "it gives seats until then");
     }
 
     #[test]

@@ -249,7 +249,7 @@ mod tests {
         let forked = &said[0];
         assert_eq!((forked.level, forked.count.unwrap().number, forked.names.len()), (Level::Urgent, 7, 7));
         assert!(forked.message.contains("(pc-1, pc-2, pc-3, pc-4, pc-5 and 2 more)"), "{}", forked.message);
-        assert_eq!(forked.next.as_deref(), Some("distributor clients setup pc-1"));
+        assert_eq!(forked.next.as_deref(), Some("distributor clients show pc-1"));
         let damaged = &said[2];
         assert_eq!((damaged.count.unwrap().unit, damaged.since), (Unit::Files, Some(at(50))));
         assert!(damaged.message.contains("(file-1, file-2, file-3 and 1 more)"), "{}", damaged.message);

@@ -67,11 +67,14 @@ impl ReviewRefusal {
             Self::UnknownDigest { command, manifest } => Problem::new(
                 ProblemCode::DigestMismatch,
                 format!("cannot {command}: no release with manifest {manifest} is staged here"),
-                "look at it again with `distributor updates show`, and decide on the digest that is shown",
+                "`distributor updates list` shows what there is; look at it again with `distributor updates show REF`, and decide on \
+                 the digest that is shown",
             ),
-            Self::State { release, transition } => {
-                Problem::new(ProblemCode::WrongState, format!("{release}: {transition}"), hint(transition))
-            }
+            Self::State { release, transition } => Problem::new(
+                ProblemCode::WrongState,
+                format!("{release}: {transition}"),
+                hint(release, transition),
+            ),
             Self::OfNoChannel { release } => Problem::new(
                 ProblemCode::WrongState,
                 format!(
@@ -120,20 +123,23 @@ pub struct Reviewed<'a> {
 }
 
 /// What becomes of a transition that a state does not allow, and what to type.
-fn hint(illegal: &IllegalTransition) -> &'static str {
+fn hint(release: &ReleaseId, illegal: &IllegalTransition) -> String {
+    let named = format!("{}:{}", release.package, release.version);
     use ReleaseCommand::{Approve, Halt, Reject, Retry};
     use ReleaseState::{Approved, Halted, Rejected, Staged, Superseded};
     let IllegalTransition::State { command, state } = illegal else {
-        return "see `distributor updates list` for what there is";
+        return "see `distributor updates list` for what there is".to_owned();
     };
     match (command, state) {
         (Approve | Retry, Rejected | Halted) => {
-            "stage it again with `distributor updates reconsider`, then approve it"
+            format!("stage it again with `distributor updates reconsider {named}`, then approve it")
         }
-        (Reject, Approved | Superseded) => "stop it with `distributor updates halt`",
-        (Halt, Staged) => "nobody gets it before its approval; say no with `distributor updates reject`",
-        (Retry, Staged) => "approve it first with `distributor updates approve`",
-        _ => "see `distributor updates show` for what was decided, by whom and why",
+        (Reject, Approved | Superseded) => format!("stop it with `distributor updates halt {named}`"),
+        (Halt, Staged) => {
+            format!("nobody gets it before its approval; say no with `distributor updates reject {named}`")
+        }
+        (Retry, Staged) => format!("approve it first with `distributor updates approve {named}`"),
+        _ => format!("see `distributor updates show {named}` for what was decided, by whom and why"),
     }
 }
 

@@ -37,7 +37,8 @@ impl GrantedSeats {
     }
 
     /// When the serial number ended; `None` while it has not.
-    fn ended(&self, now: Timestamp) -> Option<Timestamp> {
+    #[must_use]
+    pub fn ended(&self, now: Timestamp) -> Option<Timestamp> {
         self.ends_at.filter(|end| *end < now)
     }
 }
@@ -106,7 +107,7 @@ impl SeatRefusal {
             }
             Self::GrantExpired { at } => Problem::new(
                 ProblemCode::GrantExpired,
-                format!("no seat can be reserved: the license lapsed at {at}"),
+                format!("no seat can be reserved: the grant lapsed at {at}"),
                 "run `distributor register SERIAL` to renew it; computers that hold a seat keep it",
             ),
             Self::NoSeatFree { serial, seats, used } => {
@@ -119,6 +120,16 @@ impl SeatRefusal {
             }
         }
     }
+}
+
+/// When the last of these serial numbers ended, if each of them has: then nothing is renewed by them. `None` where one goes on, or
+/// is not known.
+#[must_use]
+pub fn all_ended<'s>(
+    serials: impl IntoIterator<Item = &'s SerialNumber>,
+    ended: impl Fn(&SerialNumber) -> Option<Timestamp>,
+) -> Option<Timestamp> {
+    serials.into_iter().map(ended).try_fold(None, |last, end| Some(last.max(Some(end?)))).flatten()
 }
 
 /// The serial number whose seat one more name takes; `wanted` if one is.

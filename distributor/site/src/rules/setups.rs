@@ -4,6 +4,7 @@
 //! is good at the most, the newest.
 
 use jiff::Timestamp;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerRole;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,19 @@ pub enum CodeState {
     Used,
     /// Nobody used its code in time.
     Expired,
+}
+
+/// Setup files that nobody used and that are still good: the one that ends first, and how many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingSetup {
+    /// The computer that it is for.
+    pub name: ComputerName,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Its end.
+    pub expires_at: Timestamp,
+    /// Those that are out, with it.
+    pub count: u64,
 }
 
 impl CodeState {

@@ -41,7 +41,7 @@ pub enum ComputerState {
     Active,
     /// Enrolled, and silent for longer than its longest pause and one more try.
     ContactLost,
-    /// Two computers use its identity; both are refused until one enrolls again.
+    /// Two computers use its identity; both are refused until an admin says which one goes on.
     TwoComputers,
 }
 
@@ -208,7 +208,7 @@ impl fmt::Display for Gate {
         f.pad(match self {
             Self::Closed => "-",
             Self::Run => "run",
-            Self::Open => "run+",
+            Self::Open => "run, upload, remote",
         })
     }
 }

@@ -186,8 +186,8 @@ fn copied(who: &ComputersRow) -> Option<Warning> {
     }
     let is = counted(who.count, "computer is", "computers are");
     let said = format!(
-        "{is} refused because another one uses the same identity, as a copied disk does ({}): make a new setup file \
-         with `distributor clients setup NAME`, and enroll with it the one that is to go on",
+        "{is} refused because another one uses the same identity, as a copied disk does ({}): see both with \
+         `distributor clients show NAME`, and say with `distributor clients resolve NAME --keep CONTACT` which one goes on",
         first_names(&who.names, who.count)
     );
     Some(of_computers(WarningCode::ClientsForked, said, who))

@@ -141,6 +141,8 @@ pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
         channel: stable(),
         client_key: PublicKey::new(KeyId::from_bytes([2; 8]), [2; 32]),
         forked: false,
+        copies: Vec::new(),
+        kept_copy: None,
         seats: vec![seat],
         lease_order: None,
         assignment_order: None,
@@ -289,5 +291,6 @@ fn request(
         drift: Vec::new(),
         tags: Vec::new(),
         postponed: Vec::new(),
+        new_key: None,
     }
 }

@@ -18,18 +18,17 @@ use sealpost_site::rules::installer::MAX_HOOKS;
 use sealpost_site::rules::names::canonical;
 use serde::Serialize;
 
-use super::setup::void;
-use super::setup_files::unfinished;
+use super::setup_files::{unfinished, void};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, plain, print_json, print_line, seconds, tell};
 use crate::cli::when;
 
-/// Most bytes of a hook or a configuration: all of them go into one request.
+/// Most bytes of hooks and configuration together: all of them go into one request.
 const MAX_TEXT: u64 = 128 * 1024;
 /// Mode of an install file: it holds a secret, and its owner runs it.
 const OWN_EXECUTABLE: u32 = 0o700;
-/// How one begins.
+/// How an install file begins; the computer's name follows.
 const FIRST_LINE: &str = "#!/bin/sh\n# Sealpost install file of the computer ";
 /// Where its second line names the server.
 const BY_SERVER: &str = " by the server ";
@@ -91,6 +90,15 @@ pub(super) async fn run(
         config: options.agent_config.as_deref().map(text).transpose()?,
         hooks: options.hooks.as_deref().map(hooks).transpose()?.unwrap_or_default(),
     };
+    let texts =
+        request.hooks.iter().map(|hook| hook.text.len()).chain(request.config.as_ref().map(String::len));
+    let bytes: usize = texts.sum();
+    if bytes as u64 > MAX_TEXT {
+        bail!(
+            "{}: hooks and configuration have {bytes} bytes, and an install file brings {MAX_TEXT} at most",
+            attempted()
+        );
+    }
     // Both places are found before the code is issued.
     let (mut file, mut beside) = places(out, &signature).with_context(attempted)?;
     let path = format!("/clients/{}/installer", segment(typed.as_str()));

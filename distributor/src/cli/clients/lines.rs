@@ -3,16 +3,21 @@
 //! Invariant: by name, no more than a page is held, however many computers there are, and whoever reads gets the first ones at
 //! once. In another order all are read by name and sorted here: a page that the server sorts costs it a look at all computers.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sealpost_admin_api::client_lines::{ClientLine, ClientLinesPage, ClientLinesQuery};
+use sealpost_admin_api::status::Status;
+use sealpost_manifests::ids::SerialNumber;
 use sealpost_service::output::print_bytes;
 use sealpost_site::rules::computer_filter::Sort;
+use sealpost_site::rules::seats::all_ended;
 use serde::Serialize;
 
 use super::cells::{dash_if_empty, refreshed};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
-use crate::cli::output::{Bar, Table, name_of, plain, seconds, tell};
+use crate::cli::output::{Bar, Table, counted, name_of, plain, seconds, tell};
 
 /// How the list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +46,8 @@ const CSV_COLUMNS: [&str; 15] = [
     "packages",
 ];
 
+/// Most different sets of serial numbers that are counted.
+const MAX_SEATS: usize = 1_024;
 /// Lines of a sorted list that are printed at once.
 const PART: usize = 1_000;
 
@@ -52,7 +59,7 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
         let lines = sorted(api, &path, sort).await?;
         let mut printer = Printer::begin(form)?;
         lines.chunks(PART).try_for_each(|part| printer.page(part, now))?;
-        return printer.end(query.filter().takes_all());
+        return printer.end(api, query.filter().takes_all()).await;
     }
     let mut printer = Printer::begin(form)?;
     let mut next: Option<String> = None;
@@ -67,7 +74,7 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
             break;
         }
     }
-    printer.end(query.filter().takes_all())
+    printer.end(api, query.filter().takes_all()).await
 }
 
 /// All of them, in an order.
@@ -117,6 +124,8 @@ struct Printer {
     form: Form,
     table: Table,
     printed: u64,
+    /// How many computers hold seats of which serial numbers: those that are asked about at the end.
+    seats: BTreeMap<Vec<SerialNumber>, u64>,
 }
 
 impl Printer {
@@ -126,8 +135,8 @@ impl Printer {
             Form::Csv => print_bytes(csv_line(CSV_COLUMNS.map(str::to_owned)).as_bytes())?,
             Form::Json => print_bytes(b"{\"clients\": [")?,
         }
-        let columns = ["NAME", "STATE", "VERSION", "CHANNEL", "LICENSE", "GROUPS", "GATE", "LAST REFRESH"];
-        Ok(Self { form, table: Table::new(&columns).with_states(1), printed: 0 })
+        let columns = ["NAME", "STATE", "VERSION", "CHANNEL", "SERIALS", "GROUPS", "GATE", "LAST REFRESH"];
+        Ok(Self { form, table: Table::new(&columns).with_states(1), printed: 0, seats: BTreeMap::new() })
     }
 
     fn page(&mut self, lines: &[ClientLine], now: Timestamp) -> anyhow::Result<()> {
@@ -138,6 +147,9 @@ impl Printer {
             Form::Table => {
                 for line in lines {
                     self.table.row(cells(line, now));
+                    if self.seats.len() < MAX_SEATS || self.seats.contains_key(&line.serials) {
+                        *self.seats.entry(line.serials.clone()).or_default() += 1;
+                    }
                 }
                 self.table.print_part()?;
             }
@@ -158,14 +170,38 @@ impl Printer {
         Ok(())
     }
 
-    fn end(mut self, of_all: bool) -> anyhow::Result<Outcome> {
+    async fn end(mut self, api: &AdminApi, of_all: bool) -> anyhow::Result<Outcome> {
         match self.form {
             Form::Table if self.printed == 0 && of_all => self.table.print_part()?,
             Form::Table if self.printed == 0 => tell("no computer is like that"),
-            Form::Table | Form::Csv => {}
+            Form::Table => {
+                tell(counted(self.printed, "computer", "computers"));
+                self.tell_of_ended(api).await;
+            }
+            Form::Csv => {}
             Form::Json => print_bytes(b"\n]}\n")?,
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl Printer {
+    /// Says how many of the computers get no lease any more, because their serial numbers ended. The list stands without it.
+    async fn tell_of_ended(&self, api: &AdminApi) {
+        let Ok(Status { licenses, now, .. }) = api.get::<Status>("/status").await else { return };
+        let ended = |serial: &SerialNumber| {
+            let license = licenses.iter().find(|license| license.serial == *serial)?;
+            license.ends_at.filter(|end| *end < now)
+        };
+        let of_ended = self.seats.iter().filter(|(serials, _)| all_ended(*serials, ended).is_some());
+        let count = of_ended.map(|(_, count)| count).sum::<u64>();
+        if count > 0 {
+            tell(format_args!(
+                "{} of ended serial numbers alone, whose leases are not renewed: give them seats of another one with `distributor \
+                 clients reserve --from FILE --serial SERIAL`; `distributor status` says which ended",
+                counted(count, "computer holds a seat", "computers hold seats")
+            ));
+        }
     }
 }
 

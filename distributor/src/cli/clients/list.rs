@@ -22,8 +22,9 @@ use crate::cli::when;
 ///
 /// A computer is Reserved until it enrolls, and Active from then on. It is Contact lost when it is silent for longer than its
 /// longest pause of the last weeks, at least four hours, and an hour for one more try; time in which the server did not run does
-/// not count. Two computers means that two use its identity. The gate is `run` from the first license on, for good, and `run+`
-/// (with upload and remote management) while it is in contact.
+/// not count. Two computers means that two use its identity: see both with `distributor clients show NAME`, and say with
+/// `distributor clients resolve NAME --keep CONTACT` which one goes on. The gate is `run` from the first license on, for good, and
+/// `run, upload, remote` (remote management) while it is in contact.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::installer;
 use super::reserve::entries;
-use super::setup_files::{There, finish, had, look, name_of, unfinished};
+use super::setup_files::{There, finish, had, look, name_of, unfinished, void};
 use crate::cli::api::AdminApi;
 use crate::cli::groups::listed;
 use crate::cli::outcome::Outcome;
@@ -137,7 +137,7 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
 async fn ephemeral(api: &AdminApi, options: &Options, pool: &str) -> anyhow::Result<Outcome> {
     let Options { valid_days, .. } = *options;
     let request = SetupsRequest { valid_days, ephemeral: Some(pool.to_owned()), ..SetupsRequest::default() };
-    let SetupsIssued { answers: _ } = api.post("/setups", &request).await?;
+    let SetupsIssued { .. } = api.post("/setups", &request).await?;
     bail!(OTHER_VERSION)
 }
 
@@ -161,7 +161,7 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         again: true,
         ephemeral: None,
     };
-    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let SetupsIssued { answers, notice } = api.post("/setups", &request).await?;
     let (setup, expires_at, voids) = match answers.into_iter().next() {
         Some(SetupAnswer::Issued { setup, expires_at, voids, .. }) => (setup, expires_at, voids),
         Some(SetupAnswer::Refused { problem, .. }) => return Err(problem.into()),
@@ -174,6 +174,9 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         return Ok(Outcome::Done);
     }
     print_line(out.display())?;
+    if let Some(notice) = notice {
+        tell(plain(&notice));
+    }
     if voids {
         tell(void(1));
     }
@@ -181,14 +184,6 @@ async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Ou
         "carry this file to the computer, and run `agent-updater enroll --setup FILE` there; it holds a secret",
     );
     Ok(Outcome::Done)
-}
-
-/// What is said where earlier files are void from now on.
-pub(super) fn void(count: u64) -> String {
-    format!(
-        "{} that nobody had used cannot be used any more",
-        counted(count, "earlier setup file", "earlier setup files")
-    )
 }
 
 /// A computer that wants a file in the folder, and the file without its name.
@@ -298,7 +293,10 @@ async fn issue(
         again: options.again,
         ephemeral: None,
     };
-    let SetupsIssued { answers } = api.post("/setups", &request).await?;
+    let SetupsIssued { answers, notice } = api.post("/setups", &request).await?;
+    if let Some(notice) = notice {
+        done.bar.hide(|| tell(plain(&notice)));
+    }
     if answers.len() != places.len() {
         bail!(
             "the server answered for {} of {} names; are both programs up to date?",

@@ -11,6 +11,8 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::{ServerRole, SetupFile};
 use sealpost_site::rules::names::canonical;
 
+use crate::cli::output::counted;
+
 /// Longest setup file that is looked at before it is replaced, in bytes.
 const MAX_SETUP_BYTES: u64 = 64 * 1024;
 
@@ -68,4 +70,12 @@ pub(super) fn finish(mut file: Unfinished, text: &str, out: &Path) -> io::Result
     file.file_mut().write_all(text.as_bytes())?;
     file.finish(PRIVATE)?;
     file.replace(out)
+}
+
+/// What is said where earlier files are void from now on.
+pub(super) fn void(count: u64) -> String {
+    format!(
+        "{} that nobody had used cannot be used any more",
+        counted(count, "earlier setup file", "earlier setup files")
+    )
 }

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use sealpost_admin_api::setup_info::{ContactRule, SetupInfo};
-use sealpost_site::changes::seat_history::{SetupIssue, SetupOutcome};
+use sealpost_site::changes::EnrolledBy;
+use sealpost_site::changes::seat_history::{Holder, SetupIssue, SetupOutcome};
 use sealpost_site::rules::standing::Gate;
+use sealpost_site::rules::text::at_most;
 
 use crate::cli::output::{age, plain, print_line, seconds, seconds_away, span};
 
@@ -80,17 +82,31 @@ pub(super) fn history(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
     }
     more(info.setups.len(), "setup files")?;
     for holder in info.former.iter().take(SHOWN) {
-        let from = holder.enrolled_at.map(|at| format!("enrolled {}; ", seconds(at))).unwrap_or_default();
-        let dead = holder.replaced_at.map_or_else(
-            || "it holds the name no more".to_owned(),
-            |at| format!("its key is dead since {} ({}), when another enrolled", seconds(at), age(at, now)),
-        );
-        print_line(format_args!("  before it     {}: {from}{dead}", holder.client_id))?;
+        print_line(format_args!("  before it     {}: {}", holder.client_id, former(holder, now)))?;
     }
     more(info.former.len(), "computers before it")?;
     let server = &info.server;
     let addresses = server.addresses.join(", ");
     print_line(format_args!("  server        {} at {addresses}, port {}", server.server_id, server.port))
+}
+
+/// Who it was, and since when and why its key is dead.
+fn former(holder: &Holder, now: Timestamp) -> String {
+    let key = holder.client_key.as_ref().map(|key| format!("key {}", at_most(&key.fingerprint(), 16)));
+    let agent = holder.agent_version.as_deref().map(|agent| format!("agent {}", plain(agent)));
+    let last = holder.last_contact.map(|at| format!("last contact {} ({})", seconds(at), age(at, now)));
+    let enrolled = holder.enrolled_at.map(|at| format!("enrolled {}", seconds(at)));
+    let mut said: Vec<String> = enrolled.into_iter().chain(key).chain(agent).chain(last).collect();
+    let by = match holder.replaced_by {
+        None | Some(EnrolledBy::Code) => "when another enrolled",
+        Some(EnrolledBy::Admission) => "when another one was admitted",
+        Some(EnrolledBy::Copy) => "when the copy of it that was kept made a key of its own",
+    };
+    said.push(holder.replaced_at.map_or_else(
+        || "it holds the name no more".to_owned(),
+        |at| format!("its key is dead since {} ({}), {by}", seconds(at), age(at, now)),
+    ));
+    said.join("; ")
 }
 
 fn setup(issue: &SetupIssue, now: Timestamp) -> String {

@@ -10,7 +10,7 @@ use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
 
 use super::cells::{runs, should_run};
-use super::setup_info;
+use super::{resolve, setup_info};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::colors;
 use crate::cli::outcome::Outcome;
@@ -74,6 +74,7 @@ pub(super) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Out
     if let Some(instance) = &client.instance {
         print_line(format_args!("  instance      {instance}"))?;
     }
+    copies(&client, now)?;
     if let Some(fork) = &client.log_fork {
         print_line(format_args!(
             "  log forked    {}: it holds the head of {} entries sha256:{}, and was shown {} entries sha256:{}, which \
@@ -124,7 +125,7 @@ pub(super) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Out
         let why = match client.state {
             ClientState::Reserved => "it holds a seat and has not enrolled yet: carry its setup file to it",
             ClientState::Forked => {
-                "two computers use its identity: issue a new setup file and enroll it again"
+                "two computers use its identity: say with `distributor clients resolve NAME --keep CONTACT` which one goes on"
             }
             ClientState::Active => "no release of its channel is here for it; see `distributor updates list`",
         };
@@ -143,6 +144,29 @@ pub(super) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Out
         ))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Both computers that use the identity, if there are two, and what an admin does about it.
+fn copies(client: &Client, now: Timestamp) -> anyhow::Result<()> {
+    if client.state != ClientState::Forked {
+        return Ok(());
+    }
+    for copy in &client.copies {
+        print_line(format_args!("  copy          {}", resolve::line(copy, now)))?;
+    }
+    let next = match (client.copies.iter().any(|copy| copy.kept), client.copies.len()) {
+        (true, _) => {
+            "the one that goes on makes a key of its own with its next contact; until then it can be decided anew"
+        }
+        (false, 0) => {
+            "none of the two computers was told from the other yet: each shows itself with its next contact"
+        }
+        (false, _) => {
+            "two computers use its identity, and both are refused and run on: say which one goes on with `distributor clients \
+             resolve NAME --keep CONTACT`"
+        }
+    };
+    print_line(format_args!("  two computers {next}"))
 }
 
 /// A time with how long ago it was.

@@ -1,17 +1,31 @@
 //! `distributor clients verify`: calls computers, and says for each whether its license was verified.
 
-use anyhow::{Context, bail};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::verifying::{
     MAX_VERIFIED, MAX_WAIT_SECS, VerifiedComputer, VerifiedMany, VerifyOutcome, VerifyRequest, WAIT_SECS,
 };
 use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_site::rules::names::canonical;
+use sealpost_site::rules::rollouts::groups::GroupName;
 
+use super::reserve::entries;
 use crate::cli::api::AdminApi;
+use crate::cli::groups::listed;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{age, print_json, print_line, seconds, seconds_away};
 use crate::cli::when;
+
+/// How often a server that has no place is asked again.
+const MAX_TURNS: u32 = 24;
+/// After how long it is asked again.
+const TURN: Duration = Duration::from_secs(5);
 
 /// Have computers verify their licenses now, and say for each whether it came.
 ///
@@ -23,11 +37,19 @@ use crate::cli::when;
 Examples:
   distributor clients verify reception-1
   distributor clients verify lab-7 lab-8 --wait 30s
+  distributor clients verify --group lab
+  distributor clients verify --from computers.csv
   distributor clients verify reception-1 --json")]
 pub(in crate::cli) struct Options {
     /// The computers' names.
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required_unless_present_any = ["from", "group"])]
     names: Vec<String>,
+    /// A file with more names, or `-` for standard input, as `clients reserve` takes it; only its names count here.
+    #[arg(long, value_name = "FILE|-")]
+    from: Option<PathBuf>,
+    /// Those that this group lists by name, too.
+    #[arg(long)]
+    group: Option<GroupName>,
     /// How long to wait for those that are called, at most 30s [default: 10s].
     #[arg(long, value_name = "TIME")]
     wait: Option<String>,
@@ -38,17 +60,16 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let attempted = "cannot verify computers";
-    let names =
-        options.names.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>().context(attempted)?;
-    let wait_secs = options.wait.map(|text| when::seconds_of("--wait", &text)).transpose()?;
+    let wait_secs = options.wait.as_ref().map(|text| when::seconds_of("--wait", text)).transpose()?;
     let wait_secs = wait_secs.unwrap_or(WAIT_SECS);
     if wait_secs > MAX_WAIT_SECS {
         bail!("{attempted}: --wait is at most {MAX_WAIT_SECS}s");
     }
+    let names = names(api, &options).await.context(attempted)?;
     let mut all = Vec::new();
     for names in names.chunks(MAX_VERIFIED) {
         let request = VerifyRequest { names: names.to_vec(), wait_secs: Some(wait_secs) };
-        let answered: VerifiedMany = api.post("/clients/verify", &request).await?;
+        let answered = in_turn(api, &request).await?;
         let now = Timestamp::now();
         for computer in answered.computers {
             if !options.json {
@@ -64,12 +85,53 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
     Ok(if all_came { Outcome::Done } else { Outcome::Damage })
 }
 
+/// The names, each once, in the order in which they came.
+async fn names(api: &AdminApi, options: &Options) -> anyhow::Result<Vec<ComputerName>> {
+    let mut names = options.names.iter().map(ComputerName::new).collect::<Result<Vec<_>, _>>()?;
+    if let Some(from) = &options.from {
+        for line in entries(from).with_context(|| format!("cannot read the names in {}", from.display()))? {
+            let number = line.number;
+            names.push(
+                line.entry.map_err(|flaw| anyhow!("line {number} of {}: {flaw}", from.display()))?.name,
+            );
+        }
+    }
+    if let Some(group) = &options.group {
+        names.extend(listed(api, group).await?);
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(canonical(name)));
+    if names.is_empty() {
+        bail!("no computer is named");
+    }
+    Ok(names)
+}
+
+/// Asks when it is this command's turn: the server has few places, and whoever verifies many comes again soon.
+async fn in_turn(api: &AdminApi, request: &VerifyRequest) -> anyhow::Result<VerifiedMany> {
+    for _ in 0..MAX_TURNS {
+        let answered: anyhow::Result<VerifiedMany> = api.post("/clients/verify", request).await;
+        let is_busy = |error: &anyhow::Error| {
+            error.downcast_ref::<Problem>().is_some_and(|problem| problem.code == ProblemCode::Busy)
+        };
+        match answered {
+            Err(error) if is_busy(&error) => tokio::time::sleep(TURN).await,
+            answered => return answered,
+        }
+    }
+    api.post("/clients/verify", request).await
+}
+
 fn said(computer: &VerifiedComputer, wait_secs: u32, now: Timestamp) -> String {
     let name = &computer.name;
     match computer.outcome {
         VerifyOutcome::Verified => match computer.lease_until {
-            Some(end) => format!("verified; its license is good until {}", seconds_away(end, now)),
-            None => format!("it came, and has no license; `distributor clients show {name}` says why"),
+            Some(end) => format!(
+                "verified; its lease is good until {}{}",
+                seconds_away(end, now),
+                not_renewed(computer)
+            ),
+            None => format!("it came, and has no lease; `distributor clients show {name}` says why"),
         },
         VerifyOutcome::Silent => {
             let since = match computer.last_contact {
@@ -89,8 +151,21 @@ fn said(computer: &VerifiedComputer, wait_secs: u32, now: Timestamp) -> String {
             format!("not reserved: take a seat with `distributor clients reserve {name}`")
         }
         VerifyOutcome::TwoComputers => format!(
-            "refused, because two computers use its identity: enroll the one that is to go on with a setup file of \
-             `distributor clients setup {name}`"
+            "refused, because two computers use its identity: `distributor clients show {name}` shows both, and `distributor \
+             clients resolve {name} --keep CONTACT` says which one goes on"
         ),
     }
+}
+
+/// What is said of a lease that runs out.
+fn not_renewed(computer: &VerifiedComputer) -> String {
+    let said = |ended| {
+        format!(
+            ", and is not renewed: the vendor ended the serial number of its seat at {}; give it a seat of another one: \
+             `distributor clients reserve {} --serial SERIAL`",
+            seconds(ended),
+            computer.name
+        )
+    };
+    computer.serial_ended.map(said).unwrap_or_default()
 }

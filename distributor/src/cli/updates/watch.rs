@@ -60,9 +60,11 @@ pub(super) async fn until_done(
         let view: Review = api.get(&format!("/updates/{manifest}")).await?;
         if view.update.state != ReleaseState::Approved {
             bail!(
-                "{} is {}, and goes to nobody; see `distributor updates show`",
+                "{} is {}, and goes to nobody; see `distributor updates show {}:{}`",
                 view.update.release,
-                name_of(view.update.state)
+                name_of(view.update.state),
+                view.update.release.package,
+                view.update.release.version
             );
         }
         let line = progress(&view);

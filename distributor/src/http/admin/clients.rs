@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::setup_info::setup_info;
+use super::setup_info::{copies, setup_info};
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::content;
@@ -53,7 +53,8 @@ pub(crate) async fn show(
     let found = explained(&site, &name).await?;
     let (row, explanations) = found.ok_or_else(|| not_reserved(&name))?;
     let setup_info = setup_info(&site, &name, row.before.clone()).await?;
-    Ok(Json(Client { setup_info, ..client(&site, row, explanations).await? }))
+    let copies = copies(&site, &name).await?;
+    Ok(Json(Client { setup_info, copies, ..client(&site, row, explanations).await? }))
 }
 
 /// A reservation, and a sentence for each package of its computer.

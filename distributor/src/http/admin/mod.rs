@@ -8,6 +8,7 @@ pub(crate) mod certificates;
 pub(crate) mod client_lines;
 pub(crate) mod clients;
 pub(crate) mod content;
+pub(crate) mod copies;
 pub(crate) mod folder;
 pub(crate) mod groups;
 pub(crate) mod installer;

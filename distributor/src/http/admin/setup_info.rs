@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use sealpost_admin_api::copies::CopyLine;
 use sealpost_admin_api::schedules::PlannedLine;
 use sealpost_admin_api::setup_info::{ContactRule, HeldSeat, ServerWays, SetupInfo};
 use sealpost_ledger::{Ledger, LedgerError};
@@ -11,7 +12,7 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_site::changes::chain::ReadEntry;
 use sealpost_site::changes::seat_history::{self, SeatHistory};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{Activity, ClientLineByName, Licenses, LogEnd};
+use sealpost_site::queries::{Activity, ClientLineByName, CopiesOf, Licenses, LogEnd};
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::standing::{AFTER_FAILURE, Gate, contacts_every, due_by, lost_after};
@@ -72,6 +73,12 @@ pub(super) async fn setup_info(
             port: addresses.port,
         },
     }))
+}
+
+/// The computers that use the identity of a name's client; none where there is one.
+pub(super) async fn copies(site: &Site, name: &ComputerName) -> Result<Vec<CopyLine>, LedgerError> {
+    let row = site.parts.ledger.query(CopiesOf { name: name.clone() }).await?;
+    Ok(row.filter(|row| row.forked).map(CopyLine::of).unwrap_or_default())
 }
 
 /// The newest of what happened with a name, in the order in which it happened.

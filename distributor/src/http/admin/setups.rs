@@ -16,11 +16,12 @@ use sealpost_admin_api::setups::{
 };
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ComputerName, SetupId};
+use sealpost_manifests::ids::{ComputerName, SerialNumber, SetupId};
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{self, IssueSetup, IssueSetups, Issued};
-use sealpost_site::queries::Setups;
+use sealpost_site::queries::{ClientLineByName, Licenses, Setups};
+use sealpost_site::rules::seats::all_ended;
 use sealpost_site::rules::setups::{days, no_floating_seats, role};
 
 use super::clients::{bad_name, reserved};
@@ -78,8 +79,41 @@ pub(crate) async fn many(
             Issued::Refused { name, problem } => SetupAnswer::Refused { name, problem },
         })
     });
-    let answers = answers.collect::<Result<_, ApiError>>()?;
-    Ok(([NO_STORE], Json(SetupsIssued { answers })).into_response())
+    let answers = answers.collect::<Result<Vec<_>, ApiError>>()?;
+    let notice = without_license(&site, &answers).await?;
+    Ok(([NO_STORE], Json(SetupsIssued { answers, notice })).into_response())
+}
+
+/// Says so if computers that got a file hold seats of ended serial numbers alone: they enroll, and get no license.
+async fn without_license(site: &Site, answers: &[SetupAnswer]) -> Result<Option<String>, ApiError> {
+    let ledger = &site.parts.ledger;
+    let now = site.now();
+    let licenses = ledger.query(Licenses {}).await?;
+    let ended = |serial: &SerialNumber| {
+        let license = licenses.iter().find(|license| license.serial == *serial)?;
+        license.ends_at.filter(|end| *end < now)
+    };
+    if !licenses.iter().any(|license| ended(&license.serial).is_some()) {
+        return Ok(None);
+    }
+    let (mut count, mut first) = (0_u64, None);
+    for answer in answers {
+        let SetupAnswer::Issued { name, .. } = answer else { continue };
+        let line = ledger.query(ClientLineByName { name: name.clone() }).await?;
+        if line.is_some_and(|line| all_ended(&line.serials, ended).is_some()) {
+            count += 1;
+            first.get_or_insert(name);
+        }
+    }
+    Ok(first.map(|first| {
+        let who = match count {
+            1 => format!("{first} holds a seat of an ended serial number alone"),
+            count => format!("{count} of these computers (first {first}) hold seats of ended serial numbers alone"),
+        };
+        format!(
+            "{who}: enrolling gives no license; first reserve a seat of another one: `distributor clients reserve {first} --serial SERIAL`"
+        )
+    }))
 }
 
 /// A page of the newest setup files, by name.

@@ -1,7 +1,8 @@
 //! `POST /api/v1/clients/verify`: calls computers, and waits until they came.
 //!
 //! A call is the wake that every agent knows: it makes a contact, and with that its license is verified. Invariant: the wait is
-//! bounded, and few wait at once; a contact that is only repeated counts for nobody.
+//! bounded, and few wait at once; a place is kept for a while also by who does not wait, so that nobody calls computers and reads
+//! their rows without a pause; a contact that is only repeated counts for nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,20 +15,24 @@ use sealpost_admin_api::verifying::{
     MAX_VERIFIED, MAX_WAIT_SECS, VerifiedComputer, VerifiedMany, VerifyOutcome, VerifyRequest, WAIT_SECS,
 };
 use sealpost_ledger::Ledger;
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::queries::ClientLineByName;
+use sealpost_site::queries::{ClientLineByName, Licenses};
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::names::canonical;
-use tokio::time::{Instant, timeout_at};
+use sealpost_site::rules::seats::all_ended;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::http::Site;
 use crate::http::body::JsonBody;
 use crate::http::heard::Listening;
 use crate::http::problem::ApiError;
 
+/// For how long a call keeps its place at the least, however soon it is answered.
+const LEAST: Duration = Duration::from_secs(3);
 /// When to come again who finds that too many wait.
-const COME_AGAIN: Duration = Duration::from_secs(10);
+const COME_AGAIN: Duration = Duration::from_secs(5);
 
 /// Calls the computers that listen, and answers for each whether it came, or since when it is silent.
 pub(crate) async fn verify(
@@ -35,11 +40,12 @@ pub(crate) async fn verify(
     JsonBody(request): JsonBody<VerifyRequest>,
 ) -> Result<Json<VerifiedMany>, ApiError> {
     let wait = checked(&request)?;
-    let _place = site.verifying.try_acquire().map_err(|_| {
+    let place = Arc::clone(&site.verifying).try_acquire_owned().map_err(|_| {
         let hint = "try again in some seconds";
         ApiError::new(ProblemCode::Busy, "others wait for computers just now, and no more may", hint)
             .retry_after(COME_AGAIN)
     })?;
+    let _place = kept(place);
     let ledger = &site.parts.ledger;
     let mut rows: Vec<(ComputerName, Option<ClientLineRow>)> = Vec::new();
     for name in request.names {
@@ -56,6 +62,12 @@ pub(crate) async fn verify(
     for name in &callable {
         looked_again.insert(name, ledger.query(ClientLineByName { name: name.clone() }).await?);
     }
+    let licenses = ledger.query(Licenses {}).await?;
+    let now = site.now();
+    let ended = |serial: &SerialNumber| {
+        let license = licenses.iter().find(|license| license.serial == *serial)?;
+        license.ends_at.filter(|end| *end < now)
+    };
     let computers = rows.iter().map(|(name, before)| {
         let now = looked_again.get(name).and_then(Option::as_ref).or(before.as_ref());
         VerifiedComputer {
@@ -63,10 +75,22 @@ pub(crate) async fn verify(
             outcome: outcome(before.as_ref(), now, came.contains(name)),
             last_contact: now.and_then(|row| row.last_contact),
             lease_until: now.and_then(|row| row.lease_until),
+            serial_ended: now.and_then(|row| all_ended(&row.serials, ended)),
             listens: called.contains(name),
         }
     });
     Ok(Json(VerifiedMany { computers: computers.collect() }))
+}
+
+/// A place that is given back with the last of its two holders: the request, and a while.
+fn kept(place: OwnedSemaphorePermit) -> Arc<OwnedSemaphorePermit> {
+    let place = Arc::new(place);
+    let held = Arc::clone(&place);
+    tokio::spawn(async move {
+        sleep(LEAST).await;
+        drop(held);
+    });
+    place
 }
 
 fn checked(request: &VerifyRequest) -> Result<Duration, ApiError> {

@@ -15,9 +15,10 @@ use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::Peer;
 use sealpost_site::commands::contact::{AnswerContact, Shown};
-use sealpost_site::queries::HolderById;
+use sealpost_site::queries::{GivenUpCopy, HolderById};
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{check, unknown_client};
+use sealpost_site::rules::copies::given_up_problem;
 
 use super::{access_token, evidence, sign};
 use crate::http::Site;
@@ -80,7 +81,14 @@ pub(super) async fn answered(
     let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown, head, came_by }).await;
     let outcome = match answered {
         Ok(outcome) => outcome,
-        Err(error) => return Err(ApiError::from(error).about(name_of(site, &client_id).await)),
+        Err(error) => {
+            let error = ApiError::from(error);
+            // Its key may still be remembered here.
+            if error.code() == ProblemCode::UnknownComputer {
+                return Err(gone(site, &client_id).await);
+            }
+            return Err(error.about(name_of(site, &client_id).await));
+        }
     };
     let (checkpoint, consistency) = match &outcome.lease {
         Some(lease) => witness(site, lease, outcome.held_head).await?,
@@ -109,6 +117,16 @@ pub(super) async fn answered(
         waits: outcome.waits,
     };
     Ok(Answered { answer, retry: outcome.retry })
+}
+
+/// The refusal of a client whose id is none any more: that of a copy which was given up, or of one that nobody knows.
+async fn gone(site: &Site, client_id: &ClientId) -> ApiError {
+    match site.parts.ledger.query(GivenUpCopy { client_id: client_id.clone() }).await {
+        // Nothing need be signed to ask here, so the name is for the log alone.
+        Ok(Some(name)) => ApiError::from(given_up_problem(None)).about(Some(name)),
+        Ok(None) => ApiError::from(unknown_client()),
+        Err(error) => ApiError::from(error),
+    }
 }
 
 /// The name of a client that is known here, for the log.
@@ -146,7 +164,7 @@ fn cost(reports: usize, drift: usize) -> u32 {
     u32::try_from(entries).unwrap_or(u32::MAX)
 }
 
-fn too_often(wait_secs: i64) -> ApiError {
+pub(super) fn too_often(wait_secs: i64) -> ApiError {
     ApiError::new(
         ProblemCode::Busy,
         "this computer contacts and reports far too often",
@@ -167,7 +185,7 @@ pub(super) async fn verified(
         None => None,
     };
     let lost = documents.as_ref().map(|documents| documents.client_key().clone());
-    let key = known.or(lost).ok_or_else(|| ApiError::from(unknown_client()))?;
+    let Some(key) = known.or(lost) else { return Err(gone(site, &request.client_id).await) };
     let contact = request.contact.verify::<Contact>(&[key]).map_err(|error| {
         ApiError::new(
             ProblemCode::BadSignature,

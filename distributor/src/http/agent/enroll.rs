@@ -15,7 +15,7 @@ use sealpost_site::commands::clients::Enroll;
 use sealpost_site::queries::SetupOf;
 use sealpost_site::rules::enrollment::{SetupState, wrong_server};
 
-use super::{access_token, sign};
+use super::{access_token, copy, sign};
 use crate::http::Site;
 use crate::http::admission::too_many_failures;
 use crate::http::asker::Asker;
@@ -69,24 +69,33 @@ async fn answer(
     now: Timestamp,
 ) -> Result<Answered, ApiError> {
     let enrollment = verified(site, request)?;
-    let proven = proven(site, request, &enrollment).await?;
-    match (&proven, site.failed_enrollments.must_wait(peer, now)) {
-        (Some(_), _) => {
+    let copy = match &request.branch {
+        Some(contact) => Some(copy::proven(site, contact, &enrollment, now).await?),
+        None => None,
+    };
+    let proven = if copy.is_some() { None } else { proven(site, request, &enrollment).await? };
+    match (proven.is_some() || copy.is_some(), site.failed_enrollments.must_wait(peer, now)) {
+        (true, _) => {
             if let Some(asker) = asker {
                 asker.has_shown(site).await?;
             }
         }
         // The ledger is not asked for each guess.
-        (None, Some(wait)) => return Err(too_many_failures(wait)),
-        (None, None) => {}
+        (false, Some(wait)) => return Err(too_many_failures(wait)),
+        (false, None) => {}
     }
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
     if let Some(setup) = &proven {
         site.enrollment_budgets.spend(setup, 1, now).map_err(too_often)?;
     }
     let (name, new_id) = (enrollment.computer_name.clone(), ClientId::from_random(random));
-    let command =
-        Enroll { source: peer.source(), enrollment: enrollment.clone(), proven, new_id: new_id.clone() };
+    let command = Enroll {
+        source: peer.source(),
+        enrollment: enrollment.clone(),
+        proven,
+        copy,
+        new_id: new_id.clone(),
+    };
     let outcome = site.parts.ledger.execute(now, command).await;
     let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
     // The same enrollment once more can be somebody else's who has seen it, at any later time.

@@ -2,6 +2,7 @@
 
 pub(crate) mod by_file;
 pub(crate) mod contact;
+mod copy;
 pub(crate) mod deltas;
 pub(crate) mod enroll;
 mod evidence;

@@ -55,8 +55,14 @@ pub(super) fn enrollments() -> Seeds {
     let enrollment = signed(&enrollment());
     let code = EnrollmentCode::from_random([8; 24]);
     let right = Some(proof(&code, &enrollment.document));
-    let request =
-        |proof| json(&EnrollRequest { client_key: key().public(), enrollment: enrollment.clone(), proof });
+    let request = |proof| {
+        json(&EnrollRequest {
+            client_key: key().public(),
+            enrollment: enrollment.clone(),
+            proof,
+            branch: None,
+        })
+    };
     let answer = EnrollAnswer {
         enrolled: signed(&frozen::<Enrolled>()),
         grants: vec![signed(&frozen::<Grant>())],

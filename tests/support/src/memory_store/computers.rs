@@ -178,7 +178,7 @@ impl State {
             return Ok(());
         };
         if let (EnrolledBy::Copy, Some(replaced)) = (by, replaces) {
-            self.seats.given_up.insert(replaced.clone());
+            self.seats.given_up.insert(replaced.clone(), name.clone());
         }
         self.seats.is_here(name);
         let client = Client {

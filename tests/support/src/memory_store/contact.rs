@@ -87,6 +87,8 @@ impl State {
             channel: computer.channel.clone(),
             client_key: client.client_key.clone(),
             forked: client.forked,
+            copies: if client.forked { self.seats.branches(client_id) } else { Vec::new() },
+            kept_copy: self.seats.kept.get(client_id).copied(),
             seats: self
                 .licenses_of(&client.name)
                 .map(|license| held_text(license, &computer.leased))
@@ -120,6 +122,7 @@ impl State {
         let leased = computer.map(|computer| computer.leased.clone()).unwrap_or_default();
         LostFacts {
             was_replaced: self.replaced.contains(client_id),
+            given_up: self.seats.given_up.contains_key(client_id),
             holder: holder.map(|(holder, client)| NameHolder {
                 client_id: holder.clone(),
                 era: client.era.clone(),

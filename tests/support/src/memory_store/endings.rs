@@ -3,6 +3,7 @@
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_site::queries::Endings;
 use sealpost_site::rows::EndingsRow;
+use sealpost_site::rules::setups::EndingSetup;
 
 use super::store::{Handle, Holds};
 
@@ -20,13 +21,19 @@ impl<H: Holds> Read<Endings> for Handle<H> {
             .setups
             .iter()
             .filter(|(_, setup)| setup.used_by.is_none() && setup.expires_at > query.now)
-            .map(|(name, setup)| (setup.expires_at, name.clone()))
+            .map(|(name, setup)| (setup.expires_at, name.clone(), setup.issued_at))
             .collect();
         setups.sort();
+        let count = setups.len() as u64;
         Ok(EndingsRow {
             lease: leases.into_iter().next().map(|(end, name)| (name, end)),
             leases_ended: ended as u64,
-            setup: setups.into_iter().next().map(|(end, name)| (name, end)),
+            setup: setups.into_iter().next().map(|(expires_at, name, issued_at)| EndingSetup {
+                name,
+                issued_at,
+                expires_at,
+                count,
+            }),
         })
     }
 }

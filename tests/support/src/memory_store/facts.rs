@@ -27,6 +27,7 @@ use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::seats::GrantedSeats;
 use sealpost_site::rules::setups::CodeState;
+use sealpost_site::rules::vendor_time::GrantedTimes;
 
 use super::state::{License, State};
 use super::store::{Handle, Holds};
@@ -49,7 +50,9 @@ impl<H: Holds> Read<LoadHeldGrant> for Handle<H> {
         });
         let asked = query.request_id.as_ref();
         let answers_restored = asked.is_some_and(|asked| state.restore_requests.contains(asked));
-        Ok(GrantFacts { held, restore: state.restore.clone(), answers_restored })
+        let restore = state.restore.clone();
+        let newest = state.vendor_statement();
+        Ok(GrantFacts { held, restore, answers_restored, newest, granted: granted_times(&state) })
     }
 }
 
@@ -199,6 +202,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
             client_key: client.client_key.clone(),
             enrolled_at: client.enrolled_at,
             last_contact: state.answered(client_id).map(|answered| answered.at),
+            kept_copy: state.seats.kept.get(client_id).copied(),
         });
         let grants = state.licenses_of(name).map(|license| license.document.clone()).collect();
         Ok(EnrollmentFacts { setup, client, grants, restore: state.restore.clone(), pending })
@@ -220,8 +224,16 @@ impl<H: Holds> Read<LoadServerList> for Handle<H> {
 
 impl<H: Holds> Read<LoadPull> for Handle<H> {
     fn read(&mut self, _: &LoadPull) -> Result<PullFacts, StoreError> {
-        Ok(self.state().pull.clone())
+        let state = self.state();
+        Ok(PullFacts { granted: granted_times(&state), ..state.pull.clone() })
     }
+}
+
+/// The times of the grants that count, in the order in which they came.
+fn granted_times(state: &State) -> Vec<GrantedTimes> {
+    let mut licenses: Vec<&License> = state.licenses.values().collect();
+    licenses.sort_by_key(|license| license.accepted);
+    licenses.into_iter().map(|license| GrantedTimes::of(&license.grant)).collect()
 }
 
 impl<H: Holds> Read<LoadRelease> for Handle<H> {

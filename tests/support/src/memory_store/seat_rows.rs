@@ -1,6 +1,6 @@
 //! What is kept of computers that knock, copies of one computer, and installs at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
@@ -17,8 +17,8 @@ pub(super) struct Seats {
     pub(super) copies: BTreeMap<(ClientId, Sha256Digest), CopySeen>,
     /// Which copy of a client goes on.
     pub(super) kept: BTreeMap<ClientId, Sha256Digest>,
-    /// Clients that were replaced by a copy of theirs.
-    pub(super) given_up: BTreeSet<ClientId>,
+    /// Clients that were replaced by a copy of theirs, and their names.
+    pub(super) given_up: BTreeMap<ClientId, ComputerName>,
     pub(super) schedules: BTreeMap<ComputerName, Planned>,
 }
 
@@ -45,6 +45,12 @@ impl Seats {
     pub(super) fn is_here(&mut self, name: &ComputerName) {
         self.knocks.retain(|(waits, _), _| waits != name);
         self.schedules.remove(name);
+    }
+
+    /// The copies of a client, by their branches.
+    pub(super) fn branches(&self, client_id: &ClientId) -> Vec<Sha256Digest> {
+        let copies = self.copies.keys().filter(|(of, _)| of == client_id);
+        copies.map(|(_, branch)| *branch).collect()
     }
 
     /// A client is gone.

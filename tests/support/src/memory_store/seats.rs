@@ -11,7 +11,7 @@ use sealpost_site::changes::{
     ScheduleChanged,
 };
 use sealpost_site::commands::clients::{LoadSchedule, ScheduleFacts};
-use sealpost_site::queries::{CopiesOf, Schedules, Waiting};
+use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting};
 use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, PlannedRow, ScheduleRow, TriedRow, WaitingRow};
 
 use super::seat_rows::{Knock, Planned};
@@ -121,6 +121,12 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
             }
         });
         Ok(row)
+    }
+}
+
+impl<H: Holds> Read<GivenUpCopy> for Handle<H> {
+    fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
+        Ok(self.state().seats.given_up.get(&query.client_id).cloned())
     }
 }
 

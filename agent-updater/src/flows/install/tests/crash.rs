@@ -39,7 +39,8 @@ fn a_kill_at_any_point_of_an_install_leaves_the_old_or_the_new_release_whole_and
         for point in fault_points() {
             let computer = Computer::new();
             let mut one = computer.publish("1", 1, ONE);
-            assert_eq!(computer.install(&mut one, 0).unwrap(), ChangeEnd::Kept);
+            let end = computer.install(&mut one, 0).unwrap();
+            assert_eq!(end, ChangeEnd::Kept, "{program}, before {point}: {}", computer.details());
             let mut two = computer.publish("2", 2, program);
             two.delta = Some(delta(&one, &two));
             if !install_killed_at(&computer, &mut two, &point) {

@@ -275,6 +275,17 @@ impl Computer {
         found
     }
 
+    /// What the steps said, for whoever reads why a test failed.
+    pub(super) fn details(&self) -> String {
+        let spool = Spool::open(&self.host.home).unwrap();
+        let said = spool
+            .batch(0)
+            .iter()
+            .map(|report| format!("{}: {}", report.step, report.detail))
+            .collect::<Vec<_>>();
+        said.join("; ")
+    }
+
     pub(super) fn reports(&self) -> Vec<(InstallStep, Outcome, ReasonCode)> {
         let spool = Spool::open(&self.host.home).unwrap();
         spool.batch(0).iter().map(|report| (report.step, report.outcome, report.reason)).collect()

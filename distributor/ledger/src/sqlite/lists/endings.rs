@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::Endings;
 use sealpost_site::rows::EndingsRow;
+use sealpost_site::rules::setups::EndingSetup;
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{count, text, time};
@@ -26,10 +27,14 @@ impl<C: Connected> Read<Endings> for C {
             .query_row([now], |row| count(row, 0))?;
         let setup = connection
             .prepare_cached(
-                "SELECT name, expires_at FROM setups WHERE used_by IS NULL AND expires_at > ?1 \
-                 ORDER BY expires_at, name LIMIT 1",
+                "SELECT name, issued_at, expires_at, \
+                 (SELECT count(*) FROM setups WHERE used_by IS NULL AND expires_at > ?1) FROM setups \
+                 WHERE used_by IS NULL AND expires_at > ?1 ORDER BY expires_at, name LIMIT 1",
             )?
-            .query_row([now], end)
+            .query_row([now], |row| {
+                let (name, issued_at, expires_at) = (text(row, 0)?, time(row, 1)?, time(row, 2)?);
+                Ok(EndingSetup { name, issued_at, expires_at, count: count(row, 3)? })
+            })
             .optional()?;
         Ok(EndingsRow { lease, leases_ended, setup })
     }

@@ -31,19 +31,23 @@ impl<C: Connected> Read<Server> for C {
 
 impl<C: Connected> Read<LicenseTime> for C {
     fn read(&mut self, _: &LicenseTime) -> Result<StoredTime, StoreError> {
-        let found = self
-            .connection()
-            .prepare_cached("SELECT floor, signed_at, not_after FROM clock")?
-            .query_row([], |row| {
-                let statement = match (optional_time(row, 1)?, optional_time(row, 2)?) {
-                    (Some(signed_at), Some(not_after)) => Some(VendorStatement::new(signed_at, not_after)),
-                    _ => None,
-                };
-                Ok(StoredTime { floor: optional_time(row, 0)?, statement })
-            })
-            .optional()?;
-        Ok(found.unwrap_or_default())
+        Ok(stored_time(self.connection())?)
     }
+}
+
+/// The floor of license time, and what the vendor said last.
+pub(in crate::sqlite) fn stored_time(connection: &Connection) -> rusqlite::Result<StoredTime> {
+    let found = connection
+        .prepare_cached("SELECT floor, signed_at, not_after FROM clock")?
+        .query_row([], |row| {
+            let statement = match (optional_time(row, 1)?, optional_time(row, 2)?) {
+                (Some(signed_at), Some(not_after)) => Some(VendorStatement::new(signed_at, not_after)),
+                _ => None,
+            };
+            Ok(StoredTime { floor: optional_time(row, 0)?, statement })
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
 }
 
 impl<C: Connected> Read<Restores> for C {

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::commands::clients::{LoadSchedule, ScheduleFacts};
-use sealpost_site::queries::{CopiesOf, Schedules, Waiting, page_limit};
+use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting, page_limit};
 use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 use sealpost_site::rules::schedule::Schedule;
 
@@ -82,6 +82,17 @@ fn copy(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
 
 /// What is planned, from the table `schedules`.
 const SCHEDULE: &str = "name, at, ssh, planned_at, planned_by, attempt, outcome, reason, tried_at";
+
+impl<C: Connected> Read<GivenUpCopy> for C {
+    fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
+        let name = self
+            .connection()
+            .prepare_cached("SELECT name FROM former_clients WHERE client_id = ?1 AND given_up = 1")?
+            .query_row([query.client_id.as_str()], |row| text(row, 0))
+            .optional()?;
+        Ok(name)
+    }
+}
 
 impl<C: Connected> Read<Schedules> for C {
     fn read(&mut self, query: &Schedules) -> Result<Vec<ScheduleRow>, StoreError> {

@@ -71,13 +71,13 @@ pub(super) async fn two_copies_of_one_disk_that_go_on_are_a_fork(world: &World, 
     let head = ledger.head().size;
     let tries = world.tries_to_go_on(&ledger, &clone, RESTORED + 1, 2).await;
     assert_eq!(refused(tries), ProblemCode::ContactForked);
-    assert_eq!(kinds_after(&ledger, head).await, ["fork_detected"]);
+    assert_eq!(kinds_after(&ledger, head).await, ["fork_detected", "copy_seen", "copy_seen"]);
     assert_eq!(client(&ledger, &computer.name).await.state, ClientState::Forked);
     let genuine = world.tries(&ledger, &computer, RESTORED + 2).await;
     assert_eq!(refused(genuine), ProblemCode::ContactForked);
     let clone = world.tries_to_go_on(&ledger, &clone, RESTORED + 3, 3).await;
     assert_eq!(refused(clone), ProblemCode::ContactForked);
-    unchanged(&ledger, head + 1);
+    unchanged(&ledger, head + 3);
 }
 
 pub(super) async fn an_old_disk_shows_nothing_to_a_ledger_that_lost_nothing(

@@ -3,7 +3,10 @@
 use sealpost_ledger::Ledger;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::lease::Lease;
+use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
+use sealpost_site::queries::LicenseTime;
 use sealpost_test_support::world::{Computer, DAY, World, computer_name, reserve, reserve_of, serial};
 
 use crate::bench::Bench;
@@ -149,4 +152,46 @@ pub(super) async fn a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_mo
     let lost = Computer { lease: None, ..computer.clone() };
     let again = ledger.execute(world.at(END + 60), world.answer(&lost)).await.unwrap();
     assert_eq!(again.lease.map(|lease| lease.entitlements), Some(before.entitlements));
+}
+
+/// Whoever kept a code of another serial number, and sets the clock back to the time before the end, gets nothing by it.
+pub(super) async fn a_kept_grant_of_another_serial_number_brings_no_ended_one_back(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let mut ledger = bench.open();
+    world.unlock(&ledger, 10).await;
+    ledger.execute(world.at(DAY), reserve("pc-1")).await.unwrap();
+    hears_of_the_end(world, &ledger, 1, 5 * DAY).await;
+    let pulled = PullSucceeded {
+        versions: PulledVersions { root: 1, timestamp: 90, snapshot: 90 },
+        statement: VendorStatement::new(world.at(11 * DAY), world.at(18 * DAY)),
+        corrected_to: None,
+    };
+    ledger.execute(world.at(11 * DAY), pulled).await.unwrap();
+    let refused_at = async |ledger: &Ledger, seconds| {
+        let answer = ledger.execute(world.at(seconds), reserve_of("pc-2", serial(1))).await;
+        assert_eq!(refused(answer), ProblemCode::SerialEnded);
+    };
+    refused_at(&ledger, 11 * DAY).await;
+    let floor = async |ledger: &Ledger| ledger.query(LicenseTime {}).await.unwrap().floor.unwrap();
+    let before = floor(&ledger).await;
+    // Sold on the second day, and kept; another one of it that lapsed meanwhile.
+    let kept = |generation, not_after| Grant {
+        vendor_time: world.at(2 * DAY),
+        not_after: world.at(not_after),
+        ..world.grant_of(2, generation, 10)
+    };
+    for (generation, not_after) in [(1, 366 * DAY), (2, 3 * DAY), (3, 366 * DAY)] {
+        ledger.execute(world.at(6 * DAY), world.accept_grant(kept(generation, not_after))).await.unwrap();
+        assert!(floor(&ledger).await >= before, "generation {generation}");
+        refused_at(&ledger, 6 * DAY).await;
+    }
+    ledger.close().await.unwrap();
+    drop(ledger);
+    ledger = bench.open();
+    refused_at(&ledger, 6 * DAY).await;
+    // It is good for what it says all the same.
+    ledger.execute(world.at(6 * DAY), reserve_of("pc-2", serial(2))).await.unwrap();
+    sound(&ledger).await;
 }

@@ -16,6 +16,7 @@ mod model;
 mod pages;
 mod port;
 mod releases;
+mod resolved;
 mod restored;
 mod restores;
 mod reviews;
@@ -87,6 +88,7 @@ contracts! {
     }
     ended {
         an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
+        a_kept_grant_of_another_serial_number_brings_no_ended_one_back,
         with_a_second_serial_number_nothing_is_lost_early,
         a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
     }
@@ -168,6 +170,12 @@ contracts! {
         two_copies_of_one_disk_that_go_on_are_a_fork,
         an_old_disk_shows_nothing_to_a_ledger_that_lost_nothing,
         a_client_id_that_was_replaced_stays_so_after_restores_too,
+    }
+    resolved {
+        both_copies_of_a_computer_are_noted_once_and_a_third_one_or_an_old_message_changes_nothing,
+        the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_one_is_given_up,
+        a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes,
+        what_was_decided_about_copies_outlives_a_rebuild_from_the_log,
     }
     restores {
         a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,

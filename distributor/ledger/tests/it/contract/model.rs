@@ -120,6 +120,15 @@ impl Model {
         u32::try_from(self.held.len()).unwrap()
     }
 
+    /// Whether it holds seats, and none of a serial number that goes on.
+    fn holds_ended_alone(&self, name: &ComputerName) -> bool {
+        let lasting = |id: &u8| !self.grants.get(id).is_some_and(|granted| granted.ended);
+        self.holds(name)
+            && !self.held.iter().any(|(holder, of)| {
+                holder == name && [1, 2].iter().any(|id| serial(*id) == *of && lasting(id))
+            })
+    }
+
     fn holds(&self, name: &ComputerName) -> bool {
         self.held.iter().any(|(holder, _)| holder == name)
     }
@@ -305,17 +314,19 @@ async fn reserves(
         Some(id) => model.held.contains(&(name.clone(), serial(id))),
         None => model.holds(name),
     };
+    // It is told so, and which other one it is to have is asked.
+    let stays = wanted.is_none() && model.holds_ended_alone(name);
     let command = Reserve { serial: wanted.map(serial), ..reserve(name.as_str()) };
     match ledger.execute(world.at(2), command).await {
         Ok(_) => {
-            assert!(room || known, "{place}: a seat too many for {name}");
+            assert!((room || known) && !stays, "{place}: a seat too many for {name}");
             let before = model.held.len();
             model.held = logged_seats(ledger).await;
             assert_eq!(model.held.len(), before + usize::from(!known), "{place}");
             let of_wanted = wanted.is_none_or(|id| model.held.contains(&(name.clone(), serial(id))));
             assert!(of_wanted && model.holds(name), "{place}");
         }
-        Err(LedgerError::Refused(problem)) => assert!(!room && !known, "{place}: {problem}"),
+        Err(LedgerError::Refused(problem)) => assert!(stays || (!room && !known), "{place}: {problem}"),
         Err(error) => panic!("{place}: {error}"),
     }
 }
@@ -342,14 +353,17 @@ async fn reserves_many(world: &World, ledger: &Ledger, model: &mut Model, random
             Some(id) => model.held.contains(&(name.clone(), serial(id))),
             None => model.holds(&name),
         };
+        let stays = id.is_none() && model.holds_ended_alone(&name);
         match answer {
             Seat::Taken { serial, .. } => {
                 assert!(room && !known, "{place}: a seat too many for {name}");
                 model.held.insert((name, serial));
             }
-            Seat::Held { name: held } => assert!(known && held == name, "{place}: {name} holds none"),
+            Seat::Held { name: held } => {
+                assert!(known && !stays && held == name, "{place}: {name} holds none");
+            }
             Seat::Refused { name: refused, problem } => {
-                assert!(!room && !known && refused == name, "{place}: {name}: {problem}");
+                assert!((stays || (!room && !known)) && refused == name, "{place}: {name}: {problem}");
             }
         }
     }

@@ -24,11 +24,11 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
     Clients, CopiesOf, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet,
-    Followers, GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull, LeftBehind,
-    LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only, Recipients, Refusals,
-    RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions, RolloutByNumber,
-    Rollouts, Schedules, Server, ServersLearned, SetupOf, Setups, StoredTime, Trying, Untested,
-    VoidedReleases, Waiting,
+    Followers, GivenUpCopy, GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull,
+    LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
+    Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions,
+    RolloutByNumber, Rollouts, Schedules, Server, ServersLearned, SetupOf, Setups, StoredTime, Trying,
+    Untested, VoidedReleases, Waiting,
 };
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -238,6 +238,7 @@ async fn of_clients(pair: &Pair, known: &Known) {
         pair.query(ClientKey { client_id: client_id.clone() }).await;
         pair.query(ClientSealingKey { client_id: client_id.clone() }).await;
         pair.query(HolderById { client_id: client_id.clone() }).await;
+        pair.query(GivenUpCopy { client_id: client_id.clone() }).await;
         pair.query(LoadContact {
             client_id: client_id.clone(),
             reports: true,

@@ -226,7 +226,10 @@ fn place(wanted: &Wanted, mixed: MixedScripts, facts: &SeatFacts, now: Timestamp
         None => !held.serials.is_empty(),
     });
     if has {
-        return Ok(Place::Held { name });
+        return match held.and_then(|held| only_of_ended(&name, held, wanted, facts, now)) {
+            Some(problem) => Err(problem),
+            None => Ok(Place::Held { name }),
+        };
     }
     let channel = match held.map(|held| &held.channel).or(wanted.channel.as_ref()) {
         Some(channel) => channel.clone(),
@@ -241,6 +244,35 @@ fn place(wanted: &Wanted, mixed: MixedScripts, facts: &SeatFacts, now: Timestamp
     let serial =
         seats::take(&facts.grants, wanted.serial.as_ref(), now).map_err(|refusal| refusal.problem())?;
     Ok(Place::Takes { name, channel, serial: serial.clone() })
+}
+
+/// Of a name that wants any seat, and holds those of ended serial numbers alone: they give it no license, and which other one it
+/// is to have is for a person to say.
+fn only_of_ended(
+    name: &ComputerName,
+    held: &Held,
+    wanted: &Wanted,
+    facts: &SeatFacts,
+    now: Timestamp,
+) -> Option<Problem> {
+    if wanted.serial.is_some() {
+        return None;
+    }
+    let grant = |serial: &SerialNumber| facts.grants.iter().find(|grant| grant.serial == *serial);
+    let at = seats::all_ended(&held.serials, |serial| grant(serial)?.ended(now))?;
+    let serials: Vec<&str> = held.serials.iter().map(SerialNumber::as_str).collect();
+    let of = if serials.len() == 1 { "serial number" } else { "serial numbers" };
+    Some(Problem::new(
+        ProblemCode::SerialEnded,
+        format!(
+            "{name} holds a seat of the {of} {} alone, which the vendor ended at {at}",
+            serials.join(", ")
+        ),
+        format!(
+            "give it a seat of another one: `distributor clients reserve {name} --serial SERIAL`; without it it gets no \
+             license any more, and what is installed runs on"
+        ),
+    ))
 }
 
 /// Of a name that holds a seat in a spelling of an older server: it takes no second one by its plain spelling without a word.

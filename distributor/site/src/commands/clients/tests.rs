@@ -1,3 +1,5 @@
+mod copies;
+
 use std::collections::BTreeMap;
 
 use sealpost_keys::{KeyId, Minisig, SealingPublicKey};
@@ -118,6 +120,46 @@ fn a_name_takes_one_seat_of_each_serial_number_and_one_of_any_is_enough_for_whoe
     assert_eq!(taken(&decide(reserve(Some(serial(2))), seats(&[1, 2], whole()))), None);
     let unknown = decide(reserve(Some(serial(3))), seats(&[1], whole()));
     assert_eq!(refusal(unknown), ProblemCode::NotUnlocked);
+}
+
+#[test]
+fn who_holds_seats_of_ended_serial_numbers_alone_is_told_so_and_what_helps() {
+    let ended = |held: &[u8], ended: &[usize]| {
+        let mut facts = seats(held, RestoreState::default());
+        for grant in ended {
+            facts.grants[*grant].ends_at = Some(at(TODAY - 1));
+        }
+        facts
+    };
+    // (whose seats it holds, which ended, which it asks for, what becomes of it)
+    let rows = [
+        (vec![1], vec![0], None, Err(ProblemCode::SerialEnded)),
+        (vec![1, 2], vec![0, 1], None, Err(ProblemCode::SerialEnded)),
+        (vec![1, 2], vec![0], None, Ok(None)),
+        (vec![1], vec![1], None, Ok(None)),
+        (vec![1], vec![0], Some(serial(2)), Ok(Some(serial(2)))),
+        // By its number it is as it was: the same command again changes nothing.
+        (vec![1], vec![0], Some(serial(1)), Ok(None)),
+    ];
+    for (row, (held, over, wanted, expected)) in rows.into_iter().enumerate() {
+        let decision = decide(reserve(wanted), ended(&held, &over));
+        let found = match &decision.answer {
+            Ok(_) => Ok(taken(&decision)),
+            Err(problem) => {
+                assert!(decision.changes.is_empty());
+                Err(problem.code)
+            }
+        };
+        assert_eq!(found, expected, "row {row}");
+    }
+    let problem = decide(reserve(None), ended(&[1], &[0])).answer.unwrap_err();
+    assert!(
+        problem.message.contains(&format!("pc-1 holds a seat of the serial number {} alone", serial(1))),
+        "{problem}"
+    );
+    assert!(problem.hint.contains("`distributor clients reserve pc-1 --serial SERIAL`"), "{problem}");
+    let (said, taken) = batch(vec![wanted("pc-1"), wanted("pc-2")], ended(&[1], &[0]));
+    assert_eq!((said, taken), (vec!["serial_ended".to_owned(), "pc-2 stable 2".to_owned()], 1));
 }
 
 #[test]
@@ -383,6 +425,7 @@ fn enroll(client_key: PublicKey, proven: Option<SetupId>) -> Enroll {
             agent_version: "1.0".to_owned(),
         },
         proven,
+        copy: None,
         new_id: ClientId::from_random([9; 16]),
     }
 }
@@ -396,6 +439,7 @@ fn issued(used_by: Option<PublicKey>, restore: RestoreState) -> EnrollmentFacts 
         client_key,
         enrolled_at: at(50),
         last_contact: None,
+        kept_copy: None,
     });
     EnrollmentFacts {
         setup: SetupState::Issued(IssuedSetup {

@@ -94,6 +94,8 @@ pub struct ContactFacts {
 pub struct LostFacts {
     /// Whether the client's id was replaced by a later enrollment that the ledger has.
     pub was_replaced: bool,
+    /// Whether that was by the copy of it which an admin kept.
+    pub given_up: bool,
     /// Who holds the name now.
     pub holder: Option<NameHolder>,
     /// The serial numbers whose seats the name holds.
@@ -115,6 +117,10 @@ pub struct ContactClient {
     pub client_key: PublicKey,
     /// Whether two computers use its identity.
     pub forked: bool,
+    /// The branches of those that showed themselves, while two use it; in no order.
+    pub copies: Vec<Sha256Digest>,
+    /// The branch that an admin kept.
+    pub kept_copy: Option<Sha256Digest>,
     /// The newest grant of each serial number whose seat its name holds, by serial number.
     pub seats: Vec<HeldGrantText>,
     /// The order of the newest lease that was issued to it.

@@ -12,10 +12,13 @@ use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::word::Word;
 
 use super::answer::Answering;
+use super::copies::OfTwo;
 use super::facts::{ContactClient, ContactFacts, ContactOutcome, LostFacts, Shown, order_of};
 use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
+use crate::rules::came_by::CameBy;
 use crate::rules::contact::unknown_client;
+use crate::rules::copies::given_up_problem;
 use crate::rules::restore::{
     Progress, RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, Witnessed, judge_witness,
     proves_loss, resume, resume_problem, takes_name,
@@ -28,13 +31,14 @@ pub(super) fn known_client(
     client: &ContactClient,
     contact: &Contact,
     shown: &Shown,
+    came_by: Option<CameBy>,
     context: &Context<'_>,
 ) -> Decision<ContactOutcome> {
     let Some(lost) = &facts.lost else { return Decision::refuse(missing("look-up of what is shown")) };
     let ahead = !lost.head_is_known
         || Some(shown.lease.order()) > client.lease_order
         || order_of(shown.assignment.as_ref()) > client.assignment_order;
-    Resuming { facts, lost, contact, shown, context, ahead }.decide(client, None)
+    Resuming { facts, lost, contact, shown, came_by, context, ahead }.decide(client, None)
 }
 
 /// A client that the ledger does not know.
@@ -46,10 +50,13 @@ pub(super) fn lost_client(
 ) -> Decision<ContactOutcome> {
     let Some(lost) = &facts.lost else { return Decision::refuse(missing("look-up of what is shown")) };
     // A client is in the log before its first lease. So a ledger that has the head of the lease had the client.
+    if lost.given_up {
+        return Decision::refuse(given_up_problem(Some(&shown.lease.computer_name)));
+    }
     if lost.was_replaced || lost.head_is_known {
         return Decision::refuse(unknown_client());
     }
-    let resuming = Resuming { facts, lost, contact, shown, context, ahead: true };
+    let resuming = Resuming { facts, lost, contact, shown, came_by: None, context, ahead: true };
     let head = shown.lease.ledger_head.size;
     // In the era that this contact may begin: who is the first to show the loss has no less right than who comes later.
     if !takes_name(&resuming.state(None).0.era, lost.holder.as_ref(), head) {
@@ -60,6 +67,8 @@ pub(super) fn lost_client(
         channel: shown.lease.channel.clone(),
         client_key: shown.lease.client_key.clone(),
         forked: false,
+        copies: Vec::new(),
+        kept_copy: None,
         seats: lost.seats.clone(),
         lease_order: None,
         assignment_order: None,
@@ -99,6 +108,7 @@ struct Resuming<'a> {
     lost: &'a LostFacts,
     contact: &'a Contact,
     shown: &'a Shown,
+    came_by: Option<CameBy>,
     context: &'a Context<'a>,
     /// Whether a document or the head that is shown is none that the ledger has.
     ahead: bool,
@@ -113,13 +123,14 @@ impl Resuming<'_> {
         let lease_until = shown.lease.not_after().unwrap_or(jiff::Timestamp::MIN);
         match resume(&state, known, shown.receipt.as_ref(), lease_until, context.now) {
             Err(refusal) => {
-                let mut refused = Decision::refuse(resume_problem(refusal));
-                refused.changes.extend(restored);
-                if refusal == ResumeRefusal::Clone {
-                    let client_id = self.contact.client_id.clone();
-                    let actor = self.actor(client);
-                    refused = refused.change(actor, Change::ForkDetected { client_id });
-                }
+                let mut refused = match refusal {
+                    ResumeRefusal::Clone => {
+                        let (contact, came_by) = (self.contact, self.came_by);
+                        OfTwo { client, contact, came_by, context }.are_found()
+                    }
+                    other => Decision::refuse(resume_problem(other)),
+                };
+                refused.changes.splice(..0, restored);
                 refused
             }
             Ok(resumption) => {

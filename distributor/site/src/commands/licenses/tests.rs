@@ -63,6 +63,8 @@ fn facts(held: &Grant, restored: bool) -> GrantFacts {
         }),
         restore: RestoreState { era: EraId::from_random([1; 16]), past: vec![EraId::first()], restored },
         answers_restored: true,
+        newest: None,
+        granted: Vec::new(),
     }
 }
 

@@ -68,6 +68,7 @@ fn a_contact_beyond_a_bound_is_refused_with_the_reason_of_that_bound() {
         drift: Vec::new(),
         tags: Vec::new(),
         postponed: Vec::new(),
+        new_key: None,
     };
     let judged =
         |contact: &Contact| check(contact, &server_id).map_err(|problem| (problem.code, problem.message));

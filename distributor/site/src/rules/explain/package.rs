@@ -165,7 +165,8 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> Reason {
             return Reason::new(text, ChangesWhen::Contact);
         }
         ClientState::Forked => {
-            let text = "; two computers use its identity: issue a new setup file and enroll it again";
+            let text = "; two computers use its identity: see both with `distributor clients show NAME`, and say with `distributor clients \
+                        resolve NAME --keep CONTACT` which one goes on";
             return Reason::new(text, ChangesWhen::Admin);
         }
         ClientState::Active => {}
@@ -201,8 +202,7 @@ fn reason(view: &PackageView<'_>, now: Timestamp) -> Reason {
     };
     match view.lease_until {
         None => {
-            let text =
-                "; it has no lease, because the license lapsed before its first one: renew the license";
+            let text = "; it has no lease, because the grant lapsed before its first one: `distributor register SERIAL` renews it";
             return Reason::new(format!("{should}{text}"), ChangesWhen::Vendor);
         }
         Some(until) if until < now => {
@@ -309,7 +309,8 @@ fn nothing_wanted(view: &PackageView<'_>) -> Reason {
     }
     match view.waits_for_review {
         Some(release) => {
-            let text = format!("; {}: see `distributor updates show`", waits(release, view.review));
+            let named = format!("{}:{}", release.package, release.version);
+            let text = format!("; {}: see `distributor updates show {named}`", waits(release, view.review));
             reviewed(text, view.review)
         }
         None if !view.covers => Reason::new(

@@ -119,7 +119,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     say(&PackageView { last_report: None, ..good.clone() }, "was told so");
     say(&PackageView { assigned: None, ..good.clone() }, "at its next contact");
     say(&PackageView { lease_until: Some(at(99)), ..good.clone() }, "lease ended");
-    say(&PackageView { lease_until: None, ..good.clone() }, "license lapsed");
+    say(&PackageView { lease_until: None, ..good.clone() }, "grant lapsed");
     say(&PackageView { is_licensed: false, ..good.clone() }, "no grant for its seat is known here");
     say(&PackageView { last_contact: None, ..good.clone() }, "not contacted");
     say(&PackageView { state: ClientState::Reserved, ..good.clone() }, "setup file");
@@ -136,7 +136,7 @@ fn each_reason_is_named_in_the_order_in_which_it_stops_an_install() {
     let held = PackageView { test: Some(&test), ..unreviewed };
     say(
         &held,
-        "waits for a review: see `distributor updates show`; 2.0 is held, failed test-load: its test-load on the server failed",
+        "waits for a review: see `distributor updates show acme-av:2.0`; 2.0 is held, failed test-load: its test-load on the server failed",
     );
     let leased = PackageView { lease_until: Some(at(1_000_000)), ..good.clone() };
     let silent = explain(&leased, at(90 + 10 * 3600));

@@ -99,7 +99,7 @@ fn the_gate_opens_with_the_first_lease_and_the_rest_of_it_closes_when_contact_is
     let cases = [
         (Reserved, None, Gate::Closed, "-"),
         (Active, None, Gate::Closed, "-"),
-        (Active, lease, Gate::Open, "run+"),
+        (Active, lease, Gate::Open, "run, upload, remote"),
         (ContactLost, lease, Gate::Run, "run"),
         (TwoComputers, lease, Gate::Run, "run"),
         (TwoComputers, None, Gate::Closed, "-"),

@@ -155,6 +155,8 @@ pub(super) fn client() -> ContactClient {
         channel: ChannelName::new("stable").unwrap(),
         client_key: client_key(),
         forked: false,
+        copies: Vec::new(),
+        kept_copy: None,
         seats: vec![grant(1)],
         lease_order: Some(order(5)),
         assignment_order: Some(order(2)),
@@ -204,6 +206,7 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
 pub(super) fn lost() -> LostFacts {
     LostFacts {
         was_replaced: false,
+        given_up: false,
         holder: None,
         reserved: BTreeSet::from([serial(1)]),
         seats: vec![grant(1)],
@@ -247,6 +250,7 @@ pub(super) fn contact(previous: Option<u8>, next: u8) -> Contact {
         drift: Vec::new(),
         tags: Vec::new(),
         postponed: Vec::new(),
+        new_key: None,
     }
 }
 

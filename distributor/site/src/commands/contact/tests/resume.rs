@@ -259,7 +259,7 @@ fn a_clone_that_shows_the_very_same_contacts_is_a_fork_and_an_admin_decides() {
     let first = resumed_before(ANSWERED + 10);
     let decision = decide(known(first, restored()), lost_contact(), Some(shown(Some(right_receipt()))));
     assert_eq!(decision.answer.as_ref().unwrap_err().code, ProblemCode::ContactForked);
-    assert_eq!(kinds(&decision), ["fork_detected"]);
+    assert_eq!(kinds(&decision), ["fork_detected", "copy_seen", "copy_seen"]);
     assert!(decision.notes.is_empty());
     let forked = ContactClient { forked: true, ..client() };
     let later = decide(known(forked, restored()), lost_contact(), Some(shown(Some(right_receipt()))));

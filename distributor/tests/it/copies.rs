@@ -1,0 +1,185 @@
+//! Two computers with one identity: both are shown, and the one that an admin keeps goes on with a key of its own.
+
+use reqwest::StatusCode;
+use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::copies::{CopyLine, ResolveRequest, Resolved};
+use sealpost_admin_api::folder::AnsweredFile;
+use sealpost_admin_api::status::Status;
+use sealpost_keys::{PublicKey, SigningKey};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::wire::by_file::FileRequest;
+use sealpost_manifests::wire::contact::Contact;
+use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest};
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::changes::EnrolledBy;
+
+use crate::agent::{Agent, send};
+use crate::site::{Site, code, good, problem};
+use crate::vendor::start_vendor;
+
+/// A computer and the waiting contact of a copy of its home, which has shown that there are two.
+async fn copied(site: &Site) -> (Agent, Contact) {
+    let mut agent = Agent::licensed(site, "pc-1").await;
+    let copy = Contact { hostname: Some("COPY".to_owned()), ..agent.next_contact() };
+    agent.contact(site).await;
+    let refused = send(site, "/agent/v1/contact", &agent.contact_request(&copy)).await;
+    assert_eq!(code(refused).await, ProblemCode::ContactForked);
+    (agent, copy)
+}
+
+async fn shown(site: &Site) -> Vec<CopyLine> {
+    site.get::<Client>("/clients/pc-1").await.copies
+}
+
+async fn keep(site: &Site, contact: &Sha256Digest) -> Resolved {
+    let keep = ResolveRequest { keep: contact.short(), comment: "the one at the desk".to_owned() };
+    site.post("/clients/pc-1/resolve", &keep).await
+}
+
+async fn tries(site: &Site, agent: &Agent, contact: &Contact) -> ProblemCode {
+    code(send(site, "/agent/v1/contact", &agent.contact_request(contact)).await).await
+}
+
+/// How many entries the log has.
+async fn logged(site: &Site) -> u64 {
+    site.get::<Status>("/status").await.ledger_head.size
+}
+
+/// The request of a computer to go on with its own key: a contact with a key inside, signed with another.
+fn goes_on(own: &Agent, contact: &Contact, new_key: Option<PublicKey>, signer: &SigningKey) -> EnrollRequest {
+    let branch = SignedDocument::sign(&Contact { new_key, ..contact.clone() }, signer).unwrap();
+    EnrollRequest { branch: Some(branch), ..own.enroll_request_with(&own.enrollment(), None) }
+}
+
+#[tokio::test]
+async fn two_computers_are_both_shown_and_a_replayed_or_foreign_message_changes_nothing() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (agent, copy) = copied(&site).await;
+    let copies = shown(&site).await;
+    let [first, second] = copies.as_slice() else { panic!("{copies:?}") };
+    assert_eq!(
+        (second.hostname.as_deref(), second.contact),
+        (Some("COPY"), Sha256Digest::of(copy.next.as_str().as_bytes()))
+    );
+    assert!(copies.iter().all(|copy| copy.came_by.is_some() && !copy.agent_version.is_empty() && !copy.kept));
+    let size = logged(&site).await;
+    // Each of them again, a third one, and one that the neighbor signed.
+    let third = Contact { previous: copy.previous.clone(), ..agent.next_contact() };
+    for contact in [&agent.next_contact(), &copy, &copy, &third] {
+        assert_eq!(tries(&site, &agent, contact).await, ProblemCode::ContactForked);
+    }
+    let neighbor = Agent::licensed(&site, "pc-2").await;
+    let size = logged(&site).await.max(size);
+    let mut forged = neighbor.contact_request(&copy);
+    forged.client_id = agent.client_id.clone().unwrap();
+    assert_eq!(code(send(&site, "/agent/v1/contact", &forged).await).await, ProblemCode::BadSignature);
+    assert_eq!(shown(&site).await, copies);
+    // A computer is told which of the two it is, so that a person there can say it.
+    let told = problem(send(&site, "/agent/v1/contact", &agent.contact_request(&copy)).await).await;
+    assert!(told.message.contains(&second.contact.short()), "{told}");
+    for keep in ["0123456789ab", "0123", "", &first.contact.to_string()[..7]] {
+        let request = ResolveRequest { keep: keep.to_owned(), comment: String::new() };
+        let refused = site.post_refused("/clients/pc-1/resolve", &request).await;
+        assert!(refused.message.contains(&first.contact.short()), "{refused}");
+    }
+    let request = ResolveRequest { keep: first.contact.short(), comment: String::new() };
+    assert_eq!(site.post_refused("/clients/pc-2/resolve", &request).await.code, ProblemCode::WrongState);
+    assert_eq!(logged(&site).await, size);
+}
+
+#[tokio::test]
+async fn the_copy_that_is_kept_goes_on_with_a_key_of_its_own_and_the_other_one_is_told_how_to_get_a_seat() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (agent, copy) = copied(&site).await;
+    let mut own = Agent::new(agent.setup.clone());
+    let new_key = Some(own.key.public());
+    let request = goes_on(&own, &copy, new_key.clone(), &agent.key);
+    let early = send(&site, "/agent/v1/enroll", &request).await;
+    assert_eq!(code(early).await, ProblemCode::ContactForked, "nobody decided yet");
+
+    let copies = shown(&site).await;
+    keep(&site, &copies[0].contact).await;
+    assert_eq!(tries(&site, &agent, &copy).await, ProblemCode::CopyGivenUp);
+    // It is decided anew.
+    let resolved = keep(&site, &copies[1].contact).await;
+    assert!(!resolved.copies[0].kept && resolved.copies[1].kept);
+    assert_eq!(tries(&site, &agent, &copy).await, ProblemCode::CopyKept);
+    let of_other = agent.next_contact();
+    assert_eq!(tries(&site, &agent, &of_other).await, ProblemCode::CopyGivenUp);
+
+    // Nobody goes on with what is not signed by the old key, or names another key, or is the other one's.
+    let size = logged(&site).await;
+    let stranger = SigningKey::generate().unwrap();
+    for (request, expected) in [
+        (goes_on(&own, &copy, new_key.clone(), &own.key), ProblemCode::BadSignature),
+        (goes_on(&own, &copy, Some(stranger.public()), &agent.key), ProblemCode::BadSignature),
+        (goes_on(&own, &copy, None, &agent.key), ProblemCode::BadSignature),
+        (goes_on(&own, &of_other, new_key.clone(), &agent.key), ProblemCode::CopyGivenUp),
+    ] {
+        assert_eq!(code(send(&site, "/agent/v1/enroll", &request).await).await, expected);
+    }
+    // Who has seen the request of the kept one can do nothing with it.
+    let watcher = Agent::new(agent.setup.clone());
+    let stolen = EnrollRequest {
+        branch: request.branch.clone(),
+        ..watcher.enroll_request_with(&watcher.enrollment(), None)
+    };
+    assert_eq!(code(send(&site, "/agent/v1/enroll", &stolen).await).await, ProblemCode::BadSignature);
+    assert_eq!(logged(&site).await, size);
+
+    let answer: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+    let again: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+    assert_eq!(again.enrolled.document, answer.enrolled.document, "the answer may have been lost");
+    own.take_enrolled(&answer);
+    let licensed = own.contact(&site).await;
+    assert!(licensed.lease.is_some());
+    own.contact(&site).await;
+
+    // The old key is dead.
+    let refused = problem(send(&site, "/agent/v1/contact", &agent.contact_request(&of_other)).await).await;
+    assert_eq!(refused.code, ProblemCode::CopyGivenUp);
+    assert!(
+        refused.hint.contains("clients reserve NEWNAME") && refused.hint.contains("--replace"),
+        "{refused}"
+    );
+    let shows = agent.contact_request_with_evidence(&of_other);
+    assert_eq!(code(send(&site, "/agent/v1/contact", &shows).await).await, ProblemCode::CopyGivenUp);
+    assert_eq!(agent.get(&site, "/wake").await.status(), StatusCode::FORBIDDEN);
+    let late = goes_on(&watcher, &copy, Some(watcher.key.public()), &agent.key);
+    assert_eq!(code(send(&site, "/agent/v1/enroll", &late).await).await, ProblemCode::BadSignature);
+
+    let client: Client = site.get("/clients/pc-1").await;
+    assert!(client.copies.is_empty() && client.client_id == own.client_id);
+    let former = client.setup_info.unwrap().former;
+    assert_eq!(former[0].client_id, agent.client_id.clone().unwrap());
+    assert_eq!(former[0].client_key, Some(agent.key.public()));
+    assert_eq!(former[0].replaced_by, Some(EnrolledBy::Copy));
+    assert!(former[0].last_contact.is_some() && former[0].enrolled_at.is_some());
+    let status: Status = site.get("/status").await;
+    assert!(status.warnings.iter().all(|warning| warning.code != "clients_forked"));
+    assert_eq!(status.licenses[0].used, 1);
+    // The other one gets a seat of its own, also with the key that it has.
+    site.reserve("pc-9").await;
+    let mut other = Agent::new(site.setup("pc-9").await);
+    other.enroll(&site).await;
+    assert!(other.contact(&site).await.lease.is_some());
+}
+
+#[tokio::test]
+async fn a_kept_copy_that_comes_by_file_is_told_that_it_needs_a_setup_file() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (agent, copy) = copied(&site).await;
+    keep(&site, &shown(&site).await[1].contact).await;
+    let by_file = FileRequest::Contact(Box::new(agent.contact_request(&copy)));
+    let answer: AnsweredFile = site.post("/folder/answer", &by_file).await;
+    let refused = answer.refused.unwrap();
+    assert_eq!(refused.code, ProblemCode::CopyKept);
+    assert!(
+        refused.hint.contains("reached by file") && refused.hint.contains("clients setup pc-1"),
+        "{refused}"
+    );
+}

@@ -1,0 +1,135 @@
+//! A serial number that the vendor ended, as an admin meets it on the command line; and that programs read JSON and nothing else.
+
+use jiff::SignedDuration;
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::Grant;
+use sealpost_manifests::text_code;
+use sealpost_test_support::license::serial;
+
+use crate::agent::Agent;
+use crate::enrollment::registration;
+use crate::program::{parts, refused, run, stdout, typed};
+use crate::seats::{next, unlock};
+use crate::site::Site;
+use crate::vendor::start_vendor;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_a_seat_of_an_ended_serial_number_alone_is_named_wherever_an_admin_looks() {
+    let vendor = start_vendor(5).await;
+    let site = Site::start(&vendor).await;
+    let asks = registration(&site).await;
+    unlock(&site, &vendor, next(&site, &asks, 1, 5)).await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    agent.contact(&site).await;
+    site.reserve("pc-2").await;
+    typed(&site, |home| {
+        let (code, said, told) = parts(&run(home, &["clients", "list"]));
+        assert!(code == Some(0) && said.contains("SERIALS") && told == "2 computers\n", "{told}");
+    })
+    .await;
+    let end = site.clock.now() + SignedDuration::from_hours(24);
+    unlock(&site, &vendor, Grant { not_after: end, ends_at: Some(end), ..next(&site, &asks, 2, 5) }).await;
+    site.clock.forward(SignedDuration::from_hours(48));
+    let again = Grant { not_after: end, ends_at: Some(end), ..next(&site, &asks, 3, 5) };
+    let again = text_code::encode(&SignedDocument::sign(&again, &vendor.license_key).unwrap());
+    typed(&site, move |home| {
+        let told = refused(home, &["clients", "reserve", "pc-1"]);
+        assert!(
+            told.contains("pc-1 holds a seat of the serial number") && told.contains("--serial SERIAL"),
+            "{told}"
+        );
+        let (_, _, told) = parts(&run(home, &["clients", "list"]));
+        assert!(told.contains("2 computers hold seats of ended serial numbers alone"), "{told}");
+        let out = home.join("pc-2.setup.json");
+        let (code, _, told) =
+            parts(&run(home, &["clients", "setup", "pc-2", "--out", out.to_str().unwrap()]));
+        assert!(
+            code == Some(0) && told.contains("pc-2 holds a seat of an ended serial number alone"),
+            "{told}"
+        );
+        let folder = home.join("setups");
+        let many = ["clients", "setup", "pc-1", "pc-2", "--again", "--folder", folder.to_str().unwrap()];
+        let (code, _, told) = parts(&run(home, &many));
+        assert!(
+            code == Some(0) && told.contains("2 of these computers (first pc-1) hold seats of ended"),
+            "{told}"
+        );
+
+        let (code, said, told) = parts(&run(home, &["unlock", &again]));
+        assert!(code == Some(0) && said.contains("5 seats (named), 2 used\n"), "{said}{told}");
+        assert!(!said.contains("good until") && told.contains("the vendor ended it at"), "{said}{told}");
+
+        stdout(home, &["groups", "add", "lab", "--why", "the laboratory"]);
+        stdout(home, &["groups", "members", "lab", "--add", "pc-2"]);
+        let file = home.join("names.csv");
+        std::fs::write(&file, "name\npc-1\nPC-2.\n").unwrap();
+        let verify = [
+            "clients",
+            "verify",
+            "--group",
+            "lab",
+            "--from",
+            file.to_str().unwrap(),
+            "--wait",
+            "0s",
+            "--json",
+        ];
+        let (code, said, told) = parts(&run(home, &verify));
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let names: Vec<_> =
+            said["computers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!((code, names), (Some(1), vec!["pc-1", "pc-2"]), "each once: {told}");
+        assert!(said["computers"][0]["serial_ended"].is_string(), "{said}");
+        std::fs::write(&file, "no name\n").unwrap();
+        let told = refused(home, &["clients", "verify", "--from", file.to_str().unwrap()]);
+        assert!(told.contains("line 1 of"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_json_standard_output_is_one_document_whatever_is_told_beside_it() {
+    let vendor = start_vendor(9).await;
+    let site = Site::start(&vendor).await;
+    typed(&site, |home| {
+        let (_, said, told) = parts(&run(home, &["register", serial().as_ref(), "--json"]));
+        assert!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}{told}");
+    })
+    .await;
+    let _computer = Agent::licensed(&site, "pc-1").await;
+    typed(&site, |home| {
+        stdout(home, &["groups", "add", "lab", "--why", "the laboratory"]);
+        let (serial, out) = (serial().to_string(), home.join("pc-2.setup.json"));
+        let folder = home.join("setups");
+        let (out, folder) = (out.to_str().unwrap(), folder.to_str().unwrap());
+        let commands: [&[&str]; 15] = [
+            &["clients", "reserve", "pc-2", "--group", "lab"],
+            &["clients", "reserve", "pc-3", "no name", "pc-4"],
+            &["clients", "list"],
+            &["clients", "list", "--state", "contact_lost"],
+            &["clients", "list", "--sort=-state"],
+            &["clients", "list", "--runs"],
+            &["clients", "show", "pc-1"],
+            &["clients", "verify", "pc-1", "pc-9", "--wait", "0s"],
+            &["clients", "channel", "pc-2", "stable"],
+            &["clients", "group", "pc-2"],
+            &["clients", "setup", "pc-2", "--out", out],
+            &["clients", "setup", "pc-2", "pc-9", "--folder", folder],
+            &["clients", "setups", "--unused"],
+            &["register", &serial, "--offline"],
+            &["status"],
+        ];
+        for command in commands {
+            let (_, said, told) = parts(&run(home, &[command, &["--json"]].concat()));
+            let read = serde_json::from_str::<serde_json::Value>(&said);
+            assert!(read.is_ok(), "{command:?}: {said}{told}");
+        }
+        // What is refused is told, as JSON too.
+        for command in [["clients", "show", "pc-9"], ["clients", "reserve", "a b"]] {
+            let (code, said, told) = parts(&run(home, &[&command[..], &["--json"]].concat()));
+            assert_eq!((code, said.as_str()), (Some(1), ""), "{command:?}");
+            assert!(serde_json::from_str::<serde_json::Value>(&told).is_ok(), "{command:?}: {told}");
+        }
+    })
+    .await;
+}
