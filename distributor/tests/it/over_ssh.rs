@@ -139,7 +139,10 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         assert_eq!(setup["computer_name"], "pc-1");
         let secret = setup["servers"][0]["enrollment_code"].as_str().unwrap();
         let (started, log) = (computer.text("started"), stdout(home, &["log", "--json"]));
-        assert!(started.contains("install-file") && started.contains("umask 077; PATH="), "nothing was looked at");
+        assert!(
+            started.contains("install-file") && started.contains("umask 077; PATH="),
+            "nothing was looked at"
+        );
         for (what, text) in [
             ("words and environments", &started),
             ("what was printed", &said),
