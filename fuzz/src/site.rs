@@ -134,6 +134,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
                 client_key: key().public(),
                 enrolled_at: day(1),
                 last_contact: Some(day(2)),
+                forked: false,
                 kept_copy: None,
             }),
             grants: vec![grant().document],

@@ -32,6 +32,8 @@ pub struct Floors {
     generations: BTreeMap<SerialNumber, u64>,
     /// Highest accepted version of the vendor's timestamp.
     metadata_version: u64,
+    /// The serial number whose grant said the newest statement; `None` of metadata.
+    newest_by: Option<SerialNumber>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,6 +51,8 @@ struct Stored {
     generations: BTreeMap<SerialNumber, u64>,
     #[serde(default)]
     metadata_version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest_by: Option<SerialNumber>,
 }
 
 impl From<Stored> for Floors {
@@ -60,6 +64,7 @@ impl From<Stored> for Floors {
             metadata_observed: stored.metadata_observed,
             generations: stored.generations,
             metadata_version: stored.metadata_version,
+            newest_by: stored.newest_by,
         }
     }
 }
@@ -74,6 +79,7 @@ impl From<Floors> for Stored {
             metadata_observed: floors.metadata_observed,
             generations: floors.generations,
             metadata_version: floors.metadata_version,
+            newest_by: floors.newest_by,
         }
     }
 }
@@ -96,6 +102,7 @@ impl Floors {
             metadata_observed: None,
             generations: BTreeMap::new(),
             metadata_version: 0,
+            newest_by: None,
         }
     }
 
@@ -135,10 +142,13 @@ impl Floors {
             return;
         }
         let _ = self.generations.insert(grant.serial.clone(), grant.generation);
-        // The first of its serial number corrects nothing that another said: it may have lain in a drawer for a year.
-        let said = self.license.statement().filter(|_| highest.is_none());
+        // It corrects what an earlier one of its serial number said, and nothing else: it may have lain in a drawer for a year.
+        let said = self.license.statement().filter(|_| self.newest_by.as_ref() != Some(&grant.serial));
         let signed_at = said.map_or(grant.vendor_time, |said| said.signed_at().max(grant.vendor_time));
         let not_after = said.map_or(grant.not_after, |said| said.not_after().max(grant.not_after));
+        if said.is_none_or(|said| said.signed_at() <= grant.vendor_time) {
+            self.newest_by = Some(grant.serial.clone());
+        }
         self.accept(VendorStatement::new(signed_at, not_after), at);
     }
 
@@ -155,6 +165,7 @@ impl Floors {
             return;
         }
         self.metadata_version = version;
+        self.newest_by = None;
         self.accept(VendorStatement::new(signed_at, vouched_until), at);
     }
 

@@ -94,6 +94,29 @@ fn the_copy_that_is_kept_goes_on_by_itself_with_a_key_of_its_own_and_loses_nothi
 }
 
 #[test]
+fn no_grant_goes_back_by_an_answer_that_lets_the_kept_copy_go_on() {
+    let site = Site::new();
+    let agent = site.enrolled();
+    assert!(agent.cycle().problems.is_empty());
+    let kept_since = site.server.lock().unwrap().grants.clone();
+    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |_| {});
+    let newest = site.server.lock().unwrap().grants.clone();
+    assert!(agent.cycle().problems.is_empty());
+    let held = |site: &Site| enrollment(site).grants.iter().map(|grant| grant.digest()).collect::<Vec<_>>();
+    assert_eq!(held(&site), [newest[0].digest()]);
+    let old = enrolled_key(&site);
+    site.server.lock().unwrap().keeps = Some(new_id());
+    site.server.lock().unwrap().grants = kept_since;
+    let cycle = agent.cycle();
+    assert!(cycle.problems.iter().any(|problem| problem.contains("grant")), "{:?}", cycle.problems);
+    assert_eq!((held(&site), enrolled_key(&site)), (vec![newest[0].digest()], old));
+    // With the newest one it goes on.
+    site.server.lock().unwrap().grants = newest.clone();
+    assert!(agent.cycle().problems.is_empty());
+    assert_eq!((held(&site), enrollment(&site).client_id), (vec![newest[0].digest()], new_id()));
+}
+
+#[test]
 fn an_answer_that_was_lost_is_asked_for_with_the_same_key_also_when_the_old_id_is_dead() {
     let (site, agent) = kept();
     let old = enrolled_key(&site);

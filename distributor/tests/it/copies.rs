@@ -99,6 +99,9 @@ async fn the_copy_that_is_kept_goes_on_with_a_key_of_its_own_and_the_other_one_i
     let request = goes_on(&own, &copy, new_key.clone(), &agent.key);
     let early = send(&site, "/agent/v1/enroll", &request).await;
     assert_eq!(code(early).await, ProblemCode::ContactForked, "nobody decided yet");
+    // With the key that both have, whatever is shown beside it.
+    let shared = goes_on(&agent, &copy, new_key.clone(), &own.key);
+    assert_eq!(code(send(&site, "/agent/v1/enroll", &shared).await).await, ProblemCode::ContactForked);
 
     let copies = shown(&site).await;
     keep(&site, &copies[0].contact).await;

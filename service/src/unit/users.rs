@@ -278,10 +278,11 @@ fn folder_of_root(path: &Path) -> io::Result<OwnedFd> {
             _ => return Err(io::Error::other("its path is not a plain one from the root folder on")),
         };
         so_far.push(name);
-        match mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        let is_new = match mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
         folder = openat(&folder, name, flags, Mode::empty()).map_err(|error| match error {
             Errno::LOOP | Errno::NOTDIR => io::Error::other(format!(
                 "{} is a link or no folder, and root follows no links on the way to a home; name the folder that it leads to",
@@ -289,6 +290,10 @@ fn folder_of_root(path: &Path) -> io::Result<OwnedFd> {
             )),
             other => other.into(),
         })?;
+        if is_new {
+            // Whatever the umask is: the service's user has to come through.
+            fchmod(&folder, Mode::from_raw_mode(0o755))?;
+        }
         let about = fstat(&folder)?;
         // Of a folder like /tmp nobody takes away what is root's.
         let others_write = about.st_mode & 0o022 != 0 && about.st_mode & 0o1000 == 0;

@@ -94,7 +94,7 @@ fn a_newer_grant_lowers_what_a_vendor_whose_clock_was_ahead_raised_and_an_older_
 }
 
 #[test]
-fn the_first_grant_of_another_serial_number_turns_nothing_back() {
+fn a_grant_of_another_serial_number_turns_nothing_back() {
     let start = at("2026-05-01T00:00:00Z");
     let mut floors = enrolled(start);
     floors.accept_metadata(7, days_after(start, 200), days_after(start, 366), Some(&boot(DAY)));
@@ -103,8 +103,17 @@ fn the_first_grant_of_another_serial_number_turns_nothing_back() {
     kept.not_after = days_after(start, 20);
     floors.accept_grant(&kept, Some(&boot(DAY)));
     assert_eq!(floors.license(), before, "it was signed long before");
-    floors.accept_grant(&grant(2, 2, days_after(start, 210)), Some(&boot(DAY)));
+    floors.accept_grant(&grant(2, 2, days_after(start, -90)), Some(&boot(DAY)));
+    assert_eq!(floors.license(), before, "neither does its second one, which was kept as well");
+    floors.accept_grant(&grant(2, 3, days_after(start, 210)), Some(&boot(DAY)));
     assert_eq!(floors.license(), days_after(start, 210));
+    floors.accept_grant(&grant(1, 9, days_after(start, 100)), Some(&boot(DAY)));
+    assert_eq!(floors.license(), days_after(start, 210), "nor one of the serial number that is held");
+    // Its own word it may take back, also after a restart.
+    let text = serde_json::to_string(&floors).unwrap();
+    let mut floors: Floors = serde_json::from_str(&text).unwrap();
+    floors.accept_grant(&grant(2, 4, days_after(start, 205)), Some(&boot(DAY)));
+    assert_eq!(floors.license(), days_after(start, 205));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! again with the old key and the new one inside, and proves which of the two this is; the enrollment with the new key is kept
 //! whole, and from then on the new key counts. Whatever is interrupted is done again with the same key and gets the same answer:
 //! also when the server has taken it and says that the old key is dead.
-//! Invariants: nothing that a person brought is needed. Floors, reports, counters and what is witnessed of the server's log stay;
+//! Invariants: nothing that a person brought is needed, and no grant that is held goes back. Floors, reports, counters and what is witnessed of the server's log stay;
 //! lease, assignment and nonces were those of the old id.
 
 use sealpost_files::with_causes;
@@ -19,6 +19,7 @@ use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::cadence::Standing;
+use crate::domain::grants::HeldGrant;
 use crate::flows::context::{Context, Host};
 use crate::flows::ways::ways;
 use crate::home::Home;
@@ -28,7 +29,7 @@ use crate::records::progress::Progress;
 use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::standing::ServerStanding;
 
-use super::answer::{Applicant, judge_answer, request_of_copy};
+use super::answer::{Accepted, Applicant, judge_answer, request_of_copy};
 use super::error::EnrollError;
 
 /// Whether a refusal of a contact makes this computer go on with a key of its own: it is the one that was kept, or it asked for
@@ -84,15 +85,32 @@ pub(in crate::flows) fn go_on(
             }
         };
         let accepted = judge_answer(&known, &applicant, &answer, &holdings.vendor.trust)
+            .and_then(|accepted| beside_those_held(holdings, accepted))
             .map_err(|why| EnrollError::Answer { server: way.endpoint.address().to_owned(), why })?;
-        keep(host, progress, &accepted.enrollment)?;
+        keep(host, progress, &accepted)?;
         tracing::info!(
-            client_id = %accepted.enrollment.client_id,
+            client_id = %accepted.client_id,
             "this computer was kept beside a copy of it, and goes on with a key of its own"
         );
         return Ok(());
     }
     Err(EnrollError::Copy(failures.join("; ")))
+}
+
+/// The enrollment with the grants that it brings beside those that are held. Nobody is at the computer, and the refusal that led
+/// here is not signed: a server brings the vendor's word back no more than in an answer to a contact.
+fn beside_those_held(holdings: &Holdings, accepted: Accepted) -> Result<Enrollment, String> {
+    let mut grants = holdings.grants.clone();
+    for brought in accepted.grants.iter() {
+        grants
+            .accept(brought.clone(), &holdings.identity.server_id)
+            .map_err(|refusal| format!("a grant of the server was refused: {refusal}"))?;
+    }
+    let texts: Vec<&SignedDocument> =
+        accepted.enrollment.grants.iter().chain(&holdings.enrollment.grants).collect();
+    let text_of = |held: &HeldGrant| texts.iter().find(|text| text.digest() == held.digest);
+    let grants = grants.iter().filter_map(text_of).map(|text| (*text).clone()).collect();
+    Ok(Enrollment { grants, ..accepted.enrollment })
 }
 
 /// The key to go on with: made once, and the same until something came of it.

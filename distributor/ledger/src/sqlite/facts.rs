@@ -215,7 +215,7 @@ impl<C: Connected> Read<LoadEnrollment> for C {
         let (connection, name) = (self.connection(), &query.name);
         let client = connection
             .prepare_cached(
-                "SELECT c.client_id, c.client_key, c.enrolled_at, k.at, c.kept_copy FROM clients c \
+                "SELECT c.client_id, c.client_key, c.enrolled_at, k.at, c.forked, c.kept_copy FROM clients c \
                  LEFT JOIN contacts k ON k.client_id = c.client_id WHERE c.name = ?1",
             )?
             .query_row([name.as_str()], |row| {
@@ -224,7 +224,8 @@ impl<C: Connected> Read<LoadEnrollment> for C {
                     client_key: text(row, 1)?,
                     enrolled_at: time(row, 2)?,
                     last_contact: optional_time(row, 3)?,
-                    kept_copy: optional_text(row, 4)?,
+                    forked: row.get(4)?,
+                    kept_copy: optional_text(row, 5)?,
                 })
             })
             .optional()?;

@@ -124,6 +124,8 @@ pub struct EnrolledClient {
     pub enrolled_at: Timestamp,
     /// When it made its last contact, if it made one.
     pub last_contact: Option<Timestamp>,
+    /// Whether two computers use its identity.
+    pub forked: bool,
     /// Of two computers with its identity, the branch of the one that an admin kept.
     pub kept_copy: Option<Sha256Digest>,
 }
@@ -236,6 +238,10 @@ impl Enroll {
         let name = &self.enrollment.computer_name;
         let Some(client) = &facts.client else { return Decision::refuse(given_up_problem(Some(name))) };
         if client.client_key == self.enrollment.client_key {
+            // Of two computers with this key nobody is told anything by showing it.
+            if client.forked {
+                return Decision::refuse(undecided_problem(name, None));
+            }
             return self.same_again(facts, context);
         }
         if client.client_id != copy.client_id {
@@ -272,6 +278,7 @@ impl Enroll {
             client_key: self.enrollment.client_key.clone(),
             enrolled_at: context.now,
             last_contact: None,
+            forked: false,
             kept_copy: None,
         };
         let Enrollment { computer_name: name, client_key, sealing_key, platform, agent_version, .. } =

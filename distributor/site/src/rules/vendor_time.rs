@@ -1,10 +1,10 @@
 //! What the vendor's signed times say together, when one more of them is accepted.
 //!
-//! Statements come in sequences: the grants of each serial number by generation, the metadata by version. Invariant: a statement
-//! lowers only what an earlier one of its own sequence raised. Whoever kept an unlock code or a bundle that was never used here
-//! can therefore not turn license time back with it, and bring back what ended since it was signed: the later times of the other
-//! sequences stand. A wrong time of the vendor's is corrected in the sequence that said it, by a new grant of the same serial
-//! number or by newer metadata.
+//! Statements come in sequences: the grants of each serial number by generation, the metadata by version. Invariant: a grant
+//! lowers only what an earlier one of its own serial number raised. Whoever kept an unlock code that was never used here can
+//! therefore not turn license time back with it, and bring back what ended since it was signed. Newer metadata knows better than
+//! all that was said before: a vendor whose clock was ahead heals every site with what it publishes next, without anybody doing
+//! something there; that no kept bundle turns time back where clocks went past it is the floor's to see (`corrected_by`).
 //!
 //! Left out on purpose: whether a statement is newer in its sequence, which is judged before; and the arithmetic of the floor.
 
@@ -52,8 +52,18 @@ pub fn with_grant(grant: &Grant, newest: Option<VendorStatement>, held: &[Grante
         let newest = newest.signed_at().as_microsecond();
         replaced.iter().any(|held| held.signed_at.as_microsecond() == newest)
     };
-    let of_others = newest.filter(|newest| !rests_on(*newest)).map(|newest| newest.signed_at());
-    together(GrantedTimes::of(grant), others.into_iter(), of_others)
+    let accepted = GrantedTimes::of(grant);
+    let ends = others.iter().map(|other| other.ends).fold(accepted.ends, Timestamp::max);
+    let said_before = match newest {
+        Some(newest) if !rests_on(newest) => Some(newest.signed_at()),
+        // What rests on the earlier grant is what the others said. One that said a later time was corrected since.
+        newest => {
+            let stands = |time: &Timestamp| newest.is_none_or(|newest| *time <= newest.signed_at());
+            others.iter().map(|other| other.signed_at).filter(stands).max()
+        }
+    };
+    let signed_at = said_before.map_or(accepted.signed_at, |before| before.max(accepted.signed_at));
+    VendorStatement::new(signed_at, ends)
 }
 
 /// What the vendor says of the time once newer metadata is accepted, which it signed at `signed_at` and which is good until
@@ -62,21 +72,8 @@ pub fn with_grant(grant: &Grant, newest: Option<VendorStatement>, held: &[Grante
 /// The end is that of the longest grant, so that license time goes on where the vendor is not reached for weeks.
 #[must_use]
 pub fn with_metadata(metadata: VendorStatement, held: &[GrantedTimes]) -> VendorStatement {
-    let signed_at = held.iter().map(|held| held.signed_at).fold(metadata.signed_at(), Timestamp::max);
     let ends = held.iter().map(|held| held.ends).fold(metadata.not_after(), Timestamp::max);
-    VendorStatement::new(signed_at, ends)
-}
-
-fn together<'held>(
-    accepted: GrantedTimes,
-    others: impl Iterator<Item = &'held GrantedTimes>,
-    of_others: Option<Timestamp>,
-) -> VendorStatement {
-    let from = of_others.map_or(accepted.signed_at, |time| time.max(accepted.signed_at));
-    let (signed_at, ends) = others.fold((from, accepted.ends), |(signed_at, ends), other| {
-        (signed_at.max(other.signed_at), ends.max(other.ends))
-    });
-    VendorStatement::new(signed_at, ends)
+    VendorStatement::new(metadata.signed_at(), ends)
 }
 
 #[cfg(test)]

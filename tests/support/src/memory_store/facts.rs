@@ -202,6 +202,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
             client_key: client.client_key.clone(),
             enrolled_at: client.enrolled_at,
             last_contact: state.answered(client_id).map(|answered| answered.at),
+            forked: client.forked,
             kept_copy: state.seats.kept.get(client_id).copied(),
         });
         let grants = state.licenses_of(name).map(|license| license.document.clone()).collect();

@@ -439,6 +439,7 @@ fn issued(used_by: Option<PublicKey>, restore: RestoreState) -> EnrollmentFacts 
         client_key,
         enrolled_at: at(50),
         last_contact: None,
+        forked: false,
         kept_copy: None,
     });
     EnrollmentFacts {

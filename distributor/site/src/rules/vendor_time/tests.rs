@@ -140,23 +140,22 @@ fn a_grant_lowers_what_its_own_serial_raised_and_nothing_else() {
 }
 
 #[test]
-fn metadata_lowers_what_metadata_raised_and_no_grant() {
+fn newer_metadata_says_the_time_and_the_grants_how_far_it_may_go() {
     let metadata = |signed: i64| VendorStatement::new(at(signed), at(signed + 7));
-    let ended = [held(1, 50, 100)];
-    // A bundle that was kept, newer by its version than the one that is held.
-    assert_eq!(after(120, Some(50), with_metadata(metadata(40), &ended)), (100, 100));
-    assert_eq!(
-        after(99, Some(50), with_metadata(metadata(40), &ended)),
-        (99, 100),
-        "the grant's time stands"
-    );
-    assert_eq!(
-        after(900, Some(900), with_metadata(metadata(60), &ended)),
-        (60, 100),
-        "its own clock was ahead"
-    );
+    // The vendor's clock was ahead when it granted, and is right now: nobody has to do anything at the site.
+    assert_eq!(after(900, Some(900), with_metadata(metadata(60), &[held(1, 900, 1_300)])), (60, 1_300));
     assert_eq!(after(60, None, with_metadata(metadata(60), &[])), (60, 67));
     assert_eq!(after(200, Some(190), with_metadata(metadata(199), &[held(1, 50, 400)])), (200, 400));
+}
+
+#[test]
+fn what_metadata_corrected_comes_back_with_no_grant_of_another_serial_number() {
+    let corrected = Some(VendorStatement::new(at(60), at(1_300)));
+    let ahead = [held(1, 900, 1_300), held(2, 60, 400)];
+    // Of one that is new here, of one whose grant is the newest statement, and of the one that was wrong.
+    for (id, newest) in [(3, corrected), (2, corrected), (1, corrected)] {
+        assert_eq!(with_grant(&grant(id, 61, 500, None), newest, &ahead).signed_at(), at(61), "serial {id}");
+    }
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn proven(previous: Option<u8>, next: u8) -> Enroll {
 
 fn held(kept: Option<u8>) -> EnrollmentFacts {
     let mut facts = issued(Some(key(5)), RestoreState::default());
-    facts.client.as_mut().unwrap().kept_copy = kept.map(branch);
+    let held = facts.client.as_mut().unwrap();
+    (held.forked, held.kept_copy) = (true, kept.map(branch));
     facts
 }
 
@@ -108,10 +109,14 @@ fn the_kept_copy_gets_a_new_id_with_its_new_key_and_its_old_id_is_given_up() {
 #[test]
 fn the_same_key_once_more_gets_the_same_answer_and_changes_nothing() {
     let mut facts = held(None);
-    facts.client.as_mut().unwrap().client_key = key(6);
-    let decision = decide(proven(Some(1), 3), facts);
+    let held = facts.client.as_mut().unwrap();
+    (held.forked, held.client_key) = (false, key(6));
+    let decision = decide(proven(Some(1), 3), facts.clone());
     assert!(decision.changes.is_empty());
     assert_eq!(decision.answer.unwrap().enrolled.client_id, client());
+    // Two that have it are told nothing.
+    facts.client.as_mut().unwrap().forked = true;
+    assert_eq!(refusal(decide(proven(Some(1), 3), facts)), ProblemCode::ContactForked);
 }
 
 #[test]
