@@ -112,7 +112,7 @@ impl PlannedLine {
             InstallStanding::Installing { .. } => ComputerState::Installing,
             InstallStanding::Failed(_) => ComputerState::Failed,
         };
-        let next_try_at = match plan.next_try() {
+        let next_try_at = match plan.next_try(now) {
             NextTry::At(at) => Some(at),
             NextTry::ByName | NextTry::Carried => None,
         };

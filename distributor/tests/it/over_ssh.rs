@@ -11,7 +11,7 @@ use sealpost_test_support::skips::skip;
 use sealpost_test_support::wait::until;
 
 use crate::installer::{here, site_with};
-use crate::program::{parts, stdout, typed};
+use crate::program::{distributor, parts, stdout, typed};
 use crate::schedules::by;
 use crate::site::free_port;
 
@@ -23,12 +23,15 @@ echo run >>"$LAB/runs"
 cp "$3/setup.json" "$LAB/setup.json"
 for process in /proc/[0-9]*; do cat "$process/cmdline" "$process/environ" 2>/dev/null; done >"$LAB/started"
 id -u >"$LAB/who"
-ls -ld /var/lib/.sealpost-ssh.* >"$LAB/folder"
+ls -Ad /var/lib/.sealpost-ssh* /run/.sealpost-ssh* /root/.sealpost-ssh* >"$LAB/folder" 2>/dev/null
+if [ -e "$LAB/hangs" ]; then sleep 300; fi
 sleep 1
 "#;
 /// A sudo that never asks, and says what it was given.
 const SUDO: &str =
     "#!/bin/sh\n[ \"$1 $2\" = '-n --' ] || exit 9\nshift 2\necho sudo >>\"$LAB/sudo\"\nexec \"$@\"\n";
+/// What sshd shows everybody before it lets somebody in.
+const BANNER: &str = "\u{1b}[2J\u{7}welcome\nREMOTE HOST IDENTIFICATION HAS CHANGED!\n";
 /// The computer: its own /run, /var/lib and /usr/local/bin, and no process but its own.
 const COMPUTER: &str = r#"
 mount -t tmpfs tmpfs /run; mkdir -p /run/sshd
@@ -52,12 +55,16 @@ impl Computer {
             command.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(lab.join(name));
             assert!(command.status().unwrap().success());
         };
+        write_file(&lab.join("banner"), BANNER).unwrap();
         ["host", "other", "id"].iter().for_each(keygen);
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", "ecdsa", "-N", "", "-C", "", "-f"]).arg(lab.join("ecdsa"));
+        assert!(command.status().unwrap().success());
         let port = free_port();
         let shown = lab.display();
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/id.pub\nStrictModes no\n\
-             UsePAM no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nSetEnv LAB={shown}\n"
+             Banner {shown}/banner\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nSetEnv LAB={shown}\n"
         );
         write_file(&lab.join("sshd_config"), config).unwrap();
         write_executable(&lab.join("sudo.sh"), SUDO).unwrap();
@@ -85,6 +92,16 @@ impl Computer {
         fs::read_to_string(self.lab.join(name)).unwrap_or_default()
     }
 
+    /// What lies on the computer where install files work.
+    fn left(&self) -> String {
+        let pid = self.server.id().to_string();
+        let mut left = Command::new("sh");
+        let look = "nsenter --target $(cat /proc/$0/task/$0/children) --mount ls -A /var/lib";
+        let left = left.args(["-c", look, &pid]).output().unwrap();
+        assert!(left.status.success(), "{left:?}");
+        String::from_utf8(left.stdout).unwrap()
+    }
+
     /// Plans an install at once on a port of this machine.
     fn plan(&self, home: &Path, name: &str, target: &str, key: &str) {
         let key = self.lab.join(key);
@@ -104,9 +121,40 @@ impl Computer {
     }
 
     fn runs(&self, home: &Path, names: &[&str]) -> Output {
-        let id = self.lab.join("id");
+        self.runs_as(home, names, "id")
+    }
+
+    /// Runs what is due of these names with this private key of the lab.
+    fn runs_as(&self, home: &Path, names: &[&str], identity: &str) -> Output {
+        let id = self.lab.join(identity);
         let options = ["--identity", id.to_str().unwrap()];
         by(&self.lab, home, &[&["clients", "schedule", "run"], names, &options[..]].concat())
+    }
+}
+
+impl Computer {
+    /// A run is killed, and then all that goes on at the computer: what it began is nobody else's for half an hour, and the
+    /// install file is gone.
+    fn outlives_a_kill(&self, home: &Path) {
+        fs::write(self.lab.join("hangs"), "").unwrap();
+        let before = self.text("runs").len();
+        let path = std::env::var("PATH").unwrap();
+        let mut command = distributor(home);
+        command.args(["clients", "schedule", "run", "pc-1", "--identity"]).arg(self.lab.join("id"));
+        command.env("HOME", &self.lab).env_remove("XDG_STATE_HOME").env("PATH", path);
+        let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("it hangs", || self.text("runs").len() > before && self.text("folder").is_empty());
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert!(stdout(home, &["clients", "list"]).contains("Installing"));
+        let (code, said, told) = parts(&self.runs(home, &["pc-1"]));
+        assert!(
+            code == Some(0) && said.is_empty() && told.contains("it is being installed since"),
+            "{said}{told}"
+        );
+        let off = by(&self.lab, home, &["clients", "schedule", "pc-1", "--off"]);
+        assert!(!off.status.success(), "{off:?}");
+        assert_eq!(self.text("runs").len(), before + 4, "it was begun once");
     }
 }
 
@@ -134,13 +182,13 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         assert_eq!(code, Some(0), "{said}{told}{}", computer.text("sshd.log"));
         assert!(said.starts_with("pc-1: installed over ssh on root@127.0.0.1:"), "{said}");
         assert_eq!((computer.text("who").trim(), computer.text("sudo").as_str()), ("0", ""));
-        assert!(computer.text("folder").starts_with("drwx------"), "{}", computer.text("folder"));
+        assert_eq!(computer.text("folder"), "", "the install file has no name there");
         let setup: serde_json::Value = serde_json::from_str(&computer.text("setup.json")).unwrap();
         assert_eq!(setup["computer_name"], "pc-1");
         let secret = setup["servers"][0]["enrollment_code"].as_str().unwrap();
         let (started, log) = (computer.text("started"), stdout(home, &["log", "--json"]));
         assert!(
-            started.contains("install-file") && started.contains("umask 077; PATH="),
+            started.contains("install-file") && started.contains("umask 077; echo sealpost-install-begins"),
             "nothing was looked at"
         );
         for (what, text) in [
@@ -152,11 +200,7 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         ] {
             assert!(!text.contains(secret), "the code stands in {what}");
         }
-        let pid = computer.server.id().to_string();
-        let mut left = Command::new("sh");
-        left.args(["-c", "nsenter --target $(cat /proc/$0/task/$0/children) --mount ls -A /var/lib", &pid]);
-        let left = left.output().unwrap();
-        assert!(left.status.success() && left.stdout.is_empty(), "{left:?}");
+        assert_eq!(computer.left(), "");
 
         // One with another key, one where nobody listens, and one that refuses; all at once.
         computer.plan(home, "pc-2", &format!("root@{here}"), "other.pub");
@@ -182,6 +226,19 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         let (_, said, _) = parts(&computer.runs(home, &["pc-1"]));
         assert!(said.contains("pc-1: failed") && said.contains("this computer refuses"), "{said}");
         fs::remove_file(lab.join("refuse")).unwrap();
+        assert_eq!(computer.left(), "", "nothing stays of one that failed");
+
+        // A key of another kind is another key, and a credential that the host does not take is no changed host.
+        computer.plan(home, "pc-2", &format!("root@{here}"), "ecdsa.pub");
+        let (_, said, told) = parts(&computer.runs(home, &["pc-2"]));
+        assert!(said.contains("pc-2: host key changed"), "{said}{told}");
+        let (_, said, _) = parts(&computer.runs_as(home, &["pc-3", "pc-1"], "other"));
+        assert!(
+            said.contains("pc-1: unreachable") && said.contains("Permission denied (publickey"),
+            "{said}"
+        );
+        assert!(!said.contains("welcome") && !said.contains('\u{1b}'), "{said}");
+        assert_eq!(computer.text("runs"), "run\nrun\n");
 
         // Two admins at once: one has it.
         let both = std::thread::scope(|scope| {
@@ -191,6 +248,7 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         let said = both.iter().map(|output| parts(output).1).collect::<String>();
         assert_eq!(said.matches("pc-1: installed").count(), 1, "{both:?}");
         assert_eq!(computer.text("runs"), "run\nrun\nrun\n", "{both:?}");
+        computer.outlives_a_kill(home);
     })
     .await;
 }

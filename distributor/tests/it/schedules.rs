@@ -256,3 +256,44 @@ async fn a_run_that_is_stopped_says_so_and_leaves_nothing_that_goes_on() {
     })
     .await;
 }
+
+/// An ssh that writes down how many of it run at the same time, and fails at one host.
+const CROWD: &str = r#"#!/bin/sh
+here=${0%/*}
+touch "$here/running/$$"
+ls "$here/running" | wc -l >>"$here/crowds"
+cat >/dev/null
+sleep 1
+rm "$here/running/$$"
+for word; do
+  if [ "$word" = pc-3.example ]; then echo 'no room' >&2; exit 7; fi
+done
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_are_installed_at_once_as_is_said_and_of_each_there_is_a_line() {
+    let (_vendor, site) = site_with(&here(), AGENT).await;
+    let folder = tempfile::tempdir().unwrap();
+    let anna = folder.path().to_owned();
+    typed(&site, move |home| {
+        write_executable(&anna.join("ssh"), CROWD).unwrap();
+        fs::create_dir(anna.join("running")).unwrap();
+        for name in ["pc-1", "pc-2", "pc-3", "pc-4", "pc-5"] {
+            let target = format!("root@{name}.example");
+            let plan = ["clients", "schedule", name, "--at", "now", "--ssh", &target, "--host-key", KEY];
+            assert!(by(&anna, home, &plan).status.success());
+        }
+        let (code, said, told) = parts(&by(&anna, home, &["clients", "schedule", "run", "--parallel", "2"]));
+        assert!(code == Some(1) && told.contains("4 computers are installed, 1 not"), "{said}{told}");
+        let mut lines: Vec<&str> =
+            said.lines().map(|line| line.split(" over ssh on ").next().unwrap()).collect();
+        lines.sort_unstable();
+        let wanted =
+            ["pc-1: installed", "pc-2: installed", "pc-3: failed", "pc-4: installed", "pc-5: installed"];
+        assert_eq!(lines, wanted, "{said}");
+        let crowds = fs::read_to_string(anna.join("crowds")).unwrap();
+        let most = crowds.lines().map(|line| line.trim().parse::<u8>().unwrap()).max();
+        assert_eq!((crowds.lines().count(), most), (5, Some(2)), "{crowds}");
+    })
+    .await;
+}

@@ -1,7 +1,8 @@
 //! Tries to install what is planned: which may begin, what one leaves behind, and when an unattended program takes it up again.
 //!
 //! Invariant: of one computer no two tries go on at the same time, whoever runs them: a try is begun here before anything is
-//! done there. One of which nothing is heard counts as failed after [`REPORTS_WITHIN`], which is longer than any may take.
+//! done there. One of which nothing is heard counts as failed after [`REPORTS_WITHIN`], which is longer than any may take. One
+//! that began longer ahead than that was noted by a clock that was wrong, and is not waited for.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -130,7 +131,7 @@ impl InstallPlan {
     pub fn standing(&self, now: Timestamp) -> InstallStanding {
         let Some(last) = self.last else { return InstallStanding::Scheduled };
         InstallStanding::Failed(match last.outcome {
-            InstallOutcome::Started if now < last.ends() => {
+            InstallOutcome::Started if last.goes_on(now) => {
                 return InstallStanding::Installing { since: last.at };
             }
             InstallOutcome::Started => InstallFailure::NotReported,
@@ -141,19 +142,20 @@ impl InstallPlan {
         })
     }
 
-    /// When whoever runs what is due takes it up.
+    /// When whoever runs what is due takes it up, as it looks at `now`.
     #[must_use]
-    pub fn next_try(&self) -> NextTry {
+    pub fn next_try(&self, now: Timestamp) -> NextTry {
         if !self.over_ssh {
             return NextTry::Carried;
         }
         let Some(last) = self.last else { return NextTry::At(self.at) };
         match last.outcome {
+            InstallOutcome::HostKeyChanged | InstallOutcome::Installed => NextTry::ByName,
+            _ if last.is_ahead(now) => NextTry::At(self.at),
             InstallOutcome::Started => NextTry::At(last.ends()),
             InstallOutcome::Unreachable | InstallOutcome::Failed => {
                 NextTry::At(after(last.at, pause(last.attempt)))
             }
-            InstallOutcome::HostKeyChanged | InstallOutcome::Installed => NextTry::ByName,
         }
     }
 }
@@ -162,6 +164,15 @@ impl LastTry {
     /// When it counts as failed if nothing is heard of it.
     fn ends(self) -> Timestamp {
         after(self.at, REPORTS_WITHIN)
+    }
+
+    fn goes_on(self, now: Timestamp) -> bool {
+        now < self.ends() && !self.is_ahead(now)
+    }
+
+    /// Whether it was noted by a clock that was set back since.
+    fn is_ahead(self, now: Timestamp) -> bool {
+        after(now, REPORTS_WITHIN) <= self.at
     }
 }
 
@@ -245,6 +256,25 @@ mod tests {
             ("long after", None, 90_000, Scheduled, Ok(1), later(100)),
             ("begun", tried(1, Started, 100), 100, Installing { since }, Err(GoesOn { since }), later(130)),
             ("begun", tried(1, Started, 100), 129, Installing { since }, Err(GoesOn { since }), later(130)),
+            // The clock went back a little, and by more than a try may take.
+            (
+                "ahead",
+                tried(1, Started, 150),
+                121,
+                Installing { since: at(150) },
+                Err(GoesOn { since: at(150) }),
+                later(180),
+            ),
+            ("far ahead", tried(1, Started, 150), 120, Fell(Is::NotReported), Ok(2), later(100)),
+            ("far ahead", tried(9, Unreachable, 90_000), 120, Fell(Is::Unreachable), Ok(10), later(100)),
+            (
+                "far ahead, by another host",
+                tried(1, HostKeyChanged, 90_000),
+                120,
+                Fell(Is::HostKeyChanged),
+                Ok(2),
+                NextTry::ByName,
+            ),
             ("not heard of", tried(1, Started, 100), 130, Fell(Is::NotReported), Ok(2), later(130)),
             ("off", tried(1, Unreachable, 100), 100, Fell(Is::Unreachable), Ok(2), later(115)),
             ("off again", tried(2, Unreachable, 100), 100, Fell(Is::Unreachable), Ok(3), later(130)),
@@ -266,11 +296,11 @@ mod tests {
             let plan = InstallPlan { at: at(100), over_ssh: true, last };
             assert_eq!(plan.standing(at(minute)), standing, "{what}");
             assert_eq!(claim(Some(&plan), false, at(minute)), claimed, "{what}");
-            assert_eq!(plan.next_try(), next, "{what}");
+            assert_eq!(plan.next_try(at(minute)), next, "{what}");
             assert_eq!(claim(Some(&plan), true, at(minute)), Err(ClaimRefusal::Enrolled), "{what}");
             let carried = InstallPlan { over_ssh: false, ..plan };
             assert_eq!(claim(Some(&carried), false, at(minute)), Err(ClaimRefusal::Carried), "{what}");
-            assert_eq!(carried.next_try(), NextTry::Carried, "{what}");
+            assert_eq!(carried.next_try(at(minute)), NextTry::Carried, "{what}");
         }
         assert_eq!(claim(None, false, at(0)), Err(ClaimRefusal::NotPlanned));
     }

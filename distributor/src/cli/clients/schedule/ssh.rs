@@ -44,6 +44,7 @@ const SETTINGS: &[&str] = &[
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
     "GlobalKnownHostsFile=/dev/null",
+    "NoHostAuthenticationForLocalhost=no",
     "KnownHostsCommand=none",
     "VerifyHostKeyDNS=no",
     "CheckHostIP=no",
@@ -58,6 +59,8 @@ const SETTINGS: &[&str] = &[
     "NumberOfPasswordPrompts=0",
     "ForwardAgent=no",
     "ForwardX11=no",
+    // Debian's: with it Kerberos vouches for a host instead of its key.
+    "GSSAPIKeyExchange=no",
     "GSSAPIDelegateCredentials=no",
     "ClearAllForwardings=yes",
     "Tunnel=no",
@@ -70,11 +73,16 @@ const SETTINGS: &[&str] = &[
     "ControlPath=none",
     "ControlPersist=no",
     "RequestTTY=no",
-    "LogLevel=ERROR",
+    // With less it does not say that a host has no key of the pinned kind, or that a connection broke off.
+    "LogLevel=INFO",
 ];
-/// What runs there, as root: it takes the install file from standard input into a folder of its own, which it removes, looks
-/// whether it is whole, and runs it. One line, without a single quote.
-const REMOTE: &str = "umask 077; \
+/// What it says there first, so that the banner and whatever a login prints are not taken for its own words.
+const BEGINS: &str = "sealpost-install-begins";
+/// What runs there, as root: it takes the install file from standard input into a file that has no name any more, so that
+/// nothing stays there however this ends, looks whether it is whole, and runs it. One line, without a single quote.
+///
+/// A file is run by the name that it has below /proc. Where there is none, it keeps its own until the end.
+const REMOTE: &str = "umask 077; echo sealpost-install-begins >&2; \
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; work=; \
 end() { [ -z \"$work\" ] || rm -rf \"$work\"; }; trap end EXIT; \
 trap \"exit 129\" HUP; trap \"exit 130\" INT; trap \"exit 141\" PIPE; trap \"exit 143\" TERM; \
@@ -82,10 +90,12 @@ trap \"exit 129\" HUP; trap \"exit 130\" INT; trap \"exit 141\" PIPE; trap \"exi
 for parent in /var/lib /run /root; do \
 work=$(mktemp -d \"$parent/.sealpost-ssh.XXXXXX\" 2>/dev/null) && break; work=; done; \
 [ -n \"$work\" ] || { echo \"there is no room in /var/lib, /run and /root\" >&2; exit 73; }; \
+file=\"$work/install.sh\"; exec 3>\"$file\" 4<\"$file\" || exit 74; \
+if [ -f /proc/self/fd/4 ]; then file=/proc/self/fd/4; rm -rf \"$work\"; work=; fi; \
 read -r size || { echo \"nothing came\" >&2; exit 74; }; \
-cat >\"$work/install.sh\" || exit 74; \
-[ \"$(wc -c <\"$work/install.sh\")\" -eq \"$size\" ] || { echo \"the install file broke off on its way\" >&2; exit 74; }; \
-sh \"$work/install.sh\" --json </dev/null";
+cat >&3 || exit 74; exec 3>&-; \
+[ \"$(wc -c <\"$file\")\" -eq \"$size\" ] || { echo \"the install file broke off on its way\" >&2; exit 74; }; \
+sh \"$file\" --json 4<&4 </dev/null";
 
 /// What became of an install.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,24 +307,22 @@ async fn tail(pipe: Option<impl AsyncRead + Unpin>, too_much: Arc<Notify>) -> Ve
 
 /// What became of it, by ssh's exit status and what came last.
 fn judged(code: Option<i32>, complaint: &str, output: &str) -> Ended {
-    let last = || {
-        let line = last_line(complaint).or_else(|| last_line(output));
-        line.unwrap_or_else(|| "it said nothing".to_owned())
-    };
-    let has_other_key = |said: &str| {
-        said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
-            || said.contains("Host key verification failed")
-            || said.contains("no matching host key type found")
-    };
+    let own = complaint.rsplit_once(BEGINS).map(|(_, own)| own);
+    let line = last_line(own.unwrap_or(complaint)).or_else(|| last_line(output));
+    let last = line.unwrap_or_else(|| "it said nothing".to_owned());
+    // ssh's last words: whatever came before them may be a banner.
+    let has_other_key = own.is_none()
+        && (last.starts_with("Host key verification failed")
+            || last.contains("no matching host key type found. Their offer: "));
     match code {
         Some(0) => Ended { outcome: InstallOutcome::Installed, reason: String::new() },
-        Some(SSH_FAILED) if has_other_key(complaint) => Ended {
+        Some(SSH_FAILED) if has_other_key => Ended {
             outcome: InstallOutcome::HostKeyChanged,
             reason: "the host shows another key than the one that was pinned".to_owned(),
         },
-        Some(SSH_FAILED) => Ended { outcome: InstallOutcome::Unreachable, reason: cut(&last()) },
-        Some(code) => Ended::failed(format!("exit status {code}: {}", last())),
-        None => Ended::failed(format!("ssh was killed: {}", last())),
+        Some(SSH_FAILED) => Ended { outcome: InstallOutcome::Unreachable, reason: cut(&last) },
+        Some(code) => Ended::failed(format!("exit status {code}: {last}")),
+        None => Ended::failed(format!("ssh was killed: {last}")),
     }
 }
 
