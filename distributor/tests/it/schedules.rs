@@ -240,19 +240,23 @@ async fn a_run_that_is_stopped_says_so_and_leaves_nothing_that_goes_on() {
         let plan = ["clients", "schedule", "büro-7", "--at", "now", "--ssh", "root@pc-7", "--host-key", KEY];
         assert!(by(&anna, home, &plan).status.success());
         let path = format!("{}:{}", anna.display(), std::env::var("PATH").unwrap());
-        let mut command = distributor(home);
-        command.args(["clients", "schedule", "run"]).env("HOME", &anna).env("PATH", path);
-        let mut running = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-        let started = || fs::read_to_string(anna.join("child")).is_ok_and(|text| text.ends_with('\n'));
-        until("ssh runs", started);
-        let child: i32 = fs::read_to_string(anna.join("child")).unwrap().trim().parse().unwrap();
-        let pid = |id: i32| rustix::process::Pid::from_raw(id).unwrap();
-        let own = pid(i32::try_from(running.id()).unwrap());
-        rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
-        assert_eq!(running.wait().unwrap().code(), Some(1));
-        until("what ssh started is ended", || rustix::process::test_kill_process(pid(child)).is_err());
-        let listed = stdout(home, &["clients", "schedules"]);
-        assert!(listed.contains("install failed: it was broken off"), "{listed}");
+        // The last is what a program hears whose terminal is closed.
+        for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+            let mut command = distributor(home);
+            command.args(["clients", "schedule", "run", "büro-7"]).env("HOME", &anna).env("PATH", &path);
+            let mut running = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+            let started = || fs::read_to_string(anna.join("child")).is_ok_and(|text| text.ends_with('\n'));
+            until("ssh runs", started);
+            let child: i32 = fs::read_to_string(anna.join("child")).unwrap().trim().parse().unwrap();
+            fs::remove_file(anna.join("child")).unwrap();
+            let pid = |id: i32| rustix::process::Pid::from_raw(id).unwrap();
+            let own = pid(i32::try_from(running.id()).unwrap());
+            rustix::process::kill_process(own, signal).unwrap();
+            assert_eq!(running.wait().unwrap().code(), Some(1));
+            until("what ssh started is ended", || rustix::process::test_kill_process(pid(child)).is_err());
+            let listed = stdout(home, &["clients", "schedules"]);
+            assert!(listed.contains("install failed: it was broken off"), "{listed}");
+        }
     })
     .await;
 }
@@ -294,6 +298,21 @@ async fn so_many_are_installed_at_once_as_is_said_and_of_each_there_is_a_line() 
         let crowds = fs::read_to_string(anna.join("crowds")).unwrap();
         let most = crowds.lines().map(|line| line.trim().parse::<u8>().unwrap()).max();
         assert_eq!((crowds.lines().count(), most), (5, Some(2)), "{crowds}");
+
+        // Nobody reads what is said of the first ones; the others are installed all the same, and the server hears of them.
+        let mut command = distributor(home);
+        command
+            .args(["clients", "schedule", "run", "--parallel", "1", "pc-1", "pc-2", "pc-4"])
+            .env("HOME", &anna);
+        let path = format!("{}:{}", anna.display(), std::env::var("PATH").unwrap());
+        let mut running = command.env("PATH", path).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        drop(running.stdout.take());
+        running.wait().unwrap();
+        let page: SchedulesPage =
+            serde_json::from_str(&stdout(home, &["clients", "schedules", "--json"])).unwrap();
+        let tries: Vec<_> =
+            page.schedules.iter().map(|line| (line.stands.tries, &line.stands.install_state)).collect();
+        assert_eq!(tries, [2, 2, 1, 2, 1].map(|tries| (tries, &ComputerState::Failed)), "{tries:?}");
     })
     .await;
 }

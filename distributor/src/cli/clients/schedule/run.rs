@@ -15,7 +15,7 @@ use sealpost_admin_api::schedules::{InstallAnswer, InstallRequest, ScheduleLine,
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use sealpost_service::signals::{Signal, Signals};
+use sealpost_service::signals::Signals;
 use sealpost_site::rules::account::named;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::schedule::{InstallOutcome, SshAccess};
@@ -278,6 +278,8 @@ async fn install(
     }
     let mut signals = Signals::listen().context("cannot listen to signals")?;
     let (stop, stops) = watch::channel(false);
+    // That nobody reads what became of them is no reason to break installs off: the server is told of each.
+    let mut printed = Ok(());
     let bar = Bar::count_of("installing");
     bar.at(0, total);
     let mut running = stream::iter(due)
@@ -292,20 +294,19 @@ async fn install(
     loop {
         tokio::select! {
             biased;
-            signal = signals.next() => {
-                if signal == Signal::Stop && !stop.send_replace(true) {
+            // Also when the terminal is closed: there is nothing to read again.
+            _ = signals.next() => {
+                if !stop.send_replace(true) {
                     bar.hide(|| tell("stopping: what goes on is broken off, and the server is told"));
                 }
             }
             next = running.next() => {
                 let Some((due, ran)) = next else { break };
-                let mut printed = Ok(());
-                if !options.json {
+                if !options.json && printed.is_ok() {
                     bar.hide(|| printed = print_line(said(&due, &ran)));
                 }
                 all.push((due, ran));
                 bar.at(all.len() as u64, total);
-                printed?;
             }
         }
     }
@@ -316,6 +317,7 @@ async fn install(
         counted(installed, "computer is", "computers are"),
         total - installed
     ));
+    printed?;
     Ok(all)
 }
 

@@ -119,6 +119,13 @@ fn no_configuration_of_this_account_opens_what_is_locked_here() {
         let of_key = |line: &&str| line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(key));
         text.lines().find(of_key).and_then(|line| line.split_once(' ')).map(|(_, value)| value)
     };
+    // Whatever it says, it does not count.
+    for (key, theirs) in OPEN.lines().filter_map(|line| line.split_once(' ')) {
+        if !["Host", "LocalCommand", "IgnoreUnknown"].contains(&key) {
+            let value = is_set(key).map(|value| value.replace("true", "yes").replace("false", "no"));
+            assert_ne!(value.as_deref(), Some(theirs), "{key}");
+        }
+    }
     for setting in SETTINGS {
         let (key, wanted) = setting.split_once('=').unwrap();
         let value = match is_set(key) {
