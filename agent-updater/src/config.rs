@@ -146,6 +146,7 @@ struct CadenceFile {
     unlicensed_secs: u32,
     licensed_secs: u32,
     lost_secs: u32,
+    waiting_secs: u32,
     jitter_percent: u8,
     hold_secs: u32,
 }
@@ -156,6 +157,7 @@ impl Default for CadenceFile {
             unlicensed_secs: cadence::UNLICENSED_SECS,
             licensed_secs: cadence::LICENSED_SECS,
             lost_secs: cadence::LOST_SECS,
+            waiting_secs: cadence::WAITING_SECS,
             jitter_percent: cadence::JITTER_PERCENT,
             hold_secs: HOLD_SECS,
         }
@@ -242,7 +244,7 @@ impl Settings {
     pub fn load(path: &Path, home: &Path) -> Result<Self, ConfigError> {
         let bytes = read_bounded(path, MAX_CONFIG_BYTES)
             .map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
-        let Some(bytes) = bytes else { return Ok(Self::validated(File::default(), home, Vec::new()).0) };
+        let Some(bytes) = bytes else { return Ok(Self::default_in(home)) };
         let absolute =
             std::path::absolute(path).map_err(|source| ConfigError::Unreadable(path.to_owned(), source))?;
         ensure_not_writable_by_others(&absolute)
@@ -255,6 +257,12 @@ impl Settings {
         } else {
             Err(ConfigError::Wrong { path: path.to_owned(), problems: problems.join("; ") })
         }
+    }
+
+    /// What counts without a file.
+    #[must_use]
+    pub fn default_in(home: &Path) -> Self {
+        Self::validated(File::default(), home, Vec::new()).0
     }
 
     fn validated(file: File, home: &Path, mut problems: Vec<String>) -> (Self, Vec<String>) {
@@ -272,11 +280,20 @@ impl Settings {
                 problems.push(problem);
             }
         }
-        let CadenceFile { unlicensed_secs, licensed_secs, lost_secs, jitter_percent, hold_secs } =
-            file.cadence;
-        for (name, value) in
-            [("unlicensed_secs", unlicensed_secs), ("licensed_secs", licensed_secs), ("lost_secs", lost_secs)]
-        {
+        let CadenceFile {
+            unlicensed_secs,
+            licensed_secs,
+            lost_secs,
+            waiting_secs,
+            jitter_percent,
+            hold_secs,
+        } = file.cadence;
+        for (name, value) in [
+            ("unlicensed_secs", unlicensed_secs),
+            ("licensed_secs", licensed_secs),
+            ("lost_secs", lost_secs),
+            ("waiting_secs", waiting_secs),
+        ] {
             if value == 0 {
                 problems.push(format!("cadence.{name} is 0"));
             }
@@ -346,6 +363,7 @@ impl Settings {
                 unlicensed_secs,
                 licensed_secs,
                 lost_secs,
+                waiting_secs,
                 jitter_percent: jitter_percent.min(50),
             },
             hold: SignedDuration::from_secs(i64::from(hold_secs)),

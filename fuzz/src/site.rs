@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use sealpost_keys::PublicKey;
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
@@ -31,7 +32,7 @@ use sealpost_site::commands::{Command, Context, Decision, Terms};
 use sealpost_site::queries::Query;
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::contact::NoncePair;
-use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
+use sealpost_site::rules::enrollment::{IssuedSetup, Proof, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
@@ -87,6 +88,7 @@ fn contact_at(contact: &Contact, restore: &RestoreState) {
             metadata_as_of: Some(day(99)),
             has_trust: true,
             epoch: Epoch::of(1, 0),
+            raised: None,
             restore: restore.clone(),
             server_list: None,
             lost,
@@ -120,12 +122,22 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
             admitted: None,
         })
     };
-    for (state, proven) in [
-        (SetupState::Unknown, None),
-        (SetupState::Reserved, None),
-        (issued(None), None),
-        (issued(None), Some(setup.clone())),
-        (issued(Some(key().public())), Some(setup.clone())),
+    let admitted = |client_key: &PublicKey| {
+        let expires_at = day(200);
+        let admitted = Some(client_key.clone());
+        SetupState::Issued(IssuedSetup { setup: setup.clone(), expires_at, used_by: None, admitted })
+    };
+    let code = Proof::Setup(setup.clone());
+    for (state, proof, may_enroll) in [
+        (SetupState::Unknown, Proof::None, false),
+        (SetupState::Reserved, Proof::None, false),
+        (issued(None), Proof::None, false),
+        (issued(None), Proof::Wrong, false),
+        (issued(None), code.clone(), true),
+        (issued(Some(key().public())), code.clone(), true),
+        (admitted(&enrollment.client_key), Proof::None, true),
+        (admitted(&key().public()), Proof::None, enrollment.client_key == key().public()),
+        (admitted(&key().public()), code, enrollment.client_key == key().public()),
     ] {
         let facts = EnrollmentFacts {
             setup: state,
@@ -144,12 +156,12 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
         let command = Enroll {
             source: "192.0.2.1".to_owned(),
             enrollment: enrollment.clone(),
-            proven: proven.clone(),
+            proof,
             copy: None,
             new_id: client_id(),
         };
         let decision = decide(command, facts);
-        assert!(proven.is_some() || decision.answer.is_err(), "a computer without a code is enrolled");
+        assert!(may_enroll || decision.answer.is_err(), "a computer that proved nothing is enrolled");
     }
 }
 

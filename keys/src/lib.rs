@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 mod ed25519;
+mod fingerprint;
 pub mod key_file;
 mod key_id;
 mod minisig;
@@ -28,6 +29,7 @@ pub mod token;
 mod verified;
 pub mod verify;
 
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use key_file::KeyFileError;
 pub use key_id::{KeyId, KeyIdError};
 pub use minisig::{MAX_MINISIG_BYTES, Minisig, MinisigError, TrustedComment, TrustedCommentError};

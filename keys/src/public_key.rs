@@ -105,7 +105,15 @@ impl PublicKey {
 
     /// SHA-256 of the 32 key bytes, in lower-case hex: what a person compares.
     pub fn fingerprint(&self) -> String {
-        HEXLOWER.encode(digest::digest(&digest::SHA256, &self.ed25519).as_ref())
+        HEXLOWER.encode(&self.digest())
+    }
+
+    /// SHA-256 of the 32 key bytes.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let digest = digest::digest(&digest::SHA256, &self.ed25519);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        bytes
     }
 }
 

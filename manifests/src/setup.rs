@@ -23,10 +23,13 @@ pub const MAX_SETUP_SERVERS: usize = 8;
 pub const MAX_SETUP_ADDRESSES: usize = 32;
 
 open_codes! {
-    /// For which computers a setup file is. `pool` and `knock` are reserved.
+    /// For which computers a setup file is. `pool` is reserved.
     SetupKind {
         /// For one reserved name.
         Reserved = "reserved",
+        /// For any number of computers, which ask under names of their own and wait until an admin admits each by its key.
+        /// There is no code and nothing secret in it.
+        Knock = "knock",
     }
 }
 
@@ -137,6 +140,10 @@ impl SetupFile {
         match (self.kind, &self.computer_name) {
             (SetupKind::Reserved, Some(name)) => Ok(name),
             (SetupKind::Reserved, None) => Err("the setup file names no computer".to_owned()),
+            (SetupKind::Knock, _) => Err(
+                "the setup file is for computers that ask over the network and wait until they are admitted, and names none"
+                    .to_owned(),
+            ),
             (SetupKind::Other(kind), _) => Err(format!(
                 "the setup file is of the kind {kind}, which this version does not know; update the agent, or ask for \
                  a setup file of one computer"

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod arguments;
+pub mod command;
 pub mod command_line;
 pub mod logging;
 pub mod notify;

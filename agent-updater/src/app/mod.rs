@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealpost_hook_runner::Runner;
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::setup::ServerRole;
 use sealpost_repository::Pace;
 use tokio::runtime::Handle;
@@ -47,6 +47,17 @@ impl Agent {
     /// [`ConfigError`].
     pub fn new(home: Home, config: Option<&Path>, runtime: Handle) -> Result<Self, ConfigError> {
         let settings = Settings::load_named_or_default(config, &home)?;
+        Ok(Self::with(home, settings, runtime))
+    }
+
+    /// The agent that an install file starts: without the configuration of the home, which the install file judges.
+    #[must_use]
+    pub fn of_install_file(home: Home, runtime: Handle) -> Self {
+        let settings = Settings::default_in(home.path());
+        Self::with(home, settings, runtime)
+    }
+
+    fn with(home: Home, settings: Settings, runtime: Handle) -> Self {
         let (stop, interrupt) = (Arc::default(), Arc::default());
         let network = Network::new(runtime, &[&stop, &interrupt]);
         let pace = Pace::averaged_over(DOWNLOAD_WINDOW, settings.min_bytes_per_second);
@@ -59,7 +70,7 @@ impl Agent {
             faults: Arc::new(ProcessFaults),
             stop,
         };
-        Ok(Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } })
+        Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } }
     }
 
     /// # Errors
@@ -70,7 +81,21 @@ impl Agent {
         root: Option<&Path>,
         other_name: OtherName,
     ) -> Result<EnrolledAs, EnrollError> {
-        enroll::enroll(&self.context, setup, root, other_name)
+        enroll::enroll(&self.context, setup, root, None, other_name)
+    }
+
+    /// As [`Agent::enroll`], under this name, which a knock setup file leaves open.
+    ///
+    /// # Errors
+    /// [`EnrollError`].
+    pub fn enroll_under(
+        &self,
+        setup: &Path,
+        root: Option<&Path>,
+        name: Option<&ComputerName>,
+        other_name: OtherName,
+    ) -> Result<EnrolledAs, EnrollError> {
+        enroll::enroll(&self.context, setup, root, name, other_name)
     }
 
     /// What an install file brought is installed.

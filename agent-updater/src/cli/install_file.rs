@@ -33,7 +33,10 @@ pub(super) struct InstallFile {
 
 #[derive(Debug, Serialize)]
 struct Steps {
+    /// Those that were looked at, in their order; the same again does the others.
     steps: Vec<Step>,
+    /// Whether that is all of them.
+    complete: bool,
 }
 
 impl InstallFile {
@@ -45,7 +48,7 @@ impl InstallFile {
             );
         }
         let json = self.json;
-        let steps = blocking(runtime, agent, move |agent| {
+        let (done, steps) = blocking(runtime, agent, move |agent| {
             let mut steps = Vec::new();
             let mut tell = |step: Step| {
                 if !json {
@@ -60,11 +63,12 @@ impl InstallFile {
             } else {
                 agent.first_install(order, &mut tell)
             };
-            done.map(|()| steps)
-        })??;
+            (done, steps)
+        })?;
         if json {
-            print_json(&serde_json::to_string_pretty(&Steps { steps })?)?;
+            print_json(&serde_json::to_string_pretty(&Steps { steps, complete: done.is_ok() })?)?;
         }
+        done?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -72,9 +76,9 @@ impl InstallFile {
 fn line(step: &Step) -> String {
     let how = match step.outcome {
         Outcome::Done => "done",
-        Outcome::WasSo => "was so",
+        Outcome::WasSo => "already so",
         Outcome::Would => "would do",
         Outcome::ByHand => "by hand",
     };
-    format!("{:<13} {how:<8} {}", step.what, step.says)
+    format!("{:<13} {how:<10} {}", step.what, step.says)
 }

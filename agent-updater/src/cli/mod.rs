@@ -151,7 +151,10 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         _ if is_fresh(&home) => return Err(HoldingsError::NotEnrolled.into()),
         _ => home.ensure_there()?,
     }
-    let agent = Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?;
+    let agent = match &cli.command {
+        Command::InstallFile(_) => Agent::of_install_file(home, runtime.handle().clone()),
+        _ => Agent::new(home, cli.config.as_deref(), runtime.handle().clone())?,
+    };
     let code = match cli.command {
         Command::Enroll(command) => command.execute(agent, &runtime),
         Command::Run(command) => command.execute(agent, cli.config.as_deref(), &runtime),

@@ -15,6 +15,8 @@ pub const UNLICENSED_SECS: u32 = 60;
 pub const LICENSED_SECS: u32 = 4 * 60 * 60;
 /// Seconds between contacts once contact is lost.
 pub const LOST_SECS: u32 = 60 * 60;
+/// Seconds between the questions of a computer that waits to be admitted.
+pub const WAITING_SECS: u32 = 15 * 60;
 /// By how much a delay may be longer or shorter, in percent.
 pub const JITTER_PERCENT: u8 = 10;
 
@@ -46,6 +48,8 @@ pub struct Cadence {
     pub unlicensed_secs: u32,
     pub licensed_secs: u32,
     pub lost_secs: u32,
+    /// Between the questions of a computer that waits to be admitted.
+    pub waiting_secs: u32,
     pub jitter_percent: u8,
 }
 
@@ -55,6 +59,7 @@ impl Default for Cadence {
             unlicensed_secs: UNLICENSED_SECS,
             licensed_secs: LICENSED_SECS,
             lost_secs: LOST_SECS,
+            waiting_secs: WAITING_SECS,
             jitter_percent: JITTER_PERCENT,
         }
     }
@@ -81,6 +86,20 @@ pub fn next_contact(cadence: &Cadence, standing: Standing, now: Timestamp, seed:
     };
     let delay = jittered_millis(seconds, cadence.jitter_percent, seed);
     now.checked_add(SignedDuration::from_millis(delay)).unwrap_or(Timestamp::MAX)
+}
+
+/// When a computer that waits to be admitted asks again.
+#[must_use]
+pub fn next_question(cadence: &Cadence, now: Timestamp, seed: u64) -> Timestamp {
+    let delay = jittered_millis(cadence.waiting_secs, cadence.jitter_percent, seed);
+    now.checked_add(SignedDuration::from_millis(delay)).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether it asks now: the time has come, or is further away than it ever can be, since the clock was set back.
+#[must_use]
+pub fn asks_again(cadence: &Cadence, next: Timestamp, now: Timestamp) -> bool {
+    let longest = SignedDuration::from_secs(i64::from(cadence.waiting_secs).saturating_mul(2));
+    next <= now || next.duration_since(now) > longest
 }
 
 /// For how long contact counts as good, if the next one is due then: until then, and as long as the agent waits before
@@ -157,8 +176,13 @@ mod year;
 mod tests {
     use super::*;
 
-    const PLAIN: Cadence =
-        Cadence { unlicensed_secs: 60, licensed_secs: 14_400, lost_secs: 3_600, jitter_percent: 0 };
+    const PLAIN: Cadence = Cadence {
+        unlicensed_secs: 60,
+        licensed_secs: 14_400,
+        lost_secs: 3_600,
+        waiting_secs: 900,
+        jitter_percent: 0,
+    };
 
     fn seconds_until(standing: Standing) -> i64 {
         next_contact(&PLAIN, standing, Timestamp::UNIX_EPOCH, 12_345).as_second()
@@ -179,6 +203,18 @@ mod tests {
         assert_eq!(at(0), 54_000);
         assert_eq!(at(12_000), 66_000);
         assert!((0..100_000).step_by(37).all(|seed| (54_000..=66_000).contains(&at(seed))));
+    }
+
+    #[test]
+    fn a_computer_that_waits_asks_every_quarter_of_an_hour_and_at_once_when_its_clock_was_set_back() {
+        let cadence = Cadence { jitter_percent: 10, ..PLAIN };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for seed in (0..1_000_000).step_by(997) {
+            let next = next_question(&cadence, at(0), seed);
+            assert!(at(810) <= next && next <= at(990), "{next}");
+            assert!(!asks_again(&cadence, next, at(0)) && asks_again(&cadence, next, at(990)));
+        }
+        assert!(asks_again(&cadence, at(100_000), at(0)));
     }
 
     #[test]

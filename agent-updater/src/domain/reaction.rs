@@ -67,6 +67,10 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
             "let the administrator reserve a seat of its own with `distributor clients reserve NEWNAME`, make a setup file with \
              `distributor clients setup NEWNAME`, then run `agent-updater enroll --setup FILE --replace`",
         ),
+        ProblemCode::WaitsForAdmission => Some(
+            "let the administrator admit this computer with `distributor clients admit NAME --key KEY`; \
+             `agent-updater status` says its key",
+        ),
         ProblemCode::NoSeatFree
         | ProblemCode::NotUnlocked
         | ProblemCode::GrantExpired

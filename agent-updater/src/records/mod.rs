@@ -23,4 +23,5 @@ pub mod servers;
 pub mod serving;
 pub mod standing;
 pub mod vendor;
+pub mod waiting;
 pub mod withdrawn;

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::flows::first_install::{FirstInstallError, Mode, Order, Outcome, Step};
 use sealpost_agent_updater::home::Home;
+use sealpost_files::with_causes;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_test_support::folders::{files_beneath, write_executable, write_file};
@@ -70,7 +71,9 @@ impl Lab {
             };
             steps.push(format!("{} {how}", step.what));
         };
-        what(&self.site.agent(), Order { from: &from, system: &system, mode }, &mut tell)?;
+        let runtime = self.site.runtime.handle().clone();
+        let agent = Agent::of_install_file(Home::at(&self.home()).unwrap(), runtime);
+        what(&agent, Order { from: &from, system: &system, mode }, &mut tell)?;
         Ok(steps)
     }
 
@@ -309,4 +312,66 @@ fn a_foreign_program_in_the_place_of_the_agents_stays_when_it_is_taken_back() {
     let removed = lab.run(Mode::Do, Agent::remove_first_install).unwrap();
     assert_eq!(removed, ["service was so", "program by hand", "home was so"]);
     assert!(lab.program().exists() && !lab.home().exists());
+}
+
+#[test]
+fn a_program_that_others_could_have_written_is_neither_run_nor_made_a_service() {
+    let lab = Lab::new();
+    let mark = lab.folder.path().join("ran");
+    write_executable(&lab.program(), format!("{PROGRAM}\ntouch {}\n", mark.display())).unwrap();
+    for mode in [0o757, 0o775] {
+        fs::set_permissions(lab.program(), fs::Permissions::from_mode(mode)).unwrap();
+        let refused = with_causes(&lab.install().unwrap_err());
+        assert!(
+            refused.contains("can be changed by others") && refused.contains("agent-updater"),
+            "{refused}"
+        );
+        let removed = lab.run(Mode::Do, Agent::remove_first_install).unwrap();
+        assert!(removed.contains(&"program by hand".to_owned()), "{removed:?}");
+        assert!(lab.program().exists() && !mark.exists(), "{mode:o}");
+    }
+    fs::set_permissions(lab.program(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(lab.install().unwrap()[0], "program was so");
+    assert!(mark.exists());
+    let packaged = lab.system().join("usr/bin/agent-updater");
+    write_executable(&packaged, PROGRAM).unwrap();
+    fs::set_permissions(&packaged, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(lab.install().unwrap_err().to_string().contains("make it root's"));
+}
+
+#[test]
+fn a_configuration_that_is_not_good_is_refused_before_anything_is_done_and_blocks_nothing_where_it_is() {
+    const BAD: &str = "[packages.acme-av]\nstrat = []\n";
+    let lab = Lab::new();
+    write_file(&lab.from().join("agent.toml"), BAD).unwrap();
+    for mode in [Mode::DryRun, Mode::Do] {
+        let refused = lab.run(mode, Agent::first_install).unwrap_err();
+        assert!(refused.to_string().contains("--agent-config FILE"), "{refused}");
+        assert!(with_causes(&refused).contains("strat"), "{}", with_causes(&refused));
+        assert!(lab.tree().is_empty());
+    }
+    // One that an admin wrote is kept, and said.
+    write_file(&lab.home().join("agent.toml"), BAD).unwrap();
+    let steps = lab.install().unwrap();
+    assert!(steps.contains(&"configuration by hand".to_owned()), "{steps:?}");
+    assert_eq!(fs::read_to_string(lab.home().join("agent.toml")).unwrap(), BAD);
+}
+
+#[test]
+fn the_hooks_of_a_later_install_file_are_not_replaced_by_those_of_an_older_one() {
+    let mut lab = Lab::new();
+    let (brought, installed) =
+        (lab.from().join("hooks/start"), lab.system().join("usr/local/lib/sealpost-hooks/start"));
+    write_executable(&brought, "#!/bin/sh\n# first\n").unwrap();
+    lab.install().unwrap();
+    let first = lab.site.setup.clone();
+    lab.site.setup.issued_at += SignedDuration::from_hours(1);
+    lab.bring_setup();
+    write_executable(&brought, "#!/bin/sh\n# second\n").unwrap();
+    assert!(lab.install().unwrap().contains(&"hooks done".to_owned()));
+    lab.site.setup = first;
+    lab.bring_setup();
+    write_executable(&brought, "#!/bin/sh\n# first\n").unwrap();
+    assert!(lab.install().unwrap().contains(&"hooks was so".to_owned()));
+    assert_eq!(fs::read_to_string(installed).unwrap(), "#!/bin/sh\n# second\n");
 }

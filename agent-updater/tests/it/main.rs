@@ -12,6 +12,7 @@ mod faults;
 mod first_install;
 mod handover;
 mod hostile;
+mod knock;
 mod links;
 mod log;
 mod orders;

@@ -65,6 +65,12 @@ pub enum Endpoint {
     ListSchedules,
     /// Begin a planned install, or say what became of it.
     RunInstall,
+    /// The setup file with which any computer asks to be admitted; nothing in it is secret.
+    ShowKnockSetup,
+    /// Computers that asked to be enrolled and wait.
+    ListPending,
+    /// Admit one of them by its key.
+    AdmitClient,
     /// Move a computer to another channel.
     MoveClient,
     /// Say which of two computers with one identity goes on.
@@ -167,7 +173,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 71] = [
+const TABLE: [Line; 74] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -191,6 +197,9 @@ const TABLE: [Line; 71] = [
     Line(Endpoint::ScheduleInstall, Method::Post, "/api/v1/clients/{name}/schedule", Permission::IssueSetups),
     Line(Endpoint::ListSchedules, Method::Get, "/api/v1/schedules", Permission::ViewClients),
     Line(Endpoint::RunInstall, Method::Post, "/api/v1/clients/{name}/install", Permission::IssueSetups),
+    Line(Endpoint::ShowKnockSetup, Method::Get, "/api/v1/setups/knock", Permission::ViewClients),
+    Line(Endpoint::ListPending, Method::Get, "/api/v1/pending", Permission::ViewClients),
+    Line(Endpoint::AdmitClient, Method::Post, "/api/v1/clients/{name}/admit", Permission::AdmitComputers),
     Line(Endpoint::MoveClient, Method::Post, "/api/v1/clients/{name}/channel", Permission::ReserveSeats),
     Line(Endpoint::ResolveClient, Method::Post, "/api/v1/clients/{name}/resolve", Permission::IssueSetups),
     Line(Endpoint::Register, Method::Post, "/api/v1/register", Permission::ManageLicenses),

@@ -20,6 +20,7 @@ pub mod groups;
 pub mod licenses;
 pub mod links;
 pub mod log;
+pub mod pending;
 pub mod pulls;
 pub mod rollouts;
 pub mod schedules;

@@ -350,6 +350,7 @@ async fn site_parts(
         root: opened.home.read_root()?.into(),
         site_key: Arc::clone(&opened.site_key),
         turns: Arc::new(tokio::sync::Semaphore::new(1)),
+        places: Arc::new(tokio::sync::Semaphore::new(crate::installer::MAX_OPEN)),
     };
     Ok(SiteParts {
         ledger: Arc::clone(&opened.ledger),

@@ -1,10 +1,12 @@
-//! `distributor clients list|show|reserve|verify|channel|group|resolve|setup|setups|schedule|schedules`.
+//! `distributor clients list|show|reserve|pending|admit|verify|channel|group|resolve|setup|setups|schedule|schedules`.
 
+mod admit;
 mod cells;
 mod group;
 mod installer;
 mod lines;
 mod list;
+mod pending;
 mod reserve;
 mod resolve;
 mod schedule;
@@ -30,6 +32,8 @@ pub(super) enum Command {
     List(list::Options),
     Show(show::Options),
     Reserve(reserve::Options),
+    Pending(pending::Options),
+    Admit(admit::Options),
     Verify(verify::Options),
     Channel(Channel),
     Group(group::Options),
@@ -61,6 +65,8 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::List(options) => list::run(&api, options).await,
         Command::Show(options) => show::run(&api, &options).await,
         Command::Reserve(options) => reserve::run(&api, options).await,
+        Command::Pending(options) => pending::run(&api, &options).await,
+        Command::Admit(options) => admit::run(&api, options).await,
         Command::Verify(options) => verify::run(&api, options).await,
         Command::Channel(options) => channel(&api, &options).await,
         Command::Group(options) => group::run(&api, &options).await,

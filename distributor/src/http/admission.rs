@@ -161,8 +161,8 @@ fn counted(
         && !matches!(code, ProblemCode::NotFound | ProblemCode::Internal)
     {
         site.metrics.count_refusal(code);
-        // Whoever waits for a link asks again and again, as it was told to: nothing is wrong.
-        if code == ProblemCode::LinkBusy {
+        // Whoever waits, for a link or to be admitted, asks again and again, as it was told to: nothing is wrong.
+        if matches!(code, ProblemCode::LinkBusy | ProblemCode::WaitsForAdmission) {
             return response;
         }
         let said = response.extensions().get::<RefusedComputer>().map(|said| said.0.clone());

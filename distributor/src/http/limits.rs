@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, SetupId};
 use sealpost_serving::{Budgets, FailedAttempts, Rate, ShareLimits, Shares};
 use sealpost_site::rules::rollouts::links::line::WINDOW;
@@ -14,13 +15,16 @@ use sealpost_site::rules::rollouts::links::line::WINDOW;
 /// Failed attempts that a source has in a minute; then it waits for the rest of that minute. A person who mistypes stays
 /// below it.
 const FAILURES: Rate = Rate { burst: 20, refill: 20, every_secs: 60 };
+/// Computers that wait to be admitted and ask from one source in a minute: each asks every quarter of an hour, so many can be
+/// behind one address.
+const KNOCKS: Rate = Rate { burst: 60, refill: 60, every_secs: 60 };
 /// Sources that are remembered.
 const MAX_SOURCES: usize = 4096;
 
 /// Contacts and reports of one client: more at once than a busy day brings, and so few in the long run that a client has
 /// some 40 MiB of the log in a day at the most.
 const CONTACTS: Rate = Rate { burst: 2_000, refill: 1, every_secs: 5 };
-/// Answered enrollments with one setup file: a computer needs one, and some more if answers are lost. One that was recorded
+/// Answered enrollments by one setup file, admission or kept copy: a computer needs one, and some more if answers are lost. One that was recorded
 /// can be sent again at any later time.
 const ENROLLMENTS: Rate = Rate { burst: 60, refill: 1, every_secs: 60 };
 /// Clients whose budgets are remembered; a full budget is not.
@@ -80,18 +84,41 @@ pub(crate) fn failed_attempts() -> FailedAttempts {
     FailedAttempts::new(FAILURES, MAX_SOURCES)
 }
 
+/// Counts enrollments that prove nothing, per source.
+pub(crate) fn knocks() -> FailedAttempts {
+    FailedAttempts::new(KNOCKS, MAX_SOURCES)
+}
+
+/// Whose contacts are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Spender {
+    /// A client, whichever computer uses its identity.
+    Client(ClientId),
+    /// One of two computers that use it, by its branch: what it has once the other one used up what both have.
+    Copy(ClientId, Sha256Digest),
+}
+
 /// What each client may still have written. Asked only after its signature was verified.
-pub(crate) type ContactBudgets = Budgets<ClientId>;
+pub(crate) type ContactBudgets = Budgets<Spender>;
 
 /// Full budgets for every client.
 pub(crate) fn contact_budgets() -> ContactBudgets {
     Budgets::new(CONTACTS, MAX_BUDGETS)
 }
 
-/// How often each setup file may still be enrolled with. Asked only after its code was proven.
-pub(crate) type EnrollmentBudgets = Budgets<SetupId>;
+/// By what a computer enrolls.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum EnrollsBy {
+    /// The code of a setup file, or the admission that it stands for.
+    Setup(SetupId),
+    /// A client was bound to its key as the copy that an admin kept, and is answered again.
+    Copy(ClientId),
+}
 
-/// Full budgets for every setup file.
+/// How often may still be enrolled by the same. Asked only after it was proven.
+pub(crate) type EnrollmentBudgets = Budgets<EnrollsBy>;
+
+/// Full budgets for everything that computers enroll by.
 pub(crate) fn enrollment_budgets() -> EnrollmentBudgets {
     Budgets::new(ENROLLMENTS, MAX_BUDGETS)
 }
@@ -126,7 +153,8 @@ mod tests {
     #[test]
     fn a_client_that_floods_the_log_has_to_wait_and_others_do_not() {
         let budgets = contact_budgets();
-        let (one, other) = (ClientId::from_random([1; 16]), ClientId::from_random([2; 16]));
+        let one = Spender::Client(ClientId::from_random([1; 16]));
+        let other = Spender::Client(ClientId::from_random([2; 16]));
         for _ in 0..CONTACTS.burst / 50 {
             assert_eq!(budgets.spend(&one, 50, at(100)), Ok(()));
         }
@@ -145,7 +173,7 @@ mod tests {
     #[test]
     fn a_client_that_only_contacts_each_minute_never_waits() {
         let budgets = contact_budgets();
-        let client = ClientId::from_random([1; 16]);
+        let client = Spender::Client(ClientId::from_random([1; 16]));
         for minute in 0..10_000 {
             assert_eq!(budgets.spend(&client, 5, at(minute * 60)), Ok(()));
         }

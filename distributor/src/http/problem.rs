@@ -130,6 +130,7 @@ pub(crate) const fn status_of(code: ProblemCode) -> StatusCode {
         | ProblemCode::NoLease
         | ProblemCode::NotEntitled
         | ProblemCode::NotAssigned
+        | ProblemCode::WaitsForAdmission
         | ProblemCode::Forbidden => StatusCode::FORBIDDEN,
         ProblemCode::EnrollmentCodeUsed
         | ProblemCode::ContactForked

@@ -16,7 +16,7 @@ use super::content::ContentLook;
 use super::heard::Heard;
 use super::limits::{
     ContactBudgets, EnrollmentBudgets, RequestLimits, contact_budgets, enrollment_budgets, failed_attempts,
-    large_bodies,
+    knocks, large_bodies,
 };
 use super::links::LinkDesk;
 use super::metrics::Metrics;
@@ -95,6 +95,8 @@ pub struct Site {
     pub(crate) not_ready: Mutex<Option<String>>,
     /// Enrollments that were wrong; they hold up nothing else.
     pub(crate) failed_enrollments: FailedAttempts,
+    /// Enrollments that prove nothing; they hold up nothing else.
+    pub(crate) knocks: FailedAttempts,
     /// Requests to the admin API without a token that is known.
     pub(crate) failed_admins: FailedAttempts,
     pub(crate) contact_budgets: ContactBudgets,
@@ -141,6 +143,7 @@ impl Site {
             metrics: Metrics::new(),
             not_ready: Mutex::default(),
             failed_enrollments: failed_attempts(),
+            knocks: knocks(),
             failed_admins: failed_attempts(),
             contact_budgets: contact_budgets(),
             enrollment_budgets: enrollment_budgets(),

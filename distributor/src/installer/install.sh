@@ -4,7 +4,7 @@
 # runs, with its signature beside it:
 #   minisign -V -P @KEY@ -m FILE
 # A shell reads all up to the last brace before it does anything: neither a file that is cut short nor one that is written over
-# while it waits does half of something.
+# while it waits does half of something, or something else.
 {
 set -eu
 umask 077
@@ -70,16 +70,6 @@ here=$(uname -s | tr 'A-Z' 'a-z')-$machine
 [ -n "$looks" ] || [ "$(id -u)" -eq 0 ] ||
   fail 'run it as root, or look at what it would do with --dry-run'
 
-if [ -z "$looks$removes" ] && [ "$(date +%s)" -lt "$not_before" ]; then
-  printf 'install file of %s: it waits until %s\n' "$name" '@WAITS_UNTIL@' >&2
-  while [ "$(date +%s)" -lt "$not_before" ]; do
-    left=$((not_before - $(date +%s)))
-    # In short steps: a clock that is set, or a computer that slept, changes how long it is.
-    if [ "$left" -gt 30 ]; then sleep 30; else sleep 1; fi
-  done
-  check_whole
-fi
-
 work=
 trap 'if [ -n "$work" ]; then rm -rf "$work"; fi' EXIT
 trap 'exit 129' HUP
@@ -104,7 +94,10 @@ if [ -n "$looks" ]; then
   unpack /run "${TMPDIR:-/tmp}" /var/lib /usr/local/lib || :
 else
   # What a run left that was killed: it holds the code.
-  for left in /var/lib/.sealpost-bootstrap.* /run/.sealpost-bootstrap.* /usr/local/lib/.sealpost-bootstrap.*; do
+  for left in /var/lib/.sealpost-bootstrap.* /run/.sealpost-bootstrap.* /usr/local/lib/.sealpost-bootstrap.* \
+    "${TMPDIR:-/tmp}"/.sealpost-bootstrap.*; do
+    # Where everybody may write, only what is root's own.
+    [ -d "$left" ] && ! [ -L "$left" ] && [ -O "$left" ] || continue
     pid=${left##*/.sealpost-bootstrap.}
     pid=${pid%%.*}
     case $pid in '' | *[!0-9]*) continue ;; esac
@@ -114,6 +107,16 @@ else
 fi
 [ -n "$work" ] ||
   fail 'it cannot be unpacked and run in /var/lib, /run, /usr/local/lib or the temporary folder: is there room, and may programs run there?'
+
+# Unpacked before: what runs then is what was started, whatever became of the file.
+if [ -z "$looks$removes" ] && [ "$(date +%s)" -lt "$not_before" ]; then
+  printf 'install file of %s: it waits until %s\n' "$name" '@WAITS_UNTIL@' >&2
+  while [ "$(date +%s)" -lt "$not_before" ]; do
+    left=$((not_before - $(date +%s)))
+    # In short steps: a clock that is set, or a computer that slept, changes how long it is.
+    if [ "$left" -gt 30 ]; then sleep 30; else sleep 1; fi
+  done
+fi
 
 status=0
 "$work/agent-updater" install-file --from "$work" "$@" || status=$?

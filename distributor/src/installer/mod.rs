@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use sealpost_admin_api::setups::HookFile;
 use sealpost_keys::{Minisig, SigningKey, TrustedComment};
 use sealpost_manifests::release::AGENT_PROGRAM;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use self::stub::{About, script};
@@ -28,6 +28,8 @@ use crate::ports::staging::{LaidOut, Staging};
 /// Of secrets and of what belongs to one computer.
 const PRIVATE: u32 = 0o600;
 const EXECUTABLE: u32 = 0o700;
+/// Most install files that lie here at once: while they are put together, and until whoever asked has fetched them.
+pub const MAX_OPEN: usize = 8;
 
 /// Where install files are put together, and with what.
 pub struct Workshop {
@@ -39,8 +41,10 @@ pub struct Workshop {
     pub root: Arc<[u8]>,
     /// Signs each file, so that it can be checked before it runs.
     pub site_key: Arc<SigningKey>,
-    /// Who may put one together now: each takes room on the disk, and a processor.
+    /// Who may put one together now: that takes a processor.
     pub turns: Arc<Semaphore>,
+    /// For how many there is room on the disk, until they are fetched.
+    pub places: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Workshop {
@@ -51,17 +55,20 @@ impl std::fmt::Debug for Workshop {
 
 impl Installers for Workshop {
     fn make(&self, order: InstallerOrder) -> BoxFuture<'_, Result<Installer, InstallerError>> {
-        let Self { staging, folder, root, site_key, turns } = self;
+        let Self { staging, folder, root, site_key, turns, places } = self;
         let bench = Workshop {
             staging: Arc::clone(staging),
             folder: folder.clone(),
             root: Arc::clone(root),
             site_key: Arc::clone(site_key),
             turns: Arc::clone(turns),
+            places: Arc::clone(places),
         };
         let work = async move {
+            let place = Arc::clone(&bench.places).try_acquire_owned();
+            let place = place.map_err(|_| InstallerError::Busy(MAX_OPEN))?;
             let turn = Arc::clone(&bench.turns).acquire_owned().await.map_err(|_| InstallerError::Ended)?;
-            let put_together = spawn_blocking(move || (bench.put_together(&order), turn));
+            let put_together = spawn_blocking(move || (bench.put_together(&order, place), turn));
             put_together.await.map_err(|_| InstallerError::Ended)?.0
         };
         work.boxed()
@@ -69,7 +76,11 @@ impl Installers for Workshop {
 }
 
 impl Workshop {
-    fn put_together(&self, order: &InstallerOrder) -> Result<Installer, InstallerError> {
+    fn put_together(
+        &self,
+        order: &InstallerOrder,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Installer, InstallerError> {
         let mut program = tempfile::tempfile_in(&self.folder)?;
         match self.staging.copy_file(&order.agent, AGENT_PROGRAM, &mut program)? {
             LaidOut::Whole => {}
@@ -106,7 +117,7 @@ impl Workshop {
         file.seek(SeekFrom::Start(0))?;
         let signature = self.sign(order, &mut file)?;
         file.seek(SeekFrom::Start(0))?;
-        Ok(Installer { file, signature })
+        Ok(Installer { file, signature, place })
     }
 
     fn pack(&self, order: &InstallerOrder, program: &mut File, out: &mut File) -> io::Result<()> {

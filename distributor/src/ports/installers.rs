@@ -10,6 +10,8 @@ use sealpost_keys::Minisig;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ComputerName, Platform, ServerId};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::staging::StagingError;
 
 /// What goes into an install file. Not `Debug`: the setup file is a secret.
@@ -41,6 +43,8 @@ pub struct Installer {
     pub file: File,
     /// The site's signature of it.
     pub signature: Minisig,
+    /// Its room on the disk: kept for as long as the file is open.
+    pub place: OwnedSemaphorePermit,
 }
 
 /// Why none was made.
@@ -53,6 +57,8 @@ pub enum InstallerError {
     Absent(&'static str),
     #[error("cannot put the install file together; check disk space and permissions of the server's home")]
     Io(#[from] io::Error),
+    #[error("{0} install files are made or fetched just now, and no more may lie here at once")]
+    Busy(usize),
     #[error("the thread that puts an install file together ended; the log says why")]
     Ended,
 }

@@ -3,7 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use reqwest::{RequestBuilder, Response};
-use sealpost_manifests::setup::SetupFile;
+use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::setup::{SetupFile, SetupKind};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_test_support::computer::Computer;
@@ -29,6 +30,13 @@ impl DerefMut for Agent {
 impl Agent {
     pub(crate) fn new(setup: SetupFile) -> Self {
         Self(Computer::new(setup))
+    }
+
+    /// With the setup file of computers that knock, under this name.
+    pub(crate) fn knocking(setup: &SetupFile, name: &str) -> Self {
+        let computer_name = Some(ComputerName::new(name).unwrap());
+        // As it enrolls: the name is its own.
+        Self::new(SetupFile { kind: SetupKind::Reserved, computer_name, ..setup.clone() })
     }
 
     /// Reserved, set up, enrolled and in contact.

@@ -157,6 +157,11 @@ const REACHED: &[(ProblemCode, &str, &str)] = &[
         "links",
         "a_third_download_over_a_link_of_two_waits_its_turn_and_nothing_else_does",
     ),
+    (
+        ProblemCode::WaitsForAdmission,
+        "knocking",
+        "a_computer_waits_until_its_key_is_admitted_and_the_stranger_of_its_name_never_enrolls",
+    ),
 ];
 
 /// Known by name for later, and given by no server of today.

@@ -8,11 +8,14 @@ use sealpost_admin_api::status::Status;
 use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::ids::Nonce;
 use sealpost_manifests::wire::by_file::FileRequest;
 use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::changes::EnrolledBy;
+use sealpost_test_support::names::{package, release_id};
 
 use crate::agent::{Agent, send};
 use crate::site::{Site, code, good, problem};
@@ -185,4 +188,88 @@ async fn a_kept_copy_that_comes_by_file_is_told_that_it_needs_a_setup_file() {
         refused.hint.contains("reached by file") && refused.hint.contains("clients setup pc-1"),
         "{refused}"
     );
+}
+
+fn report(id: u64) -> Report {
+    let release = release_id(&package("acme-av"), "1.0");
+    Report {
+        id,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        release,
+        manifest: Sha256Digest::of(b"manifest"),
+        rollout: 1,
+        attempt: 1,
+        step: InstallStep::Check,
+        outcome: Outcome::Ok,
+        reason: ReasonCode::Done,
+        detail: String::new(),
+        ring: None,
+        way: None,
+        bytes: None,
+        duration_ms: None,
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_asks_far_too_often_has_to_wait_and_the_kept_one_goes_on() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (agent, copy) = copied(&site).await;
+    keep(&site, &shown(&site).await[1].contact).await;
+    // Down to the last of what it may have written.
+    let mut asked = 0;
+    for reports in [64, 0] {
+        let flood = Contact { reports: (1..=reports).map(report).collect(), ..agent.next_contact() };
+        while tries(&site, &agent, &flood).await != ProblemCode::Busy {
+            asked += 1;
+            assert!(asked < 400, "it never has to wait");
+        }
+    }
+    // A third copy, and the contact of before, are of neither and have nothing of their own.
+    let third = Contact { next: Nonce::from_random([9; 16]), ..copy.clone() };
+    assert_eq!(tries(&site, &agent, &third).await, ProblemCode::Busy);
+    assert_eq!(tries(&site, &agent, &copy).await, ProblemCode::CopyKept);
+    let mut own = Agent::new(agent.setup.clone());
+    let request = goes_on(&own, &copy, Some(own.key.public()), &agent.key);
+    let answer: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+    own.take_enrolled(&answer);
+    assert!(own.contact(&site).await.lease.is_some());
+    // Its request was seen, and is sent again and again.
+    let mut answered = 0;
+    let refused = loop {
+        let answer = send(&site, "/agent/v1/enroll", &request).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        answered += 1;
+        assert!(answered < 200, "each goes through the ledger");
+    };
+    assert_eq!(code(refused).await, ProblemCode::Busy);
+    own.contact(&site).await;
+}
+
+#[tokio::test]
+async fn who_says_to_be_the_kept_copy_and_shows_nothing_has_to_wait_and_the_kept_one_does_not() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (agent, copy) = copied(&site).await;
+    keep(&site, &shown(&site).await[1].contact).await;
+    let stranger = Agent::new(agent.setup.clone());
+    let forged = goes_on(&stranger, &copy, Some(stranger.key.public()), &stranger.key);
+    for _ in 0..20 {
+        let refused = send(&site, "/agent/v1/enroll", &forged).await;
+        assert_eq!(code(refused).await, ProblemCode::BadSignature);
+    }
+    let refused = send(&site, "/agent/v1/enroll", &forged).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(code(refused).await, ProblemCode::Busy);
+    let own = Agent::new(agent.setup.clone());
+    let request = goes_on(&own, &copy, Some(own.key.public()), &agent.key);
+    good::<EnrollAnswer>(send(&site, "/agent/v1/enroll", &request).await).await;
+    // Who shows the contact of a computer of which there is one is no copy of it.
+    let (mut alone, own) = (Agent::licensed(&site, "pc-2").await, Agent::new(site.setup("pc-2").await));
+    let request = goes_on(&own, &alone.next_contact(), Some(own.key.public()), &alone.key);
+    let refused = send(&site, "/agent/v1/enroll", &request).await;
+    assert_eq!(code(refused).await, ProblemCode::ContactForked);
+    alone.contact(&site).await;
 }

@@ -82,10 +82,13 @@ async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_n
     assert!(matches!(code(refused).await, ProblemCode::UnknownComputer | ProblemCode::EnrollmentCodeWrong));
 
     let right = rightful.enroll_request(&rightful.enrollment());
-    for proof in [None, Some(Sha256Digest::of(b"guess"))] {
+    for (proof, expected) in [
+        (None, ProblemCode::WaitsForAdmission),
+        (Some(Sha256Digest::of(b"guess")), ProblemCode::EnrollmentCodeWrong),
+    ] {
         let wrong = EnrollRequest { proof, ..right.clone() };
         let refused = send(&site, "/agent/v1/enroll", &wrong).await;
-        assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeWrong);
+        assert_eq!(code(refused).await, expected);
     }
     // Somebody who saw the request learns nothing to enroll another key with.
     let watcher = Agent::new(setup.clone());

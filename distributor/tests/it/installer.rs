@@ -1,10 +1,12 @@
 //! Install files: what the script at the beginning does, with an agent that says what it was given.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use reqwest::Method;
 use rustix::process::geteuid;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::PackageName;
@@ -19,7 +21,7 @@ use sealpost_test_support::vendor_server::ServedVendor;
 use tempfile::TempDir;
 
 use crate::program::{json, parts, refused, run, stdout, typed};
-use crate::site::Site;
+use crate::site::{Site, problem};
 
 /// Says what it was given, and ends with 7.
 const AGENT: &str = r#"#!/bin/sh
@@ -296,6 +298,18 @@ async fn a_file_that_is_to_wait_waits() {
         let at = said.lines().find_map(|line| line.strip_prefix("at ")?.split(' ').next()).unwrap();
         assert!(at.parse::<i64>().unwrap() >= until, "{said} {until}");
         assert!(told.contains("it waits until"), "{told}");
+        // What is written over it while it waits is not run.
+        stdout(home, &[&make[..], &["4s"]].concat());
+        let mut shell = Command::new("sh");
+        shell.arg(&file).env("TMPDIR", temporary.path()).env("COPY_TO", temporary.path().join("setup.json"));
+        let mut waits = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(waits.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("it waits until"), "{line}");
+        let evil = fs::read(&file).unwrap().len();
+        fs::write(&file, "#!/bin/sh\necho evil\n".repeat(evil / 20)).unwrap();
+        let (_, said, _) = parts(&waits.wait_with_output().unwrap());
+        assert!(said.starts_with("arguments: install-file --from from"), "{said}");
     })
     .await;
 }
@@ -317,4 +331,33 @@ async fn a_stored_program_that_was_changed_makes_no_install_file() {
     assert!(damaged.message.contains("was changed on the disk"), "{damaged}");
     let mut agent = crate::agent::Agent::new(earlier);
     agent.enroll(&site).await;
+}
+
+#[tokio::test]
+async fn install_files_that_nobody_fetches_take_a_bounded_room_on_the_disk() {
+    // More than the buffers between two sockets hold, and nothing that can be packed.
+    let mut random = 1_u64;
+    let filling: String = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + u8::try_from((random >> 33) % 94).unwrap())
+    })
+    .take(3 << 20)
+    .collect();
+    let (_vendor, site) = site_with("any", &format!("{AGENT}exit\n{filling}")).await;
+    let path = "/clients/b%C3%BCro-7/installer";
+    let ask = async || site.admin(Method::POST, path, Some(serde_json::json!({}))).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let response = ask().await;
+        assert_eq!(response.status(), 200);
+        held.push(response);
+    }
+    let refused = problem(ask().await).await;
+    assert_eq!(refused.code, ProblemCode::Busy, "{refused}");
+    // Whoever fetches one, or goes away, makes room.
+    held.pop().unwrap().bytes().await.unwrap();
+    let again = ask().await;
+    assert_eq!(again.status(), 200);
+    drop(held);
+    again.bytes().await.unwrap();
 }

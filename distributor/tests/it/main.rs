@@ -20,6 +20,7 @@ mod firewall;
 mod first_license;
 mod halts;
 mod installer;
+mod knocking;
 mod links;
 mod listening;
 mod manage;

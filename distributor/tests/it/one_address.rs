@@ -13,6 +13,7 @@ use sealpost_manifests::wire::contact::ContactAnswer;
 use sealpost_manifests::wire::enroll::Enrollment;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{Enroll, IssueSetup, Reserve};
+use sealpost_site::rules::enrollment::Proof;
 use sealpost_site::rules::names::MixedScripts;
 use sealpost_test_support::computer::Computer;
 
@@ -49,10 +50,8 @@ async fn enrolled(site: &Site, setup: &SetupFile, number: u32) -> Computer {
     let new_id = ClientId::from_random(random_bytes().unwrap());
     computer.client_id = Some(new_id.clone());
     let source = "127.0.0.1".to_owned();
-    ledger
-        .execute(now, Enroll { source, enrollment, proven: Some(proven), copy: None, new_id })
-        .await
-        .unwrap();
+    let proof = Proof::Setup(proven);
+    ledger.execute(now, Enroll { source, enrollment, proof, copy: None, new_id }).await.unwrap();
     computer
 }
 

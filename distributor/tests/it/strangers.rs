@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use sealpost_distributor::home::Home;
+use sealpost_manifests::ids::EnrollmentCode;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::ConnectionLimits;
 use tokio::io::AsyncWriteExt;
@@ -114,7 +115,8 @@ async fn requests_without_a_token_and_wrong_codes_do_not_keep_a_neighbor_from_en
     for _ in 0..25 {
         site.http.get(site.url("/api/v1/status")).send().await.unwrap();
     }
-    let wrong = || agent.enroll_request_with(&agent.enrollment(), None);
+    let another = EnrollmentCode::from_random([3; 24]);
+    let wrong = || agent.enroll_request_with(&agent.enrollment(), Some(&another));
     let refused = send(&site, "/agent/v1/enroll", &wrong()).await;
     assert_ne!(
         refused.status(),

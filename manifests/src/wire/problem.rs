@@ -105,6 +105,8 @@ open_codes! {
         CopyKept = "copy_kept",
         /// Of two computers with one identity the other one goes on: this one needs a name and a seat of its own.
         CopyGivenUp = "copy_given_up",
+        /// An admin has to admit the computer by its key before it can enroll.
+        WaitsForAdmission = "waits_for_admission",
     }
 }
 

@@ -78,6 +78,7 @@ fn every_document_is_written_as_its_frozen_file() {
     assert_frozen(&values::lease());
     assert_frozen(&values::assignment());
     assert_frozen(&values::setup());
+    assert_frozen_as("setup.v2.knock.json", &values::knock_setup());
     assert_frozen(&values::enrollment());
     assert_frozen(&values::enrolled());
     assert_frozen(&values::server_list());

@@ -312,6 +312,15 @@ pub(crate) fn setup() -> SetupFile {
     }
 }
 
+/// For any computer: without a name and without a code.
+pub(crate) fn knock_setup() -> SetupFile {
+    let mut setup = SetupFile { kind: SetupKind::Knock, computer_name: None, ..setup() };
+    for listed in &mut setup.servers {
+        (listed.enrollment_code, listed.code_expires_at) = (None, None);
+    }
+    setup
+}
+
 pub(crate) fn enrollment() -> Enrollment {
     Enrollment {
         computer_name: computer_name(),

@@ -137,12 +137,13 @@ pub(super) fn answer(
     if registrations::count_within_a_day(transaction, &registration.serial, now)? >= MAX_NEW_PER_DAY {
         return Err(RegisterError::TooMany);
     }
+    let highest = highest_epoch(transaction, &registration.server_id)?;
     let (signed, grant, outcome) = match newest(transaction, &entry, issuer)? {
-        Some((signed, grant)) if still_good(&entry, registration, &grant, now) => {
+        Some((signed, grant)) if grant.epoch == highest && still_good(&entry, registration, &grant, now) => {
             (signed, grant, Outcome::Repeated)
         }
         _ => {
-            let grant = next(transaction, &entry, registration, issuer, now)?;
+            let grant = next(transaction, &entry, registration, highest, issuer, now)?;
             let signed = SignedDocument::sign(&grant, issuer.key).map_err(RegisterError::Sign)?;
             record(transaction, &grant, &signed)?;
             (signed, grant, Outcome::Issued)
@@ -189,8 +190,8 @@ fn check_server(
     Ok(())
 }
 
-/// Whether the newest grant is the answer. Never for a restored server, which needs a higher epoch, and never after the
-/// binding was cleared, which has to be made again.
+/// Whether the newest grant is the answer, if its epoch is still the server's. Never for a restored server, which needs a higher
+/// epoch, and never after the binding was cleared, which has to be made again.
 fn still_good(entry: &SerialEntry, registration: &Registration, grant: &Grant, now: Timestamp) -> bool {
     registration.reason != RegistrationReason::Restored
         && entry.server_id.is_some()
@@ -203,10 +204,10 @@ fn next(
     connection: &Connection,
     entry: &SerialEntry,
     registration: &Registration,
+    highest: Epoch,
     issuer: &Issuer<'_>,
     now: Timestamp,
 ) -> Result<Grant, RegisterError> {
-    let highest = highest_epoch(connection, &registration.server_id)?;
     let epoch = match registration.reason {
         RegistrationReason::Restored => {
             // The vendor's own records may be older than the server's.

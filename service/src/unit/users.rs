@@ -5,18 +5,18 @@
 //! with something in it, or one of another user; a tool is called by its absolute path, without a shell or the caller's
 //! environment, for a bounded time. Left out on purpose: removing users, whose numbers must not be given to others.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, open, openat};
 use rustix::io::Errno;
 use sealpost_files::read_bounded;
 
 use super::files::{Layout, Program};
+use crate::command::{Ended, run};
 
 /// Where tools of root lie.
 const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
@@ -27,10 +27,8 @@ const PASSWD: &str = "/etc/passwd";
 const MAX_PASSWD_BYTES: u64 = 16 * 1024 * 1024;
 /// How long making a user may take; tools wait for each other's lock for 15 s.
 const MAX_TIME: Duration = Duration::from_secs(60);
-/// Between two looks whether it has ended.
-const GLANCE: Duration = Duration::from_millis(20);
 /// Longest complaint that is told, in bytes.
-const MAX_COMPLAINT_BYTES: u64 = 1024;
+const MAX_COMPLAINT_BYTES: usize = 1024;
 
 /// Whether `install-service` makes the service's user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,39 +165,17 @@ fn find(tool: &str) -> Option<PathBuf> {
 impl Call {
     fn run(&self, user: &'static str) -> Result<(), UserError> {
         let failed = |source| UserError::Tool { user, tool: self.tool.clone(), source };
-        let mut child = Command::new(&self.tool)
+        let mut command = Command::new(&self.tool);
+        command
             .args(&self.arguments)
             .env_clear()
             .envs([("LC_ALL", "C"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")])
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let until = Instant::now() + MAX_TIME;
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(failed)? {
-                break status;
-            }
-            if Instant::now() >= until {
-                // It may have ended just now.
-                let _ = child.kill();
-                let _ = child.wait();
-                let source = io::Error::other(format!("it did not end within {} s", MAX_TIME.as_secs()));
-                return Err(failed(source));
-            }
-            thread::sleep(GLANCE);
-        };
+            .current_dir("/");
+        let Ended { status, complained, .. } = run(command, MAX_TIME, MAX_COMPLAINT_BYTES).map_err(failed)?;
         if status.success() || (self.is_there.is_some() && status.code() == self.is_there) {
             return Ok(());
         }
-        let mut said = Vec::new();
-        if let Some(complaint) = child.stderr.take() {
-            // How it ended is known all the same.
-            let _ = complaint.take(MAX_COMPLAINT_BYTES).read_to_end(&mut said);
-        }
-        let said = crate::text::plain(String::from_utf8_lossy(&said).trim());
+        let said = crate::text::plain(&complained);
         Err(UserError::Refused { user, tool: self.tool.clone(), said: format!("{said} ({status})") })
     }
 }

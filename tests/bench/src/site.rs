@@ -35,6 +35,7 @@ use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
 use sealpost_site::commands::rollouts::AdvanceRollouts;
 use sealpost_site::commands::settings::{ChangeSettings, LoadPlan};
 use sealpost_site::queries::{MAX_PAGE, Rollouts as OpenRollouts};
+use sealpost_site::rules::enrollment::Proof;
 use sealpost_site::rules::names::MixedScripts;
 use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
@@ -306,7 +307,7 @@ async fn enroll(
         let command = Enroll {
             source: "127.0.0.1".to_owned(),
             enrollment,
-            proven: Some(setup),
+            proof: Proof::Setup(setup),
             copy: None,
             new_id: new_id.clone(),
         };

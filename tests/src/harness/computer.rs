@@ -41,6 +41,28 @@ impl Computer {
         Ok(Self { programs, name: name.to_owned(), home, setup, root: root.to_owned(), agent: None })
     }
 
+    /// A computer without a seat, with a setup file that any computer may have. It has not asked.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn knocking(lab: &Lab, setup: &Path, name: &str, root: &Path) -> Result<Self> {
+        let home = lab.path(name);
+        fs::create_dir(&home)?;
+        set_mode(&home, 0o755)?;
+        let (programs, setup, root) = (lab.programs().clone(), setup.to_owned(), root.to_owned());
+        Ok(Self { programs, name: name.to_owned(), home, setup, root, agent: None })
+    }
+
+    /// Asks to be enrolled under a name.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn knock(&self, name: &str) -> Result<Output> {
+        let setup = self.setup.to_str().context("a file name in UTF-8")?;
+        let root = self.root.to_str().context("a file name in UTF-8")?;
+        self.agent(&["enroll", "--setup", setup, "--root", root, "--name", name])
+    }
+
     /// A computer that has enrolled.
     ///
     /// # Errors

@@ -132,10 +132,10 @@ impl Computer {
         }
     }
 
-    /// An enrollment as it is sent: signed by this computer, with the proof that it knows its code.
+    /// An enrollment as it is sent: signed by this computer, with the proof that it knows its code, if it has one.
     #[must_use]
     pub fn enroll_request(&self, enrollment: &Enrollment) -> EnrollRequest {
-        self.enroll_request_with(enrollment, Some(&self.code()))
+        self.enroll_request_with(enrollment, self.server().enrollment_code.as_ref())
     }
 
     /// An enrollment that proves another code, or none.

@@ -35,6 +35,17 @@ impl Command for Happens {
     }
 }
 
+/// Computers without a seat, as a server of before noted them: by their names alone.
+#[must_use]
+pub fn noted_by_name(names: &[&str]) -> Happens {
+    let seen = names.iter().map(|name| {
+        let (name, source) = (computer_name(name), "192.0.2.46".to_owned());
+        let actor = Actor::Stranger { source: source.clone() };
+        (actor, Change::UnknownComputerSeen { name, source, drops: None })
+    });
+    Happens(seen.collect())
+}
+
 fn client(id: u8) -> ClientId {
     ClientId::from_random([id; 16])
 }

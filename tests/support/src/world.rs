@@ -28,6 +28,7 @@ use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::commands::licenses::{AcceptGrant, RegisterSerial};
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
 use sealpost_site::commands::releases::{ApproveRelease, StageRelease};
+use sealpost_site::rules::enrollment::Proof;
 use sealpost_site::rules::restore::NamedHead;
 use sealpost_site::rules::rollouts::strategy::everyone_now;
 use sealpost_site::rules::test_load::Wanted;
@@ -163,10 +164,16 @@ impl World {
         Enroll {
             source: "192.0.2.7".into(),
             enrollment: self.enrollment(computer),
-            proven: Some(computer.setup.clone()),
+            proof: Proof::Setup(computer.setup.clone()),
             copy: None,
             new_id,
         }
+    }
+
+    /// It asks to be enrolled, and has no code.
+    #[must_use]
+    pub fn knock(&self, computer: &Computer) -> Enroll {
+        Enroll { proof: Proof::None, ..self.enroll(computer) }
     }
 
     /// Its next contact, as it is inside the signature.

@@ -142,6 +142,9 @@ fn an_unknown_computer_is_refused_and_takes_no_seat() -> Result<()> {
     let said = computer.enroll()?.refused()?;
     ensure!(said.contains("unknown_computer"), "{said}");
     ensure!(client_names(&site)? == ["pc"], "it took a seat");
+    let pending = site.json(&["clients", "pending"])?;
+    let row = &pending["pending"][0];
+    ensure!(row["name"] == "stranger" && row["standing"] == "no_seat" && row["key"].is_string(), "{pending}");
     site.distributor(&["clients", "reserve", "the-second-seat"])?.ok()?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod faults;
 mod firewall;
 mod hooks;
 mod installs;
+mod knocking;
 mod licensing;
 mod line;
 mod links;

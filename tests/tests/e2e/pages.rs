@@ -54,6 +54,22 @@ const LEFT: [(&str, &str); 17] = [
     ),
 ];
 
+/// A computer with a file for any computer.
+fn knocking(typing: &mut Typing) -> Result<()> {
+    let knock = typing.path("knock.json");
+    typing.types("distributor clients setup --knock FILE", &["clients", "setup", "--knock", &knock])?;
+    let root = typing.vendor.root();
+    let computer = Computer::knocking(&typing.lab, Path::new(&knock), "knocks", &root)?;
+    typing.was_typed("agent-updater enroll --setup FILE --name NAME");
+    computer.knock("knocks")?.refused()?;
+    typing.was_typed("distributor clients pending");
+    let pending = typing.site.json(&["clients", "pending"])?;
+    let key = pending["pending"][0]["key"].as_str().context("a key")?.to_owned();
+    typing
+        .types("distributor clients admit NAME --key KEY", &["clients", "admit", "knocks", "--key", &key])?;
+    computer.check()?.ok().map(drop)
+}
+
 /// The commands of ours in a page: between backticks, and at the beginning of a line of a block.
 fn documented(page: &str) -> BTreeSet<String> {
     let is_ours = |text: &str| PROGRAMS.iter().any(|program| text.starts_with(program));
@@ -517,6 +533,7 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     let setup = typing.path("pc-1.setup.json");
     typing.types("distributor clients setup NAME", &["clients", "setup", "pc-1", "--out", &setup])?;
     typing.types_as_it_is("distributor clients setups")?;
+    knocking(typing)?;
     typing.types("distributor clients group NAME", &["clients", "group", "pc-1"])?;
     typing.on(
         computer,

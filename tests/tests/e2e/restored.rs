@@ -154,6 +154,43 @@ fn a_ledger_with_a_ruined_table_is_rebuilt_from_its_log_and_every_computer_goes_
 }
 
 #[test]
+fn one_registration_after_a_restore_is_enough_for_the_computers_of_every_serial_number() -> Result<()> {
+    let lab = Lab::new()?;
+    let (vendor, mut site) = lab.vendor_and_site(5)?;
+    vendor.release_files(PACKAGE, "1.0", &[("VERSION", "1.0")])?;
+    site.pull_and_approve("scanner:1.0")?;
+    let second = vendor.serial(2)?;
+    site.distributor(&["register", &second])?.ok()?;
+    site.distributor(&["clients", "reserve", "studio", "--serial", &second])?.ok()?;
+    let computers = enrolled(&lab, &site, &vendor.root(), &["reception", "studio"])?;
+    let backup = lab.path("site.backup");
+    site.distributor(&["backup", backup.to_str().context("a file name in UTF-8")?])?.ok()?;
+    all_go_on(&computers)?;
+    site.kill_9()?;
+
+    let mut restored = site.restored(&lab, "restored", &backup)?;
+    restored.serve()?;
+    all_go_on(&computers)?;
+    nothing_new_before_the_vendor_confirms(&restored)?;
+    vendor.release_files(PACKAGE, "1.1", &[("VERSION", "1.1")])?;
+    restored.pull_and_approve("scanner:1.1")?;
+    for computer in &computers {
+        let said = computer.check()?.ok()?;
+        ensure!(!said.contains("refused"), "{}: {said}", computer.name());
+        ensure!(
+            computer.installed(PACKAGE, "VERSION").as_deref() == Some("1.1"),
+            "1.1 on {}",
+            computer.name()
+        );
+    }
+    // The other serial number gets its own word with its next registration, which nothing hangs on.
+    let again = restored.distributor(&["register", &second])?.ok()?;
+    ensure!(!again.contains("does not confirm"), "{again}");
+    all_go_on(&computers)?;
+    restored.verify_log()
+}
+
+#[test]
 fn a_server_that_is_killed_while_its_computers_are_resumed_resumes_each_of_them_once() -> Result<()> {
     let lab = Lab::new()?;
     let (vendor, mut site) = lab.vendor_and_site(9)?;

@@ -41,7 +41,8 @@ fn steps(said: &str) -> Vec<String> {
     let words = |line: &str| {
         let mut words = line.split_whitespace();
         let what = words.next().unwrap_or_default().to_owned();
-        let how = words.take_while(|word| ["done", "was", "so", "would", "do", "by", "hand"].contains(word));
+        let how =
+            words.take_while(|word| ["done", "already", "so", "would", "do", "by", "hand"].contains(word));
         format!("{what} {}", how.collect::<Vec<_>>().join(" "))
     };
     said.lines().map(words).collect()
@@ -183,7 +184,7 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     // A second run, and two at the same time.
     let after = "find /etc /usr -xdev -printf '%p %T@\\n' | sort | sha256sum";
     let tree = machine.shell(after)?;
-    let second = ["program was so", "enrollment was so", "service was so", "start was so"];
+    let second = ["program already so", "enrollment already so", "service already so", "start already so"];
     let said = machine.shell(&format!("sh {FILE}"))?;
     ensure!(steps(&said) == second, "a second run: {said}");
     let both =
@@ -195,10 +196,10 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
         "mkdir -p /var/lib/sealpost-agent/products/mine && touch /var/lib/sealpost-agent/products/mine/file",
     )?;
     let said = machine.shell(&format!("sh {FILE} --uninstall --dry-run"))?;
-    ensure!(steps(&said) == ["service would do", "program would do", "home was so"], "{said}");
+    ensure!(steps(&said) == ["service would do", "program would do", "home already so"], "{said}");
     machine.wait_until_active(SERVICE)?;
     let said = machine.shell(&format!("sh {FILE} --uninstall"))?;
-    ensure!(steps(&said) == ["service done", "program done", "home was so"], "{said}");
+    ensure!(steps(&said) == ["service done", "program done", "home already so"], "{said}");
     ensure!(
         said.contains("/var/lib/sealpost-agent stays, with this computer's identity and its products"),
         "{said}"
@@ -209,7 +210,7 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     )?;
     ensure!(machine.property(SERVICE, "ActiveState")? == "inactive");
     let said = machine.shell(&format!("sh {FILE} --uninstall"))?;
-    ensure!(steps(&said) == ["service was so", "program was so", "home was so"], "{said}");
+    ensure!(steps(&said) == ["service already so", "program already so", "home already so"], "{said}");
 
     // What it brought comes back, by two at the same time, and the computer is the same.
     let both =
@@ -218,14 +219,14 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     both.sort();
     ensure!(
         both == [
-            "enrollment was so",
-            "enrollment was so",
+            "enrollment already so",
+            "enrollment already so",
             "program done",
-            "program was so",
+            "program already so",
             "service done",
-            "service was so",
+            "service already so",
             "start done",
-            "start was so"
+            "start already so"
         ],
         "{both:?}"
     );
@@ -236,7 +237,7 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     machine.shell(&format!("sh {FILE} --uninstall && dpkg -i /var/tmp/sealpost-agent*.deb"))?;
     let said = machine.shell(&format!("sh {FILE}"))?;
     ensure!(
-        steps(&said) == ["program was so", "enrollment was so", "service was so", "start done"],
+        steps(&said) == ["program already so", "enrollment already so", "service already so", "start done"],
         "{said}"
     );
     machine.wait_until_active(SERVICE)?;

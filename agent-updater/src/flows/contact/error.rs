@@ -9,6 +9,9 @@ use crate::platform::network::WaitInterrupted;
 use crate::platform::store::StoreError;
 use crate::records::keys::ClientKeyError;
 
+/// How it begins where no way to the server answered; who refused did.
+pub(in crate::flows) const NONE_ANSWERED: &str = "no server answered: ";
+
 /// Why a contact was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum ContactError {
@@ -28,7 +31,7 @@ pub enum ContactError {
     NotTaken(String),
     /// Every address failed or refused; `refused` is the code of the last refusal, and `is_unknown_ca` says whether one
     /// presented no pinned CA.
-    #[error("no server answered: {}", failures.join("; "))]
+    #[error("{}{}", if refused.is_some() { "" } else { NONE_ANSWERED }, failures.join("; "))]
     AllFailed { failures: Vec<String>, refused: Option<ProblemCode>, is_unknown_ca: bool },
 }
 
@@ -44,7 +47,11 @@ impl ContactError {
 
     /// The same refusal, and why this computer did not go on after it.
     pub(super) fn and(&self, why: &(dyn std::error::Error + 'static)) -> Self {
-        let failures = vec![self.to_string(), with_causes(why)];
+        let said = match self {
+            Self::AllFailed { failures, .. } => failures.clone(),
+            other => vec![other.to_string()],
+        };
+        let failures = said.into_iter().chain([with_causes(why)]).collect();
         Self::AllFailed { failures, refused: self.refused(), is_unknown_ca: self.is_unknown_ca() }
     }
 

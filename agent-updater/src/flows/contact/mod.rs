@@ -40,4 +40,5 @@ mod run;
 mod send;
 
 pub use error::ContactError;
+pub(in crate::flows) use error::NONE_ANSWERED;
 pub(super) use run::{Answered, contact, outstanding, take};

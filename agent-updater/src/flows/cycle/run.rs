@@ -14,6 +14,7 @@ use crate::flows::by_file::{Carrier, News, enroll_by_folder, exchange};
 use crate::flows::contact::ContactError;
 use crate::flows::context::{Context, Host, seed};
 use crate::flows::drift::{self, Found, Keep};
+use crate::flows::enroll;
 use crate::flows::install::Engine;
 use crate::flows::origin::Reads;
 use crate::flows::self_update::contacted;
@@ -139,6 +140,13 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
         }
         Carrier::Network | Carrier::Person { .. } => Ok(()),
     };
+    let waiting = match &carrier {
+        Carrier::Network => enroll::ask_again(context, starts).unwrap_or_else(|why| {
+            problems.add(why);
+            None
+        }),
+        Carrier::Folder(_) | Carrier::Person { .. } => None,
+    };
     let mut progress = match Progress::load(&host.home) {
         Ok(progress) => progress,
         Err(error) => return CycleResult { has_tried_starts, ..failed(host, with_causes(&error)) },
@@ -149,9 +157,16 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
         let now = progress.license_time(host.now());
         progress.computer.failing.values_mut().for_each(|failing| *failing = failing.due(now));
     }
+    // Who is enrolled nowhere has nobody to contact until it is admitted.
+    let waits = waiting.filter(|_| progress.authority().is_none());
+    if let Some(waiting) = &waits {
+        problems.add(waiting.told());
+    }
     let tried = match enrolls {
-        Ok(()) => rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems),
-        Err(_) => None,
+        Ok(()) if waits.is_none() => {
+            rounds(context, &mut carrier, repairs, &mut progress, &mut spool, &mut problems)
+        }
+        Ok(()) | Err(_) => None,
     };
     let served = match (&carrier, tried) {
         (Carrier::Network, Some((first, found))) => {
@@ -174,6 +189,7 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
     if !matches!(carrier, Carrier::Network) {
         progress.standing.next_contact = Some(next);
     }
+    let next = waits.map_or(next, |waiting| waiting.next_at);
     let next = next_try(host).map_or(next, |again| next.min(again));
     let next = match &carrier {
         Carrier::Network => {

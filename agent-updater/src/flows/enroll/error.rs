@@ -4,16 +4,18 @@ use std::io;
 use std::path::PathBuf;
 
 use sealpost_keys::sealed::SealingKeyError;
-use sealpost_keys::{KeyError, KeyFileError};
+use sealpost_keys::{Fingerprint, KeyError, KeyFileError};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::ids::{ComputerName, ServerId};
 use sealpost_manifests::setup::MAX_SETUP_SERVERS;
+use sealpost_manifests::wire::problem::Problem;
 
 use crate::domain::release::Refusal;
 use crate::home::HomeError;
 use crate::platform::network::WaitInterrupted;
 use crate::platform::store::StoreError;
+use crate::records::waiting::WaitingKnock;
 
 /// Why an enrollment failed. Nothing but this computer's keys and the pinned root was kept then.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,19 @@ pub enum EnrollError {
          sent. Ask the administrator for another: `distributor clients setup NAME`"
     )]
     TooManyServers { path: PathBuf, count: usize },
+    /// The name of a knock setup file is the computer's own, and cannot be used.
+    #[error(
+        "this computer calls itself {found:?}, which cannot be the name of a computer: {why}; say another one with --name NAME"
+    )]
+    NoName { found: String, why: String },
+    /// Only a file of no computer leaves the name open.
+    #[error(
+        "{path} is the setup file of {named}, and --name goes with a knock setup file alone; leave it out"
+    )]
+    Named { path: PathBuf, named: ComputerName },
+    /// It asked, and waits; the daemon asks again.
+    #[error("{} waits until an administrator admits it; its key is {}", .0.computer_name, Fingerprint::of(&.0.client_key))]
+    Waits(Box<WaitingKnock>),
     /// The root is not the one that the setup file names.
     #[error(
         "the root at {path} is {found}, and the setup file names {expected}; get root.json from the vendor's package, \
@@ -85,6 +100,9 @@ pub enum EnrollError {
          home away and enroll again: another one is made"
     )]
     NewSealingKey(#[from] SealingKeyError),
+    /// One of the servers says that an administrator has to admit this computer.
+    #[error("{0}")]
+    NotAdmitted(Problem),
     #[error("no server in the setup file let this computer enroll: {}", .0.join("; "))]
     AllFailed(Vec<String>),
     /// Of two computers with one identity this one was kept.

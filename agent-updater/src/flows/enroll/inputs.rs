@@ -27,15 +27,16 @@ pub(super) fn read_setup(path: &Path, warnings: &mut Vec<String>) -> Result<Setu
         hint: "ask the administrator: `distributor clients setup NAME`",
     })?;
     let mode = fs::metadata(path).map(|found| found.permissions().mode()).unwrap_or(0);
-    if mode & 0o077 != 0 {
+    let setup: SetupFile =
+        document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })?;
+    let holds_secret = setup.servers.iter().any(|server| server.enrollment_code.is_some());
+    if mode & 0o077 != 0 && holds_secret {
         warnings.push(format!(
             "{} can be read by others (mode {:04o}) and holds a secret until it is used; chmod 600 it",
             path.display(),
             mode & 0o7777
         ));
     }
-    let setup: SetupFile =
-        document::read(&bytes).map_err(|source| EnrollError::NotSetup { path: path.to_owned(), source })?;
     let count = setup.servers.len();
     if count > MAX_SETUP_SERVERS {
         return Err(EnrollError::TooManyServers { path: path.to_owned(), count });

@@ -18,6 +18,7 @@ use crate::records::servers;
 use crate::records::serving;
 use crate::records::standing::ServerStanding;
 use crate::records::vendor::VendorRecord;
+use crate::records::waiting;
 
 use super::answer::Accepted;
 use super::before::identity_before;
@@ -35,7 +36,9 @@ pub(super) fn keep(host: &Host, accepted: &mut Accepted, vendor: &VendorRecord) 
     vendor.save(&host.home)?;
     keep_of_server(host, accepted)?;
     servers::prefer(&host.home, &server)?;
-    serving::remove(&host.home)
+    serving::remove(&host.home)?;
+    // Whatever this computer waited for: it was enrolled.
+    waiting::remove(&host.home)
 }
 
 /// Keeps an enrollment with a further server, which becomes the last in the list, or keeps its place there; durable at

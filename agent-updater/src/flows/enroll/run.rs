@@ -8,6 +8,7 @@ use sealpost_files::with_causes;
 use sealpost_manifests::ids::{ComputerName, ServerId};
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupServer};
 use sealpost_manifests::wire::enroll::EnrollAnswer;
+use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::floors::Floors;
 use crate::download::{Place, VendorMetadata};
@@ -47,7 +48,7 @@ pub enum OtherName {
 
 /// Which place a server takes among those of this computer.
 #[derive(Debug, Clone, Copy)]
-enum As<'p> {
+pub(super) enum As<'p> {
     /// The first, which decides about updates. The root is pinned if none is.
     First { root: Option<&'p Path> },
     /// One beside the first.
@@ -62,19 +63,6 @@ struct Tries {
     may_be_known: bool,
 }
 
-/// Enrolls this computer with a server that decides about updates from then on.
-///
-/// # Errors
-/// [`EnrollError`].
-pub fn enroll(
-    context: &Context,
-    setup_path: &Path,
-    root_path: Option<&Path>,
-    other_name: OtherName,
-) -> Result<EnrolledAs, EnrollError> {
-    enroll_as(context, setup_path, As::First { root: root_path }, other_name)
-}
-
 /// Enrolls this computer with a further server, which serves when the first does not: as a secondary, unless `role` says
 /// otherwise. It must be of the same vendor, by what the first server brought of the vendor; nothing that is held from the
 /// first changes.
@@ -87,27 +75,35 @@ pub fn add(
     role: Option<ServerRole>,
     other_name: OtherName,
 ) -> Result<EnrolledAs, EnrollError> {
-    enroll_as(context, setup_path, As::Beside { role }, other_name)
-}
-
-fn enroll_as(
-    context: &Context,
-    setup_path: &Path,
-    place: As<'_>,
-    other_name: OtherName,
-) -> Result<EnrolledAs, EnrollError> {
     let home = &context.host.home;
     home.prepare()?;
     let _lock = home.lock_cycle()?;
     let mut warnings = Vec::new();
     let setup = read_setup(setup_path, &mut warnings)?;
+    enroll_as(context, (&setup, setup_path), As::Beside { role }, None, other_name, warnings)
+}
+
+/// Enrolls with a setup file that names this computer, which was read from this path; `warnings` are about that. The caller
+/// holds the lock of the cycle.
+pub(super) fn enroll_as(
+    context: &Context,
+    (setup, setup_path): (&SetupFile, &Path),
+    place: As<'_>,
+    given: Option<&ComputerName>,
+    other_name: OtherName,
+    warnings: Vec<String>,
+) -> Result<EnrolledAs, EnrollError> {
+    let home = &context.host.home;
     let other_kind = |why| EnrollError::OtherKind { path: setup_path.to_owned(), why };
     let name = setup.reserved_name().map_err(other_kind)?;
+    if given.is_some_and(|given| given != name) {
+        return Err(EnrollError::Named { path: setup_path.to_owned(), named: name.clone() });
+    }
     if other_name == OtherName::Refuse {
-        ensure_same_name(home, &setup, setup_path, name)?;
+        ensure_same_name(home, setup, setup_path, name)?;
     }
     let (root, held) = match place {
-        As::First { root } => (pin_root(home, &setup, root)?, None),
+        As::First { root } => (pin_root(home, setup, root)?, None),
         As::Beside { .. } => {
             let first = first_server(home)?;
             if other_name == OtherName::Refuse && first.computer_name != *name {
@@ -118,9 +114,25 @@ fn enroll_as(
                 });
             }
             let held = VendorRecord::load(home)?.ok_or(EnrollError::NoFirstServer)?;
-            (pin_root(home, &setup, None)?, Some(held))
+            (pin_root(home, setup, None)?, Some(held))
         }
     };
+    let mut enrolled = ask(context, setup, name, place, &root, held.as_ref())?;
+    enrolled.warnings.splice(0..0, warnings);
+    Ok(enrolled)
+}
+
+/// Asks the servers of a setup file in their order, and keeps the answer of the first. The caller holds the lock of the cycle.
+pub(super) fn ask(
+    context: &Context,
+    setup: &SetupFile,
+    name: &ComputerName,
+    place: As<'_>,
+    root: &[u8],
+    held: Option<&VendorRecord>,
+) -> Result<EnrolledAs, EnrollError> {
+    let home = &context.host.home;
+    let mut warnings = Vec::new();
     let mut failures = Vec::new();
     let mut tries = Tries { until: Instant::now() + TRIED_FOR, may_be_known: false };
     for server in &setup.servers {
@@ -139,9 +151,9 @@ fn enroll_as(
             sealing_key: sealing_key(home)?,
             setup_issued_at: setup.issued_at,
         };
-        let held = held.as_ref().map(|held| held.trust.as_str());
+        let held = held.map(|held| held.trust.as_str());
         tries.may_be_known = false;
-        match enroll_with(context, server, &applicant, &root, held, &mut tries) {
+        match enroll_with(context, server, &applicant, root, held, &mut tries) {
             Ok((mut accepted, trust)) => {
                 match place {
                     As::First { .. } => {
@@ -195,6 +207,10 @@ fn enroll_with(
         let answer: EnrollAnswer = match context.network.wait(endpoint.post("enroll", body.clone()))? {
             Ok(answer) => answer,
             Err(error) => {
+                let problem = error.problem();
+                if let Some(problem) = problem.filter(|said| said.code == ProblemCode::WaitsForAdmission) {
+                    return Err(EnrollError::NotAdmitted(problem.clone()));
+                }
                 tries.may_be_known |= error.may_have_come();
                 failures.push(with_causes(&error));
                 if error.try_elsewhere() {

@@ -3,10 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sealpost_hook_runner::ownership::OwnershipError;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_service::unit::{InstallError, LayoutError};
 use serde::Serialize;
 
+use crate::config::ConfigError;
 use crate::flows::enroll::EnrollError;
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
@@ -94,6 +96,14 @@ pub enum FirstInstallError {
          {asked}; to give this computer another name, run `agent-updater enroll --setup FILE` with a setup file of that name"
     )]
     OtherName { enrolled: ComputerName, asked: ComputerName },
+    /// Root would run what others wrote, and make a service of it.
+    #[error("cannot use the agent's program that is there already; make it root's, or remove it")]
+    Ownership(#[from] OwnershipError),
+    #[error(
+        "the configuration that came with the install file is not good, and nothing was changed; correct it, and make the file \
+         again with `distributor clients setup NAME --installer FILE --agent-config FILE`"
+    )]
+    Config(#[source] ConfigError),
     #[error("cannot enroll this computer")]
     Enroll(#[from] EnrollError),
     #[error("cannot make the agent a service")]

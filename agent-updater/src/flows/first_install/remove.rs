@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use sealpost_files::with_causes;
 use sealpost_service::unit::{self, Layout, Program};
 
 use super::order::{
@@ -51,8 +52,12 @@ pub fn remove(
         },
     )?;
     let program = order.system.join(PROGRAM_PLACE);
-    let is_ours = version_of(&program).is_some();
-    if is_ours || fs::symlink_metadata(&program).is_err() {
+    let version = version_of(&program);
+    let is_ours = matches!(version, Ok(Some(_)));
+    if let Err(error) = &version {
+        let says = format!("it is left: {}", with_causes(error));
+        tell(Step { what: "program", outcome: Outcome::ByHand, says });
+    } else if is_ours || fs::symlink_metadata(&program).is_err() {
         step(order.mode, tell, "program", is_ours, format!("/{PROGRAM_PLACE} is removed"), &mut || {
             fs::remove_file(&program).map_err(io_error("remove", &program))
         })?;

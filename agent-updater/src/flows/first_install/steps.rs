@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{PUBLIC, read_bounded};
+use sealpost_files::{PUBLIC, read_bounded, with_causes};
+use sealpost_hook_runner::ownership::ensure_not_writable_by_others;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::{MAX_SETUP_BYTES, ServerRole, SetupFile};
@@ -14,12 +15,15 @@ use super::order::{
     ROOT, SETUP, Step, io_error,
 };
 use super::system::{are_same, has_systemd, lay, systemctl, systemctl_says, version_of};
+use crate::config::Settings;
 use crate::flows::context::Context;
 use crate::flows::enroll::{OtherName, add, enroll, known_as};
 use crate::records::servers;
 
 /// Mode of programs and hooks.
 const EXECUTABLE: u32 = 0o755;
+/// The step of the agent's configuration.
+const CONFIGURATION: &str = "configuration";
 /// Most hooks of one install file.
 const MAX_HOOKS: usize = 64;
 /// The unit of the agent, which is laid and started.
@@ -40,10 +44,15 @@ pub fn install(context: &Context, order: Order<'_>, tell: Tell<'_>) -> Result<()
     if let Some(known) = known.as_ref().filter(|known| known.name != name) {
         return Err(FirstInstallError::OtherName { enrolled: known.name.clone(), asked: name });
     }
+    let has_config = brings_config(order, home.path())?;
     let (executable, is_new_program) = program(order, tell)?;
-    config(order, home.path(), tell)?;
-    hooks(order, tell)?;
-    let is_enrolled = known.is_some_and(|known| known.setup_issued_at >= setup.issued_at);
+    if has_config {
+        config(order, home.path(), tell)?;
+    }
+    let issued_at = known.map(|known| known.setup_issued_at);
+    hooks(order, issued_at.is_some_and(|issued_at| issued_at > setup.issued_at), tell)?;
+    told_of_bad_config(home.path(), tell);
+    let is_enrolled = issued_at.is_some_and(|issued_at| issued_at >= setup.issued_at);
     let is_beside = setup.servers.iter().any(|listed| listed.server.role == ServerRole::Secondary);
     enrollment(context, order, &name, (is_enrolled, is_beside), tell)?;
     let is_new_unit = service(order, &executable, home.path(), tell)?;
@@ -75,6 +84,7 @@ fn program(order: Order<'_>, tell: Tell<'_>) -> Result<(PathBuf, bool), FirstIns
     const WHAT: &str = "program";
     let packaged = order.system.join(PACKAGED);
     if packaged.is_file() {
+        ensure_not_writable_by_others(&packaged)?;
         tell(Step {
             what: WHAT,
             outcome: Outcome::WasSo,
@@ -84,7 +94,7 @@ fn program(order: Order<'_>, tell: Tell<'_>) -> Result<(PathBuf, bool), FirstIns
     }
     let (place, executable) = (order.system.join(PROGRAM_PLACE), Path::new("/").join(PROGRAM_PLACE));
     // It updates itself, so one that runs here is as new as this one or newer.
-    if let Some(version) = version_of(&place) {
+    if let Some(version) = version_of(&place)? {
         let says = format!("/{PROGRAM_PLACE} is there, version {version}");
         tell(Step { what: WHAT, outcome: Outcome::WasSo, says });
         return Ok((executable, false));
@@ -97,34 +107,55 @@ fn program(order: Order<'_>, tell: Tell<'_>) -> Result<(PathBuf, bool), FirstIns
     Ok((executable, true))
 }
 
-/// The agent's configuration, if one came and there is none.
-fn config(order: Order<'_>, home: &Path, tell: Tell<'_>) -> Result<(), FirstInstallError> {
-    const WHAT: &str = "configuration";
-    let (from, place) = (order.from.join(CONFIG), home.join(CONFIG));
+/// Whether a configuration came with it, which is good if it is to be laid: an agent with a bad one does not run.
+fn brings_config(order: Order<'_>, home: &Path) -> Result<bool, FirstInstallError> {
+    let from = order.from.join(CONFIG);
     if !is_plain_file(&from) {
-        return Ok(());
+        return Ok(false);
     }
+    if fs::symlink_metadata(home.join(CONFIG)).is_err() {
+        Settings::load(&from, home).map_err(FirstInstallError::Config)?;
+    }
+    Ok(true)
+}
+
+/// The agent's configuration, if there is none.
+fn config(order: Order<'_>, home: &Path, tell: Tell<'_>) -> Result<(), FirstInstallError> {
+    let (from, place) = (order.from.join(CONFIG), home.join(CONFIG));
     let shown = place.display();
     match fs::symlink_metadata(&place) {
         Ok(_) if are_same(&from, &place) => {
-            tell(Step { what: WHAT, outcome: Outcome::WasSo, says: format!("{shown} is as it came") });
+            tell(Step {
+                what: CONFIGURATION,
+                outcome: Outcome::WasSo,
+                says: format!("{shown} is as it came"),
+            });
             return Ok(());
         }
         Ok(_) => {
             let says = format!("{shown} was there and is another one: it is kept");
-            tell(Step { what: WHAT, outcome: Outcome::WasSo, says });
+            tell(Step { what: CONFIGURATION, outcome: Outcome::WasSo, says });
             return Ok(());
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(io_error("look at", &place)(error)),
     }
-    change(order.mode, WHAT, shown.to_string(), tell, || {
+    change(order.mode, CONFIGURATION, shown.to_string(), tell, || {
         lay(&from, &place, PUBLIC).map_err(io_error("write", &place))
     })
 }
 
-/// The hooks that came with it. Those of before with the same names are replaced: they are this install file's own.
-fn hooks(order: Order<'_>, tell: Tell<'_>) -> Result<(), FirstInstallError> {
+/// Says that the configuration that is there is not good, since then the service does not run.
+fn told_of_bad_config(home: &Path, tell: Tell<'_>) {
+    let place = home.join(CONFIG);
+    if let Err(error) = Settings::load(&place, home) {
+        let says = format!("{}; until it is corrected the agent does not run", with_causes(&error));
+        tell(Step { what: CONFIGURATION, outcome: Outcome::ByHand, says });
+    }
+}
+
+/// The hooks that came with it. Those of before with the same names are replaced, unless they came with a later install file.
+fn hooks(order: Order<'_>, is_older: bool, tell: Tell<'_>) -> Result<(), FirstInstallError> {
     const WHAT: &str = "hooks";
     let names = hooks_in(order.from)?;
     if names.is_empty() {
@@ -135,6 +166,11 @@ fn hooks(order: Order<'_>, tell: Tell<'_>) -> Result<(), FirstInstallError> {
         names.iter().filter(|name| !are_same(&from.join(name), &place.join(name))).collect();
     if differ.is_empty() {
         tell(Step { what: WHAT, outcome: Outcome::WasSo, says: format!("/{HOOKS_PLACE} has them") });
+        return Ok(());
+    }
+    if is_older {
+        let says = format!("/{HOOKS_PLACE} has others, and this file is older than them: they are kept");
+        tell(Step { what: WHAT, outcome: Outcome::WasSo, says });
         return Ok(());
     }
     let listed: Vec<&str> = differ.iter().map(|name| name.as_str()).collect();
@@ -188,7 +224,7 @@ fn enrollment(
         let enrolled = if has_a_first && is_beside {
             add(context, &path, None, OtherName::Refuse)
         } else {
-            enroll(context, &path, Some(&root), OtherName::Refuse)
+            enroll(context, &path, Some(&root), None, OtherName::Refuse)
         };
         Ok(enrolled.map(drop)?)
     })

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use sealpost_files::{Unfinished, make_folder, sync_parent};
+use sealpost_hook_runner::ownership::ensure_not_writable_by_others;
+use sealpost_service::command::{Ended, run};
+use sealpost_service::text::plain;
 
 use super::order::FirstInstallError;
 
@@ -16,8 +19,7 @@ const WITHIN: Duration = Duration::from_secs(120);
 /// The longest that a program may take to say its version.
 const VERSION_WITHIN: Duration = Duration::from_secs(10);
 /// Most that is read of what a command says, in bytes.
-const MAX_SAID: u64 = 16 * 1024;
-const TURN: Duration = Duration::from_millis(20);
+const MAX_SAID: usize = 16 * 1024;
 
 /// Where systemd says that it runs the computer.
 const SYSTEMD_RUNS: &str = "run/systemd/system";
@@ -29,58 +31,44 @@ pub(super) fn has_systemd(system: &Path) -> bool {
 
 /// Whether systemd says yes.
 pub(super) fn systemctl_says(arguments: &[&str]) -> bool {
-    run("systemctl", arguments, WITHIN).is_ok_and(|(good, _)| good)
+    run_systemctl(arguments).is_ok_and(|ended| ended.status.success())
 }
 
 /// Has systemd do something.
 pub(super) fn systemctl(arguments: &[&str]) -> Result<(), FirstInstallError> {
-    let command = format!("systemctl {}", arguments.join(" "));
-    match run("systemctl", arguments, WITHIN) {
-        Ok((true, _)) => Ok(()),
-        Ok((false, said)) => Err(FirstInstallError::Command { command, said }),
-        Err(error) => Err(FirstInstallError::Command { command, said: error.to_string() }),
-    }
-}
-
-/// The version that a program of ours says that it has; `None` if it does not run here, or is another program.
-pub(super) fn version_of(program: &Path) -> Option<String> {
-    let (good, said) = run(program.as_os_str(), &["--version"], VERSION_WITHIN).ok()?;
-    let version = said.trim().strip_prefix("agent-updater ")?;
-    (good && version.len() <= 64 && !version.contains(char::is_control)).then(|| version.to_owned())
-}
-
-/// Whether a command ended well, and what it said, of which the beginning is kept.
-fn run(
-    program: impl AsRef<std::ffi::OsStr>,
-    arguments: &[&str],
-    within: Duration,
-) -> io::Result<(bool, String)> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    let until = Instant::now() + within;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > until {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("it took longer than {} s", within.as_secs()),
-            ));
-        }
-        sleep(TURN);
+    let said = match run_systemctl(arguments) {
+        Ok(ended) if ended.status.success() => return Ok(()),
+        Ok(ended) => plain(&format!("{} {}", ended.printed, ended.complained)).trim().to_owned(),
+        Err(error) => error.to_string(),
     };
-    let mut said = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        out.take(MAX_SAID).read_to_end(&mut said)?;
+    Err(FirstInstallError::Command { command: format!("systemctl {}", arguments.join(" ")), said })
+}
+
+fn run_systemctl(arguments: &[&str]) -> io::Result<Ended> {
+    let mut command = Command::new("systemctl");
+    command.args(arguments);
+    run(command, WITHIN, MAX_SAID)
+}
+
+/// The version that a program of ours says that it has; `None` if it is none, is a link, or does not run here. It is run for that,
+/// so nobody else may have been able to write it.
+///
+/// # Errors
+/// [`FirstInstallError::Ownership`] when others than root and the user of this process could.
+pub(super) fn version_of(program: &Path) -> Result<Option<String>, FirstInstallError> {
+    let is_program = fs::symlink_metadata(program)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    if !is_program {
+        return Ok(None);
     }
-    if let Some(errors) = child.stderr.take() {
-        errors.take(MAX_SAID).read_to_end(&mut said)?;
-    }
-    Ok((status.success(), String::from_utf8_lossy(&said).trim().to_owned()))
+    ensure_not_writable_by_others(program)?;
+    let mut command = Command::new(program);
+    command.arg("--version");
+    let Ok(ended) = run(command, VERSION_WITHIN, MAX_SAID) else { return Ok(None) };
+    let version = ended.printed.strip_prefix("agent-updater ").filter(|version| {
+        ended.status.success() && version.len() <= 64 && !version.contains(char::is_control)
+    });
+    Ok(version.map(str::to_owned))
 }
 
 /// Whether two files hold the same bytes; `false` if one of them cannot be read.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
+use sealpost_keys::Fingerprint;
 use sealpost_manifests::assignment::{PackageAssignment, Postpone};
 use sealpost_manifests::ids::{PackageName, Platform, SerialNumber};
 use sealpost_manifests::release::PackageKind;
@@ -28,19 +29,21 @@ use crate::flows::{install_root, linked, retention, start_again};
 use crate::home::Home;
 use crate::hooks::Hook;
 use crate::journal::Journal;
+use crate::platform::store::StoreError;
 use crate::records::gate;
 use crate::records::holdings::{HeldDocument, Holdings, HoldingsError};
 use crate::records::keys::{ClientKeyError, key_of};
 use crate::records::progress::Progress;
 use crate::records::server::ServerRecords;
 use crate::records::standing::ServerStanding;
+use crate::records::waiting::WaitingKnock;
 use crate::records::withdrawn::Withdrawals;
 use crate::spool::Spool;
 
 use super::problems::{contact_problems, is_for_good, package_problems, refusal_of_further};
 use super::report::{
-    DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem, TimesStatus,
-    WayStatus,
+    AdmissionStatus, DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status,
+    StatusProblem, TimesStatus, WayStatus,
 };
 
 #[must_use]
@@ -57,11 +60,25 @@ pub fn read(host: &Host) -> Status {
     notices.extend(progress.standing.notices.iter().cloned());
     notices.extend(progress.standing.log.problem());
     let mut problems = Vec::new();
+    let waiting = WaitingKnock::load(&host.home).unwrap_or_else(|error| {
+        // Only root and the agent's user may read it; for others that is no problem to report.
+        if matches!(error, StoreError::Damaged { .. }) || rustix::process::geteuid().is_root() {
+            problems.push(StatusProblem::of_computer(ProblemKind::RecordDamaged, with_causes(&error)));
+        }
+        None
+    });
+    if let Some(waiting) = &waiting {
+        problems.push(StatusProblem::of_computer(ProblemKind::WaitsForAdmission, waiting.told()));
+        notices.push(waiting.told());
+    }
     let holdings = match holdings {
         Ok(holdings) => Some(holdings),
         Err((code, why)) => {
             problems.push(StatusProblem::of_computer(code, why.clone()));
-            notices.push(why);
+            // It was told what to do, and did it.
+            if waiting.is_none() || code != ProblemKind::NotEnrolled {
+                notices.push(why);
+            }
             None
         }
     };
@@ -134,6 +151,13 @@ pub fn read(host: &Host) -> Status {
         ways,
         servers,
         serving,
+        admission: waiting.map(|waiting| AdmissionStatus {
+            key: Fingerprint::of(&waiting.client_key),
+            computer_name: waiting.computer_name,
+            asked_at: waiting.asked_at.map(whole_seconds),
+            next_at: whole_seconds(waiting.next_at),
+            said: waiting.said,
+        }),
         agent: self_update::status::read(&host.home, &mut notices),
         daemon: daemon == Some(true),
         daemon_known: daemon.is_some(),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sealpost_keys::Fingerprint;
 use sealpost_manifests::assignment::{Start, Urgency};
-use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::ids::{ComputerName, PackageName};
 use sealpost_manifests::wire::contact::WaitsFor;
 use sealpost_manifests::wire::problem::ProblemCode;
 use serde::Serialize;
@@ -30,6 +31,9 @@ pub struct Status {
     pub servers: Vec<ServerStatus>,
     /// Which of them serves, and why; `None` before enrollment.
     pub serving: Option<ServingStatus>,
+    /// What this computer waits for, if it is to be admitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionStatus>,
     /// Whether the daemon runs.
     pub daemon: bool,
     /// Whether that is known: not for other users where the kernel lists no locks.
@@ -58,6 +62,20 @@ pub struct Status {
     pub problems: Vec<StatusProblem>,
     /// What a person should look at.
     pub notices: Vec<String>,
+}
+
+/// A computer that waits to be admitted.
+#[derive(Debug, Serialize)]
+pub struct AdmissionStatus {
+    pub computer_name: ComputerName,
+    /// The fingerprint of its key.
+    pub key: Fingerprint,
+    /// When it asked last.
+    pub asked_at: Option<Timestamp>,
+    /// When it asks again, if the daemon runs.
+    pub next_at: Timestamp,
+    /// Why it was not enrolled, as it was told last.
+    pub said: Option<String>,
 }
 
 /// An address of the server.
@@ -89,6 +107,8 @@ pub struct StatusProblem {
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     NotEnrolled,
+    /// An administrator has to admit this computer by its key before it can enroll.
+    WaitsForAdmission,
     RecordDamaged,
     NoLease,
     GivenUp,

@@ -10,13 +10,12 @@ use sealpost_manifests::assignment::Urgency;
 
 use crate::domain::gate_file::OpenNow;
 use crate::domain::time::{distance, whole_seconds};
+use crate::flows::contact::NONE_ANSWERED;
 use crate::flows::retention::{Kept, Usage};
 use crate::flows::servers::ServingStatus;
 
 use super::report::{PackageStatus, ProblemKind, Status, TimesStatus};
 
-/// How the failure of a contact begins that no way to the server answered.
-const NO_SERVER_ANSWERED: &str = "no server answered: ";
 /// What a damaged record cannot tell.
 const NOT_KNOWN: &str = "not known: a record is damaged, see the note";
 
@@ -78,7 +77,16 @@ impl Status {
         let is_known = self.computer_name.is_some() || !is_enrolled;
         let without = |none: &'static str| if is_known { none } else { NOT_KNOWN };
         let no_name = without("not enrolled: `agent-updater enroll --setup FILE`");
-        line("Computer", self.computer_name.as_deref().unwrap_or(no_name));
+        let waits = self
+            .admission
+            .as_ref()
+            .map(|admission| format!("not enrolled: waits to be admitted as {}", admission.computer_name));
+        let computer = self.computer_name.as_deref().or(waits.as_deref());
+        line("Computer", computer.unwrap_or(no_name));
+        if let Some(admission) = &self.admission {
+            line("Key", &admission.key.grouped());
+            line("Asks again", &self.with_age(admission.next_at));
+        }
         if self.server.is_some() {
             line("Server", &self.ways());
         }
@@ -173,7 +181,7 @@ impl Status {
         let serves = self.serving.as_ref().map(|serving| &serving.server);
         match first.filter(|first| serves.is_some_and(|serves| *serves != first.server)) {
             Some(first) => {
-                let why = problem.strip_prefix(NO_SERVER_ANSWERED).unwrap_or(problem);
+                let why = problem.strip_prefix(NONE_ANSWERED).unwrap_or(problem);
                 format!("failed with the first server, {}: {why}", first.name())
             }
             None => format!("failed: {problem}"),

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::connection::Connected;
 use super::entries::{has_seat, log_at};
-use super::granted::{epoch_of, lossy};
+use super::granted::{epoch_of, lossy, raised};
 use super::lists::licenses::restore_columns;
 use super::lists::releases::known_release;
 use super::lists::servers::server_list;
@@ -109,6 +109,7 @@ impl<C: Connected> Read<LoadContact> for C {
             metadata_as_of: optional_time(row, 7)?,
             has_trust,
             epoch,
+            raised: raised(&granted),
             restore,
             server_list: server_list(row, 9)?,
             lost,

@@ -18,10 +18,10 @@ use sealpost_site::commands::restores::{LoadRestore, RestoreFacts};
 use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::SetupOf;
-use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
-use sealpost_site::rules::pending::PendingFacts;
+use sealpost_site::rules::enrollment::SetupState;
 use sealpost_site::rules::seats::GrantedSeats;
 
+use super::admissions::{pending, setup};
 use super::connection::Connected;
 use super::granted::{self, claimed_epoch, epoch_of, granted, granted_times};
 use super::lists::licenses::{highest_epoch, restore_state, restored, stored_time};
@@ -159,7 +159,8 @@ impl<C: Connected> Read<LoadSetups> for C {
     fn read(&mut self, query: &LoadSetups) -> Result<SetupFacts, StoreError> {
         let mut statement = self.connection().prepare_cached(
             "SELECT s.setup, s.expires_at, s.used_by IS NOT NULL, c.client_id IS NOT NULL FROM computers p \
-             LEFT JOIN setups s ON s.name = p.name LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1",
+             LEFT JOIN setups s ON s.name = p.name AND s.admitted_key IS NULL \
+             LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1",
         )?;
         let mut held = BTreeMap::new();
         for name in &query.names {
@@ -184,30 +185,6 @@ impl<C: Connected> Read<SetupOf> for C {
     fn read(&mut self, query: &SetupOf) -> Result<SetupState, StoreError> {
         Ok(setup(self.connection(), &query.name)?)
     }
-}
-
-fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
-    let found = connection
-        .prepare_cached(
-            "SELECT s.setup, s.expires_at, c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
-             LEFT JOIN clients c ON c.client_id = s.used_by WHERE p.name = ?1",
-        )?
-        .query_row([name.as_str()], |row| {
-            Ok((
-                optional_text(row, 0)?,
-                optional_time(row, 1)?,
-                optional_text(row, 2)?,
-                optional_text(row, 3)?,
-            ))
-        })
-        .optional()?;
-    Ok(match found {
-        None => SetupState::Unknown,
-        Some((Some(setup), Some(expires_at), used_by, admitted)) => {
-            SetupState::Issued(IssuedSetup { setup, expires_at, used_by, admitted })
-        }
-        Some(_) => SetupState::Reserved,
-    })
 }
 
 impl<C: Connected> Read<LoadEnrollment> for C {
@@ -235,11 +212,8 @@ impl<C: Connected> Read<LoadEnrollment> for C {
         seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
         let grants = seats.into_iter().map(|seat| seat.document.clone()).collect();
         let setup = setup(connection, name)?;
-        // Who holds a seat does not wait for one.
-        let pending = match setup {
-            SetupState::Unknown => pending(connection, name)?,
-            SetupState::Reserved | SetupState::Issued(_) => PendingFacts::default(),
-        };
+        // Also for an admitted key: its admission can have ended, and then it waits again.
+        let pending = pending(connection, name, &query.client_key)?;
         let restore = restored(connection, epoch_of(&granted), self.grants())?;
         Ok(EnrollmentFacts { setup, client, grants, restore, pending })
     }
@@ -260,19 +234,6 @@ impl<C: Connected> Read<LoadServerList> for C {
             epoch: highest_epoch(connection, self.grants())?,
         })
     }
-}
-
-fn pending(connection: &Connection, name: &ComputerName) -> rusqlite::Result<PendingFacts> {
-    let (waiting, known) = connection
-        .prepare_cached(
-            "SELECT (SELECT count(*) FROM pending), EXISTS (SELECT 1 FROM pending WHERE name = ?1)",
-        )?
-        .query_row([name.as_str()], |row| Ok((count(row, 0)?, row.get(1)?)))?;
-    let oldest = connection
-        .prepare_cached("SELECT name, seen_at FROM pending ORDER BY sequence LIMIT 1")?
-        .query_row([], |row| Ok((text(row, 0)?, time(row, 1)?)))
-        .optional()?;
-    Ok(PendingFacts { waiting, known, oldest })
 }
 
 impl<C: Connected> Read<LoadPull> for C {

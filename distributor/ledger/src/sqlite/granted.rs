@@ -5,6 +5,7 @@ use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::order::Epoch;
+use sealpost_site::commands::contact::RaisedGrant;
 use sealpost_site::rows::RefusedGrantRow;
 use sealpost_site::rules::grants::{GrantFlaw, HeldGrant};
 use sealpost_site::rules::vendor_time::GrantedTimes;
@@ -38,6 +39,14 @@ pub(super) fn granted_times(
 /// The highest epoch of grants that count; 0 before the first.
 pub(super) fn epoch_of(granted: &[TrustedGrant]) -> Epoch {
     granted.iter().map(|trusted| trusted.grant.epoch).max().unwrap_or_default()
+}
+
+/// Of grants with several epochs one of the highest.
+pub(super) fn raised(granted: &[TrustedGrant]) -> Option<RaisedGrant> {
+    let TrustedGrant { grant: highest, document, digest } =
+        granted.iter().max_by_key(|trusted| (trusted.grant.epoch, &trusted.grant.serial))?;
+    let differ = granted.iter().any(|trusted| trusted.grant.epoch < highest.epoch);
+    differ.then(|| RaisedGrant { document: document.clone(), digest: *digest })
 }
 
 /// The highest epoch that any row claims, whether it counts or not: for what must not be lower than it was.

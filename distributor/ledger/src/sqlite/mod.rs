@@ -4,6 +4,7 @@
 //! database says so); an entry and the rows that its change makes are written in one transaction.
 //! Left out on purpose: every rule. Rows are written exactly as a change says, and read exactly as they stand.
 
+mod admissions;
 mod approvals;
 mod audit;
 mod computers;

@@ -5,13 +5,13 @@
 //! for the next one is voided, or had expired by then. Left out on purpose: codes, which are in no log.
 
 use jiff::Timestamp;
-use sealpost_keys::PublicKey;
+use sealpost_keys::{Fingerprint, PublicKey};
 use sealpost_manifests::ids::{ClientId, SerialNumber, SetupId};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Change;
 use super::entry::ActivityEntry;
-use super::seats::EnrolledBy;
+use super::seats::{ComputerAdmitted, EnrolledBy};
 
 /// What became of a setup file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum SetupOutcome {
         /// When.
         at: Timestamp,
     },
-    /// A newer one was issued before it was used.
+    /// A newer one was issued, or a key admitted, before it was used.
     Voided {
         /// When.
         at: Timestamp,
@@ -33,13 +33,16 @@ pub enum SetupOutcome {
     Expired,
 }
 
-/// A setup file that was issued.
+/// A setup file that was issued, or a key that was admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupIssue {
     /// When.
     pub issued_at: Timestamp,
     /// After it the code is accepted no more.
     pub expires_at: Timestamp,
+    /// The key of a computer that an admin admitted: then there was no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted: Option<Fingerprint>,
     /// What became of it.
     #[serde(flatten)]
     pub outcome: SetupOutcome,
@@ -85,7 +88,7 @@ pub struct SeatTaken {
 pub struct SeatHistory {
     /// Its seats.
     pub seats: Vec<SeatTaken>,
-    /// Its setup files.
+    /// Its setup files and admissions.
     pub setups: Vec<SetupIssue>,
     /// Its computers; the last one holds it.
     pub holders: Vec<Holder>,
@@ -93,7 +96,7 @@ pub struct SeatHistory {
 }
 
 /// The kinds of entries that it is made of.
-pub const KINDS: [&str; 3] = ["seat_reserved", "setup_issued", "client_enrolled"];
+pub const KINDS: [&str; 4] = ["seat_reserved", "setup_issued", "computer_admitted", "client_enrolled"];
 
 impl SeatHistory {
     /// Takes the next entry about the name.
@@ -102,18 +105,9 @@ impl SeatHistory {
             Change::SeatReserved { serial, .. } => {
                 self.seats.push(SeatTaken { serial: serial.clone(), at: entry.at });
             }
-            Change::SetupIssued { setup, expires_at, .. } => {
-                if let Some(before) = self.setups.last_mut()
-                    && before.outcome == SetupOutcome::Out
-                {
-                    before.outcome = ended(before, entry.at);
-                }
-                self.issued.push(setup.clone());
-                self.setups.push(SetupIssue {
-                    issued_at: entry.at,
-                    expires_at: *expires_at,
-                    outcome: SetupOutcome::Out,
-                });
+            Change::SetupIssued { setup, expires_at, .. } => self.issue(entry.at, setup, *expires_at, None),
+            Change::ComputerAdmitted(ComputerAdmitted { client_key, setup, expires_at, .. }) => {
+                self.issue(entry.at, setup, *expires_at, Some(Fingerprint::of(client_key)));
             }
             Change::ClientEnrolled {
                 client_id,
@@ -159,6 +153,22 @@ impl SeatHistory {
             newest.outcome = SetupOutcome::Expired;
         }
         self
+    }
+
+    fn issue(
+        &mut self,
+        issued_at: Timestamp,
+        setup: &SetupId,
+        expires_at: Timestamp,
+        admitted: Option<Fingerprint>,
+    ) {
+        if let Some(before) = self.setups.last_mut()
+            && before.outcome == SetupOutcome::Out
+        {
+            before.outcome = ended(before, issued_at);
+        }
+        self.issued.push(setup.clone());
+        self.setups.push(SetupIssue { issued_at, expires_at, admitted, outcome: SetupOutcome::Out });
     }
 
     fn replace(&mut self, client_id: &ClientId, at: Timestamp, last: Option<Timestamp>, by: EnrolledBy) {
@@ -271,6 +281,34 @@ mod tests {
         // What was used stays so, however many come after it.
         assert_eq!(outcomes(&history(all(), 900))[2], Used { at: at(6) });
         assert_eq!(outcomes(&history(vec![], 1)), []);
+    }
+
+    #[test]
+    fn an_admission_voids_the_file_before_it_and_a_file_voids_an_admission() {
+        use SetupOutcome::{Out, Used, Voided};
+        let client_key = SigningKey::generate().unwrap().public();
+        let admitted = |hours, byte| {
+            let (name, client_key) = (name(), client_key.clone());
+            let admitted = ComputerAdmitted { name, client_key, setup: setup(byte), expires_at: at(100) };
+            (hours, Change::ComputerAdmitted(admitted))
+        };
+        let history = history(
+            vec![
+                issued(1, 1, 100),
+                admitted(2, 2),
+                issued(3, 3, 100),
+                admitted(4, 4),
+                enrolled(5, 1, 4, None),
+                issued(6, 5, 100),
+            ],
+            7,
+        );
+        let expected =
+            [Voided { at: at(2) }, Voided { at: at(3) }, Voided { at: at(4) }, Used { at: at(5) }, Out];
+        assert_eq!(outcomes(&history), expected);
+        let key = Some(Fingerprint::of(&client_key));
+        let keys: Vec<_> = history.setups.iter().map(|issue| issue.admitted).collect();
+        assert_eq!(keys, [None, key, None, key, None]);
     }
 
     #[test]

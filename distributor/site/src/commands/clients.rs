@@ -1,5 +1,6 @@
 //! Reservations, setup files, installs at a time, and enrollment.
 
+mod admit;
 mod copies;
 mod reserve;
 mod schedule;
@@ -15,6 +16,7 @@ use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+pub use self::admit::{ADMITTED_DAYS, Admission, AdmissionFacts, Admit, Admitted, LoadAdmission, NameFacts};
 pub use self::copies::{ProvenCopy, ResolveCopies};
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
@@ -27,12 +29,12 @@ pub use self::setups::{
     SetupsOf,
 };
 use super::decision::{Command, Context, Decision, missing};
-use crate::changes::{Actor, Change, EnrolledBy};
+use crate::changes::{Actor, Change, ComputerKnocked, Dropped, EnrolledBy};
 use crate::queries::{Query, query};
 use crate::rules::copies::{given_up_problem, shows, undecided_problem};
-use crate::rules::enrollment::{self, EnrollDecision, EnrollRefusal, SetupState};
+use crate::rules::enrollment::{self, BoundBy, EnrollDecision, Proof, SetupState};
 use crate::rules::names::unknown_channel;
-use crate::rules::pending::{self, PendingDecision, PendingFacts};
+use crate::rules::pending::{self, PendingDecision, PendingFacts, Waits};
 use crate::rules::restore::{RestoreState, unconfirmed_problem};
 use crate::rules::text;
 
@@ -95,6 +97,8 @@ query! {
     LoadEnrollment {
         /// The name that it gives.
         pub name: ComputerName,
+        /// The key that it shows.
+        pub client_key: PublicKey,
     } -> EnrollmentFacts, "read what is known of a computer"
 }
 
@@ -109,7 +113,7 @@ pub struct EnrollmentFacts {
     pub grants: Vec<SignedDocument>,
     /// Where the ledger stands after restores.
     pub restore: RestoreState,
-    /// The list of computers that wait for a seat.
+    /// The list of computers that wait.
     pub pending: PendingFacts,
 }
 
@@ -137,8 +141,8 @@ pub struct Enroll {
     pub source: String,
     /// The enrollment.
     pub enrollment: Enrollment,
-    /// The setup of the name whose code the computer proved, if it proved one.
-    pub proven: Option<SetupId>,
+    /// What it proves beside its key.
+    pub proof: Proof,
     /// The contact of a copy that it proved to be, instead of a code.
     pub copy: Option<ProvenCopy>,
     /// The id that the client gets if this is its first time.
@@ -161,7 +165,8 @@ impl Command for Enroll {
     const ATTEMPTED: &'static str = "enroll a computer";
 
     fn facts(&self) -> LoadEnrollment {
-        LoadEnrollment { name: self.enrollment.computer_name.clone() }
+        let Enrollment { computer_name, client_key, .. } = &self.enrollment;
+        LoadEnrollment { name: computer_name.clone(), client_key: client_key.clone() }
     }
 
     fn decide(self, facts: EnrollmentFacts, context: &Context<'_>) -> Decision<EnrollOutcome> {
@@ -172,25 +177,20 @@ impl Command for Enroll {
         if let Some(copy) = self.copy.clone() {
             return self.go_on(&copy, facts, context);
         }
-        match enrollment::decide(&facts.setup, self.proven.as_ref(), &enrollment.client_key, context.now) {
+        match enrollment::decide(&facts.setup, &self.proof, &enrollment.client_key, context.now) {
             Err(refusal) => {
-                let problem = refusal.problem(&enrollment.computer_name);
+                let problem = refusal.problem(&enrollment.computer_name, &enrollment.client_key);
                 let decision = Decision::refuse(problem);
-                match refusal {
-                    EnrollRefusal::UnknownComputer => self.wait_for_a_seat(decision, &facts.pending, context),
-                    EnrollRefusal::CodeWrong
-                    | EnrollRefusal::CodeUsed
-                    | EnrollRefusal::CodeExpired { .. } => decision,
-                }
+                if refusal.waits() { self.wait(decision, &facts.pending, context) } else { decision }
             }
             Ok(EnrollDecision::SameAgain) => self.same_again(facts, context),
-            Ok(EnrollDecision::Bind { setup }) => self.bind(facts, setup, context),
+            Ok(EnrollDecision::Bind { setup, by }) => self.bind(facts, setup, by, context),
         }
     }
 }
 
 impl Enroll {
-    fn wait_for_a_seat(
+    fn wait(
         self,
         refused: Decision<EnrollOutcome>,
         waiting: &PendingFacts,
@@ -200,11 +200,17 @@ impl Enroll {
             PendingDecision::Known | PendingDecision::Full => refused,
             PendingDecision::Add { drops } => {
                 let source = text::source(&self.source);
-                let name = self.enrollment.computer_name;
-                refused.change(
-                    Actor::Stranger { source: source.clone() },
-                    Change::UnknownComputerSeen { name, source, drops },
-                )
+                let Enrollment { computer_name: name, client_key, platform, agent_version, .. } =
+                    self.enrollment;
+                let knocked = ComputerKnocked {
+                    name,
+                    client_key,
+                    source: source.clone(),
+                    platform,
+                    agent_version: text::agent_version(&agent_version),
+                    drops: drops.map(|Waits { name, client_key }| Dropped { name, client_key }),
+                };
+                refused.change(Actor::Stranger { source }, Change::ComputerKnocked(knocked))
             }
         }
     }
@@ -217,7 +223,13 @@ impl Enroll {
         Decision::answer(outcome(client, self.enrollment.computer_name, facts.grants, context))
     }
 
-    fn bind(self, facts: EnrollmentFacts, setup: SetupId, context: &Context<'_>) -> Decision<EnrollOutcome> {
+    fn bind(
+        self,
+        facts: EnrollmentFacts,
+        setup: SetupId,
+        by: BoundBy,
+        context: &Context<'_>,
+    ) -> Decision<EnrollOutcome> {
         if facts.grants.is_empty() {
             return Decision::refuse(missing("grant"));
         }
@@ -225,7 +237,11 @@ impl Enroll {
         if let Some(restored) = facts.restore.unconfirmed() {
             return Decision::refuse(unconfirmed_problem("no computer can be enrolled", restored.at));
         }
-        self.enrolled_as(facts, setup, EnrolledBy::Code, context)
+        let by = match by {
+            BoundBy::Code => EnrolledBy::Code,
+            BoundBy::Admission => EnrolledBy::Admission,
+        };
+        self.enrolled_as(facts, setup, by, context)
     }
 
     /// Lets the copy that an admin kept go on with its new key. The same key gets the same answer again: it signed.

@@ -22,7 +22,7 @@ use self::copies::OfTwo;
 pub use self::deliveries::assigned;
 pub use self::facts::{
     ContactClient, ContactFacts, ContactOutcome, HeldGrantText, LastContact, LoadContact, LostFacts,
-    SeenClient, Shown, ShownKey,
+    RaisedGrant, SeenClient, Shown, ShownKey,
 };
 use self::facts::{not_held, server_list};
 use super::decision::{Command, Context, Decision};
@@ -138,7 +138,7 @@ fn retried(
         None => Answering::in_order(facts, client, contact, context).waits(),
     };
     ContactOutcome {
-        grants: not_held(&client.seats, contact),
+        grants: not_held(facts, client, contact),
         lease: lease_to_resend(client, contact, context).filter(|_| last.answer.lease).cloned(),
         assignment: assignment.filter(|told| told.packages.iter().all(is_approved)).cloned(),
         server_list: None,

@@ -26,6 +26,8 @@ pub enum Permission {
     ReserveSeats,
     /// Issue setup files, which hold enrollment codes.
     IssueSetups,
+    /// Say which computer is the one of a name: it takes a seat, if the name has none, and gives what a setup file gives.
+    AdmitComputers,
     /// Register serial numbers and bring in grants.
     ManageLicenses,
     /// Read the activity log and check it.
@@ -50,6 +52,7 @@ pub const fn permits(kind: AccountKind, permission: Permission) -> bool {
             | Permission::ViewClients
             | Permission::ReserveSeats
             | Permission::IssueSetups
+            | Permission::AdmitComputers
             | Permission::ManageLicenses
             | Permission::ViewLog
             | Permission::ManageServer => true,

@@ -1,7 +1,9 @@
-//! Enrollment: a code binds a reserved name to the first client key that presents it.
+//! Enrollment: what a computer proves binds a reserved name to the client key that proves it first. It proves the code of a
+//! setup file, or it has the key that an admin admitted.
 //!
 //! Invariant: one code, one key. The same key gets the same answer for ever; another key is refused. A name whose
-//! admin issued a new setup file can enroll again: that replaces the client and its key, and takes no second seat.
+//! admin issued a new setup file, or admitted another key, can enroll again: that replaces the client and its key, and takes no
+//! second seat. Whoever proves nothing changes nothing: it waits until an admin admits it.
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -28,8 +30,42 @@ pub enum SetupState {
     Unknown,
     /// A seat is reserved, but no setup file was issued.
     Reserved,
-    /// A setup file was issued.
+    /// A setup file was issued, or a key admitted.
     Issued(IssuedSetup),
+}
+
+impl SetupState {
+    /// The setup that stands for an admission of this key: one that the key used, or still can use. What nobody used in time
+    /// is as if it were not there.
+    #[must_use]
+    pub fn admission_of(&self, client_key: &PublicKey, now: Timestamp) -> Option<&IssuedSetup> {
+        let Self::Issued(issued) = self else { return None };
+        let is_good = match &issued.used_by {
+            Some(used_by) => used_by == client_key,
+            None => now <= issued.expires_at,
+        };
+        (is_good && issued.admitted.as_ref() == Some(client_key)).then_some(issued)
+    }
+}
+
+/// What an enrollment proves beside that its computer has the key inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// It says that it has no code.
+    None,
+    /// It is of no code that is good here.
+    Wrong,
+    /// The code of this setup of its name.
+    Setup(SetupId),
+}
+
+/// By what a computer is bound to its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundBy {
+    /// It proved the code.
+    Code,
+    /// An admin admitted its key.
+    Admission,
 }
 
 /// What to do with an enrollment that was signed by the key inside.
@@ -37,8 +73,10 @@ pub enum SetupState {
 pub enum EnrollDecision {
     /// Bind this key now.
     Bind {
-        /// The setup whose code was proven.
+        /// The setup whose code was proven, or which stands for the admission.
         setup: SetupId,
+        /// Which of the two.
+        by: BoundBy,
     },
     /// The same key as before: answer the same.
     SameAgain,
@@ -47,8 +85,10 @@ pub enum EnrollDecision {
 /// Why an enrollment is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnrollRefusal {
-    /// The computer waits in the pending list.
+    /// There is no seat for the name, of which the computer has a code that is not good here; it waits in the pending list.
     UnknownComputer,
+    /// An admin has to admit the computer by its key; it waits in the pending list.
+    WaitsForAdmission,
     /// The code is not the newest one of this name.
     CodeWrong,
     /// Another client key used the code.
@@ -61,15 +101,25 @@ pub enum EnrollRefusal {
 }
 
 impl EnrollRefusal {
-    /// As it is answered.
+    /// As it is answered to whoever showed this key.
     #[must_use]
-    pub fn problem(self, name: &ComputerName) -> Problem {
+    pub fn problem(self, name: &ComputerName, client_key: &PublicKey) -> Problem {
         match self {
             Self::UnknownComputer => Problem::new(
                 ProblemCode::UnknownComputer,
                 format!("no seat is reserved for {name}"),
                 format!(
                     "on the server, run `distributor clients reserve {name}`; until then the computer waits in a list"
+                ),
+            ),
+            // The same whatever the name is: a stranger learns nothing about it.
+            Self::WaitsForAdmission => Problem::new(
+                ProblemCode::WaitsForAdmission,
+                format!("{name} cannot enroll before an administrator admits it by its key"),
+                format!(
+                    "on the server, run `distributor clients admit {name} --key {}`; \
+                     `distributor clients pending` lists who waits",
+                    client_key.fingerprint()
                 ),
             ),
             Self::CodeWrong => Problem::new(
@@ -93,6 +143,15 @@ impl EnrollRefusal {
             ),
         }
     }
+
+    /// Whether the computer waits in the pending list from now on.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        match self {
+            Self::UnknownComputer | Self::WaitsForAdmission => true,
+            Self::CodeWrong | Self::CodeUsed | Self::CodeExpired { .. } => false,
+        }
+    }
 }
 
 /// The refusal of an enrollment that is meant for another server.
@@ -105,30 +164,39 @@ pub fn wrong_server() -> Problem {
     )
 }
 
-/// Decides about an enrollment. `proven` is the setup whose code the computer proved to know; what it did not prove
-/// tells it nothing.
+/// Decides about an enrollment. What it did not prove tells it nothing.
 ///
 /// # Errors
 /// [`EnrollRefusal`].
 pub fn decide(
     state: &SetupState,
-    proven: Option<&SetupId>,
+    proof: &Proof,
     client_key: &PublicKey,
     now: Timestamp,
 ) -> Result<EnrollDecision, EnrollRefusal> {
-    let issued = match state {
-        SetupState::Unknown => return Err(EnrollRefusal::UnknownComputer),
-        SetupState::Reserved => return Err(EnrollRefusal::CodeWrong),
-        SetupState::Issued(issued) => issued,
-    };
-    if proven != Some(&issued.setup) {
-        return Err(EnrollRefusal::CodeWrong);
+    // The signature shows the key, whatever else the computer still has from before.
+    if let Some(IssuedSetup { setup, used_by, .. }) = state.admission_of(client_key, now) {
+        return Ok(match used_by {
+            Some(_) => EnrollDecision::SameAgain,
+            None => EnrollDecision::Bind { setup: setup.clone(), by: BoundBy::Admission },
+        });
     }
-    match &issued.used_by {
+    let proven = match (state, proof) {
+        (_, Proof::None) => return Err(EnrollRefusal::WaitsForAdmission),
+        (SetupState::Unknown, _) => return Err(EnrollRefusal::UnknownComputer),
+        (SetupState::Reserved, _) | (_, Proof::Wrong) => return Err(EnrollRefusal::CodeWrong),
+        (SetupState::Issued(issued), Proof::Setup(proven)) => {
+            if *proven != issued.setup || issued.admitted.is_some() {
+                return Err(EnrollRefusal::CodeWrong);
+            }
+            issued
+        }
+    };
+    match &proven.used_by {
         Some(key) if key == client_key => Ok(EnrollDecision::SameAgain),
         Some(_) => Err(EnrollRefusal::CodeUsed),
-        None if issued.expires_at < now => Err(EnrollRefusal::CodeExpired { at: issued.expires_at }),
-        None => Ok(EnrollDecision::Bind { setup: issued.setup.clone() }),
+        None if proven.expires_at < now => Err(EnrollRefusal::CodeExpired { at: proven.expires_at }),
+        None => Ok(EnrollDecision::Bind { setup: proven.setup.clone(), by: BoundBy::Code }),
     }
 }
 
@@ -153,38 +221,92 @@ mod tests {
         SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(100), used_by, admitted: None })
     }
 
+    /// Key 1 is admitted until second 100.
+    fn admitted(used_by: Option<PublicKey>) -> SetupState {
+        let admitted = Some(key(1));
+        SetupState::Issued(IssuedSetup { setup: setup(1), expires_at: at(100), used_by, admitted })
+    }
+
+    fn code() -> Proof {
+        Proof::Setup(setup(1))
+    }
+
     #[test]
     fn a_code_binds_to_the_first_key_and_answers_only_that_key_again() {
-        let proven = setup(1);
-        let bind = Ok(EnrollDecision::Bind { setup: setup(1) });
-        assert_eq!(decide(&issued(None), Some(&proven), &key(1), at(0)), bind);
+        let bind = Ok(EnrollDecision::Bind { setup: setup(1), by: BoundBy::Code });
+        assert_eq!(decide(&issued(None), &code(), &key(1), at(0)), bind);
         let used = issued(Some(key(1)));
-        assert_eq!(decide(&used, Some(&proven), &key(1), at(0)), Ok(EnrollDecision::SameAgain));
-        assert_eq!(decide(&used, Some(&proven), &key(2), at(0)), Err(EnrollRefusal::CodeUsed));
+        assert_eq!(decide(&used, &code(), &key(1), at(0)), Ok(EnrollDecision::SameAgain));
+        assert_eq!(decide(&used, &code(), &key(2), at(0)), Err(EnrollRefusal::CodeUsed));
     }
 
     #[test]
     fn a_code_ends_for_whoever_did_not_use_it_and_not_for_who_did() {
-        let proven = setup(1);
-        assert!(decide(&issued(None), Some(&proven), &key(1), at(100)).is_ok());
+        assert!(decide(&issued(None), &code(), &key(1), at(100)).is_ok());
         assert_eq!(
-            decide(&issued(None), Some(&proven), &key(1), at(101)),
+            decide(&issued(None), &code(), &key(1), at(101)),
             Err(EnrollRefusal::CodeExpired { at: at(100) })
         );
         let used = issued(Some(key(1)));
-        assert_eq!(decide(&used, Some(&proven), &key(1), at(101)), Ok(EnrollDecision::SameAgain));
+        assert_eq!(decide(&used, &code(), &key(1), at(101)), Ok(EnrollDecision::SameAgain));
     }
 
     #[test]
     fn without_the_proof_nothing_is_told_about_whether_the_code_was_used() {
         for used_by in [None, Some(key(1))] {
-            for proven in [None, Some(setup(2))] {
-                let found = decide(&issued(used_by.clone()), proven.as_ref(), &key(1), at(0));
-                assert_eq!(found, Err(EnrollRefusal::CodeWrong));
+            for (proof, refusal) in [
+                (Proof::Wrong, EnrollRefusal::CodeWrong),
+                (Proof::Setup(setup(2)), EnrollRefusal::CodeWrong),
+                (Proof::None, EnrollRefusal::WaitsForAdmission),
+            ] {
+                let found = decide(&issued(used_by.clone()), &proof, &key(1), at(0));
+                assert_eq!(found, Err(refusal), "{proof:?}");
             }
         }
-        assert_eq!(decide(&SetupState::Reserved, None, &key(1), at(0)), Err(EnrollRefusal::CodeWrong));
-        let unknown = decide(&SetupState::Unknown, None, &key(1), at(0));
-        assert_eq!(unknown, Err(EnrollRefusal::UnknownComputer));
+    }
+
+    #[test]
+    fn who_proves_nothing_waits_whatever_its_name_is_and_only_the_admitted_key_is_bound() {
+        use EnrollRefusal::{CodeWrong, UnknownComputer, WaitsForAdmission};
+        let bind = || Ok(EnrollDecision::Bind { setup: setup(1), by: BoundBy::Admission });
+        let again = || Ok(EnrollDecision::SameAgain);
+        let rows = [
+            // (what is known of the name, proof, key, second, what becomes of it)
+            (SetupState::Unknown, Proof::None, 1, 0, Err(WaitsForAdmission)),
+            (SetupState::Unknown, Proof::Wrong, 1, 0, Err(UnknownComputer)),
+            (SetupState::Unknown, code(), 1, 0, Err(UnknownComputer)),
+            (SetupState::Reserved, Proof::None, 1, 0, Err(WaitsForAdmission)),
+            (SetupState::Reserved, Proof::Wrong, 1, 0, Err(CodeWrong)),
+            (SetupState::Reserved, code(), 1, 0, Err(CodeWrong)),
+            (issued(None), Proof::None, 1, 0, Err(WaitsForAdmission)),
+            (issued(Some(key(1))), Proof::None, 1, 0, Err(WaitsForAdmission)),
+            // The key that was admitted: once, in time, whatever code it still has.
+            (admitted(None), Proof::None, 1, 0, bind()),
+            (admitted(None), Proof::Wrong, 1, 0, bind()),
+            (admitted(None), Proof::None, 1, 100, bind()),
+            (admitted(None), Proof::None, 1, 101, Err(WaitsForAdmission)),
+            (admitted(Some(key(1))), Proof::None, 1, 0, again()),
+            (admitted(Some(key(1))), Proof::None, 1, 1_000, again()),
+            // Any other key, before and after.
+            (admitted(None), Proof::None, 2, 0, Err(WaitsForAdmission)),
+            (admitted(None), Proof::Wrong, 2, 0, Err(CodeWrong)),
+            (admitted(Some(key(1))), Proof::None, 2, 0, Err(WaitsForAdmission)),
+            // An admission has no code, and nobody can have one.
+            (admitted(None), code(), 2, 0, Err(CodeWrong)),
+            (admitted(Some(key(1))), code(), 2, 0, Err(CodeWrong)),
+        ];
+        for (state, proof, id, second, expected) in rows {
+            let found = decide(&state, &proof, &key(id), at(second));
+            assert_eq!(found, expected, "{state:?} {proof:?} {id} {second}");
+        }
+    }
+
+    #[test]
+    fn who_waits_is_told_the_command_with_its_own_key_and_nothing_about_the_name() {
+        let name = ComputerName::new("pc-1").unwrap();
+        let problem = EnrollRefusal::WaitsForAdmission.problem(&name, &key(1));
+        assert_eq!(problem.code, ProblemCode::WaitsForAdmission);
+        let command = format!("`distributor clients admit pc-1 --key {}`", key(1).fingerprint());
+        assert!(problem.hint.contains(&command), "{problem:?}");
     }
 }

@@ -221,9 +221,10 @@ pub fn of_the_fleet(fleet: &FleetRow) -> Vec<Warning> {
     }
     let who = &fleet.pending;
     if who.count > 0 {
-        let wants = counted(who.count, "computer without a seat wants", "computers without a seat want");
+        let waits = counted(who.count, "computer waits", "computers wait");
         let sentence = format!(
-            "{wants} to enroll ({}): if {} of this site, `distributor clients reserve NAME` gives a seat",
+            "{waits} to be enrolled ({}): `distributor clients pending` shows the keys; if {} of this site, \
+             `distributor clients admit NAME --key KEY` lets one in, and a seat with a setup file does too",
             named(who),
             if who.count == 1 { "it is" } else { "they are" }
         );

@@ -187,6 +187,7 @@ pub(crate) fn by_command(site: &mut Site, computer: &mut Computer) -> Answer {
         metadata_as_of: Some(Timestamp::from_second(day).unwrap()),
         has_trust: true,
         epoch: Epoch::of(1, 0),
+        raised: None,
         restore: RestoreState::default(),
         server_list: None,
         lost: None,

@@ -259,7 +259,11 @@ async fn reserve(api: &AdminApi, options: &Options, chunk: &[Wanted]) -> anyhow:
     Ok(answers)
 }
 
-async fn list_in(api: &AdminApi, group: &GroupName, names: Vec<ComputerName>) -> anyhow::Result<()> {
+pub(super) async fn list_in(
+    api: &AdminApi,
+    group: &GroupName,
+    names: Vec<ComputerName>,
+) -> anyhow::Result<()> {
     let request = MembersRequest { add: names, ..MembersRequest::default() };
     let listed: anyhow::Result<Changed> = api.post(&format!("/groups/{group}/members"), &request).await;
     listed
@@ -323,7 +327,10 @@ fn no_group(group: &GroupName) -> String {
 }
 
 /// The groups that there are; none are read if none is wanted.
-async fn groups_of(api: &AdminApi, wanted: &Option<GroupName>) -> anyhow::Result<BTreeSet<GroupName>> {
+pub(super) async fn groups_of(
+    api: &AdminApi,
+    wanted: &Option<GroupName>,
+) -> anyhow::Result<BTreeSet<GroupName>> {
     if wanted.is_none() {
         return Ok(BTreeSet::new());
     }
@@ -332,7 +339,7 @@ async fn groups_of(api: &AdminApi, wanted: &Option<GroupName>) -> anyhow::Result
 }
 
 /// No seat is taken for a computer that would then be in no group.
-fn ensure_groups<'g>(
+pub(super) fn ensure_groups<'g>(
     known: &BTreeSet<GroupName>,
     mut wanted: impl Iterator<Item = &'g GroupName>,
 ) -> anyhow::Result<()> {

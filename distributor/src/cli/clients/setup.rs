@@ -11,9 +11,10 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use sealpost_admin_api::setups::{HasSetup, SetupAnswer, SetupWanted, SetupsIssued, SetupsRequest};
-use sealpost_files::{PRIVATE_FOLDER, Unfinished, make_folder, sync_folder, sync_parent};
+use sealpost_files::{PRIVATE_FOLDER, PUBLIC, Unfinished, make_folder, sync_folder, sync_parent};
+use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::setup::ServerRole;
+use sealpost_manifests::setup::{ServerRole, SetupFile};
 use sealpost_site::commands::clients::MAX_SETUPS;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::rollouts::groups::GroupName;
@@ -21,7 +22,9 @@ use serde::Serialize;
 
 use super::installer;
 use super::reserve::entries;
-use super::setup_files::{There, finish, had, look, name_of, unfinished, void};
+use super::setup_files::{
+    KnockPlace, There, finish, finish_with, had, look, look_for_knock, name_of, unfinished, void,
+};
 use crate::cli::api::AdminApi;
 use crate::cli::groups::listed;
 use crate::cli::outcome::Outcome;
@@ -40,10 +43,11 @@ Examples:
   distributor clients setup lab-7 lab-8 --folder setups
   distributor clients setup --from computers.csv --folder setups
   distributor clients setup --group lab --folder setups --role secondary
-  distributor clients setup reception-1 --installer reception-1.sh --hooks hooks")]
+  distributor clients setup reception-1 --installer reception-1.sh --hooks hooks
+  distributor clients setup --knock knock.json")]
 pub(in crate::cli) struct Options {
     /// The computers' names.
-    #[arg(value_name = "NAME", required_unless_present_any = ["from", "group", "ephemeral"])]
+    #[arg(value_name = "NAME", required_unless_present_any = ["from", "group", "ephemeral", "knock"])]
     names: Vec<String>,
     /// A file with more names, or `-` for standard input, as `clients reserve` takes it; only its names count here.
     #[arg(long, value_name = "FILE|-")]
@@ -70,6 +74,14 @@ pub(in crate::cli) struct Options {
     again: bool,
     #[command(flatten)]
     installer: installer::InstallerOptions,
+    /// One file for any number of computers, without a code and without anything secret: each asks under its own name, waits in
+    /// `clients pending`, and is admitted by its key with `clients admit`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["names", "from", "group", "folder", "out", "again", "valid_days", "role", "ephemeral", "installer", "json"]
+    )]
+    knock: Option<PathBuf>,
     /// For computers that come and go, such as containers: one file for many, which take floating seats of a pool.
     #[arg(long, requires = "pool", conflicts_with_all = ["names", "from", "group", "folder", "out", "role", "again"])]
     ephemeral: bool,
@@ -119,6 +131,9 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
     if let Some(pool) = &options.pool {
         return ephemeral(api, &options, pool).await;
     }
+    if let Some(out) = &options.knock {
+        return knock(api, out).await;
+    }
     if let Some(out) = &options.installer.installer {
         let [name] = options.names.as_slice() else {
             bail!("cannot make an install file: it is for one computer, so name one");
@@ -139,6 +154,24 @@ async fn ephemeral(api: &AdminApi, options: &Options, pool: &str) -> anyhow::Res
     let request = SetupsRequest { valid_days, ephemeral: Some(pool.to_owned()), ..SetupsRequest::default() };
     let SetupsIssued { .. } = api.post("/setups", &request).await?;
     bail!(OTHER_VERSION)
+}
+
+/// The file for computers that knock. One of before is replaced, anything else is not.
+async fn knock(api: &AdminApi, out: &Path) -> anyhow::Result<Outcome> {
+    let attempted = || cannot_write(out);
+    if look_for_knock(out).with_context(attempted)? == KnockPlace::Taken {
+        bail!("{}: it is there already and is no knock setup file; name another file", attempted());
+    }
+    let file = unfinished(out).with_context(attempted)?;
+    let setup: SetupFile = api.get("/setups/knock").await?;
+    let text = document::write(&setup).with_context(attempted)?;
+    finish_with(file, &text, out, PUBLIC).and_then(|()| sync_parent(out)).with_context(attempted)?;
+    print_line(out.display())?;
+    tell(
+        "carry it to as many computers as you like; it holds nothing secret. `agent-updater enroll --setup FILE` there prints the \
+         key of each; `distributor clients pending` lists who waits",
+    );
+    Ok(Outcome::Done)
 }
 
 async fn one(api: &AdminApi, options: &Options, name: &str) -> anyhow::Result<Outcome> {

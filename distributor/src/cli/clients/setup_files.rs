@@ -8,7 +8,7 @@ use sealpost_admin_api::setups::HasSetup;
 use sealpost_files::{PRIVATE, Unfinished, read_bounded};
 use sealpost_manifests::document;
 use sealpost_manifests::ids::ComputerName;
-use sealpost_manifests::setup::{ServerRole, SetupFile};
+use sealpost_manifests::setup::{ServerRole, SetupFile, SetupKind};
 use sealpost_site::rules::names::canonical;
 
 use crate::cli::output::counted;
@@ -47,6 +47,27 @@ pub(super) fn look(out: &Path, name: &ComputerName) -> io::Result<There> {
     })
 }
 
+/// Whether a knock setup file can be written somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnockPlace {
+    Free,
+    Taken,
+}
+
+/// Looks for something else than an earlier knock setup file, which is replaced.
+pub(super) fn look_for_knock(out: &Path) -> io::Result<KnockPlace> {
+    let text = match read_bounded(out, MAX_SETUP_BYTES) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(KnockPlace::Free),
+        Err(error) if matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput) => {
+            return Ok(KnockPlace::Taken);
+        }
+        Err(error) => return Err(error),
+    };
+    let is_knock = document::read::<SetupFile>(&text).is_ok_and(|earlier| earlier.kind == SetupKind::Knock);
+    Ok(if is_knock { KnockPlace::Free } else { KnockPlace::Taken })
+}
+
 /// What there is to say of an earlier setup file; `None` of one that names no server.
 pub(super) fn had(earlier: &SetupFile, role: &ServerRole) -> Option<HasSetup> {
     let first = earlier.servers.first()?;
@@ -66,9 +87,14 @@ pub(super) fn unfinished(out: &Path) -> io::Result<Unfinished> {
 }
 
 /// Writes it for its owner alone, and gives it its name. The folder is not flushed.
-pub(super) fn finish(mut file: Unfinished, text: &str, out: &Path) -> io::Result<()> {
+pub(super) fn finish(file: Unfinished, text: &str, out: &Path) -> io::Result<()> {
+    finish_with(file, text, out, PRIVATE)
+}
+
+/// As [`finish`], for whom the mode says.
+pub(super) fn finish_with(mut file: Unfinished, text: &str, out: &Path, mode: u32) -> io::Result<()> {
     file.file_mut().write_all(text.as_bytes())?;
-    file.finish(PRIVATE)?;
+    file.finish(mode)?;
     file.replace(out)
 }
 

@@ -78,9 +78,14 @@ pub(super) fn history(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
         print_line(format_args!("  ran before    {} {}", before.package(), before.release.version))?;
     }
     for issue in info.setups.iter().take(SHOWN) {
-        print_line(format_args!("  setup file    {}", setup(issue, now)))?;
+        match issue.admitted {
+            None => print_line(format_args!("  setup file    {}", setup(issue, "issued", now)))?,
+            Some(key) => {
+                print_line(format_args!("  by its key    {}; {key}", setup(issue, "admitted", now)))?;
+            }
+        }
     }
-    more(info.setups.len(), "setup files")?;
+    more(info.setups.len(), "setup files and admissions")?;
     for holder in info.former.iter().take(SHOWN) {
         print_line(format_args!("  before it     {}: {}", holder.client_id, former(holder, now)))?;
     }
@@ -109,19 +114,19 @@ fn former(holder: &Holder, now: Timestamp) -> String {
     said.join("; ")
 }
 
-fn setup(issue: &SetupIssue, now: Timestamp) -> String {
-    let issued = seconds(issue.issued_at);
+fn setup(issue: &SetupIssue, done: &str, now: Timestamp) -> String {
+    let issued = format!("{done} {}", seconds(issue.issued_at));
     match issue.outcome {
         SetupOutcome::Out => {
             let end = seconds_away(issue.expires_at, now);
-            format!("issued {issued}, out and not used; good until {end}")
+            format!("{issued}, out and not used; good until {end}")
         }
-        SetupOutcome::Used { at } => format!("issued {issued}, used {} ({})", seconds(at), age(at, now)),
+        SetupOutcome::Used { at } => format!("{issued}, used {} ({})", seconds(at), age(at, now)),
         SetupOutcome::Voided { at } => {
-            format!("issued {issued}, void since {}, when another was issued", seconds(at))
+            format!("{issued}, void since {}, when another was issued or admitted", seconds(at))
         }
         SetupOutcome::Expired => {
-            format!("issued {issued}, expired {} without use", seconds(issue.expires_at))
+            format!("{issued}, expired {} without use", seconds(issue.expires_at))
         }
     }
 }

@@ -88,7 +88,7 @@ pub(crate) async fn make(
         made_at: files.now,
     };
     let installer = site.parts.installers.make(order).await;
-    let Installer { file, signature } = installer.map_err(|error| not_made(&error))?;
+    let Installer { file, signature, place } = installer.map_err(|error| not_made(&error))?;
     let has = has_of.map(|server| HasSetup { server, expires_at: None });
     let wanted = vec![SetupWanted { name: row.name, setup, has }];
     let command = IssueSetups { actor, wanted, valid_days, again: true };
@@ -104,11 +104,11 @@ pub(crate) async fn make(
     let signature = signature.as_str().to_owned();
     let whole = length.saturating_add(u64::try_from(signature.len()).unwrap_or(u64::MAX));
     let file = tokio::fs::File::from_std(file);
-    let parts = stream::try_unfold(file, async |mut file| {
+    let parts = stream::try_unfold((file, place), async |(mut file, place)| {
         let mut part = vec![0; PART];
         let read = file.read(&mut part).await?;
         part.truncate(read);
-        Ok::<_, io::Error>((read > 0).then(|| (Bytes::from(part), file)))
+        Ok::<_, io::Error>((read > 0).then(|| (Bytes::from(part), (file, place))))
     });
     let body = stream::once(async { Ok(Bytes::from(signature)) }).chain(parts);
     let key = HeaderValue::from_str(&site.parts.site_key.public().to_string())
@@ -135,6 +135,9 @@ fn not_made(error: &InstallerError) -> ApiError {
             format!("no install file can be made: {why}"),
             "run `distributor storage check`, which looks at what is stored, and then `distributor pull`",
         ),
+        InstallerError::Busy(_) => {
+            ApiError::new(ProblemCode::Busy, error.to_string(), "try again in a minute")
+        }
         error => ApiError::internal("make an install file", error),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod license;
 pub(crate) mod links;
 pub(crate) mod log;
 pub(crate) mod log_export;
+pub(crate) mod pending;
 pub(crate) mod pull;
 pub(crate) mod reserve;
 pub(crate) mod restore;

@@ -87,7 +87,7 @@ pub(crate) async fn many(
 
 /// The names, as they were typed, that would take a seat and are spelled nearly as one that holds one, or as an earlier one of
 /// these. It is advice: two admins at the same moment can both pass.
-async fn asked_back<'n>(
+pub(super) async fn asked_back<'n>(
     site: &Site,
     names: impl IntoIterator<Item = &'n ComputerName>,
     close: CloseSpelling,
@@ -117,10 +117,10 @@ async fn asked_back<'n>(
     Ok(problems.collect())
 }
 
-const fn close(meant: bool) -> CloseSpelling {
+pub(super) const fn close(meant: bool) -> CloseSpelling {
     if meant { CloseSpelling::Meant } else { CloseSpelling::AskBack }
 }
 
-fn mixed(meant: bool) -> MixedScripts {
+pub(super) fn mixed(meant: bool) -> MixedScripts {
     if meant { MixedScripts::Meant } else { MixedScripts::AskBack }
 }

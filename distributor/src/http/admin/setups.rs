@@ -16,7 +16,7 @@ use sealpost_admin_api::setups::{
 };
 use sealpost_keys::token::random_bytes;
 use sealpost_manifests::document;
-use sealpost_manifests::ids::{ComputerName, SerialNumber, SetupId};
+use sealpost_manifests::ids::{ComputerName, EnrollmentCode, SerialNumber, SetupId};
 use sealpost_manifests::setup::{ServerEntry, ServerRole, SetupFile, SetupKind, SetupServer};
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::clients::{self, IssueSetup, IssueSetups, Issued};
@@ -130,6 +130,14 @@ pub(crate) async fn list(
     Ok(Json(SetupsPage { setups: rows.into_iter().map(|row| SetupLine::new(row, now)).collect(), next }))
 }
 
+/// The setup file with which any computer asks, and waits until it is admitted by its key. Nothing is noted: it gives nothing.
+pub(crate) async fn knock(State(site): State<Arc<Site>>) -> Result<Response, ApiError> {
+    let files = Files::new(&site, ServerRole::Primary)?;
+    let text = files.write(&site, SetupKind::Knock, None, None)?;
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(([kind, NO_STORE], text).into_response())
+}
+
 pub(super) const NO_STORE: (header::HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
@@ -157,10 +165,22 @@ impl Files {
         setup: &SetupId,
         expires_at: Timestamp,
     ) -> Result<String, ApiError> {
+        let code = (site.parts.enrollment_codes.of(setup), expires_at);
+        self.write(site, SetupKind::Reserved, Some(name), Some(code))
+    }
+
+    fn write(
+        &self,
+        site: &Site,
+        kind: SetupKind,
+        computer_name: Option<ComputerName>,
+        code: Option<(EnrollmentCode, Timestamp)>,
+    ) -> Result<String, ApiError> {
         let Self { now, role, addresses } = self;
+        let (enrollment_code, code_expires_at) = code.unzip();
         let file = SetupFile {
-            kind: SetupKind::Reserved,
-            computer_name: Some(name),
+            kind,
+            computer_name,
             issued_at: *now,
             servers: vec![SetupServer {
                 server: ServerEntry {
@@ -171,8 +191,8 @@ impl Files {
                     site_key: site.parts.site_key.public(),
                     ca_spki_sha256: addresses.ca_spki_sha256.clone(),
                 },
-                enrollment_code: Some(site.parts.enrollment_codes.of(setup)),
-                code_expires_at: Some(expires_at),
+                enrollment_code,
+                code_expires_at,
             }],
             root_sha256: addresses.root_sha256,
         };

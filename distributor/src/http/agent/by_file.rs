@@ -24,7 +24,7 @@ use sealpost_serving::Peer;
 use sealpost_site::queries::ClientSealingKey;
 use sealpost_site::rules::came_by::CameBy;
 
-use super::{contact, enroll};
+use super::{contact, enroll, name_of};
 use crate::http::Site;
 use crate::http::problem::ApiError;
 use crate::ports::by_file::{FileAnswered, FileAnswers};
@@ -85,7 +85,7 @@ async fn answer_contact(
     only: Option<&ComputerName>,
 ) -> Result<FileAnswered, ApiError> {
     let client_id = request.client_id.clone();
-    let named = contact::name_of(site, &client_id).await;
+    let named = name_of(site, &client_id).await;
     ensure_only(only, named.as_ref())?;
     let evidence = request.evidence.clone();
     let plain = ContactRequest { evidence: None, ..request };
@@ -111,7 +111,7 @@ async fn answer_contact(
     }
     let Some(contact) = signed else { return Err(internal("read a contact")) };
     // A computer that the ledger had lost has its name back now.
-    let named = contact::name_of(site, &client_id).await;
+    let named = name_of(site, &client_id).await;
     ensure_only(only, named.as_ref())?;
     let computer = named.ok_or_else(|| internal("find the name of a computer"))?;
     let recipient = sealing_key(site, &client_id, &computer).await?;

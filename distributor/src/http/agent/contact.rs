@@ -3,24 +3,23 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use sealpost_keys::note::SignedNote;
 use sealpost_manifests::document::Document;
-use sealpost_manifests::ids::{ClientId, ComputerName};
+use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Checkpoint, ConsistencyProof, ProofPlan};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::Peer;
 use sealpost_site::commands::contact::{AnswerContact, Shown};
-use sealpost_site::queries::{GivenUpCopy, HolderById};
+use sealpost_site::queries::GivenUpCopy;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{check, unknown_client};
 use sealpost_site::rules::copies::given_up_problem;
 
-use super::{access_token, evidence, sign};
+use super::{access_token, budget, evidence, name_of, sign};
 use crate::http::Site;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
@@ -75,7 +74,8 @@ pub(super) async fn answered(
     now: Timestamp,
 ) -> Result<Answered, ApiError> {
     let cost = cost(contact.reports.len(), contact.drift.len());
-    site.contact_budgets.spend(&contact.client_id, cost, now).map_err(too_often)?;
+    let pair = (contact.previous.as_ref(), &contact.next);
+    budget::contact(site, &contact.client_id, pair, cost, now).await?;
     let (client_id, nonce) = (contact.client_id.clone(), contact.next.clone());
     let head = site.parts.ledger.judge_head(contact.held_head).await?;
     let answered = site.parts.ledger.execute(now, AnswerContact { contact, shown, head, came_by }).await;
@@ -129,12 +129,6 @@ async fn gone(site: &Site, client_id: &ClientId) -> ApiError {
     }
 }
 
-/// The name of a client that is known here, for the log.
-pub(super) async fn name_of(site: &Site, client_id: &ClientId) -> Option<ComputerName> {
-    let holder = site.parts.ledger.query(HolderById { client_id: client_id.clone() }).await;
-    holder.ok().flatten().map(|row| row.name)
-}
-
 /// The checkpoint of the head that a new lease names, and the proof that it extends the head that the client holds.
 /// Nodes of the log never change, so a retry gets the same.
 async fn witness(
@@ -162,15 +156,6 @@ async fn witness(
 fn cost(reports: usize, drift: usize) -> u32 {
     let entries = reports.saturating_add(drift.div_ceil(DRIFTS_PER_ENTRY)).saturating_add(1);
     u32::try_from(entries).unwrap_or(u32::MAX)
-}
-
-pub(super) fn too_often(wait_secs: i64) -> ApiError {
-    ApiError::new(
-        ProblemCode::Busy,
-        "this computer contacts and reports far too often",
-        format!("try again in {wait_secs} seconds; look what makes its agent do so"),
-    )
-    .with_status(StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// The client's own key signed it, for this server, within the bounds. A client that the ledger does not know is known

@@ -16,8 +16,9 @@ use sealpost_site::queries::CopiesOf;
 use sealpost_site::rules::contact::{NoncePair, unknown_client};
 use sealpost_site::rules::enrollment::wrong_server;
 
-use super::contact::too_often;
+use super::budget;
 use crate::http::Site;
+use crate::http::limits::EnrollsBy;
 use crate::http::problem::ApiError;
 
 /// What the contact beside an enrollment proves.
@@ -35,6 +36,7 @@ pub(super) async fn proven(
     let setup = SetupId::from_random(setup);
     // It has its new key already, and signed with it: an answer was lost. The key of before verifies nothing any more.
     let pair = if key == enrollment.client_key {
+        budget::enroll(site, &EnrollsBy::Copy(client_id.clone()), now)?;
         None
     } else {
         let contact = contact.verify::<Contact>(&[key]).map_err(|error| bad_signature(&error.to_string()))?;
@@ -45,9 +47,9 @@ pub(super) async fn proven(
             return Err(wrong_server().into());
         }
         let Contact { previous, next, .. } = contact.into_inner();
+        budget::contact(site, &client_id, (previous.as_ref(), &next), 1, now).await?;
         Some(NoncePair { previous, next })
     };
-    site.contact_budgets.spend(&client_id, 1, now).map_err(too_often)?;
     Ok(ProvenCopy { client_id, pair, setup })
 }
 

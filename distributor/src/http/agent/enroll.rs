@@ -13,13 +13,14 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::Peer;
 use sealpost_site::commands::clients::Enroll;
 use sealpost_site::queries::SetupOf;
-use sealpost_site::rules::enrollment::{SetupState, wrong_server};
+use sealpost_site::rules::enrollment::{Proof, SetupState, wrong_server};
 
-use super::{access_token, copy, sign};
+use super::{access_token, budget, copy, sign};
 use crate::http::Site;
 use crate::http::admission::too_many_failures;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
+use crate::http::limits::EnrollsBy;
 use crate::http::problem::ApiError;
 use crate::http::token::TokenOrigin;
 
@@ -49,6 +50,9 @@ pub(super) async fn answered(
 ) -> Result<Answered, ApiError> {
     let now = site.now();
     let answer = answer(site, peer, asker, request, now).await;
+    if answer.as_ref().is_err_and(|error| error.code() == ProblemCode::WaitsForAdmission) {
+        site.knocks.note(peer, now);
+    }
     if let Err(error) = &answer
         && is_a_guess(error.code())
     {
@@ -73,29 +77,31 @@ async fn answer(
         Some(contact) => Some(copy::proven(site, contact, &enrollment, now).await?),
         None => None,
     };
-    let proven = if copy.is_some() { None } else { proven(site, request, &enrollment).await? };
-    match (proven.is_some() || copy.is_some(), site.failed_enrollments.must_wait(peer, now)) {
+    // Who was kept shows that in place of a code, and the setup of its name is none of its business.
+    let Shown { proof, setup } = match &copy {
+        Some(_) => Shown { proof: Proof::None, setup: None },
+        None => shown(site, request, &enrollment, now).await?,
+    };
+    // Who proves nothing guesses nothing: it holds up none of those who mistype a code, and they none of these.
+    let failures = if proof == Proof::None { &site.knocks } else { &site.failed_enrollments };
+    match (setup.is_some() || copy.is_some(), failures.must_wait(peer, now)) {
         (true, _) => {
             if let Some(asker) = asker {
                 asker.has_shown(site).await?;
             }
         }
-        // The ledger is not asked for each guess.
+        // The ledger is not asked for each guess, nor for each knock.
+        (false, Some(wait)) if proof == Proof::None => return Err(too_many_knocks(wait)),
         (false, Some(wait)) => return Err(too_many_failures(wait)),
         (false, None) => {}
     }
     let random = random_bytes::<16>().map_err(|error| ApiError::internal("make a client id", &error))?;
-    if let Some(setup) = &proven {
-        site.enrollment_budgets.spend(setup, 1, now).map_err(too_often)?;
+    if let Some(setup) = setup {
+        budget::enroll(site, &EnrollsBy::Setup(setup), now)?;
     }
     let (name, new_id) = (enrollment.computer_name.clone(), ClientId::from_random(random));
-    let command = Enroll {
-        source: peer.source(),
-        enrollment: enrollment.clone(),
-        proven,
-        copy,
-        new_id: new_id.clone(),
-    };
+    let command =
+        Enroll { source: peer.source(), enrollment: enrollment.clone(), proof, copy, new_id: new_id.clone() };
     let outcome = site.parts.ledger.execute(now, command).await;
     let outcome = outcome.map_err(|error| ApiError::from(error).about(Some(name)))?;
     // The same enrollment once more can be somebody else's who has seen it, at any later time.
@@ -115,27 +121,44 @@ async fn answer(
     Ok(Answered { answer, enrollment })
 }
 
-fn too_often(wait_secs: i64) -> ApiError {
-    ApiError::new(
-        ProblemCode::Busy,
-        "this computer enrolls far too often with one setup file",
-        format!("try again in {wait_secs} seconds; look what makes its agent do so"),
-    )
-    .with_status(StatusCode::TOO_MANY_REQUESTS)
+/// What an enrollment shows beside its key.
+struct Shown {
+    proof: Proof,
+    /// The setup of the name by which it may enroll: its code was proven, or it stands for the admission of this very key, which is still
+    /// good or was used.
+    setup: Option<SetupId>,
 }
 
-/// The newest setup of the name, if the computer proved to know its code.
-async fn proven(
+async fn shown(
     site: &Site,
     request: &EnrollRequest,
     enrollment: &Enrollment,
-) -> Result<Option<SetupId>, ApiError> {
-    let Some(proof) = request.proof else { return Ok(None) };
-    let setup = site.parts.ledger.query(SetupOf { name: enrollment.computer_name.clone() }).await?;
-    let SetupState::Issued(issued) = setup else { return Ok(None) };
+    now: Timestamp,
+) -> Result<Shown, ApiError> {
+    let state = site.parts.ledger.query(SetupOf { name: enrollment.computer_name.clone() }).await?;
+    // The signature, which was verified, shows that it has the key.
+    let admission = state.admission_of(&enrollment.client_key, now).map(|admission| admission.setup.clone());
+    let Some(proof) = request.proof else { return Ok(Shown { proof: Proof::None, setup: admission }) };
+    let wrong = Shown { proof: Proof::Wrong, setup: admission };
+    // Nobody has the code of an admission.
+    let SetupState::Issued(issued) = state else { return Ok(wrong) };
+    if issued.admitted.is_some() {
+        return Ok(wrong);
+    }
     let code = site.parts.enrollment_codes.of(&issued.setup);
-    let right = enroll::proof(&code, &request.enrollment.document);
-    Ok(right.matches(&proof).then_some(issued.setup))
+    if !enroll::proof(&code, &request.enrollment.document).matches(&proof) {
+        return Ok(wrong);
+    }
+    Ok(Shown { proof: Proof::Setup(issued.setup.clone()), setup: Some(issued.setup) })
+}
+
+fn too_many_knocks(wait_secs: i64) -> ApiError {
+    ApiError::new(
+        ProblemCode::Busy,
+        "too many computers without a setup file of their own asked from this address",
+        format!("try again in {wait_secs} seconds; the agent does so by itself"),
+    )
+    .with_status(StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// Whoever asks holds the key that it names, and means this server. More the signature does not show.

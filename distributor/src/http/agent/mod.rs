@@ -1,5 +1,6 @@
 //! The agent API, one verb per file. Each handler is reached only by whom `admission` let through.
 
+mod budget;
 pub(crate) mod by_file;
 pub(crate) mod contact;
 mod copy;
@@ -12,8 +13,9 @@ pub(crate) mod wake;
 
 use jiff::Timestamp;
 use sealpost_manifests::document::{Document, SignedDocument};
-use sealpost_manifests::ids::ClientId;
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_site::queries::HolderById;
 
 use super::Site;
 use super::problem::ApiError;
@@ -35,4 +37,10 @@ fn access_token(
     site.parts.access_tokens.issue(client, origin, now).ok_or_else(|| {
         ApiError::new(ProblemCode::Internal, "the server could not make an access token", "look at its clock")
     })
+}
+
+/// The name of a client that is known here, for the log.
+async fn name_of(site: &Site, client_id: &ClientId) -> Option<ComputerName> {
+    let holder = site.parts.ledger.query(HolderById { client_id: client_id.clone() }).await;
+    holder.ok().flatten().map(|row| row.name)
 }

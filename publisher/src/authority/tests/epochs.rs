@@ -57,6 +57,19 @@ fn the_new_epoch_is_above_every_grant_of_the_server_and_above_what_it_says_itsel
 }
 
 #[test]
+fn every_serial_number_of_a_restored_server_gets_its_epoch_when_it_registers_next() {
+    let mut bench = Bench::new();
+    let (serial, other, server) = (bench.sell(10), bench.sell(5), Server::new());
+    bench.register(&serial, &server, now()).unwrap();
+    let before = bench.register(&other, &server, now()).unwrap();
+    bench.answer(&server, &restored(&server, &serial, Epoch::of(1, 0)), now()).unwrap();
+    let after = bench.register(&other, &server, now()).unwrap();
+    assert_eq!((before.outcome, after.outcome), (Outcome::Issued, Outcome::Issued));
+    assert_eq!((bench.grant(&after).epoch, bench.grant(&after).generation), (Epoch::of(2, 0), 2));
+    assert_eq!(bench.register(&other, &server, now()).unwrap().outcome, Outcome::Repeated);
+}
+
+#[test]
 fn one_registration_cannot_use_up_the_epochs_of_a_site() {
     let mut bench = Bench::new();
     let (serial, server) = (bench.sell(10), Server::new());

@@ -9,7 +9,8 @@ use sealpost_manifests::ids::{ClientId, SerialNumber};
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::wire::contact::Drift;
 use sealpost_site::commands::contact::{
-    ContactClient, ContactFacts, HeldGrantText, LastContact, LoadContact, LostFacts, SeenClient, ShownKey,
+    ContactClient, ContactFacts, HeldGrantText, LastContact, LoadContact, LostFacts, RaisedGrant, SeenClient,
+    ShownKey,
 };
 use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::KnownRelease;
@@ -48,6 +49,7 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
             metadata_as_of: state.metadata_as_of(),
             has_trust: self.has_trust(),
             epoch: state.epoch(),
+            raised: state.raised(),
             restore: state.restore.clone(),
             server_list: state.server_list.clone(),
             lost: query.shown.as_ref().map(|shown| state.lost(client_id, shown)),
@@ -56,6 +58,15 @@ impl<H: Holds> Read<LoadContact> for Handle<H> {
 }
 
 impl State {
+    /// Of grants with several epochs one of the highest.
+    fn raised(&self) -> Option<RaisedGrant> {
+        let mut by_epoch: Vec<&License> = self.licenses.values().collect();
+        by_epoch.sort_by_key(|license| (license.grant.epoch, license.grant.serial.clone()));
+        let [lowest, .., highest] = by_epoch.as_slice() else { return None };
+        (lowest.grant.epoch < highest.grant.epoch)
+            .then(|| RaisedGrant { document: highest.document.clone(), digest: highest.document.digest() })
+    }
+
     fn contact_client(
         &self,
         client_id: &ClientId,

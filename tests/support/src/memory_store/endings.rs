@@ -20,7 +20,9 @@ impl<H: Holds> Read<Endings> for Handle<H> {
         let mut setups: Vec<_> = state
             .setups
             .iter()
-            .filter(|(_, setup)| setup.used_by.is_none() && setup.expires_at > query.now)
+            .filter(|(_, setup)| {
+                setup.used_by.is_none() && setup.admitted_key.is_none() && setup.expires_at > query.now
+            })
             .map(|(name, setup)| (setup.expires_at, name.clone(), setup.issued_at))
             .collect();
         setups.sort();

@@ -23,7 +23,6 @@ use sealpost_site::queries::{SetupOf, Setups};
 use sealpost_site::rows::SetupRow;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
-use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::ReleaseState;
 use sealpost_site::rules::seats::GrantedSeats;
 use sealpost_site::rules::setups::CodeState;
@@ -124,7 +123,8 @@ impl<H: Holds> Read<LoadSetups> for Handle<H> {
     fn read(&mut self, query: &LoadSetups) -> Result<SetupFacts, StoreError> {
         let state = self.state();
         let held = query.names.iter().filter(|name| state.computers.contains_key(*name)).map(|name| {
-            let newest = state.setups.get(name).map(|setup| NewestSetup {
+            let newest = state.setups.get(name).filter(|setup| setup.admitted_key.is_none());
+            let newest = newest.map(|setup| NewestSetup {
                 setup: setup.setup.clone(),
                 expires_at: setup.expires_at,
                 used: setup.used_by.is_some(),
@@ -140,7 +140,9 @@ impl<H: Holds> Read<Setups> for Handle<H> {
     fn read(&mut self, query: &Setups) -> Result<Vec<SetupRow>, StoreError> {
         let state = self.state();
         let after = query.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = state.setups.range((after, Bound::Unbounded)).map(|(name, setup)| SetupRow {
+        let files =
+            state.setups.range((after, Bound::Unbounded)).filter(|(_, setup)| setup.admitted_key.is_none());
+        let rows = files.map(|(name, setup)| SetupRow {
             name: name.clone(),
             issued_at: setup.issued_at,
             expires_at: setup.expires_at,
@@ -154,7 +156,7 @@ impl<H: Holds> Read<Setups> for Handle<H> {
 }
 
 impl State {
-    fn setup_of(&self, name: &ComputerName) -> SetupState {
+    pub(super) fn setup_of(&self, name: &ComputerName) -> SetupState {
         if !self.computers.contains_key(name) {
             return SetupState::Unknown;
         }
@@ -172,15 +174,6 @@ impl State {
     pub(super) fn epoch(&self) -> Epoch {
         self.licenses.values().map(|license| license.grant.epoch).max().unwrap_or_default()
     }
-
-    fn pending_facts(&self, name: &ComputerName) -> PendingFacts {
-        let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.sequence);
-        PendingFacts {
-            waiting: self.pending.len() as u64,
-            known: self.pending.contains_key(name),
-            oldest: oldest.map(|(name, pending)| (name.clone(), pending.seen_at)),
-        }
-    }
 }
 
 impl<H: Holds> Read<SetupOf> for Handle<H> {
@@ -193,10 +186,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
     fn read(&mut self, query: &LoadEnrollment) -> Result<EnrollmentFacts, StoreError> {
         let (state, name) = (self.state(), &query.name);
         let setup = state.setup_of(name);
-        let pending = match setup {
-            SetupState::Unknown => state.pending_facts(name),
-            SetupState::Reserved | SetupState::Issued(_) => PendingFacts::default(),
-        };
+        let pending = state.pending_facts(name, &query.client_key);
         let client = state.client_named(name).map(|(client_id, client)| EnrolledClient {
             client_id: client_id.clone(),
             client_key: client.client_key.clone(),

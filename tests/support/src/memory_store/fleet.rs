@@ -82,8 +82,8 @@ impl<H: Holds> Read<Fleet> for Handle<H> {
                 fleet.outdated.add(name.clone(), behind);
             }
         }
-        for (name, pending) in &state.pending {
-            fleet.pending.add(name.clone(), Some(pending.seen_at));
+        for (name, seen_at) in state.first_asked() {
+            fleet.pending.add(name, Some(seen_at));
         }
         Ok(fleet)
     }

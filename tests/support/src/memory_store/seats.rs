@@ -1,7 +1,9 @@
 //! Computers that knock, copies of one computer, and installs at a time: what changes do, and what is answered.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use jiff::Timestamp;
 use sealpost_keys::PublicKey;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::digest::Sha256Digest;
@@ -10,9 +12,12 @@ use sealpost_site::changes::{
     ActivityEntry, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
     ScheduleChanged,
 };
-use sealpost_site::commands::clients::{LoadSchedule, ScheduleFacts};
+use sealpost_site::commands::clients::{
+    AdmissionFacts, LoadAdmission, LoadSchedule, LoadSeats, NameFacts, ScheduleFacts,
+};
 use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting};
 use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, PlannedRow, ScheduleRow, TriedRow, WaitingRow};
+use sealpost_site::rules::pending::{PendingFacts, Waits};
 
 use super::seat_rows::{Knock, Planned};
 use super::state::{Setup, State};
@@ -60,6 +65,40 @@ impl State {
         }
     }
 
+    /// Each name under which somebody waits, and since when.
+    pub(super) fn first_asked(&self) -> BTreeMap<ComputerName, Timestamp> {
+        let knocks = self.seats.knocks.iter().map(|((name, _), knock)| (name, knock.seen_at));
+        let pending = self.pending.iter().map(|(name, pending)| (name, pending.seen_at));
+        let mut first: BTreeMap<ComputerName, Timestamp> = BTreeMap::new();
+        for (name, seen_at) in knocks.chain(pending) {
+            let since = first.entry(name.clone()).or_insert(seen_at);
+            *since = seen_at.min(*since);
+        }
+        first
+    }
+
+    pub(super) fn pending_facts(&self, name: &ComputerName, client_key: &PublicKey) -> PendingFacts {
+        let knocks = self.seats.knocks.values().map(|Knock { knocked, seen_at, sequence }| {
+            let waits = Waits { name: knocked.name.clone(), client_key: Some(knocked.client_key.clone()) };
+            (*sequence, (waits, *seen_at))
+        });
+        let mut knocks: Vec<_> = knocks.collect();
+        knocks.sort_by_key(|(sequence, _)| *sequence);
+        let mut of_name = knocks.iter().filter(|(_, (waits, _))| waits.name == *name);
+        let pending = self.pending.iter().map(|(name, pending)| {
+            (pending.sequence, (Waits { name: name.clone(), client_key: None }, pending.seen_at))
+        });
+        let all = knocks.iter().cloned().chain(pending);
+        PendingFacts {
+            waiting: (self.seats.knocks.len() + self.pending.len()) as u64,
+            known: self.seats.knocks.contains_key(&key_of(name, client_key)),
+            of_name: of_name.clone().count() as u64,
+            without_key: self.pending.contains_key(name),
+            oldest_of_name: of_name.next().map(|(_, oldest)| oldest.clone()),
+            oldest: all.min_by_key(|(sequence, _)| *sequence).map(|(_, oldest)| oldest),
+        }
+    }
+
     fn computer_knocked(&mut self, entry: &ActivityEntry, knocked: &ComputerKnocked) {
         match &knocked.drops {
             Some(Dropped { name, client_key: Some(key) }) => {
@@ -75,6 +114,25 @@ impl State {
         let (seen_at, sequence) = (entry.at, entry.sequence);
         let knock = Knock { knocked: knocked.clone(), seen_at, sequence };
         self.seats.knocks.insert(key_of(&knocked.name, &knocked.client_key), knock);
+    }
+}
+
+impl<H: Holds> Read<LoadAdmission> for Handle<H> {
+    fn read(&mut self, query: &LoadAdmission) -> Result<AdmissionFacts, StoreError> {
+        let seats = self.read(&LoadSeats { names: query.names.clone() })?;
+        let state = self.state();
+        let of = |name: &ComputerName| {
+            let mut waiting: Vec<_> =
+                state.seats.knocks.values().filter(|knock| knock.knocked.name == *name).collect();
+            waiting.sort_by_key(|knock| knock.sequence);
+            NameFacts {
+                setup: state.setup_of(name),
+                enrolled: state.client_named(name).map(|(_, client)| client.client_key.clone()),
+                waiting: waiting.into_iter().map(|knock| knock.knocked.client_key.clone()).collect(),
+            }
+        };
+        let names = query.names.iter().map(|name| (name.clone(), of(name)));
+        Ok(AdmissionFacts { seats, names: names.collect() })
     }
 }
 

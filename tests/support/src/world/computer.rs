@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sealpost_keys::{PublicKey, SealingPublicKey, SigningKey};
+use sealpost_keys::{Fingerprint, PublicKey, SealingPublicKey, SigningKey};
 use sealpost_manifests::assignment::Assignment;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{Document, SignedDocument};
@@ -14,8 +14,9 @@ use sealpost_manifests::server_list::ServerList;
 use sealpost_manifests::wire::contact::{Drift, InstalledPackage, Postponed};
 use sealpost_manifests::wire::report::Report;
 use sealpost_manifests::word::Word;
-use sealpost_site::commands::clients::{EnrollOutcome, IssueSetup};
+use sealpost_site::commands::clients::{Admit, EnrollOutcome, IssueSetup};
 use sealpost_site::commands::contact::{ContactOutcome, Shown};
+use sealpost_site::rules::names::MixedScripts;
 use sealpost_site::rules::restore::Receipt;
 
 use super::values::{admin, computer_name, era, setup_id};
@@ -115,6 +116,20 @@ impl Computer {
             name: self.name.clone(),
             setup: self.setup.clone(),
             valid_days: SETUP_DAYS,
+        }
+    }
+
+    /// An admin admits it by its key; the number tells its admissions apart.
+    #[must_use]
+    pub fn admit(&self, number: u64) -> Admit {
+        Admit {
+            actor: admin(),
+            name: self.name.clone(),
+            key: Fingerprint::of(&self.key),
+            channel: None,
+            mixed: MixedScripts::AskBack,
+            serial: None,
+            setup: setup_id(&self.name, number),
         }
     }
 

@@ -28,8 +28,9 @@ impl<C: Connected> Read<Endings> for C {
         let setup = connection
             .prepare_cached(
                 "SELECT name, issued_at, expires_at, \
-                 (SELECT count(*) FROM setups WHERE used_by IS NULL AND expires_at > ?1) FROM setups \
-                 WHERE used_by IS NULL AND expires_at > ?1 ORDER BY expires_at, name LIMIT 1",
+                 (SELECT count(*) FROM setups WHERE used_by IS NULL AND admitted_key IS NULL AND expires_at > ?1) \
+                 FROM setups WHERE used_by IS NULL AND admitted_key IS NULL AND expires_at > ?1 \
+                 ORDER BY expires_at, name LIMIT 1",
             )?
             .query_row([now], |row| {
                 let (name, issued_at, expires_at) = (text(row, 0)?, time(row, 1)?, time(row, 2)?);

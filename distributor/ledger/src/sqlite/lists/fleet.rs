@@ -51,7 +51,10 @@ impl<C: Connected> Read<Fleet> for C {
                 fleet.outdated.add(text(row, 0)?, behind);
             }
         }
-        let mut statement = connection.prepare_cached("SELECT name, seen_at FROM pending ORDER BY name")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT name, min(seen_at) FROM (SELECT name, seen_at FROM pending UNION ALL \
+             SELECT name, seen_at FROM knocks) GROUP BY name ORDER BY name",
+        )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             fleet.pending.add(text(row, 0)?, Some(time(row, 1)?));

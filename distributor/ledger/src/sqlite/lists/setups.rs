@@ -11,7 +11,7 @@ use crate::sqlite::values::{micros, text, time};
 use crate::store::{Read, StoreError};
 
 /// As `CodeState::of` says; `?2` is a state or null, `?3` the time.
-const BY_NAME: &str = "SELECT name, issued_at, expires_at, used_by IS NOT NULL FROM setups WHERE name > ?1 AND \
+const BY_NAME: &str = "SELECT name, issued_at, expires_at, used_by IS NOT NULL FROM setups WHERE admitted_key IS NULL AND name > ?1 AND \
     (?2 IS NULL OR ?2 = CASE WHEN used_by IS NOT NULL THEN 'used' WHEN expires_at < ?3 THEN 'expired' ELSE 'out' END) \
     ORDER BY name LIMIT ?4";
 

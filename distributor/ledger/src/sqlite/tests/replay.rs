@@ -37,7 +37,7 @@ use sealpost_site::rules::rollouts::progress::Population;
 use sealpost_site::rules::rollouts::settings::{SettingChange, SettingKey, SettingKind};
 use sealpost_site::rules::rollouts::strategy::{OnFailure, Strategy};
 use sealpost_site::rules::test_load::TestOutcome;
-use sealpost_test_support::seats::{Happens, seat_changes};
+use sealpost_test_support::seats::{Happens, noted_by_name, seat_changes};
 use sealpost_test_support::world::{
     Computer, World, admin, channel, computer_name, era, installed, reconsider, reject, report, reserve,
     serial, token_commands, withdraw,
@@ -95,6 +95,7 @@ pub(super) async fn everything_happens(world: &World, ledger: &Ledger) {
     let announce = AnnounceServers { actor: admin(), ways: vec![world.way("primary.example", 443)] };
     ledger.execute(world.at(4), announce).await.unwrap();
     ledger.execute(world.at(4), PullFailed { reason: "no route".into() }).await.unwrap();
+    ledger.execute(world.at(4), noted_by_name(&["by-name", "late"])).await.unwrap();
     for name in ["stranger", "late"] {
         let stranger = world.enroll(&world.computer(name));
         ledger.execute(world.at(4), stranger).await.unwrap_err();

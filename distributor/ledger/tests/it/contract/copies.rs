@@ -8,6 +8,7 @@ use sealpost_site::commands::clients::Enroll;
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::queries::{HolderById, SetupOf};
 use sealpost_site::rules::contact::ClientState;
+use sealpost_site::rules::enrollment::Proof;
 use sealpost_site::rules::enrollment::SetupState;
 use sealpost_site::rules::restore::{Receipt, RestoreState};
 use sealpost_test_support::world::{DAY, World, era};
@@ -157,7 +158,7 @@ pub(super) async fn a_client_id_that_was_replaced_stays_so_after_restores_too(
     ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
     world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
     assert_eq!(ledger.query(SetupOf { name: old.name.clone() }).await.unwrap(), SetupState::Reserved);
-    let thief = Enroll { proven: Some(old.setup.clone()), ..world.enroll(&world.computer("pc-1")) };
+    let thief = Enroll { proof: Proof::Setup(old.setup.clone()), ..world.enroll(&world.computer("pc-1")) };
     let answer = ledger.execute(world.at(RESTORED + 30), thief).await;
     assert_eq!(refused(answer), ProblemCode::EnrollmentCodeWrong);
     sound(&ledger).await;

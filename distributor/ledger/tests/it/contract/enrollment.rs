@@ -5,12 +5,12 @@ use sealpost_ledger::Ledger;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ComputerName, ServerId};
 use sealpost_manifests::wire::problem::ProblemCode;
-use sealpost_site::changes::Change;
+use sealpost_site::changes::{Change, ComputerKnocked};
 use sealpost_site::commands::clients::Enroll;
 use sealpost_site::commands::contact::AnswerContact;
 use sealpost_site::queries::{Activity, ClientKey, HolderById, SetupOf};
 use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
+use sealpost_site::rules::enrollment::{IssuedSetup, Proof, SetupState};
 use sealpost_site::rules::pending::MAX_PENDING;
 use sealpost_site::rules::restore::NamedHead;
 use sealpost_test_support::world::{DAY, SETUP_DAYS, World, computer_name, reserve};
@@ -69,8 +69,8 @@ pub(super) async fn a_used_code_is_refused_to_another_key_and_a_wrong_code_to_al
     assert_eq!(refused(world.enrolls(&ledger, &thief).await), ProblemCode::EnrollmentCodeUsed);
     let guesser = world.computer("pc-1").with_setup(2);
     assert_eq!(refused(world.enrolls(&ledger, &guesser).await), ProblemCode::EnrollmentCodeWrong);
-    let unproven = Enroll { proven: None, ..world.enroll(&thief) };
-    let answer = ledger.execute(world.at(3), unproven).await;
+    let guess = Enroll { proof: Proof::Wrong, ..world.enroll(&thief) };
+    let answer = ledger.execute(world.at(3), guess).await;
     assert_eq!(refused(answer), ProblemCode::EnrollmentCodeWrong);
     // The name under which the code was issued counts.
     let mut swapped = world.computer("pc-2");
@@ -112,7 +112,7 @@ pub(super) async fn an_unknown_computer_waits_and_takes_no_seat(world: &World, b
     for _ in 0..3 {
         assert_eq!(refused(world.enrolls(&ledger, &stranger).await), ProblemCode::UnknownComputer);
     }
-    assert_eq!(kinds(&ledger).await, ["server_initialized", "grant_accepted", "unknown_computer_seen"]);
+    assert_eq!(kinds(&ledger).await, ["server_initialized", "grant_accepted", "computer_knocked"]);
     assert_eq!(licenses(&ledger).await[0].used, 0);
     let setup = ledger.execute(world.at(4), stranger.issue_setup()).await;
     assert_eq!(refused(setup), ProblemCode::NotReserved);
@@ -143,13 +143,16 @@ pub(super) async fn a_full_list_of_unknown_computers_makes_room_for_one_after_a_
     ask("late", 11 + DAY).await;
     ask("later", 11 + DAY).await;
     unchanged(&ledger, full + 1);
-    // A name that gets a seat leaves the list, and takes nobody else with it.
+    // A name that gets a seat makes no room: its computer still waits, and who stood there for a day makes it.
     ledger.execute(world.at(12 + DAY), reserve("stranger-7")).await.unwrap();
     ask("later", 12 + DAY).await;
     unchanged(&ledger, full + 3);
     let newest = seen_after(&ledger, full).await;
     let dropped = Some(computer_name("oldest"));
-    assert_eq!(newest, [(computer_name("late"), dropped), (computer_name("later"), None)]);
+    assert_eq!(
+        newest,
+        [(computer_name("late"), dropped), (computer_name("later"), Some(computer_name("second")))]
+    );
     sound(&ledger).await;
 }
 
@@ -157,7 +160,9 @@ pub(super) async fn a_full_list_of_unknown_computers_makes_room_for_one_after_a_
 async fn seen_after(ledger: &Ledger, after: u64) -> Vec<(ComputerName, Option<ComputerName>)> {
     let entries = activity(ledger, Activity { after, ..Activity::default() }).await;
     let seen = entries.into_iter().filter_map(|logged| match logged.entry.change() {
-        Some(Change::UnknownComputerSeen { name, drops, .. }) => Some((name.clone(), drops.clone())),
+        Some(Change::ComputerKnocked(ComputerKnocked { name, drops, .. })) => {
+            Some((name.clone(), drops.as_ref().map(|dropped| dropped.name.clone())))
+        }
         _ => None,
     });
     seen.collect()

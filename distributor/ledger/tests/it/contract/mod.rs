@@ -3,6 +3,7 @@
 //! Each contract is a function over a [`World`] and a bench; `contracts!` makes a test of it for each store. A
 //! contract that is not listed is dead code, which the compiler reports.
 
+mod admissions;
 mod approvals;
 mod contacts;
 mod copies;
@@ -95,6 +96,12 @@ contracts! {
     schedules {
         of_many_programs_one_begins_an_install_and_its_plan_is_gone_with_the_computer,
     }
+    admissions {
+        a_computer_waits_until_its_key_is_admitted_and_a_stranger_of_its_name_never_enrolls,
+        an_admission_voids_the_codes_before_it_ends_in_a_week_and_a_later_code_voids_it,
+        who_is_enrolled_goes_on_until_the_admitted_computer_comes,
+        a_name_has_three_keys_in_the_list_and_one_that_is_a_day_old_makes_room,
+    }
     enrollment {
         a_retry_of_an_enrollment_gets_the_same_answer_after_a_restart_too,
         a_used_code_is_refused_to_another_key_and_a_wrong_code_to_all,
@@ -183,6 +190,7 @@ contracts! {
         a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
         a_setup_file_that_was_used_in_the_lost_part_is_used_when_its_computer_is_back,
         an_order_that_nothing_can_follow_locks_no_computer_out,
+        the_vendors_word_about_one_serial_number_reaches_who_holds_a_seat_of_another,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,
         a_ledger_that_was_made_of_its_log_serves_its_clients,
         a_halt_after_a_rebuild_leads_a_computer_back_to_what_it_ran_before,

@@ -6,8 +6,9 @@ use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::order::Epoch;
+use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
-use sealpost_site::commands::clients::{LoadSeats, Reserve, ReserveMany, Seat, SeatFacts, Wanted};
+use sealpost_site::commands::clients::{Admit, LoadSeats, Reserve, ReserveMany, Seat, SeatFacts, Wanted};
 use sealpost_site::commands::decision::{Command, Context, Decision};
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::rules::contact::ClientState;
@@ -18,7 +19,7 @@ use sealpost_test_support::world::{
 };
 
 use crate::bench::Bench;
-use crate::fixture::{WorldExt, clients, entries_of, licenses, sound};
+use crate::fixture::{WorldExt, clients, entries_of, licenses, refused, sound};
 use crate::random::Random;
 
 /// The model: a name holds seats of serial numbers or none, and its computer enrolled or not; the seats that were
@@ -237,6 +238,7 @@ async fn interleave(
                     is_restored(world, &ledger, &mut model, step).await;
                 }
             }
+            13 => admits(world, &ledger, &mut model, &mut random, &name, &place).await,
             11 | 12 => confirms(world, &ledger, &mut model, &mut random).await,
             _ if reserving == Reserving::WithoutTheCheck => {
                 let serial = serial(u8::try_from(1 + random.below(2)).unwrap());
@@ -406,6 +408,56 @@ async fn enrolls(world: &World, ledger: &Ledger, model: &mut Model, name: &Compu
     if let Ok(outcome) = enrolled {
         computer.enrolled(&outcome);
         model.computers.insert(name.clone(), computer);
+    }
+}
+
+/// A computer asks without a code, is admitted by its key, with a seat if its name holds none, and enrolls; a stranger that asks
+/// under the same name gets nothing.
+async fn admits(
+    world: &World,
+    ledger: &Ledger,
+    model: &mut Model,
+    random: &mut Random,
+    name: &ComputerName,
+    place: &str,
+) {
+    model.setups += 1;
+    let (mut computer, stranger) = (world.computer(name.as_str()), world.computer(name.as_str()));
+    let number = ledger.head().size * 100 + model.setups;
+    let wanted = one_of_three(random);
+    let (room, known) = (
+        model.has_room(wanted),
+        match wanted {
+            Some(id) => model.held.contains(&(name.clone(), serial(id))),
+            None => model.holds(name),
+        },
+    );
+    let knock = ledger.execute(world.at(2), world.knock(&computer)).await;
+    assert_eq!(refused(knock), ProblemCode::WaitsForAdmission, "{place}");
+    let command = Admit { serial: wanted.map(serial), ..computer.admit(number) };
+    match ledger.execute(world.at(2), command).await {
+        Ok(admitted) => {
+            assert!(room || known, "{place}: a seat too many for {name}");
+            assert_eq!(admitted.took.is_some(), !known, "{place}");
+            model.held.extend(admitted.took.map(|serial| (name.clone(), serial)));
+        }
+        // There is no room, or three others wait as this name.
+        Err(LedgerError::Refused(problem)) => {
+            let code = problem.code;
+            assert!((!room && !known) || code == ProblemCode::NotFound, "{place}: {problem}");
+            return;
+        }
+        Err(error) => panic!("{place}: {error}"),
+    }
+    let other = ledger.execute(world.at(2), world.knock(&stranger)).await;
+    assert_eq!(refused(other), ProblemCode::WaitsForAdmission, "{place}");
+    if random.below(2) == 0 {
+        let enrolled = ledger.execute(world.at(2), world.knock(&computer)).await;
+        assert_eq!(enrolled.is_ok(), !model.unconfirmed, "{place}: {enrolled:?}");
+        if let Ok(outcome) = enrolled {
+            computer.enrolled(&outcome);
+            model.computers.insert(name.clone(), computer);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use sealpost_site::rows::CopiesRow;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{ClientState, NoncePair};
 use sealpost_site::rules::copies::branch_of;
-use sealpost_site::rules::enrollment::SetupState;
+use sealpost_site::rules::enrollment::{Proof, SetupState};
 use sealpost_test_support::seats::Happens;
 use sealpost_test_support::world::{Computer, World, admin};
 
@@ -78,7 +78,7 @@ async fn goes_on(
 ) -> Result<EnrollOutcome, LedgerError> {
     let copy = ProvenCopy { client_id: client_id.clone(), pair, setup: SetupId::from_random([id; 16]) };
     let new_id = ClientId::from_random([id; 16]);
-    let enroll = Enroll { proven: None, copy: Some(copy), new_id, ..world.enroll(computer) };
+    let enroll = Enroll { proof: Proof::None, copy: Some(copy), new_id, ..world.enroll(computer) };
     ledger.execute(world.at(100), enroll).await
 }
 

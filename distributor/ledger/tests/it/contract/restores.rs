@@ -2,7 +2,8 @@
 //! a server's home, or what the log alone makes.
 
 use sealpost_manifests::assignment::Action;
-use sealpost_manifests::document::Document;
+use sealpost_manifests::document::{self, Document, SignedDocument};
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, Ordered};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -188,7 +189,8 @@ pub(super) async fn a_client_that_the_ledger_lost_comes_back_with_its_seats_and_
     let rows = licenses(&ledger).await;
     let second = rows.iter().find(|row| row.serial == serial(2)).unwrap();
     assert_eq!((second.used, second.active, second.reserved), (2, 2, 0));
-    let facts = ledger.query(LoadEnrollment { name: lost.name.clone() }).await.unwrap();
+    let facts =
+        ledger.query(LoadEnrollment { name: lost.name.clone(), client_key: lost.key.clone() }).await.unwrap();
     assert_eq!(facts.grants.len(), 2);
     // Nothing new is given before the vendor confirms, and nothing above what it granted afterwards.
     ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
@@ -249,6 +251,34 @@ pub(super) async fn an_order_that_nothing_can_follow_locks_no_computer_out(world
         let lease = world.contacts(&ledger, &mut computer, RESTORED + day * DAY).await.lease.unwrap();
         assert_eq!(lease.epoch, Epoch::of(2, 0));
         assert!(lease.order() >= before.order());
+    }
+    sound(&ledger).await;
+}
+
+pub(super) async fn the_vendors_word_about_one_serial_number_reaches_who_holds_a_seat_of_another(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut computer = lived_in(world, &ledger, 5).await;
+    world.accept(&ledger, world.grant_of(2, 1, 1)).await.unwrap();
+    ledger.execute(world.at(30), reserve_of("other", serial(2))).await.unwrap();
+    let mut other = world.enrolled(&ledger, "other").await;
+    world.contacts(&ledger, &mut other, 40).await;
+    let backup = bench.copy();
+    lives_on(world, &ledger, &mut computer).await;
+    stops(ledger).await;
+
+    let ledger = backup.open();
+    world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
+    ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    for (computer, day) in [(&mut other, 2), (&mut computer, 2)] {
+        let answer = world.contacts(&ledger, computer, RESTORED + day * DAY).await;
+        assert_eq!(answer.lease.unwrap().epoch, Epoch::of(2, 0));
+        let read = |text: &SignedDocument| document::read::<Grant>(text.document.as_bytes()).unwrap();
+        let epochs: Vec<_> = answer.grants.iter().map(|text| read(text).epoch.vendor()).collect();
+        assert!(epochs.contains(&2), "{}: {epochs:?}", computer.name);
     }
     sound(&ledger).await;
 }

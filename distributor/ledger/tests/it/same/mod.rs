@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::summary;
-use sealpost_test_support::seats::{Happens, seat_changes};
+use sealpost_test_support::seats::{Happens, noted_by_name, seat_changes};
 use sealpost_test_support::world::{World, computer_name};
 
 pub(crate) use self::pair::Pair;
@@ -50,6 +50,7 @@ async fn two_stores_with_one_history_give_the_same_answers_and_the_same_log() {
         site.people().await;
         let now = site.now();
         site.pair.execute(now, Happens(seat_changes(&world, "seat-"))).await.unwrap();
+        site.pair.execute(now, noted_by_name(&["by-name-1", "by-name-2"])).await.unwrap();
         site.known.names.extend((7..13).map(|number| computer_name(&format!("seat-{number}"))));
         kinds.extend(asks_everything(&site.pair, &site.known).await);
         site.pair.close().await;

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_keys::{KeyId, PublicKey};
 use sealpost_ledger::Ledger;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, SerialNumber};
 use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
-use sealpost_site::commands::clients::{LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups};
+use sealpost_site::commands::clients::{
+    LoadAdmission, LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups,
+};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::{LoadContact, ShownKey};
 use sealpost_site::commands::licenses::LoadHeldGrant;
@@ -205,6 +208,10 @@ async fn of_computers(pair: &Pair, known: &Known) {
         }
     }
     let unknown = ComputerName::new("unknown").unwrap();
+    let waiting = pair.sqlite.query(Waiting { after: None, limit: 1_000 }).await.unwrap();
+    let mut keys: Vec<PublicKey> =
+        waiting.into_iter().filter_map(|row| Some(row.knock?.client_key)).take(3).collect();
+    keys.push(PublicKey::new(KeyId::from_bytes([200; 8]), [200; 32]));
     for name in known.names.iter().cloned().chain([unknown]) {
         pair.query(ClientByName { name: name.clone() }).await;
         pair.query(ClientLineByName { name: name.clone() }).await;
@@ -218,7 +225,10 @@ async fn of_computers(pair: &Pair, known: &Known) {
         pair.query(LoadSetups { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(LoadSchedule { name: name.clone() }).await;
         pair.query(LoadChannels { name: name.clone() }).await;
-        pair.query(LoadEnrollment { name: name.clone() }).await;
+        for client_key in &keys {
+            pair.query(LoadEnrollment { name: name.clone(), client_key: client_key.clone() }).await;
+        }
+        pair.query(LoadAdmission { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(ExplainClient { name: name.clone() }).await;
         pair.query(Activity { client: Some(name), after: 5, ..Activity::default() }).await;
     }

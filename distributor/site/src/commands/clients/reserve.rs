@@ -196,7 +196,7 @@ impl SeatFacts {
 }
 
 /// Where one name stands.
-enum Place {
+pub(super) enum Place {
     /// It holds what it wants.
     Held { name: ComputerName },
     /// It takes this seat.
@@ -204,7 +204,12 @@ enum Place {
 }
 
 /// The seat that one name takes or holds, or why it gets none.
-fn place(wanted: &Wanted, mixed: MixedScripts, facts: &SeatFacts, now: Timestamp) -> Result<Place, Problem> {
+pub(super) fn place(
+    wanted: &Wanted,
+    mixed: MixedScripts,
+    facts: &SeatFacts,
+    now: Timestamp,
+) -> Result<Place, Problem> {
     let name = canonical(&wanted.name);
     if name != wanted.name
         && let Some(held) = facts.held.get(&wanted.name)

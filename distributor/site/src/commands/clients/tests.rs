@@ -424,7 +424,7 @@ fn enroll(client_key: PublicKey, proven: Option<SetupId>) -> Enroll {
             platform: Platform::any(),
             agent_version: "1.0".to_owned(),
         },
-        proven,
+        proof: proven.map_or(Proof::Wrong, Proof::Setup),
         copy: None,
         new_id: ClientId::from_random([9; 16]),
     }

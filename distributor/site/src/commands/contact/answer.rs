@@ -132,7 +132,7 @@ impl<'a> Answering<'a> {
             notice: notice.clone(),
         };
         let mut decision = Decision::answer(ContactOutcome {
-            grants: not_held(&client.seats, contact),
+            grants: not_held(self.facts, client, contact),
             lease: lease.document().cloned(),
             assignment: assignment.document().cloned(),
             server_list: server_list(self.facts, contact, self.context.server),

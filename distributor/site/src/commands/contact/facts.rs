@@ -77,6 +77,9 @@ pub struct ContactFacts {
     pub has_trust: bool,
     /// The highest epoch of any grant.
     pub epoch: Epoch,
+    /// Of grants with several epochs one of the highest, whichever its serial number: the server's documents are of that epoch,
+    /// and who holds a seat of another serial number has to see that the vendor raised it.
+    pub raised: Option<RaisedGrant>,
     /// Where the ledger stands after restores.
     pub restore: RestoreState,
     /// The newest server list, if one was announced.
@@ -188,6 +191,15 @@ pub struct HeldGrantText {
     pub digest: Sha256Digest,
     /// Whether a computer of this name had a lease with this seat before.
     pub leased: bool,
+}
+
+/// A grant by which the vendor raised the server's epoch.
+#[derive(Debug, Clone)]
+pub struct RaisedGrant {
+    /// Its exact signed text.
+    pub document: SignedDocument,
+    /// Digest of that text.
+    pub digest: Sha256Digest,
 }
 
 /// The last contact that was answered.
@@ -313,10 +325,18 @@ pub struct ContactOutcome {
     pub name: ComputerName,
 }
 
-/// The grants that a client does not hold.
-pub(super) fn not_held(seats: &[HeldGrantText], contact: &Contact) -> Vec<SignedDocument> {
-    let missing = seats.iter().filter(|seat| !contact.grants.contains(&seat.digest));
-    missing.map(|seat| seat.document.clone()).collect()
+/// The grants that a client does not hold: of its seats, and the one that shows the epoch of what it is sent, where none of its
+/// seats does.
+pub(super) fn not_held(
+    facts: &ContactFacts,
+    client: &ContactClient,
+    contact: &Contact,
+) -> Vec<SignedDocument> {
+    let of_seats = client.seats.iter().map(|seat| (&seat.document, &seat.digest));
+    let show_it = client.seats.iter().any(|seat| seat.grant.epoch == facts.epoch);
+    let raised = facts.raised.as_ref().filter(|_| !show_it).map(|raised| (&raised.document, &raised.digest));
+    let missing = of_seats.chain(raised).filter(|(_, digest)| !contact.grants.contains(digest));
+    missing.map(|(document, _)| document.clone()).collect()
 }
 
 /// The newest server list, if the client does not say that it holds it. Its word decides nothing else. In which epoch it

@@ -42,7 +42,7 @@ fn who_is_silent_outdated_or_knocks_is_counted_named_and_said_since_when() {
         [
             ("clients_offline", 2, Some(at(20)), Some("distributor clients list --offline")),
             ("clients_outdated", 1, Some(at(40)), Some("distributor clients show pc-3")),
-            ("computers_pending", 1, Some(at(50)), Some("distributor clients reserve pc-4")),
+            ("computers_pending", 1, Some(at(50)), Some("distributor clients pending")),
         ]
     );
     assert!(said[0].message.starts_with("2 computers were not heard for more than 10 days (pc-1, pc-2)"));

@@ -2,6 +2,7 @@
 
 use sealpost_manifests::assignment::{Action, Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, HighestOrders, Order, Ordered};
 use sealpost_manifests::release::PackageKind;
@@ -13,7 +14,7 @@ use super::fixture::{
     lease, leased, order, progress, receipt, refused_without_a_trace, restored, serial,
 };
 use crate::changes::Note;
-use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, SeenClient};
+use crate::commands::contact::{ContactClient, ContactFacts, HeldGrantText, RaisedGrant, SeenClient};
 use crate::rules::came_by::CameBy;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::Progress;
@@ -64,6 +65,29 @@ fn leases_and_assignments_count_apart_and_above_the_epoch_of_the_server() {
     let in_second = |sequence| Order { epoch: Epoch::of(2, 0), sequence };
     assert_eq!(outcome.lease.as_ref().map(Ordered::order), Some(in_second(6)));
     assert_eq!(outcome.assignment.as_ref().map(Ordered::order), Some(in_second(3)));
+}
+
+#[test]
+fn who_holds_no_grant_of_the_servers_epoch_is_sent_one_also_of_another_serial_number() {
+    let raised = HeldGrantText { grant: Grant { epoch: Epoch::of(2, 0), ..grant(9).grant }, ..grant(9) };
+    let rows = [
+        // (its seats, grants that it says it holds, grants that it is sent)
+        (vec![grant(1)], vec![grant(1).digest], vec![&raised]),
+        (vec![grant(1)], vec![grant(1).digest, raised.digest], vec![]),
+        (vec![grant(1), raised.clone()], vec![grant(1).digest], vec![&raised]),
+        (vec![raised.clone()], vec![], vec![&raised]),
+    ];
+    for (seats, held, expected) in rows {
+        let facts = ContactFacts {
+            epoch: Epoch::of(2, 0),
+            raised: Some(RaisedGrant { document: raised.document.clone(), digest: raised.digest }),
+            ..facts(Some(ContactClient { seats: seats.clone(), ..client() }))
+        };
+        let decision = decide(facts, Contact { grants: held.clone(), ..contact(Some(2), 3) }, None);
+        let sent: Vec<_> = decision.answer.unwrap().grants.iter().map(|grant| grant.digest()).collect();
+        let expected: Vec<_> = expected.into_iter().map(|grant| grant.digest).collect();
+        assert_eq!(sent, expected, "{} seats, holds {held:?}", seats.len());
+    }
 }
 
 #[test]

@@ -194,6 +194,7 @@ pub(super) fn facts(client: Option<ContactClient>) -> ContactFacts {
         metadata_as_of: Some(at(TODAY - 1)),
         has_trust: true,
         epoch: Epoch::of(1, 0),
+        raised: None,
         restore: RestoreState::default(),
         server_list: None,
         lost: None,

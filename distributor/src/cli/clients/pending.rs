@@ -1,0 +1,75 @@
+//! `distributor clients pending`: who waits to be enrolled.
+
+use clap::Args;
+use jiff::Timestamp;
+use sealpost_admin_api::pending::{MAX_PENDING_ROWS, NameStanding, PendingComputer, PendingPage};
+
+use crate::cli::api::AdminApi;
+use crate::cli::outcome::Outcome;
+use crate::cli::output::{Table, age, counted, plain, print_json, tell};
+
+/// List the computers that asked to be enrolled and wait: those of a knock setup file, and those without a reservation.
+///
+/// They take no seat. What they say of themselves is unproven, but for the key: compare it on the computer, then admit that key.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  distributor clients pending
+  distributor clients pending --json
+
+The list has 1,000 rows at the most, and 3 keys of one name; each keeps its place for a day.")]
+pub(in crate::cli) struct Options {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(in crate::cli) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Outcome> {
+    let mut pending = Vec::new();
+    let mut path = format!("/pending?limit={MAX_PENDING_ROWS}");
+    loop {
+        let page: PendingPage = api.get(&path).await?;
+        pending.extend(page.pending);
+        let Some(next) = page.next else { break };
+        path = format!("/pending?limit={MAX_PENDING_ROWS}&after={next}");
+    }
+    if options.json {
+        print_json(&PendingPage { pending, next: None })?;
+        return Ok(Outcome::Done);
+    }
+    if pending.is_empty() {
+        tell("no computer waits");
+        return Ok(Outcome::Done);
+    }
+    let now = Timestamp::now();
+    let heading = ["NAME", "KEY", "FROM", "PLATFORM", "AGENT", "SINCE", "THE NAME"];
+    let mut table = Table::new(&heading);
+    for row in &pending {
+        let PendingComputer { name, key, source, platform, agent_version, since, standing } = row;
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            name.to_string(),
+            or_dash(key.map(|key| key.to_string())),
+            plain(source),
+            or_dash(platform.as_ref().map(ToString::to_string)),
+            or_dash(agent_version.as_deref().map(plain)),
+            age(*since, now),
+            said(*standing).to_owned(),
+        ]);
+    }
+    table.print()?;
+    tell(format_args!(
+        "{}: compare the key with what `agent-updater status` says on the computer, then run \
+         `distributor clients admit NAME --key KEY`",
+        counted(pending.len() as u64, "computer waits", "computers wait")
+    ));
+    Ok(Outcome::Done)
+}
+
+const fn said(standing: NameStanding) -> &'static str {
+    match standing {
+        NameStanding::NoSeat => "no seat",
+        NameStanding::Reserved => "reserved",
+        NameStanding::Enrolled => "another computer is enrolled",
+    }
+}
