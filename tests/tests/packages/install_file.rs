@@ -221,12 +221,12 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
         both == [
             "enrollment already so",
             "enrollment already so",
-            "program done",
             "program already so",
-            "service done",
+            "program done",
             "service already so",
-            "start done",
-            "start already so"
+            "service done",
+            "start already so",
+            "start done"
         ],
         "{both:?}"
     );
