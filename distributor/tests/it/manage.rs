@@ -240,6 +240,7 @@ async fn setup_info_says_what_became_of_each_setup_file_and_who_held_the_name() 
         "  contacts      every 4 hours, a tenth sooner or later, and 1 hour after one that failed; lost after 5 hours",
         ", out and not used; good until ",
         ", when another was issued or admitted\n",
+        "  first license ",
         "; key ",
         "; agent ",
         ", when another enrolled\n",

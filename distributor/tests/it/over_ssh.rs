@@ -124,6 +124,26 @@ impl Computer {
         self.runs_as(home, names, "id")
     }
 
+    /// Runs it without a key of its own, beside an ssh-agent of the caller that holds one, or holds none.
+    fn runs_by_agent(&self, home: &Path, names: &[&str], holds_it: bool) -> Output {
+        let socket = self.lab.join("agent.socket");
+        let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        until("the ssh-agent listens", || socket.exists());
+        if holds_it {
+            let mut add = Command::new("ssh-add");
+            let add = add.arg("-q").arg(self.lab.join("id")).env("SSH_AUTH_SOCK", &socket);
+            assert!(add.status().unwrap().success());
+        }
+        let mut command = distributor(home);
+        command.args(["clients", "schedule", "run"]).args(names);
+        command.env("HOME", &self.lab).env_remove("XDG_STATE_HOME").env("SSH_AUTH_SOCK", &socket);
+        let output = command.env("PATH", std::env::var("PATH").unwrap()).output().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+        fs::remove_file(&socket).unwrap();
+        output
+    }
+
     /// Runs what is due of these names with this private key of the lab.
     fn runs_as(&self, home: &Path, names: &[&str], identity: &str) -> Output {
         let id = self.lab.join(identity);
@@ -239,6 +259,15 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
         );
         assert!(!said.contains("welcome") && !said.contains('\u{1b}'), "{said}");
         assert_eq!(computer.text("runs"), "run\nrun\n");
+
+        // Without --identity the caller's own agent is asked, and nobody else.
+        let (_, said, _) = parts(&computer.runs_by_agent(home, &["pc-1"], false));
+        assert!(said.contains("pc-1: unreachable") && said.contains("Permission denied (publickey"), "{said}");
+        assert_eq!(computer.text("runs"), "run\nrun\n");
+        let (code, said, told) = parts(&computer.runs_by_agent(home, &["pc-1"], true));
+        assert!(code == Some(0) && said.contains("pc-1: installed over ssh"), "{said}{told}");
+        assert_eq!(computer.text("runs"), "run\nrun\nrun\n");
+        fs::write(lab.join("runs"), "run\nrun\n").unwrap();
 
         // Two admins at once: one has it.
         let both = std::thread::scope(|scope| {

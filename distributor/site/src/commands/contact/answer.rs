@@ -7,8 +7,8 @@ use sealpost_manifests::wire::contact::{Contact, WaitsFor};
 
 use super::deliveries;
 use super::facts::{
-    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
-    server_list,
+    ContactClient, ContactFacts, ContactOutcome, HeldGrantText, SeenClient, Shown, drift, next_order,
+    not_held, order_of, server_list,
 };
 use super::look::Look;
 use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
@@ -26,8 +26,13 @@ use crate::rules::rollouts::plan::Delivery;
 
 /// The seats of a client whose grants count.
 pub(super) fn seats_in_lease(client: &ContactClient) -> Vec<SeatInLease<'_>> {
-    let seats = client.seats.iter();
-    seats.map(|seat| SeatInLease { grant: &seat.grant, digest: seat.digest, leased: seat.leased }).collect()
+    let in_lease = |seat: &'_ HeldGrantText| SeatInLease {
+        grant: &seat.grant,
+        digest: seat.digest,
+        leased: seat.leased,
+        used: seat.used,
+    };
+    client.seats.iter().map(in_lease).collect()
 }
 
 /// The noted lease of a client, if it may be signed again.
