@@ -13,7 +13,11 @@ use crate::vendor::start_vendor;
 
 /// Where each code is reached: the file among these tests, and the test in it. A new code needs a line here.
 const REACHED: &[(ProblemCode, &str, &str)] = &[
-    (ProblemCode::NotEntitled, "setups", "no_code_is_issued_for_which_there_is_no_file_and_what_lies_there_stays"),
+    (
+        ProblemCode::NotEntitled,
+        "setups",
+        "no_code_is_issued_for_which_there_is_no_file_and_what_lies_there_stays",
+    ),
     (ProblemCode::BadRequest, "refusals", "unknown_paths_methods_and_bodies_are_problems_too"),
     (ProblemCode::NotFound, "refusals", "unknown_paths_methods_and_bodies_are_problems_too"),
     (ProblemCode::TooLarge, "refusals", "unknown_paths_methods_and_bodies_are_problems_too"),

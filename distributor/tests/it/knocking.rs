@@ -276,7 +276,9 @@ async fn five_thousand_unknown_computers_in_a_minute_take_no_seat_and_known_ones
     let warned = status.warnings.iter().find(|warning| warning.code.as_str() == "computers_pending").unwrap();
     assert!(warned.message.contains("the list is full"), "{warned:?}");
     let mut late = Agent::knocking(&setup, "late");
-    let ask = async |agent: &Agent| problem(send(&site, "/agent/v1/enroll", &agent.enroll_request(&agent.enrollment())).await).await;
+    let ask = async |agent: &Agent| {
+        problem(send(&site, "/agent/v1/enroll", &agent.enroll_request(&agent.enrollment())).await).await
+    };
     let filling = Agent::knocking(&setup, "filling");
     assert!(ask(&filling).await.hint.contains(&key(&filling).to_string()));
     let told = ask(&late).await;

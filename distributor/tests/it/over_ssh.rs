@@ -127,7 +127,8 @@ impl Computer {
     /// Runs it without a key of its own, beside an ssh-agent of the caller that holds one, or holds none.
     fn runs_by_agent(&self, home: &Path, names: &[&str], holds_it: bool) -> Output {
         let socket = self.lab.join("agent.socket");
-        let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        let mut agent =
+            Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
         until("the ssh-agent listens", || socket.exists());
         if holds_it {
             let mut add = Command::new("ssh-add");
@@ -262,7 +263,10 @@ async fn over_a_real_ssh_an_install_file_runs_as_root_on_the_pinned_host_alone_a
 
         // Without --identity the caller's own agent is asked, and nobody else.
         let (_, said, _) = parts(&computer.runs_by_agent(home, &["pc-1"], false));
-        assert!(said.contains("pc-1: unreachable") && said.contains("Permission denied (publickey"), "{said}");
+        assert!(
+            said.contains("pc-1: unreachable") && said.contains("Permission denied (publickey"),
+            "{said}"
+        );
         assert_eq!(computer.text("runs"), "run\nrun\n");
         let (code, said, told) = parts(&computer.runs_by_agent(home, &["pc-1"], true));
         assert!(code == Some(0) && said.contains("pc-1: installed over ssh"), "{said}{told}");

@@ -149,8 +149,12 @@ impl EnrollRefusal {
     pub fn not_listed(name: &ComputerName, client_key: &PublicKey) -> Problem {
         Problem::new(
             ProblemCode::WaitsForAdmission,
-            format!("{name} cannot enroll before an administrator admits it by its key, and has no place in the list of those who wait"),
-            format!("on the server, run `distributor clients admit {name} --key {client_key}`: that is the whole public key"),
+            format!(
+                "{name} cannot enroll before an administrator admits it by its key, and has no place in the list of those who wait"
+            ),
+            format!(
+                "on the server, run `distributor clients admit {name} --key {client_key}`: that is the whole public key"
+            ),
         )
     }
 

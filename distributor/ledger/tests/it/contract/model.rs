@@ -9,7 +9,8 @@ use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
 use sealpost_site::commands::clients::{
-    Admit, CallOff, ClaimInstall, LoadSeats, NoteInstall, PlanInstall, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
+    Admit, CallOff, ClaimInstall, LoadSeats, NoteInstall, PlanInstall, Reserve, ReserveMany, Seat, SeatFacts,
+    Wanted,
 };
 use sealpost_site::commands::decision::{Command, Context, Decision};
 use sealpost_site::commands::restores::DeclareRestore;

@@ -26,13 +26,15 @@ use crate::rules::rollouts::plan::Delivery;
 
 /// The seats of a client whose grants count.
 pub(super) fn seats_in_lease(client: &ContactClient) -> Vec<SeatInLease<'_>> {
-    let in_lease = |seat: &'_ HeldGrantText| SeatInLease {
-        grant: &seat.grant,
-        digest: seat.digest,
-        leased: seat.leased,
-        used: seat.used,
-    };
-    client.seats.iter().map(in_lease).collect()
+    let seats = client.seats.iter();
+    seats
+        .map(|HeldGrantText { grant, digest, leased, used, .. }| SeatInLease {
+            grant,
+            digest: *digest,
+            leased: *leased,
+            used: *used,
+        })
+        .collect()
 }
 
 /// The noted lease of a client, if it may be signed again.

@@ -339,7 +339,7 @@ fn an_ended_serial_number_gives_no_first_lease_not_even_to_a_name_that_had_one()
 
 #[test]
 fn while_more_names_hold_seats_than_there_are_nobody_gets_a_first_lease_and_nobody_loses_one() {
-    let grant = grant(1, 366 * DAY);
+    let (grant, other) = (grant(1, 366 * DAY), grant(2, 366 * DAY));
     let (seats_of_it, last) = (grant.seats, lease(30 * DAY));
     let none = Withheld::Overused { used: seats_of_it + 1, seats: seats_of_it };
     for (used, leased, ever, expected) in [
@@ -355,7 +355,6 @@ fn while_more_names_hold_seats_than_there_are_nobody_gets_a_first_lease_and_nobo
         assert_eq!(decide_lease(&asked), expected, "{used} {leased} {ever}");
     }
     // A seat of another serial number is good beside it.
-    let other = super::tests::grant(2, 366 * DAY);
     let seats = [SeatInLease { used: Some(99), ..seat(&grant, "grant") }, seat(&other, "other")];
     let first = LeaseFacts { ever: false, last: None, held: None, ..facts(2 * DAY, &last, &seats) };
     assert_eq!(decide_lease(&first), LeaseDecision::Issue(LeaseReason::First));

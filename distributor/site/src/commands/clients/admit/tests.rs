@@ -161,7 +161,10 @@ fn the_same_admission_again_changes_nothing_until_it_has_ended_and_another_one_v
 fn whom_the_list_has_no_room_for_is_admitted_by_its_whole_key_and_by_no_other() {
     let full = || facts(SetupState::Unknown, 1);
     let refused = decide(admit(3), full()).answer.unwrap_err();
-    assert!(refused.code == ProblemCode::NotFound && refused.hint.contains("whole public key"), "{refused:?}");
+    assert!(
+        refused.code == ProblemCode::NotFound && refused.hint.contains("whole public key"),
+        "{refused:?}"
+    );
     let whole = Admit { whole: Some(key(3)), ..admit(3) };
     assert_eq!(decide(whole, full()).answer.unwrap().client_key, key(3));
     // What was typed twice has to be the same.
