@@ -249,7 +249,7 @@ fn grant() -> HeldGrantText {
         request_id: None,
     };
     let document = SignedDocument::sign(&grant, key()).expect("a grant can be signed");
-    HeldGrantText { digest: document.digest(), grant, document, leased: false }
+    HeldGrantText { digest: document.digest(), grant, document, leased: false, used: None }
 }
 
 fn lease(sequence: u64) -> Lease {

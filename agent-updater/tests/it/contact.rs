@@ -223,3 +223,21 @@ fn a_product_of_an_ended_serial_number_is_updated_until_its_lease_ends_and_runs_
     assert!(site.gate().run);
     assert!(!late.status().lease.live);
 }
+
+#[test]
+fn an_enrolled_computer_comes_every_minute_until_it_is_licensed_and_every_four_hours_from_then_on() {
+    let site = Site::new();
+    site.server.lock().unwrap().withholds = true;
+    let agent = site.enrolled();
+    let pause = || {
+        let before = Timestamp::now();
+        agent.cycle().next_contact.duration_since(before).as_secs()
+    };
+    for _ in 0..3 {
+        let secs = pause();
+        assert!((53..=67).contains(&secs), "{secs} s without a license");
+    }
+    site.server.lock().unwrap().withholds = false;
+    let secs = pause();
+    assert!((4 * 3600 * 9 / 10..=4 * 3600 * 11 / 10 + 1).contains(&secs), "{secs} s with one");
+}

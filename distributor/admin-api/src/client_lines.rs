@@ -12,6 +12,8 @@ use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::standing::{ComputerState, Gate};
 use serde::{Deserialize, Serialize};
 
+use crate::schedules::PlannedLine;
+
 /// Computers in one page by name, at the most.
 pub const MAX_LINES: u32 = 500;
 /// Computers in one page of another order, at the most: for each page of it the server looks at all of them.
@@ -117,4 +119,7 @@ pub struct ClientLine {
     /// The tags of its configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+    /// The install that is planned for it; absent once it enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<PlannedLine>,
 }

@@ -59,6 +59,12 @@ pub enum Endpoint {
     IssueSetups,
     /// Where the newest setup file of each name stands.
     ListSetups,
+    /// Plan an install, or call it off.
+    ScheduleInstall,
+    /// The installs that are planned.
+    ListSchedules,
+    /// Begin a planned install, or say what became of it.
+    RunInstall,
     /// The setup file with which any computer asks to be admitted; nothing in it is secret.
     ShowKnockSetup,
     /// Computers that asked to be enrolled and wait.
@@ -167,7 +173,7 @@ pub enum Endpoint {
 struct Line(Endpoint, Method, &'static str, Permission);
 
 /// The table.
-const TABLE: [Line; 71] = [
+const TABLE: [Line; 74] = [
     Line(Endpoint::ShowStatus, Method::Get, "/api/v1/status", Permission::ViewStatus),
     Line(Endpoint::Pull, Method::Post, "/api/v1/pull", Permission::Pull),
     Line(Endpoint::ListUpdates, Method::Get, "/api/v1/updates", Permission::ViewUpdates),
@@ -188,6 +194,9 @@ const TABLE: [Line; 71] = [
     Line(Endpoint::MakeInstaller, Method::Post, "/api/v1/clients/{name}/installer", Permission::IssueSetups),
     Line(Endpoint::IssueSetups, Method::Post, "/api/v1/setups", Permission::IssueSetups),
     Line(Endpoint::ListSetups, Method::Get, "/api/v1/setups", Permission::ViewClients),
+    Line(Endpoint::ScheduleInstall, Method::Post, "/api/v1/clients/{name}/schedule", Permission::IssueSetups),
+    Line(Endpoint::ListSchedules, Method::Get, "/api/v1/schedules", Permission::ViewClients),
+    Line(Endpoint::RunInstall, Method::Post, "/api/v1/clients/{name}/install", Permission::IssueSetups),
     Line(Endpoint::ShowKnockSetup, Method::Get, "/api/v1/setups/knock", Permission::ViewClients),
     Line(Endpoint::ListPending, Method::Get, "/api/v1/pending", Permission::ViewClients),
     Line(Endpoint::AdmitClient, Method::Post, "/api/v1/clients/{name}/admit", Permission::AdmitComputers),

@@ -23,6 +23,7 @@ pub mod log;
 pub mod pending;
 pub mod pulls;
 pub mod rollouts;
+pub mod schedules;
 pub mod settings;
 pub mod setup_info;
 pub mod setups;

@@ -1,7 +1,7 @@
 //! `/api/v1/pending` and `/api/v1/clients/{name}/admit`: computers that wait, and which of them is admitted.
 
 use jiff::Timestamp;
-use sealpost_keys::Fingerprint;
+use sealpost_keys::{Fingerprint, PublicKey};
 use sealpost_manifests::ids::{ChannelName, ComputerName, Platform, SerialNumber};
 use sealpost_site::rows::{KnockRow, WaitingRow};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,9 @@ impl PendingComputer {
 pub struct AdmitRequest {
     /// The key, as the computer shows it.
     pub key: Fingerprint,
+    /// The whole of it, where that was typed: so is a computer admitted that the list has no room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
     /// The channel that it follows; when absent `stable`, or the one that the name follows already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,

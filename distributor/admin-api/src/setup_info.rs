@@ -8,6 +8,8 @@ use sealpost_site::rules::rollouts::groups::GroupName;
 use sealpost_site::rules::standing::{ComputerState, Gate};
 use serde::{Deserialize, Serialize};
 
+use crate::schedules::PlannedLine;
+
 /// Setup Info of one computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupInfo {
@@ -25,6 +27,9 @@ pub struct SetupInfo {
     pub first_contact: Option<Timestamp>,
     /// What it ran before of the packages that it runs, where that was another release.
     pub before: Vec<InstalledPackage>,
+    /// The install that is planned for it; absent once it enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<PlannedLine>,
     /// When it comes.
     pub contact: ContactRule,
     /// Its setup files, the newest first; the newest 1,000 things that happened with its name are looked at.

@@ -10,7 +10,9 @@ use sealpost_site::changes::Note;
 use sealpost_site::changes::chain::{EntryFlaw, LinkedEntry, StoredEntry};
 use sealpost_site::changes::tables::TablesCheck;
 use sealpost_site::commands::NoFacts;
-use sealpost_site::commands::clients::{LoadAdmission, LoadChannels, LoadEnrollment, LoadSeats, LoadSetups};
+use sealpost_site::commands::clients::{
+    LoadAdmission, LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups,
+};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::LoadContact;
 use sealpost_site::commands::licenses::LoadHeldGrant;
@@ -101,6 +103,7 @@ pub trait ReadStore:
     + Read<LoadHeldGrant>
     + Read<LoadSeats>
     + Read<LoadSetups>
+    + Read<LoadSchedule>
     + Read<LoadAdmission>
     + Read<LoadEnrollment>
     + Read<LoadContact>

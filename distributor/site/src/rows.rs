@@ -26,7 +26,7 @@ use sealpost_manifests::wire::contact::{DriftKind, InstalledPackage, Postponed};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Report};
 
-pub use self::seats::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+pub use self::seats::{CopiesRow, CopyRow, KnockRow, PlannedRow, ScheduleRow, TriedRow, WaitingRow};
 pub use self::setups::SetupRow;
 use crate::rules::account::Actor;
 use crate::rules::assignment::Licensed;
@@ -481,6 +481,8 @@ pub struct ClientLineRow {
     pub tags: Vec<Tag>,
     /// How its last contact came, where that is known.
     pub came_by: Option<CameBy>,
+    /// The install that is planned for it.
+    pub install: Option<PlannedRow>,
 }
 
 impl ClientLineRow {
@@ -493,12 +495,10 @@ impl ClientLineRow {
     /// How it stands.
     #[must_use]
     pub fn state(&self, outages: &Outages, now: Timestamp) -> ComputerState {
-        let Self { forked, heard, cadence, .. } = self;
-        standing::state(
-            &StandingFacts { forked: *forked, heard: *heard, cadence: cadence.as_ref() },
-            outages,
-            now,
-        )
+        let Self { forked, heard, cadence, install, .. } = self;
+        let (install, cadence) = (install.as_ref().map(PlannedRow::plan), cadence.as_ref());
+        let facts = StandingFacts { forked: *forked, heard: *heard, cadence, install: install.as_ref() };
+        standing::state(&facts, outages, now)
     }
 
     /// The groups that it belongs to by a plan's rules, and by these lists.

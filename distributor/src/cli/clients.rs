@@ -1,4 +1,4 @@
-//! `distributor clients list|show|reserve|pending|admit|verify|channel|group|resolve|setup|setups`.
+//! `distributor clients list|show|reserve|pending|admit|verify|channel|group|resolve|setup|setups|schedule|schedules`.
 
 mod admit;
 mod cells;
@@ -9,6 +9,8 @@ mod list;
 mod pending;
 mod reserve;
 mod resolve;
+mod schedule;
+mod schedules;
 mod setup;
 mod setup_files;
 mod setup_info;
@@ -38,6 +40,8 @@ pub(super) enum Command {
     Resolve(resolve::Options),
     Setup(setup::Options),
     Setups(setups::Options),
+    Schedule(Box<schedule::Options>),
+    Schedules(schedules::Options),
 }
 
 /// Move a computer to another channel. What it runs stays until something newer is approved for that channel.
@@ -69,6 +73,8 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
         Command::Resolve(options) => resolve::run(&api, options).await,
         Command::Setup(options) => setup::run(&api, options).await,
         Command::Setups(options) => setups::run(&api, &options).await,
+        Command::Schedule(options) => schedule::run(&api, *options).await,
+        Command::Schedules(options) => schedules::run(&api, &options).await,
     }
 }
 

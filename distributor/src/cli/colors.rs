@@ -21,12 +21,13 @@ fn colored(text: &str, word: &str, shown: bool) -> String {
 
 /// The color of a state: what is well, what waits for somebody, what was stopped or failed, what is over.
 fn code(word: &str) -> Option<&'static str> {
-    match word {
+    // What stands behind it in brackets is why.
+    match word.split_once(" (").map_or(word, |(word, _)| word) {
         "approved" | "active" | "Active" | "completed" | "running" | "succeeded" => Some("32"),
         "staged" | "reserved" | "Reserved" | "warning" | "paused" | "offered" | "told" | "begun"
-        | "installing" => Some("33"),
+        | "installing" | "Scheduled" | "Installing" => Some("33"),
         "Contact lost" | "Two computers" | "halted" | "withdrawn" | "refused" | "rejected" | "forked"
-        | "urgent" | "aborted" | "failed" | "silent" => Some("31"),
+        | "urgent" | "aborted" | "failed" | "Failed" | "silent" => Some("31"),
         "superseded" | "dropped" => Some("2"),
         _ => None,
     }

@@ -41,6 +41,14 @@ pub(super) fn parse(option: &str, text: &str, now: Timestamp) -> anyhow::Result<
     )))
 }
 
+/// A time that somebody typed for something that is planned: one that is over is meant as at once, and a time span as from now on.
+pub(super) fn planned(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    match age(text.trim()) {
+        Some(_) => to_come(option, text, now),
+        None => parse(option, text, now),
+    }
+}
+
 /// A time to come that somebody typed for an option: a time, a date, or how far away it is.
 pub(super) fn to_come(option: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     if let Some(away) = age(text.trim()) {
@@ -119,6 +127,19 @@ mod tests {
         ] {
             assert_eq!(parse("--since", typed, now()).unwrap().to_string(), expected, "{typed}");
         }
+    }
+
+    #[test]
+    fn what_is_planned_can_be_over_and_a_time_span_is_from_now_on() {
+        for (typed, expected) in [
+            ("3h", "2026-11-26T10:30:00Z"),
+            ("now", "2026-11-26T07:30:00Z"),
+            ("2026-11-26 06:00", "2026-11-26T06:00:00Z"),
+            ("2026-12-24", "2026-12-24T00:00:00Z"),
+        ] {
+            assert_eq!(planned("--at", typed, now()).unwrap().to_string(), expected, "{typed}");
+        }
+        assert!(planned("--at", "soon", now()).is_err());
     }
 
     #[test]

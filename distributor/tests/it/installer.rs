@@ -38,11 +38,12 @@ exit 7
 "#;
 
 async fn site_with_an_agent(platform: &str) -> (ServedVendor, Site) {
-    site_with(AGENT, platform).await
+    site_with(platform, AGENT).await
 }
 
-async fn site_with(agent: &str, platform: &str) -> (ServedVendor, Site) {
-    let vendor = ServedVendor::start(Vendor::new(PackageName::agent(), ManualClock::running()), 3).await;
+/// A site with this script as its agent, which is approved, and a seat for `büro-7`.
+pub(crate) async fn site_with(platform: &str, agent: &str) -> (ServedVendor, Site) {
+    let vendor = ServedVendor::start(Vendor::new(PackageName::agent(), ManualClock::running()), 8).await;
     let folder = tempfile::tempdir().unwrap();
     write_executable(&folder.path().join("agent-updater"), agent).unwrap();
     let mut release = release_id(&PackageName::agent(), "1.0");
@@ -59,7 +60,7 @@ async fn site_with(agent: &str, platform: &str) -> (ServedVendor, Site) {
     (vendor, site)
 }
 
-fn here() -> String {
+pub(crate) fn here() -> String {
     format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
@@ -343,7 +344,7 @@ async fn install_files_that_nobody_fetches_take_a_bounded_room_on_the_disk() {
     })
     .take(3 << 20)
     .collect();
-    let (_vendor, site) = site_with(&format!("{AGENT}exit\n{filling}"), "any").await;
+    let (_vendor, site) = site_with("any", &format!("{AGENT}exit\n{filling}")).await;
     let path = "/clients/b%C3%BCro-7/installer";
     let ask = async || site.admin(Method::POST, path, Some(serde_json::json!({}))).await;
     let mut held = Vec::new();

@@ -22,7 +22,7 @@ use sealpost_site::rules::pending::MAX_PENDING;
 use serde_json::json;
 
 use crate::agent::{Agent, send};
-use crate::site::{Site, code};
+use crate::site::{Site, code, problem};
 use crate::vendor::start_vendor;
 
 fn key(agent: &Agent) -> Fingerprint {
@@ -272,4 +272,23 @@ async fn five_thousand_unknown_computers_in_a_minute_take_no_seat_and_known_ones
     admit(&site, "first", &first).await;
     first.enroll(&site).await;
     first.contact(&site).await;
+    // One made room; the next but one finds none, and is told by what it is admitted all the same.
+    let warned = status.warnings.iter().find(|warning| warning.code.as_str() == "computers_pending").unwrap();
+    assert!(warned.message.contains("the list is full"), "{warned:?}");
+    let mut late = Agent::knocking(&setup, "late");
+    let ask = async |agent: &Agent| {
+        problem(send(&site, "/agent/v1/enroll", &agent.enroll_request(&agent.enrollment())).await).await
+    };
+    let filling = Agent::knocking(&setup, "filling");
+    assert!(ask(&filling).await.hint.contains(&key(&filling).to_string()));
+    let told = ask(&late).await;
+    let whole = late.key.public();
+    assert!(told.code == ProblemCode::WaitsForAdmission && told.hint.contains(&whole.to_string()), "{told}");
+    let refused = site.post_refused("/clients/late/admit", &json!({ "key": key(&late) })).await;
+    assert_eq!(refused.code, ProblemCode::NotFound);
+    let by_all_of_it = json!({ "key": key(&late), "public_key": whole });
+    let admitted: AdmitAnswer = site.post("/clients/late/admit", &by_all_of_it).await;
+    assert!(admitted.took.is_some());
+    late.enroll(&site).await;
+    late.contact(&site).await;
 }

@@ -136,7 +136,7 @@ async fn a_query_that_cannot_be_is_refused_with_what_can() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     for (query, says) in [
-        ("state=scheduled", "contact_lost"),
+        ("state=planned", "contact_lost"),
         ("sort=age", "last_contact"),
         ("group=No%20group", "group name"),
         ("silent_for=-1", "cannot read the query"),
@@ -240,6 +240,7 @@ async fn setup_info_says_what_became_of_each_setup_file_and_who_held_the_name() 
         "  contacts      every 4 hours, a tenth sooner or later, and 1 hour after one that failed; lost after 5 hours",
         ", out and not used; good until ",
         ", when another was issued or admitted\n",
+        "  first license ",
         "; key ",
         "; agent ",
         ", when another enrolled\n",

@@ -153,6 +153,16 @@ async fn at_a_terminal_it_is_asked_before_a_seat_is_taken_for_good() {
         let (code, _, seen) = answered(home, &["clients", "reserve", "pc-2", "--yes"], "");
         assert!(code == Some(0) && !seen.contains("[y/N]"), "{seen}");
         assert_eq!(holders(home), ["pc-1", "pc-2"]);
+        for (command, question) in [
+            (&["clients", "schedule", "pc-3", "--at", "1h"][..], "[y/N]"),
+            (&["clients", "admit", "pc-3", "--key", NO_KEY], "[y/N]"),
+        ] {
+            let (code, said, seen) = answered(home, command, "n\n");
+            assert_eq!((code, said.as_str()), (Some(1), ""), "{seen}");
+            assert!(seen.contains("for good") && seen.contains(question), "{seen}");
+            assert!(seen.contains("nothing was changed"), "{seen}");
+        }
+        assert_eq!(holders(home), ["pc-1", "pc-2"], "nobody agreed");
     })
     .await;
 }

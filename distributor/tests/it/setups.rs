@@ -211,6 +211,7 @@ async fn no_code_is_issued_for_which_there_is_no_file_and_what_lies_there_stays(
         }
         let told = refused(home, &["clients", "setup", "--ephemeral", "--pool", "ci"]);
         assert!(told.contains("floating seats only") && told.contains("named seats"), "{told}");
+        assert!(told.contains("[not_entitled]"), "{told}");
     })
     .await;
 }

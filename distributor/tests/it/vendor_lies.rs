@@ -4,7 +4,7 @@ use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::status::Status;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::RegisterAnswer;
@@ -87,11 +87,14 @@ async fn a_grant_for_another_server_or_of_another_key_is_refused_though_it_came_
     let (vendor, site) = vendor_and_site().await;
     let (server_id, other_key) = (site.server.ledger().server_id(), SigningKey::generate().unwrap());
     let other_server = ServerId::from_random([9; 16]);
+    let another = SerialNumber::from_random([9; 19]);
     let forged = terms(&registration(&serial(), &server_id, &other_key), 3, site.clock.now());
-    let grants: [SignedDocument; 3] = [
+    let grants: [SignedDocument; 4] = [
         vendor.grant(&registration(&serial(), &other_server, &other_key), 3),
         vendor.grant(&registration(&serial(), &server_id, &other_key), 3),
         SignedDocument::sign(&forged, &other_key).unwrap(),
+        // Another serial number than was asked for, of this very server.
+        vendor.grant(&registration(&another, &server_id, site.site_key()), 3),
     ];
     for grant in grants {
         let answer = serde_json::to_vec(&RegisterAnswer { grant, renewable_from: None }).unwrap();

@@ -14,7 +14,9 @@ use super::wait::wait_until;
 use super::workspace::{lock, target_folder, workspace};
 
 /// What the computers have beside a minimal system.
-const PACKAGES: &str = "ca-certificates,systemd,systemd-sysv";
+const PACKAGES: &str = "ca-certificates,openssh-server,systemd,systemd-sysv";
+/// What a package would start at each start of a computer; the one test that wants it starts it.
+const NOT_STARTED: &str = "chroot \"$1\" systemctl disable ssh.service";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where a computer's first process hears what happens.
 const CONSOLE: &str = "console.log";
@@ -218,7 +220,7 @@ fn image() -> Result<PathBuf> {
     let tar = target_folder().join("debian-root.tar");
     let made_of = target_folder().join("debian-root.sources");
     let names: Vec<String> = sources.iter().map(|path| path.display().to_string()).collect();
-    let mut texts = format!("{PACKAGES} {}\n", names.join(" "));
+    let mut texts = format!("{PACKAGES} {NOT_STARTED} {}\n", names.join(" "));
     for path in &sources {
         texts.push_str(&fs::read_to_string(path)?);
     }
@@ -228,6 +230,7 @@ fn image() -> Result<PathBuf> {
     let unfinished = target_folder().join("debian-root.unfinished.tar");
     let mut make = Command::new("mmdebstrap");
     make.args(["--quiet", "--mode=root", "--variant=minbase"]).arg(format!("--include={PACKAGES}"));
+    make.arg(format!("--customize-hook={NOT_STARTED}"));
     make.arg(release()?).arg(&unfinished).args(&sources).stdin(Stdio::null());
     // It takes longer than a command that a test waits for.
     let made = make.output().context("cannot start mmdebstrap")?;

@@ -19,7 +19,11 @@ const PAGES: [&str; 2] = ["docs/operations.md", "docs/vendor.md"];
 const PROGRAMS: [&str; 3] = ["publisher ", "distributor ", "agent-updater "];
 
 /// Commands of the pages that this test does not type, and why.
-const LEFT: [(&str, &str); 16] = [
+const LEFT: [(&str, &str); 17] = [
+    (
+        "distributor clients schedule run",
+        "the server's own tests and those of packages run it over a real ssh",
+    ),
     (
         "distributor clients setup NAME --installer FILE",
         "the scenario of the install file types it on a computer with systemd",
@@ -514,6 +518,12 @@ fn looking(typing: &mut Typing, computer: &Computer, second: &str) -> Result<()>
     let computers = typing.path("computers.csv");
     fs::write(&computers, "name\npc-1\n")?;
     typing.types("distributor clients reserve --from FILE", &["clients", "reserve", "--from", &computers])?;
+    typing.types(
+        "distributor clients schedule NAME --at TIME",
+        &["clients", "schedule", "pc-1", "--at", "12h", "--yes"],
+    )?;
+    let planned = typing.types_as_it_is("distributor clients schedules")?;
+    ensure!(planned.contains("Scheduled") && planned.contains("install file"), "{planned}");
     let folder = typing.path("setups");
     typing.types(
         "distributor clients setup --from FILE --folder FOLDER",

@@ -11,7 +11,7 @@ use sealpost_tests::harness::{Lab, Machine, Root, Tool, wait_until, write_execut
 use super::built::{PACKAGES, require_tools};
 use super::line::{DISTRIBUTOR, PUBLISHER, with_a_server};
 
-const SERVICE: &str = "sealpost-agent.service";
+pub(crate) const SERVICE: &str = "sealpost-agent.service";
 /// All that an install file may change, but for what others write meanwhile.
 const TREE: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /srv -o -path /var/lib/sealpost \
     -o -path /var/lib/sealpost-publisher -o -path /var/lib/systemd -o -path /var/log \\) -prune \
@@ -19,10 +19,10 @@ const TREE: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o 
 /// The file's path on the computer, in a temporary folder from which nothing may be executed.
 const FILE: &str = "/tmp/install-pc-1.sh";
 /// What an install file leaves nowhere.
-const LEFT: &str = "find /var /run /usr /tmp -xdev -name '.sealpost-bootstrap*'";
+pub(crate) const LEFT: &str = "find /var /run /usr /tmp -xdev -name '.sealpost-bootstrap*'";
 
 /// The agent's own program as a release that waits for its approval.
-fn release_an_agent(lab: &Lab, machine: &Machine) -> Result<()> {
+pub(crate) fn release_an_agent(lab: &Lab, machine: &Machine) -> Result<()> {
     let program = machine.path("/srv/agent/agent-updater");
     write_executable(&program, fs::read(lab.programs().folder().join("agent-updater"))?)?;
     // Without what a debugger needs, if that can be had.
@@ -71,10 +71,10 @@ fn is_checked_by_minisign(lab: &Lab, machine: &Machine, told: &str) -> Result<()
     Ok(())
 }
 
-/// The code in the file, which nobody may read elsewhere.
-fn code_in_it(machine: &Machine) -> Result<String> {
+/// The code in an install file, which nobody may read elsewhere.
+pub(crate) fn code_in(machine: &Machine, file: &str) -> Result<String> {
     let code = machine.shell(&format!(
-        "at=$(sed -n 's/^payload_at=//p' {FILE} | head -n 1); tail -c +$at {FILE} | tar -xzOf - setup.json | \
+        "at=$(sed -n 's/^payload_at=//p' {file} | head -n 1); tail -c +$at {file} | tar -xzOf - setup.json | \
          grep -o '\"enrollment_code\":\"[^\"]*' | cut -d '\"' -f 4"
     ))?;
     ensure!(code.len() > 20, "{code}");
@@ -82,7 +82,7 @@ fn code_in_it(machine: &Machine) -> Result<String> {
 }
 
 /// The code stands nowhere on the computer but in the file: in no log, and of no process among its words.
-fn code_is_nowhere_else(machine: &Machine, code: &str) -> Result<()> {
+pub(crate) fn code_is_nowhere_else(machine: &Machine, code: &str) -> Result<()> {
     // In a file, so that no word of this look has it.
     fs::write(machine.path("/srv/code"), format!("{code}\n"))?;
     let found = machine.shell(
@@ -141,7 +141,7 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     Tool::Strace.require("an install file on a computer")?;
     let lab = Lab::new()?;
     let machine = with_an_install_file(&lab)?;
-    let code = code_in_it(&machine)?;
+    let code = code_in(&machine, FILE)?;
 
     let before = machine.shell(TREE)?;
     for shell in ["sh", "dash", "bash"] {
@@ -221,12 +221,12 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
         both == [
             "enrollment already so",
             "enrollment already so",
-            "program done",
             "program already so",
-            "service done",
+            "program done",
             "service already so",
-            "start done",
-            "start already so"
+            "service done",
+            "start already so",
+            "start done"
         ],
         "{both:?}"
     );

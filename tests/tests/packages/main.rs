@@ -4,6 +4,7 @@ mod built;
 mod image;
 mod install_file;
 mod line;
+mod over_ssh;
 mod purge;
 mod units;
 mod users;

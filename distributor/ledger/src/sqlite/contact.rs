@@ -81,6 +81,9 @@ impl<C: Connected> Read<LoadContact> for C {
                 };
                 let mut client = contact_client(row, restore.era.as_str(), &granted)?;
                 client.not_reserved = drop_unlogged(connection, self.grants().log(), &mut client)?;
+                for seat in client.seats.iter_mut().filter(|seat| !seat.leased) {
+                    seat.used = Some(self.used(&seat.grant.serial)?);
+                }
                 Some(ContactClient { reported, ..client })
             }
         };
@@ -209,7 +212,8 @@ struct Seat {
 fn held_grant(granted: &[TrustedGrant], serial: &SerialNumber, leased: bool) -> Option<HeldGrantText> {
     let TrustedGrant { grant, document, digest } =
         granted.iter().find(|trusted| trusted.grant.serial == *serial)?;
-    Some(HeldGrantText { grant: (**grant).clone(), document: document.clone(), digest: *digest, leased })
+    let grant = (**grant).clone();
+    Some(HeldGrantText { grant, document: document.clone(), digest: *digest, leased, used: None })
 }
 
 /// What a client ran before of the packages that it runs, as this site knows it.

@@ -1,8 +1,9 @@
-//! Reservations, setup files and enrollment.
+//! Reservations, setup files, installs at a time, and enrollment.
 
 mod admit;
 mod copies;
 mod reserve;
+mod schedule;
 mod setups;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,9 @@ pub use self::copies::{ProvenCopy, ResolveCopies};
 pub use self::reserve::{
     DEFAULT_CHANNEL, Held, LoadSeats, MAX_RESERVED, Reserve, ReserveMany, Seat, SeatFacts, Wanted,
 };
+pub use self::schedule::{
+    CallOff, ClaimInstall, Claimed, LoadSchedule, NoteInstall, PlanInstall, ScheduleFacts,
+};
 pub use self::setups::{
     HasSetup, IssueSetup, IssueSetups, Issued, LoadSetups, MAX_SETUPS, NewestSetup, SetupFacts, SetupWanted,
     SetupsOf,
@@ -28,7 +32,7 @@ use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change, ComputerKnocked, Dropped, EnrolledBy};
 use crate::queries::{Query, query};
 use crate::rules::copies::{given_up_problem, shows, undecided_problem};
-use crate::rules::enrollment::{self, BoundBy, EnrollDecision, Proof, SetupState};
+use crate::rules::enrollment::{self, BoundBy, EnrollDecision, EnrollRefusal, Proof, SetupState};
 use crate::rules::names::unknown_channel;
 use crate::rules::pending::{self, PendingDecision, PendingFacts, Waits};
 use crate::rules::restore::{RestoreState, unconfirmed_problem};
@@ -193,7 +197,12 @@ impl Enroll {
         context: &Context<'_>,
     ) -> Decision<EnrollOutcome> {
         match pending::decide(waiting, context.now) {
-            PendingDecision::Known | PendingDecision::Full => refused,
+            PendingDecision::Known => refused,
+            PendingDecision::Full if self.proof == Proof::None => {
+                let Enrollment { computer_name: name, client_key, .. } = &self.enrollment;
+                Decision::refuse(EnrollRefusal::not_listed(name, client_key))
+            }
+            PendingDecision::Full => refused,
             PendingDecision::Add { drops } => {
                 let source = text::source(&self.source);
                 let Enrollment { computer_name: name, client_key, platform, agent_version, .. } =

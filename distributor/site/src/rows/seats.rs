@@ -8,6 +8,7 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 
 use crate::rules::account::Actor;
 use crate::rules::came_by::CameBy;
+use crate::rules::install_tries::{InstallPlan, LastTry};
 use crate::rules::schedule::{InstallOutcome, Schedule};
 
 /// A computer that asked to be enrolled and waits.
@@ -98,4 +99,39 @@ pub struct TriedRow {
     pub reason: String,
     /// When that was noted.
     pub at: Timestamp,
+}
+
+impl ScheduleRow {
+    /// What decides about its next try.
+    #[must_use]
+    pub fn plan(&self) -> InstallPlan {
+        let Schedule { at, ssh } = &self.schedule;
+        InstallPlan { at: *at, over_ssh: ssh.is_some(), last: self.tried.as_ref().map(TriedRow::last) }
+    }
+}
+
+impl TriedRow {
+    fn last(&self) -> LastTry {
+        LastTry { attempt: self.attempt, outcome: self.outcome, at: self.at }
+    }
+}
+
+/// An install that is planned, in the list of computers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRow {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it goes over ssh.
+    pub over_ssh: bool,
+    /// The last try.
+    pub tried: Option<TriedRow>,
+}
+
+impl PlannedRow {
+    /// What decides about its next try.
+    #[must_use]
+    pub fn plan(&self) -> InstallPlan {
+        let Self { at, over_ssh, tried } = self;
+        InstallPlan { at: *at, over_ssh: *over_ssh, last: tried.as_ref().map(TriedRow::last) }
+    }
 }

@@ -73,7 +73,7 @@ pub enum SortBy {
     /// Their names.
     #[default]
     Name,
-    /// Reserved, active, contact lost, two computers.
+    /// Scheduled, installing, failed, reserved, active, contact lost, two computers.
     State,
     /// What they run, as people read versions; who runs nothing comes first.
     Version,

@@ -251,6 +251,16 @@ pub struct SeatInLease<'a> {
     pub digest: Sha256Digest,
     /// Whether a computer of this name had a lease with this seat before: what is set up again takes no new license.
     pub leased: bool,
+    /// How many names hold seats of its serial number; counted only where `leased` is false.
+    pub used: Option<u32>,
+}
+
+impl SeatInLease<'_> {
+    /// Names that hold seats of its serial number and the seats that it has, if there are more names and this one never had a
+    /// lease with it: nothing new is given then, and nothing taken.
+    fn overused(&self) -> Option<(u32, u32)> {
+        self.used.filter(|used| *used > self.grant.seats).map(|used| (used, self.grant.seats))
+    }
 }
 
 /// What a lease is decided from.
@@ -304,6 +314,13 @@ pub enum Withheld {
         /// When the last one did.
         at: Timestamp,
     },
+    /// More names hold seats of its serial number than it has, and this computer never had a lease.
+    Overused {
+        /// So many names.
+        used: u32,
+        /// So many seats.
+        seats: u32,
+    },
     /// The ledger holds no grant for the seats of this computer.
     NoGrant,
     /// A first lease is a new license, and the ledger is not confirmed.
@@ -329,6 +346,12 @@ impl fmt::Display for Withheld {
                 "this computer gets no lease: the vendor ended the serial number of its seat at {at}; what is installed \
                  goes on running, and its administrator can reserve a seat of another serial number for it: `distributor clients \
                  reserve NAME --serial SERIAL`"
+            ),
+            Self::Overused { used, seats } => write!(
+                f,
+                "this computer gets no lease: {used} of {seats} seats of its serial number are used, so nobody gets a first one; \
+                 its administrator can buy seats and run `distributor register SERIAL --more-seats`, or reserve a seat of another \
+                 serial number for it: `distributor clients reserve NAME --serial SERIAL`"
             ),
             Self::NoGrant => f.write_str(
                 "this computer gets no lease: the server holds no grant for its seat; its administrator can register \
@@ -383,7 +406,7 @@ pub enum Due<'a> {
 }
 
 /// The seats that a lease names: those that a computer of this name had a lease with before, and those of live grants.
-/// What lapsed before anybody had it gives nothing. Without the last lease's text all seats of a client that had one
+/// What lapsed before anybody had it gives nothing, nor does what more names hold than there are seats. Without the last lease's text all seats of a client that had one
 /// count. What ended is only carried, and not past the end that the last lease gave it.
 pub fn seats_due<'s>(
     seats: &'s [SeatInLease<'s>],
@@ -391,13 +414,15 @@ pub fn seats_due<'s>(
     ever: bool,
     now: Timestamp,
 ) -> impl Iterator<Item = Due<'s>> {
-    seats.iter().filter_map(move |SeatInLease { grant, digest, leased }| {
+    seats.iter().filter_map(move |seat| {
+        let SeatInLease { grant, digest, leased, .. } = seat;
         let named = last.and_then(|last| last.entitlements.iter().find(|seat| seat.serial == grant.serial));
         if grant.ended(now).is_some() {
             return named.filter(|seat| now <= seat.not_after).map(Due::Carried);
         }
         let had = *leased || named.is_some() || (last.is_none() && ever);
-        (had || now <= grant.not_after).then_some(Due::Renewed { grant, digest: *digest })
+        (had || (now <= grant.not_after && seat.overused().is_none()))
+            .then_some(Due::Renewed { grant, digest: *digest })
     })
 }
 
@@ -443,6 +468,12 @@ fn withheld(facts: &LeaseFacts<'_>) -> Option<Withheld> {
     // A computer that is set up again holds the seat that it had.
     if newest_end < now && !seats.iter().any(|seat| seat.leased) {
         return Some(Withheld::Lapsed { at: newest_end });
+    }
+    let overused = seats.iter().find_map(SeatInLease::overused);
+    if let Some((used, seats_of_it)) = overused
+        && seats_due(seats, None, false, now).next().is_none()
+    {
+        return Some(Withheld::Overused { used, seats: seats_of_it });
     }
     facts.unconfirmed_since.map(|since| Withheld::Unconfirmed { since })
 }

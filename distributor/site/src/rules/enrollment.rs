@@ -144,6 +144,20 @@ impl EnrollRefusal {
         }
     }
 
+    /// As it is answered to whoever has to wait and finds no room in the list: so nobody keeps it out by filling that.
+    #[must_use]
+    pub fn not_listed(name: &ComputerName, client_key: &PublicKey) -> Problem {
+        Problem::new(
+            ProblemCode::WaitsForAdmission,
+            format!(
+                "{name} cannot enroll before an administrator admits it by its key, and has no place in the list of those who wait"
+            ),
+            format!(
+                "on the server, run `distributor clients admit {name} --key {client_key}`: that is the whole public key"
+            ),
+        )
+    }
+
     /// Whether the computer waits in the pending list from now on.
     #[must_use]
     pub const fn waits(self) -> bool {

@@ -343,7 +343,42 @@ pub fn judge_stored(
 
 #[cfg(test)]
 mod tests {
+    use sealpost_keys::KeyId;
+
     use super::*;
+
+    #[test]
+    fn an_answer_is_for_the_server_its_key_and_the_serial_number_that_was_asked_for() {
+        let key = |id: u8| PublicKey::new(KeyId::from_bytes([id; 8]), [id; 32]);
+        let serial = |id: u8| SerialNumber::from_random([id; 19]);
+        let (server, digest) = (ServerId::from_random([1; 16]), Sha256Digest::of(b"grant"));
+        let grant = Grant {
+            vendor: "Acme".to_owned(),
+            serial: serial(1),
+            server_id: server.clone(),
+            site_key: key(1),
+            key_epoch: 1,
+            epoch: Epoch::of(1, 0),
+            packages: Vec::new(),
+            model: LicenseModel::Named,
+            seats: 5,
+            generation: 1,
+            not_after: Timestamp::UNIX_EPOCH,
+            vendor_time: Timestamp::UNIX_EPOCH,
+            ends_at: None,
+            request_id: None,
+        };
+        let judged = |asked_for: Option<&SerialNumber>, server: &ServerId, site_key: &PublicKey| {
+            judge(&grant, digest, None, asked_for, server, site_key)
+        };
+        for asked_for in [None, Some(&serial(1))] {
+            assert_eq!(judged(asked_for, &server, &key(1)), Ok(Acceptance::New));
+        }
+        assert_eq!(judged(Some(&serial(2)), &server, &key(1)), Err(GrantRefusal::OtherSerial));
+        let other = ServerId::from_random([2; 16]);
+        assert_eq!(judged(None, &other, &key(1)), Err(GrantRefusal::OtherServer));
+        assert_eq!(judged(None, &server, &key(2)), Err(GrantRefusal::OtherSiteKey));
+    }
 
     #[test]
     fn a_registration_says_whether_the_license_runs_longer_than_before() {

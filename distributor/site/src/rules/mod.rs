@@ -20,6 +20,7 @@ pub mod expiries;
 pub mod explain;
 pub mod grants;
 pub mod held;
+pub mod install_tries;
 pub mod installer;
 pub mod leaving;
 pub mod names;

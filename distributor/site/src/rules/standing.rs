@@ -11,6 +11,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::install_tries::{InstallPlan, InstallStanding};
 use crate::rules::rollouts::cadence::{Cadence, absence};
 use crate::rules::rollouts::outages::Outages;
 use crate::rules::rollouts::progress::USUAL_CADENCE;
@@ -28,6 +29,12 @@ const JITTER_PART: i32 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum ComputerState {
+    /// A seat is taken, and an install is planned.
+    Scheduled,
+    /// An install goes on.
+    Installing,
+    /// The last try to install failed.
+    Failed,
     /// A seat is taken; the computer has not come yet.
     Reserved,
     /// Enrolled, and not silent for longer than it may be.
@@ -40,7 +47,9 @@ pub enum ComputerState {
 
 /// Such a state does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no state of a computer is called {0:?}: use reserved, active, contact_lost or two_computers")]
+#[error(
+    "no state of a computer is called {0:?}: use scheduled, installing, failed, reserved, active, contact_lost or two_computers"
+)]
 pub struct UnknownState(String);
 
 /// Characters of a refused word that its error repeats.
@@ -48,12 +57,23 @@ const MAX_SHOWN_CHARS: usize = 40;
 
 impl ComputerState {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Reserved, Self::Active, Self::ContactLost, Self::TwoComputers];
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Installing,
+        Self::Failed,
+        Self::Reserved,
+        Self::Active,
+        Self::ContactLost,
+        Self::TwoComputers,
+    ];
 
     /// The word that stands in answers and files. Two computers are called `forked` there, as they always were.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
+            Self::Installing => "installing",
+            Self::Failed => "failed",
             Self::Reserved => "reserved",
             Self::Active => "active",
             Self::ContactLost => "contact_lost",
@@ -66,6 +86,9 @@ impl ComputerState {
 impl fmt::Display for ComputerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Scheduled => "Scheduled",
+            Self::Installing => "Installing",
+            Self::Failed => "Failed",
             Self::Reserved => "Reserved",
             Self::Active => "Active",
             Self::ContactLost => "Contact lost",
@@ -108,13 +131,20 @@ pub struct StandingFacts<'a> {
     pub heard: Option<Timestamp>,
     /// How often it comes, where that is known.
     pub cadence: Option<&'a Cadence>,
+    /// The install that is planned for it, while no computer has enrolled.
+    pub install: Option<&'a InstallPlan>,
 }
 
 /// How a computer stands at `now`.
 #[must_use]
 pub fn state(facts: &StandingFacts<'_>, outages: &Outages, now: Timestamp) -> ComputerState {
     match facts.forked {
-        None => ComputerState::Reserved,
+        None => match facts.install.map(|install| install.standing(now)) {
+            None => ComputerState::Reserved,
+            Some(InstallStanding::Scheduled) => ComputerState::Scheduled,
+            Some(InstallStanding::Installing { .. }) => ComputerState::Installing,
+            Some(InstallStanding::Failed(_)) => ComputerState::Failed,
+        },
         Some(true) => ComputerState::TwoComputers,
         Some(false) => {
             let silent = facts.heard.map_or(SignedDuration::ZERO, |heard| absence(heard, now, outages));

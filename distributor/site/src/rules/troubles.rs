@@ -13,6 +13,7 @@ use crate::rows::{ComputersRow, FailingRow, FleetRow, RefusalRow, ReleaseRow};
 use crate::rules::account::Actor;
 use crate::rules::expiries::Level;
 use crate::rules::explain::waits_for;
+use crate::rules::pending::MAX_PENDING;
 use crate::rules::release::ReleaseState;
 use crate::rules::rollouts::progress::{AdvanceFacts, RingState, Rollout, RolloutState, Waiting, advance};
 use crate::rules::text::{counted, escape, first_names};
@@ -229,6 +230,12 @@ pub fn of_the_fleet(fleet: &FleetRow) -> Vec<Warning> {
             named(who),
             if who.count == 1 { "it is" } else { "they are" }
         );
+        let full = if who.count < MAX_PENDING {
+            ""
+        } else {
+            "; the list is full, so whoever comes now is not in it and is told its whole public key, which KEY may be too"
+        };
+        let sentence = format!("{sentence}{full}");
         said.push(of_computers(WarningCode::ComputersPending, sentence, who));
     }
     said

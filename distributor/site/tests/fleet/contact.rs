@@ -135,7 +135,7 @@ pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
     let minisig = format!("untrusted comment: c\nRUQA{signature}=\ntrusted comment: c\n{global}==\n");
     let document =
         SignedDocument { document: "grant".to_owned(), minisig: Minisig::parse(&minisig).unwrap() };
-    let seat = HeldGrantText { digest: document.digest(), grant, document, leased: false };
+    let seat = HeldGrantText { digest: document.digest(), grant, document, leased: false, used: None };
     Box::new(ContactClient {
         name: computer.name.clone(),
         channel: stable(),

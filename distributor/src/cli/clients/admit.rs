@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::pending::{AdmitAnswer, AdmitRequest};
-use sealpost_keys::Fingerprint;
+use sealpost_keys::{Fingerprint, PublicKey};
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_site::rules::rollouts::groups::GroupName;
 
@@ -29,8 +29,9 @@ any name, and nobody can show another's key. It may be typed in groups, with bla
 pub(in crate::cli) struct Options {
     /// The computer's name.
     name: String,
-    /// The fingerprint of its key, all 64 digits.
-    #[arg(long, value_name = "FINGERPRINT")]
+    /// The fingerprint of its key, all 64 digits; or the whole public key (RW...), which needs no place in the list of those
+    /// who wait.
+    #[arg(long, value_name = "KEY")]
     key: String,
     /// The channel that it follows [default: stable]. A computer that holds a seat is moved with `clients channel`.
     #[arg(long)]
@@ -55,16 +56,24 @@ pub(in crate::cli) struct Options {
     json: bool,
 }
 
+/// A fingerprint, or a whole key and its fingerprint.
+fn typed_key(text: &str) -> anyhow::Result<(Fingerprint, Option<PublicKey>)> {
+    match text.trim().parse::<PublicKey>() {
+        Ok(key) => Ok((Fingerprint::of(&key), Some(key))),
+        Err(_) => Ok((text.parse()?, None)),
+    }
+}
+
 pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outcome> {
     let Options { name, key, channel, group, mixed_scripts, similar, serial, yes, json } = options;
     let name = ComputerName::new(&name).context("cannot admit a computer")?;
-    let key: Fingerprint = key.parse().context("cannot admit a computer")?;
+    let (key, public_key) = typed_key(&key).context("cannot admit a computer")?;
     ensure_groups(&groups_of(api, &group).await?, group.iter()).context("cannot admit a computer")?;
     if !permanence::agrees(1, yes)? {
         tell("not admitted; nothing was changed");
         return Ok(Outcome::Damage);
     }
-    let request = AdmitRequest { key, channel, serial, mixed_scripts, similar };
+    let request = AdmitRequest { key, public_key, channel, serial, mixed_scripts, similar };
     let path = format!("/clients/{}/admit", segment(name.as_str()));
     let answer: AdmitAnswer = api.post(&path, &request).await?;
     if let Some(group) = &group {

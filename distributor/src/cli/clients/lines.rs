@@ -209,7 +209,7 @@ fn json(value: &impl Serialize) -> anyhow::Result<String> {
 fn cells(line: &ClientLine, now: Timestamp) -> [String; 8] {
     [
         line.name.to_string(),
-        line.state.to_string(),
+        state(line),
         line.display_version.clone(),
         line.channel.to_string(),
         dash_if_empty(line.serials.iter().map(ToString::to_string).collect()),
@@ -217,6 +217,14 @@ fn cells(line: &ClientLine, now: Timestamp) -> [String; 8] {
         line.gate.to_string(),
         refreshed(line.last_contact, line.came_by, now),
     ]
+}
+
+/// How it stands; of an install that failed with a short word for why.
+fn state(line: &ClientLine) -> String {
+    match line.install.as_ref().and_then(|install| install.failure.as_ref()) {
+        Some(failure) => format!("{} ({failure})", line.state),
+        None => line.state.to_string(),
+    }
 }
 
 fn csv_cells(line: &ClientLine) -> [String; 16] {

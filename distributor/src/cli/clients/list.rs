@@ -40,7 +40,7 @@ Of several conditions each has to be met. Nothing is printed before the server a
 the middle of a long list the command ends with 1, and JSON is left open there, so that nobody takes it for
 the whole list; with CSV look at the exit code.")]
 pub(in crate::cli) struct Options {
-    /// Only those that stand so: reserved, active, contact-lost or two-computers.
+    /// Only those that stand so: scheduled, installing, failed, reserved, active, contact-lost or two-computers.
     #[arg(help_heading = "Which computers", long)]
     state: Option<ComputerState>,
     /// Only those of this group, by its list or by its rule.

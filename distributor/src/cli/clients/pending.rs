@@ -4,6 +4,8 @@ use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::pending::{MAX_PENDING_ROWS, NameStanding, PendingComputer, PendingPage};
 
+use sealpost_site::rules::pending::MAX_PENDING;
+
 use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, age, counted, plain, print_json, tell};
@@ -58,6 +60,12 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: &Options) -> anyhow::Re
         ]);
     }
     table.print()?;
+    if pending.len() as u64 >= MAX_PENDING {
+        tell(
+            "the list is full: whoever comes now is not listed, and is told its whole public key; \
+             `distributor clients admit NAME --key KEY` takes that too",
+        );
+    }
     tell(format_args!(
         "{}: compare the key with what `agent-updater status` says on the computer, then run \
          `distributor clients admit NAME --key KEY`",

@@ -45,31 +45,31 @@ Empty lines and lines that begin with # are passed over.")]
 pub(in crate::cli) struct Options {
     /// The computers' names. They cannot be changed or freed later.
     #[arg(value_name = "NAME", required_unless_present = "from")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// A file with more names, or `-` for standard input; what its lines do not say is taken from the other options.
     #[arg(help_heading = "Which computers", long, value_name = "FILE|-")]
-    from: Option<PathBuf>,
+    pub(super) from: Option<PathBuf>,
     /// The channel that they follow [default: stable]. A computer that holds a seat is moved with `clients channel`.
     #[arg(help_heading = "What they get", long)]
-    channel: Option<ChannelName>,
+    pub(super) channel: Option<ChannelName>,
     /// A group that there is, which lists them from now on.
     #[arg(help_heading = "What they get", long)]
-    group: Option<GroupName>,
+    pub(super) group: Option<GroupName>,
     /// Names mix letters of several scripts, and are meant so.
     #[arg(help_heading = "What is meant", long)]
-    mixed_scripts: bool,
+    pub(super) mixed_scripts: bool,
     /// Names that are spelled nearly as others which hold a seat, or as others that come with them, are meant so.
     #[arg(help_heading = "What is meant", long)]
-    similar: bool,
+    pub(super) similar: bool,
     /// Take the seats of this serial number; one computer may hold a seat of several [default: the first with a free seat].
     #[arg(help_heading = "What they get", long, value_name = "SERIAL")]
-    serial: Option<SerialNumber>,
+    pub(super) serial: Option<SerialNumber>,
     /// Do not ask. Nobody is asked where standard input is no terminal, as in a script or with `--from -` behind a pipe.
     #[arg(help_heading = "What is meant", long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Print the answer as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// A seat that is wanted.
@@ -139,9 +139,37 @@ pub(in crate::cli) async fn run(api: &AdminApi, options: Options) -> anyhow::Res
 }
 
 async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::Result<Outcome> {
+    let Some(Taken { client, took }) = take(api, options, name).await? else { return nothing_done() };
+    let free = free(api).await;
+    if options.json {
+        let outcome = if took.is_some() { "taken" } else { "held" };
+        print_json(&PrintedOne { client: &client, outcome, free })?;
+        return Ok(Outcome::Done);
+    }
+    print_line(format_args!("{} holds a seat, channel {}", client.name, client.channel))?;
+    match took {
+        Some(serial) => tell(format_args!("it took the seat now, of {serial}{}", still_free(free))),
+        None => tell(format_args!("it held the seat before: nothing was taken{}", still_free(free))),
+    }
+    Ok(Outcome::Done)
+}
+
+/// A name that holds a seat.
+pub(super) struct Taken {
+    pub(super) client: Client,
+    /// Of which serial number it took it now; `None` of one that it held before.
+    took: Option<SerialNumber>,
+}
+
+/// Takes a seat for a name, after what has to be said and asked; `None` if somebody said no.
+pub(super) async fn take(
+    api: &AdminApi,
+    options: &Options,
+    name: ComputerName,
+) -> anyhow::Result<Option<Taken>> {
     ensure_groups(&groups_of(api, &options.group).await?, options.group.iter())?;
     if !permanence::agrees(1, options.yes)? {
-        return nothing_done();
+        return Ok(None);
     }
     let Options { channel, mixed_scripts, similar, serial, .. } = options;
     let wanted = SeatWanted { name, channel: channel.clone(), serial: serial.clone() };
@@ -174,7 +202,7 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
             _ => return Err(refused),
         };
         if !meant {
-            return nothing_done();
+            return Ok(None);
         }
     };
     if let Some(group) = &options.group {
@@ -182,21 +210,10 @@ async fn one(api: &AdminApi, options: &Options, name: ComputerName) -> anyhow::R
     }
     let client: anyhow::Result<Client> = api.get(&format!("/clients/{}", segment(name.as_str()))).await;
     let client = client.with_context(|| format!("{name} holds a seat, but it could not be shown"))?;
-    let free = free(api).await;
-    if options.json {
-        let outcome = if took.is_some() { "taken" } else { "held" };
-        print_json(&PrintedOne { client: &client, outcome, free })?;
-        return Ok(Outcome::Done);
-    }
-    print_line(format_args!("{name} holds a seat, channel {}", client.channel))?;
-    match took {
-        Some(serial) => tell(format_args!("it took the seat now, of {serial}{}", still_free(free))),
-        None => tell(format_args!("it held the seat before: nothing was taken{}", still_free(free))),
-    }
-    Ok(Outcome::Done)
+    Ok(Some(Taken { client, took }))
 }
 
-fn nothing_done() -> anyhow::Result<Outcome> {
+pub(super) fn nothing_done() -> anyhow::Result<Outcome> {
     tell("not reserved; nothing was changed");
     Ok(Outcome::Damage)
 }

@@ -40,6 +40,22 @@ pub(super) fn seats(name: &ComputerName, info: &SetupInfo, now: Timestamp) -> an
     Ok(())
 }
 
+/// The install that is planned.
+pub(super) fn install(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
+    let Some(install) = &info.install else { return Ok(()) };
+    let how = if install.over_ssh { "over ssh" } else { "by an install file" };
+    print_line(format_args!("  install       planned for {} {how}", seconds_away(install.due_at, now)))?;
+    if let Some(at) = install.tried_at {
+        let result = match &install.failure {
+            Some(failure) if install.reason.is_empty() => format!("failed: {}", plain(failure)),
+            Some(failure) => format!("failed: {}: {}", plain(failure), plain(&install.reason)),
+            None => "goes on".to_owned(),
+        };
+        print_line(format_args!("  try {:<9} {} ({}), {result}", install.tries, seconds(at), age(at, now)))?;
+    }
+    Ok(())
+}
+
 /// The gate, and when the computer comes.
 pub(super) fn contacts(info: &SetupInfo, now: Timestamp) -> anyhow::Result<()> {
     let gate = match info.gate {

@@ -48,6 +48,7 @@ pub(super) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Out
     print_line(format_args!("  reserved at   {}", seconds(client.reserved_at)))?;
     if let Some(info) = info {
         setup_info::seats(&client.name, info, now)?;
+        setup_info::install(info, now)?;
     }
     let came = client.came_by.map_or_else(String::new, |way| match way {
         CameBy::File => ", by file".to_owned(),

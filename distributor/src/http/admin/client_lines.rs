@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use sealpost_admin_api::client_lines::{
     ClientLine, ClientLinesPage, ClientLinesQuery, MAX_LINES, MAX_LOOKED_AT, MAX_SORTED_LINES,
 };
+use sealpost_admin_api::schedules::PlannedLine;
 use sealpost_ledger::Ledger;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -194,6 +195,7 @@ impl Look<'_> {
             listed: _,
             tags,
             came_by,
+            install,
         } = row;
         Some(ClientLine {
             name,
@@ -214,6 +216,7 @@ impl Look<'_> {
             agent_version,
             installed,
             tags,
+            install: install.map(|install| PlannedLine::new(install, self.now)),
         })
     }
 }

@@ -19,7 +19,7 @@ use sealpost_admin_api::setups::{
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Actor;
-use sealpost_site::commands::clients::{HasSetup, IssueSetups, Issued, SetupWanted};
+use sealpost_site::commands::clients::{HasSetup, IssueSetups, Issued, LoadSchedule, SetupWanted};
 use sealpost_site::queries::ApprovedReleases;
 use sealpost_site::rules::installer::{agent_for, hooks_problem, waits_too_long};
 use sealpost_site::rules::setups::{days, role};
@@ -50,13 +50,21 @@ pub(crate) async fn make(
     let files = Files::new(&site, role)?;
     let good_for = SignedDuration::from_hours(24 * i64::from(valid_days));
     let ends_at = files.now.checked_add(good_for).unwrap_or(Timestamp::MAX);
+    let row = reserved(&site, name).await?;
+    let ledger = &site.parts.ledger;
+    let not_before = match not_before {
+        Some(not_before) => Some(not_before),
+        // What is planned for the computer, if that is still to come.
+        None => {
+            let planned = ledger.query(LoadSchedule { name: row.name.clone() }).await?.planned;
+            planned.map(|planned| planned.schedule.at).filter(|at| *at > files.now)
+        }
+    };
     let problem = hooks_problem(hooks.iter().map(|hook| hook.name.as_str()))
         .or_else(|| waits_too_long(not_before, ends_at));
     if let Some(problem) = problem {
         return Err(problem.into());
     }
-    let row = reserved(&site, name).await?;
-    let ledger = &site.parts.ledger;
     let approved = ledger.query(ApprovedReleases {}).await?;
     let agent = agent_for(&approved, &row.channel, platform.as_ref())?;
     let payload = payload(&site, agent.manifest).await;

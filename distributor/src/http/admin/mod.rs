@@ -21,6 +21,7 @@ pub(crate) mod pull;
 pub(crate) mod reserve;
 pub(crate) mod restore;
 pub(crate) mod rollouts;
+pub(crate) mod schedules;
 pub(crate) mod settings;
 mod setup_info;
 pub(crate) mod setups;

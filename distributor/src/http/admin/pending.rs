@@ -43,13 +43,13 @@ pub(crate) async fn admit(
     JsonBody(request): JsonBody<AdmitRequest>,
 ) -> Result<Json<AdmitAnswer>, ApiError> {
     let name = ComputerName::new(name).map_err(bad_name)?;
-    let AdmitRequest { key, channel, serial, mixed_scripts, similar } = request;
+    let AdmitRequest { key, public_key: whole, channel, serial, mixed_scripts, similar } = request;
     if let Some((_, problem)) = asked_back(&site, [&name], close(similar)).await?.into_iter().next() {
         return Err(problem.into());
     }
     let asked = serial.clone();
     let (mixed, setup) = (mixed(mixed_scripts), new_setup()?);
-    let command = Admit { actor, name, key, channel, mixed, serial, setup };
+    let command = Admit { actor, name, key, whole, channel, mixed, serial, setup };
     let admitted = site.parts.ledger.execute(site.now(), command).await.inspect_err(|error| {
         if let LedgerError::Refused(problem) = error {
             site.seat_refusals.note(problem, asked.as_ref(), site.now());

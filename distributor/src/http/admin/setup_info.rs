@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_admin_api::copies::CopyLine;
+use sealpost_admin_api::schedules::PlannedLine;
 use sealpost_admin_api::setup_info::{ContactRule, HeldSeat, ServerWays, SetupInfo};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::ids::ComputerName;
@@ -63,6 +64,7 @@ pub(super) async fn setup_info(
         first_contact,
         before,
         contact: contact_rule(&row),
+        install: row.install.map(|install| PlannedLine::new(install, now)),
         setups,
         former,
         server: ServerWays {

@@ -39,6 +39,7 @@ impl State {
             listed: self.listed(name),
             tags: seen.as_ref().map(|seen| seen.tags.to_vec()).unwrap_or_default(),
             came_by: seen.and_then(|seen| seen.came_by),
+            install: self.planned(name),
         }
     }
 }

@@ -102,7 +102,11 @@ impl State {
             kept_copy: self.seats.kept.get(client_id).copied(),
             seats: self
                 .licenses_of(&client.name)
-                .map(|license| held_text(license, &computer.leased))
+                .map(|license| {
+                    let held = held_text(license, &computer.leased);
+                    let used = (!held.leased).then(|| self.seats_of(&license.grant.serial).0);
+                    HeldGrantText { used, ..held }
+                })
                 .collect(),
             lease_order: client.order(Lease::TYPE),
             assignment_order: client.order(Assignment::TYPE),
@@ -157,5 +161,6 @@ fn held_text(license: &License, leased: &BTreeSet<SerialNumber>) -> HeldGrantTex
         document: license.document.clone(),
         digest: license.document.digest(),
         leased: leased.contains(&license.grant.serial),
+        used: None,
     }
 }

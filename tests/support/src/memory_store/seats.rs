@@ -12,9 +12,11 @@ use sealpost_site::changes::{
     ActivityEntry, Change, ComputerAdmitted, ComputerKnocked, CopyResolved, CopySeen, Dropped,
     ScheduleChanged,
 };
-use sealpost_site::commands::clients::{AdmissionFacts, LoadAdmission, LoadSeats, NameFacts};
+use sealpost_site::commands::clients::{
+    AdmissionFacts, LoadAdmission, LoadSchedule, LoadSeats, NameFacts, ScheduleFacts,
+};
 use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting};
-use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
+use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, PlannedRow, ScheduleRow, TriedRow, WaitingRow};
 use sealpost_site::rules::pending::{PendingFacts, Waits};
 
 use super::seat_rows::{Knock, Planned};
@@ -191,19 +193,43 @@ impl<H: Holds> Read<Schedules> for Handle<H> {
         let after = query.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.state();
         let planned = state.seats.schedules.range((after, Bound::Unbounded));
-        let rows = planned.map(|(name, planned)| ScheduleRow {
-            name: name.clone(),
-            schedule: planned.schedule.clone(),
-            planned_at: planned.planned_at,
-            planned_by: planned.planned_by.clone(),
-            tried: planned.tried.as_ref().map(|(tried, at)| TriedRow {
-                attempt: tried.attempt,
-                outcome: tried.outcome,
-                reason: tried.reason.clone(),
-                at: *at,
-            }),
-        });
-        Ok(rows.take(query.limit as usize).collect())
+        Ok(planned.map(|(name, planned)| row_of(name, planned)).take(query.limit as usize).collect())
+    }
+}
+
+impl<H: Holds> Read<LoadSchedule> for Handle<H> {
+    fn read(&mut self, query: &LoadSchedule) -> Result<ScheduleFacts, StoreError> {
+        let (state, name) = (self.state(), &query.name);
+        Ok(ScheduleFacts {
+            reserved: state.computers.contains_key(name),
+            enrolled: state.client_of.contains_key(name),
+            planned: state.seats.schedules.get(name).map(|planned| row_of(name, planned)),
+        })
+    }
+}
+
+impl State {
+    /// What is planned for a name, in the list of computers.
+    pub(super) fn planned(&self, name: &ComputerName) -> Option<PlannedRow> {
+        self.seats.schedules.get(name).map(|planned| {
+            let ScheduleRow { schedule, tried, .. } = row_of(name, planned);
+            PlannedRow { at: schedule.at, over_ssh: schedule.ssh.is_some(), tried }
+        })
+    }
+}
+
+fn row_of(name: &ComputerName, planned: &Planned) -> ScheduleRow {
+    ScheduleRow {
+        name: name.clone(),
+        schedule: planned.schedule.clone(),
+        planned_at: planned.planned_at,
+        planned_by: planned.planned_by.clone(),
+        tried: planned.tried.as_ref().map(|(tried, at)| TriedRow {
+            attempt: tried.attempt,
+            outcome: tried.outcome,
+            reason: tried.reason.clone(),
+            at: *at,
+        }),
     }
 }
 

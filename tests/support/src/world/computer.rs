@@ -126,6 +126,7 @@ impl Computer {
             actor: admin(),
             name: self.name.clone(),
             key: Fingerprint::of(&self.key),
+            whole: None,
             channel: None,
             mixed: MixedScripts::AskBack,
             serial: None,

@@ -3,9 +3,10 @@
 use rusqlite::{OptionalExtension, Row, params};
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_site::queries::{ClientLineByName, ClientLines, page_limit};
-use sealpost_site::rows::ClientLineRow;
+use sealpost_site::rows::{ClientLineRow, PlannedRow};
 
 use super::fleet::HEARD_SINCE;
+use super::seats::tried;
 use crate::sqlite::connection::Connected;
 use crate::sqlite::values::{from_json, optional_from_json, optional_text, optional_time, text, time};
 use crate::store::{Read, StoreError};
@@ -17,14 +18,18 @@ const LINE_COLUMNS: &str = "SELECT r.name, r.channel, r.reserved_at, c.client_id
      CASE WHEN (SELECT EXISTS (SELECT 1 FROM group_members)) THEN \
      (SELECT json_group_array(of_group) FROM group_members WHERE name = r.name) ELSE '[]' END, s.tags, s.came_by";
 
+/// The install that is planned for it.
+const INSTALL: &str = "i.at, i.ssh IS NOT NULL, i.attempt, i.outcome, i.reason, i.tried_at";
+
 /// Where it is read.
 const LINE_ROWS: &str = "FROM computers r LEFT JOIN clients c ON c.name = r.name \
-     LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN seen s ON s.client_id = c.client_id";
+     LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN seen s ON s.client_id = c.client_id \
+     LEFT JOIN schedules i ON i.name = r.name";
 
 impl<C: Connected> Read<ClientLines> for C {
     fn read(&mut self, query: &ClientLines) -> Result<Vec<ClientLineRow>, StoreError> {
         let mut statement = self.connection().prepare_cached(&format!(
-            "{LINE_COLUMNS}, {HEARD_SINCE} {LINE_ROWS} WHERE r.name > ?1 ORDER BY r.name LIMIT ?2"
+            "{LINE_COLUMNS}, {HEARD_SINCE}, {INSTALL} {LINE_ROWS} WHERE r.name > ?1 ORDER BY r.name LIMIT ?2"
         ))?;
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
         let rows = statement.query_map(params![after, page_limit(Some(query.limit))], line)?;
@@ -34,9 +39,9 @@ impl<C: Connected> Read<ClientLines> for C {
 
 impl<C: Connected> Read<ClientLineByName> for C {
     fn read(&mut self, query: &ClientLineByName) -> Result<Option<ClientLineRow>, StoreError> {
-        let mut statement = self
-            .connection()
-            .prepare_cached(&format!("{LINE_COLUMNS}, {HEARD_SINCE} {LINE_ROWS} WHERE r.name = ?1"))?;
+        let mut statement = self.connection().prepare_cached(&format!(
+            "{LINE_COLUMNS}, {HEARD_SINCE}, {INSTALL} {LINE_ROWS} WHERE r.name = ?1"
+        ))?;
         Ok(statement.query_row([query.name.as_str()], line).optional()?)
     }
 }
@@ -63,5 +68,9 @@ fn line(row: &Row<'_>) -> rusqlite::Result<ClientLineRow> {
         listed: from_json(row, 13)?,
         tags: optional_from_json(row, 14)?.unwrap_or_default(),
         came_by: optional_text(row, 15)?,
+        install: match optional_time(row, 17)? {
+            Some(at) => Some(PlannedRow { at, over_ssh: row.get(18)?, tried: tried(row, 19)? }),
+            None => None,
+        },
     })
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 use sealpost_manifests::ids::ComputerName;
+use sealpost_site::commands::clients::{LoadSchedule, ScheduleFacts};
 use sealpost_site::queries::{CopiesOf, GivenUpCopy, Schedules, Waiting, page_limit};
 use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, WaitingRow};
 use sealpost_site::rules::schedule::Schedule;
@@ -79,6 +80,9 @@ fn copy(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
     })
 }
 
+/// What is planned, from the table `schedules`.
+const SCHEDULE: &str = "name, at, ssh, planned_at, planned_by, attempt, outcome, reason, tried_at";
+
 impl<C: Connected> Read<GivenUpCopy> for C {
     fn read(&mut self, query: &GivenUpCopy) -> Result<Option<ComputerName>, StoreError> {
         let name = self
@@ -93,25 +97,47 @@ impl<C: Connected> Read<GivenUpCopy> for C {
 impl<C: Connected> Read<Schedules> for C {
     fn read(&mut self, query: &Schedules) -> Result<Vec<ScheduleRow>, StoreError> {
         let after = query.after.as_ref().map_or("", ComputerName::as_str);
-        let mut statement = self.connection().prepare_cached(
-            "SELECT name, at, ssh, planned_at, planned_by, attempt, outcome, reason, tried_at FROM schedules \
-             WHERE name > ?1 ORDER BY name LIMIT ?2",
-        )?;
-        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], |row| {
-            let tried = match (optional_text(row, 6)?, optional_time(row, 8)?) {
-                (Some(outcome), Some(at)) => {
-                    Some(TriedRow { attempt: row.get(5)?, outcome, reason: row.get(7)?, at })
-                }
-                _ => None,
-            };
-            Ok(ScheduleRow {
-                name: text(row, 0)?,
-                schedule: Schedule { at: time(row, 1)?, ssh: optional_from_json(row, 2)? },
-                planned_at: time(row, 3)?,
-                planned_by: from_json(row, 4)?,
-                tried,
-            })
-        })?;
+        let mut statement = self.connection().prepare_cached(&format!(
+            "SELECT {SCHEDULE} FROM schedules WHERE name > ?1 ORDER BY name LIMIT ?2"
+        ))?;
+        let rows = statement.query_map(params![after, page_limit(Some(query.limit))], schedule)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+impl<C: Connected> Read<LoadSchedule> for C {
+    fn read(&mut self, query: &LoadSchedule) -> Result<ScheduleFacts, StoreError> {
+        let (connection, name) = (self.connection(), query.name.as_str());
+        let (reserved, enrolled) = connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM computers WHERE name = ?1), \
+                 EXISTS (SELECT 1 FROM clients WHERE name = ?1)",
+            )?
+            .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let planned = connection
+            .prepare_cached(&format!("SELECT {SCHEDULE} FROM schedules WHERE name = ?1"))?
+            .query_row([name], schedule)
+            .optional()?;
+        Ok(ScheduleFacts { reserved, enrolled, planned })
+    }
+}
+
+fn schedule(row: &Row<'_>) -> rusqlite::Result<ScheduleRow> {
+    Ok(ScheduleRow {
+        name: text(row, 0)?,
+        schedule: Schedule { at: time(row, 1)?, ssh: optional_from_json(row, 2)? },
+        planned_at: time(row, 3)?,
+        planned_by: from_json(row, 4)?,
+        tried: tried(row, 5)?,
+    })
+}
+
+/// The last try, from four columns that begin here: its number, outcome, reason and time.
+pub(super) fn tried(row: &Row<'_>, begin: usize) -> rusqlite::Result<Option<TriedRow>> {
+    Ok(match (optional_text(row, begin + 1)?, optional_time(row, begin + 3)?) {
+        (Some(outcome), Some(at)) => {
+            Some(TriedRow { attempt: row.get(begin)?, outcome, reason: row.get(begin + 2)?, at })
+        }
+        _ => None,
+    })
 }

@@ -89,16 +89,20 @@ pub(super) async fn fewer_seats_than_used_take_nothing_and_give_nothing(world: &
     world.unlock(&ledger, 3).await;
     let mut first = world.enrolled(&ledger, "pc-1").await;
     world.contacts(&ledger, &mut first, 10).await;
-    for name in ["pc-2", "pc-3"] {
-        ledger.execute(world.at(2), reserve(name)).await.unwrap();
-    }
+    ledger.execute(world.at(2), reserve("pc-2")).await.unwrap();
+    let mut late = world.enrolled(&ledger, "pc-3").await;
     world.accept(&ledger, world.grant(2, 1)).await.unwrap();
     let row = &licenses(&ledger).await[0];
     assert_eq!((row.licenses, row.used), (1, 3), "nothing is taken");
     let more = ledger.execute(world.at(3), reserve("pc-4")).await;
     assert_eq!(refused(more), ProblemCode::NoSeatFree);
     let renewed = world.contacts(&ledger, &mut first, 2 * DAY).await;
-    assert!(renewed.lease.is_some(), "those that hold a seat are answered");
+    assert!(renewed.lease.is_some(), "who has a license is answered");
+    let first = world.contacts(&ledger, &mut late, 2 * DAY).await;
+    assert!(
+        first.lease.is_none() && first.notice.unwrap().contains("3 of 1 seats"),
+        "nobody gets a first one"
+    );
     // Seats of another serial number make up for what is missing first.
     let mut other = world.grant_of(2, 1, 2);
     world.accept(&ledger, other.clone()).await.unwrap();
@@ -108,6 +112,10 @@ pub(super) async fn fewer_seats_than_used_take_nothing_and_give_nothing(world: &
     other.generation = 2;
     world.accept(&ledger, other).await.unwrap();
     ledger.execute(world.at(3), reserve("pc-4")).await.unwrap();
+    // Seats that were bought are for those that waited.
+    world.accept(&ledger, world.grant(3, 3)).await.unwrap();
+    let first = world.contacts(&ledger, &mut late, 3 * DAY).await;
+    assert_eq!(first.lease.unwrap().entitlements[0].serial, serial(1));
 }
 
 pub(super) async fn seats_come_from_the_grant_that_came_first_while_it_has_any(

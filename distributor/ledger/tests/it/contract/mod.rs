@@ -23,6 +23,7 @@ mod restores;
 mod reviews;
 mod rolling;
 mod rollouts;
+mod schedules;
 mod servers;
 mod settings;
 mod starts;
@@ -91,6 +92,9 @@ contracts! {
         a_kept_grant_of_another_serial_number_brings_no_ended_one_back,
         with_a_second_serial_number_nothing_is_lost_early,
         a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
+    }
+    schedules {
+        of_many_programs_one_begins_an_install_and_its_plan_is_gone_with_the_computer,
     }
     admissions {
         a_computer_waits_until_its_key_is_admitted_and_a_stranger_of_its_name_never_enrolls,

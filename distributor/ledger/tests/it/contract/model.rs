@@ -8,12 +8,16 @@ use sealpost_manifests::ids::{ComputerName, SerialNumber};
 use sealpost_manifests::order::Epoch;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::Change;
-use sealpost_site::commands::clients::{Admit, LoadSeats, Reserve, ReserveMany, Seat, SeatFacts, Wanted};
+use sealpost_site::commands::clients::{
+    Admit, CallOff, ClaimInstall, LoadSeats, NoteInstall, PlanInstall, Reserve, ReserveMany, Seat, SeatFacts,
+    Wanted,
+};
 use sealpost_site::commands::decision::{Command, Context, Decision};
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::names::MixedScripts;
 use sealpost_site::rules::restore::RestoreCause;
+use sealpost_site::rules::schedule::{InstallOutcome, Schedule};
 use sealpost_test_support::world::{
     Computer, World, admin, channel, computer_name, era, reserve, reserve_for, serial,
 };
@@ -238,6 +242,7 @@ async fn interleave(
                     is_restored(world, &ledger, &mut model, step).await;
                 }
             }
+            14 => plans(world, &ledger, &mut model, &mut random, &name, &place).await,
             13 => admits(world, &ledger, &mut model, &mut random, &name, &place).await,
             11 | 12 => confirms(world, &ledger, &mut model, &mut random).await,
             _ if reserving == Reserving::WithoutTheCheck => {
@@ -413,6 +418,36 @@ async fn enrolls(world: &World, ledger: &Ledger, model: &mut Model, name: &Compu
 
 /// A computer asks without a code, is admitted by its key, with a seat if its name holds none, and enrolls; a stranger that asks
 /// under the same name gets nothing.
+/// A seat is taken and an install planned, begun, said to have failed or called off, whichever of it is possible: only the
+/// reservation changes who holds seats.
+async fn plans(
+    world: &World,
+    ledger: &Ledger,
+    model: &mut Model,
+    random: &mut Random,
+    name: &ComputerName,
+    place: &str,
+) {
+    reserves(world, ledger, model, name, None, place).await;
+    let actor = admin;
+    let schedule = Schedule { at: world.at(1), ssh: None };
+    let plan = PlanInstall { actor: actor(), name: name.clone(), schedule };
+    let planned = ledger.execute(world.at(2), plan).await;
+    assert!(planned.is_err() || model.holds(name), "{place}: {name} has a plan and no seat");
+    for _ in 0..3 {
+        let attempt = u32::try_from(1 + random.below(2)).unwrap();
+        let (name, outcome, reason) = (name.clone(), InstallOutcome::Failed, String::new());
+        match random.below(3) {
+            0 => drop(ledger.execute(world.at(2), ClaimInstall { actor: actor(), name }).await),
+            1 => {
+                let note = NoteInstall { actor: actor(), name, attempt, outcome, reason };
+                drop(ledger.execute(world.at(2), note).await);
+            }
+            _ => drop(ledger.execute(world.at(2), CallOff { actor: actor(), name }).await),
+        }
+    }
+}
+
 async fn admits(
     world: &World,
     ledger: &Ledger,

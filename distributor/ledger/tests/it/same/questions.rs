@@ -10,7 +10,9 @@ use sealpost_manifests::ids::{ClientId, ComputerName, PackageName, RequestId, Se
 use sealpost_manifests::log::{LogHead, NodeId};
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::changes::summary;
-use sealpost_site::commands::clients::{LoadAdmission, LoadChannels, LoadEnrollment, LoadSeats, LoadSetups};
+use sealpost_site::commands::clients::{
+    LoadAdmission, LoadChannels, LoadEnrollment, LoadSchedule, LoadSeats, LoadSetups,
+};
 use sealpost_site::commands::configuration::LoadConfiguration;
 use sealpost_site::commands::contact::{LoadContact, ShownKey};
 use sealpost_site::commands::licenses::LoadHeldGrant;
@@ -221,6 +223,7 @@ async fn of_computers(pair: &Pair, known: &Known) {
         }
         pair.query(LoadSeats { names: BTreeSet::from([name.clone()]) }).await;
         pair.query(LoadSetups { names: BTreeSet::from([name.clone()]) }).await;
+        pair.query(LoadSchedule { name: name.clone() }).await;
         pair.query(LoadChannels { name: name.clone() }).await;
         for client_key in &keys {
             pair.query(LoadEnrollment { name: name.clone(), client_key: client_key.clone() }).await;

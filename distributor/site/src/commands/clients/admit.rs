@@ -1,7 +1,7 @@
 //! Admission: an admin says by its key which of the computers that wait is the one of a name.
 //!
-//! Invariant: only a key that waits under the name, which its computer has shown, can be admitted; a stranger that uses the name
-//! has another one. The seat, if the name takes one, and the admission are one transaction. Nothing changes for a computer
+//! Invariant: only a key that waits under the name, which its computer has shown, can be admitted by its fingerprint, and any by the
+//! whole of it: nobody can keep a computer out by filling the list. A stranger that uses the name has another key. The seat, if the name takes one, and the admission are one transaction. Nothing changes for a computer
 //! that is enrolled under the name before the admitted one comes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,8 @@ pub struct Admit {
     pub name: ComputerName,
     /// What the admin read on the computer.
     pub key: Fingerprint,
+    /// The whole key, if that was typed: it needs no place in the list of those who wait.
+    pub whole: Option<PublicKey>,
     /// The channel that it follows; as for a reservation.
     pub channel: Option<ChannelName>,
     /// What to do about a name of several scripts.
@@ -106,10 +108,11 @@ impl Command for Admit {
     }
 
     fn decide(self, facts: AdmissionFacts, context: &Context<'_>) -> Decision<Admitted> {
-        let Self { actor, name: typed, key, channel, mixed, serial, setup } = self;
+        let Self { actor, name: typed, key, whole, channel, mixed, serial, setup } = self;
         let name = if facts.seats.held.contains_key(&typed) { typed.clone() } else { canonical(&typed) };
         let known = facts.names.get(&name);
-        let (client_key, before) = match judge(known, key, context.now) {
+        let whole = whole.filter(|whole| Fingerprint::of(whole) == key);
+        let (client_key, before) = match judge(known, key, context.now).or_else(|| Some((whole?, None))) {
             Some(found) => found,
             None => return Decision::refuse(nobody_waits(&name, key, known)),
         };
@@ -177,7 +180,8 @@ fn nobody_waits(name: &ComputerName, key: Fingerprint, known: Option<&NameFacts>
         ProblemCode::NotFound,
         format!("no computer waits as {name} with the key {key}: {who}"),
         "compare the whole key with what `agent-updater status` says on the computer, and see `distributor clients pending`; \
-         a computer asks again every quarter of an hour",
+         a computer asks again every quarter of an hour. One that the list has no room for is told its whole public key: with that \
+         as KEY it is admitted without a place in it",
     )
 }
 

@@ -7,8 +7,8 @@ use sealpost_manifests::wire::contact::{Contact, WaitsFor};
 
 use super::deliveries;
 use super::facts::{
-    ContactClient, ContactFacts, ContactOutcome, SeenClient, Shown, drift, next_order, not_held, order_of,
-    server_list,
+    ContactClient, ContactFacts, ContactOutcome, HeldGrantText, SeenClient, Shown, drift, next_order,
+    not_held, order_of, server_list,
 };
 use super::look::Look;
 use crate::changes::{Actor, Change, ContactAnswer, DeliveryOf, DeliveryStep, Note};
@@ -27,7 +27,14 @@ use crate::rules::rollouts::plan::Delivery;
 /// The seats of a client whose grants count.
 pub(super) fn seats_in_lease(client: &ContactClient) -> Vec<SeatInLease<'_>> {
     let seats = client.seats.iter();
-    seats.map(|seat| SeatInLease { grant: &seat.grant, digest: seat.digest, leased: seat.leased }).collect()
+    seats
+        .map(|HeldGrantText { grant, digest, leased, used, .. }| SeatInLease {
+            grant,
+            digest: *digest,
+            leased: *leased,
+            used: *used,
+        })
+        .collect()
 }
 
 /// The noted lease of a client, if it may be signed again.

@@ -191,6 +191,8 @@ pub struct HeldGrantText {
     pub digest: Sha256Digest,
     /// Whether a computer of this name had a lease with this seat before.
     pub leased: bool,
+    /// How many names hold seats of its serial number; counted only where `leased` is false.
+    pub used: Option<u32>,
 }
 
 /// A grant by which the vendor raised the server's epoch.

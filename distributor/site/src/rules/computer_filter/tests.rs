@@ -55,6 +55,7 @@ fn reserved(name: &str) -> ClientLineRow {
         listed: BTreeSet::new(),
         tags: Vec::new(),
         came_by: None,
+        install: None,
     }
 }
 

@@ -176,7 +176,7 @@ fn lease(end: i64) -> Lease {
 }
 
 fn seat<'a>(grant: &'a Grant, text: &str) -> SeatInLease<'a> {
-    SeatInLease { grant, digest: digest(text), leased: false }
+    SeatInLease { grant, digest: digest(text), leased: false, used: None }
 }
 
 fn facts<'a>(now: i64, last: &'a Lease, seats: &'a [SeatInLease<'a>]) -> LeaseFacts<'a> {
@@ -335,6 +335,30 @@ fn an_ended_serial_number_gives_no_first_lease_not_even_to_a_name_that_had_one()
         let unknown = LeaseFacts { last: None, ..facts(11 * DAY, &last, &seats) };
         assert_eq!(decide_lease(&unknown), LeaseDecision::Withhold(Withheld::Ended { at: at(10 * DAY) }));
     }
+}
+
+#[test]
+fn while_more_names_hold_seats_than_there_are_nobody_gets_a_first_lease_and_nobody_loses_one() {
+    let (grant, other) = (grant(1, 366 * DAY), grant(2, 366 * DAY));
+    let (seats_of_it, last) = (grant.seats, lease(30 * DAY));
+    let none = Withheld::Overused { used: seats_of_it + 1, seats: seats_of_it };
+    for (used, leased, ever, expected) in [
+        (seats_of_it, false, false, LeaseDecision::Issue(LeaseReason::First)),
+        (seats_of_it + 1, false, false, LeaseDecision::Withhold(none)),
+        // Whoever had one is served on, also when it is set up again.
+        (seats_of_it + 1, true, false, LeaseDecision::Issue(LeaseReason::First)),
+        (seats_of_it + 1, false, true, LeaseDecision::Issue(LeaseReason::Age)),
+    ] {
+        let seats = [SeatInLease { leased, used: (!leased).then_some(used), ..seat(&grant, "grant") }];
+        let asked = facts(2 * DAY, &last, &seats);
+        let asked = if ever { asked } else { LeaseFacts { ever, last: None, held: None, ..asked } };
+        assert_eq!(decide_lease(&asked), expected, "{used} {leased} {ever}");
+    }
+    // A seat of another serial number is good beside it.
+    let seats = [SeatInLease { used: Some(99), ..seat(&grant, "grant") }, seat(&other, "other")];
+    let first = LeaseFacts { ever: false, last: None, held: None, ..facts(2 * DAY, &last, &seats) };
+    assert_eq!(decide_lease(&first), LeaseDecision::Issue(LeaseReason::First));
+    assert_eq!(seats_due(&seats, None, false, at(2 * DAY)).count(), 1);
 }
 
 #[test]

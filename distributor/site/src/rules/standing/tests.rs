@@ -10,7 +10,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// One that was heard last at this minute.
 fn enrolled(heard: i64, cadence: Option<&Cadence>) -> StandingFacts<'_> {
-    StandingFacts { forked: Some(false), heard: Some(at(heard)), cadence }
+    StandingFacts { forked: Some(false), heard: Some(at(heard)), cadence, install: None }
 }
 
 /// What is known of a computer that came at these minutes.
@@ -34,7 +34,7 @@ fn each_state_has_its_facts_on_either_side_of_its_bound() {
     let daily = cadence((0..40).map(|day| day * DAY));
     let none: &[(i64, i64)] = &[];
     use ComputerState::{Active, ContactLost, Reserved, TwoComputers};
-    let nobody = StandingFacts { forked: None, heard: None, cadence: None };
+    let nobody = StandingFacts { forked: None, heard: None, cadence: None, install: None };
     let copied = StandingFacts { forked: Some(true), ..enrolled(0, None) };
     let cases = [
         ("nobody came yet, for years", nobody, none, 900 * DAY, Reserved),
@@ -86,7 +86,7 @@ fn a_state_is_read_as_it_is_written_and_as_people_write_it() {
     }
     assert_eq!("two-computers".parse(), Ok(ComputerState::TwoComputers));
     assert_eq!("contact-lost".parse(), Ok(ComputerState::ContactLost));
-    for unknown in ["", "lost", "scheduled", "act\u{0}ive", &"x".repeat(9_000)] {
+    for unknown in ["", "lost", "planned", "act\u{0}ive", &"x".repeat(9_000)] {
         let error = unknown.parse::<ComputerState>().unwrap_err().to_string();
         assert!(error.contains("contact_lost") && error.len() < 300, "{error}");
     }
@@ -168,5 +168,24 @@ fn who_comes_whenever_a_server_runs_is_never_lost_and_who_stays_away_is_lost_unt
             assert!(is_lost || !was_lost, "seed {seed} at {look}");
             was_lost = is_lost;
         }
+    }
+}
+
+#[test]
+fn a_planned_install_says_how_a_computer_stands_until_one_enrolls() {
+    use crate::rules::install_tries::{InstallPlan, LastTry};
+    use crate::rules::schedule::InstallOutcome;
+    let tried = |outcome| Some(LastTry { attempt: 1, outcome, at: at(0) });
+    for (last, minute, wanted) in [
+        (None, 0, ComputerState::Scheduled),
+        (tried(InstallOutcome::Started), 29, ComputerState::Installing),
+        (tried(InstallOutcome::Started), 30, ComputerState::Failed),
+        (tried(InstallOutcome::Unreachable), 0, ComputerState::Failed),
+    ] {
+        let plan = InstallPlan { at: at(0), over_ssh: true, last };
+        let nobody = StandingFacts { forked: None, heard: None, cadence: None, install: Some(&plan) };
+        assert_eq!(state(&nobody, Outages::none(), at(minute)), wanted);
+        let came = StandingFacts { install: Some(&plan), ..enrolled(0, None) };
+        assert_eq!(state(&came, Outages::none(), at(minute)), ComputerState::Active);
     }
 }

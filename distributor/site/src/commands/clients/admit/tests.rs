@@ -38,6 +38,7 @@ fn admit(id: u8) -> Admit {
         actor: Actor::socket("alice"),
         name: name("pc-1"),
         key: Fingerprint::of(&key(id)),
+        whole: None,
         channel: None,
         mixed: MixedScripts::AskBack,
         serial: None,
@@ -154,4 +155,24 @@ fn the_same_admission_again_changes_nothing_until_it_has_ended_and_another_one_v
     let mut gone = admitted(1, TODAY - 1, None);
     gone.names.get_mut(&name("pc-1")).unwrap().waiting.clear();
     assert_eq!(refusal(decide(admit(1), gone)).code, ProblemCode::NotFound);
+}
+
+#[test]
+fn whom_the_list_has_no_room_for_is_admitted_by_its_whole_key_and_by_no_other() {
+    let full = || facts(SetupState::Unknown, 1);
+    let refused = decide(admit(3), full()).answer.unwrap_err();
+    assert!(
+        refused.code == ProblemCode::NotFound && refused.hint.contains("whole public key"),
+        "{refused:?}"
+    );
+    let whole = Admit { whole: Some(key(3)), ..admit(3) };
+    assert_eq!(decide(whole, full()).answer.unwrap().client_key, key(3));
+    // What was typed twice has to be the same.
+    let other = Admit { whole: Some(key(4)), ..admit(3) };
+    assert_eq!(decide(other, full()).answer.unwrap_err().code, ProblemCode::NotFound);
+    // Nobody waits under the name at all.
+    let mut unknown = full();
+    unknown.names.clear();
+    let whole = Admit { whole: Some(key(3)), ..admit(3) };
+    assert_eq!(decide(whole, unknown).answer.unwrap().client_key, key(3));
 }

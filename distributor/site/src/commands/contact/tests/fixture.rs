@@ -104,7 +104,7 @@ pub(super) fn grant(id: u8) -> HeldGrantText {
     let minisig = format!("untrusted comment: c\nRUQA{signature}=\ntrusted comment: c\n{global}==\n");
     let document =
         SignedDocument { document: format!("grant {id}"), minisig: Minisig::parse(&minisig).unwrap() };
-    HeldGrantText { digest: document.digest(), grant, document, leased: false }
+    HeldGrantText { digest: document.digest(), grant, document, leased: false, used: None }
 }
 
 /// A lease of these serial numbers, with a head of the log of this size.
