@@ -14,6 +14,7 @@ pub mod grants;
 pub mod install;
 pub mod install_root;
 pub mod license;
+pub mod machine;
 pub mod not_started;
 pub mod policy;
 pub mod put_off;

@@ -10,11 +10,16 @@ use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
 use sealpost_manifests::wire::contact::MAX_HOSTNAME_BYTES;
 
 use crate::domain::boot::{BootId, BootMoment};
+use crate::domain::machine::Machine;
 
 /// Longest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024;
 /// What an instance's digest begins with, so that it is the digest of nothing else.
 const INSTANCE_LABEL: &[u8] = b"sealpost instance 1\n";
+/// The same of a machine's own id.
+const MACHINE_LABEL: &[u8] = b"sealpost machine 1\n";
+/// The same of the id of its hardware.
+const HARDWARE_LABEL: &[u8] = b"sealpost hardware 1\n";
 
 /// This moment on the boot clock, which also counts while the machine is suspended.
 #[must_use]
@@ -29,10 +34,28 @@ pub fn instance() -> Option<Sha256Digest> {
     Some(digest_of(&machine_id()?, &boot_id()?))
 }
 
+/// What tells this machine from others, also after a restart. An image is to leave `/etc/machine-id` empty; a clone of a virtual
+/// machine has another product id, which only root can read.
+#[must_use]
+pub fn machine() -> Machine {
+    let digest = |label: &[u8], path| Some(labelled(label, &line_of(Path::new(path))?));
+    Machine {
+        id: digest(MACHINE_LABEL, "/etc/machine-id"),
+        hardware: digest(HARDWARE_LABEL, "/sys/class/dmi/id/product_uuid"),
+    }
+}
+
 /// The name that the machine gives itself, bounded, for people.
 #[must_use]
 pub fn hostname() -> Option<String> {
     bounded_name(&line_of(Path::new("/proc/sys/kernel/hostname"))?)
+}
+
+fn labelled(label: &[u8], text: &str) -> Sha256Digest {
+    let mut hasher = Sha256Hasher::new();
+    hasher.update(label);
+    hasher.update(text.as_bytes());
+    hasher.finish()
 }
 
 fn digest_of(machine_id: &str, boot_id: &BootId) -> Sha256Digest {

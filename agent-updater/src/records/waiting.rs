@@ -9,6 +9,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::SetupFile;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::machine::Machine;
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
 
@@ -21,6 +22,12 @@ pub struct WaitingKnock {
     pub client_key: PublicKey,
     /// With which it asks; without a code.
     pub setup: SetupFile,
+    /// Whether a person gave the name; else it is what the computer called itself.
+    #[serde(default = "given")]
+    pub name_is_given: bool,
+    /// Of which machine name and key are: a copy of it has to make its own.
+    #[serde(default)]
+    pub machine: Machine,
     /// Whether a person said that this computer takes another name than it has with the server.
     pub replaces_name: bool,
     /// When it asked last; `None` before the first time.
@@ -29,6 +36,11 @@ pub struct WaitingKnock {
     pub next_at: Timestamp,
     /// Why it was not enrolled, as it was told last.
     pub said: Option<String>,
+}
+
+/// A record of before does not say it, and keeps its name.
+const fn given() -> bool {
+    true
 }
 
 impl WaitingKnock {

@@ -4,15 +4,18 @@ use std::fs;
 
 use sealpost_agent_updater::domain::cadence::Standing;
 use sealpost_agent_updater::flows::status::ProblemKind;
+use sealpost_agent_updater::records::computer::ComputerProgress;
 use sealpost_agent_updater::records::server::Enrollment;
 use sealpost_keys::key_file::{read_secret, write_secret};
 use sealpost_keys::{PassphraseSource, PublicKey, SigningKey};
+use sealpost_manifests::document::SignedDocument;
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::ClientId;
 use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_test_support::web::Fault;
 
-use crate::site::Site;
+use crate::site::{Site, grant};
 
 fn new_id() -> ClientId {
     ClientId::from_random([55; 16])
@@ -107,13 +110,74 @@ fn no_grant_goes_back_by_an_answer_that_lets_the_kept_copy_go_on() {
     let old = enrolled_key(&site);
     site.server.lock().unwrap().keeps = Some(new_id());
     site.server.lock().unwrap().grants = kept_since;
+    // The server has bound the new key when it answers: without it this computer could go on no more.
     let cycle = agent.cycle();
-    assert!(cycle.problems.iter().any(|problem| problem.contains("grant")), "{:?}", cycle.problems);
-    assert_eq!((held(&site), enrolled_key(&site)), (vec![newest[0].digest()], old));
-    // With the newest one it goes on.
+    assert_ne!(enrolled_key(&site), old);
+    assert_eq!((held(&site), enrollment(&site).client_id), (vec![newest[0].digest()], new_id()));
+    let told = |problem: &String| problem.contains("a grant of the server was refused");
+    assert!(cycle.problems.iter().all(told), "{:?}", cycle.problems);
     site.server.lock().unwrap().grants = newest.clone();
     assert!(agent.cycle().problems.is_empty());
-    assert_eq!((held(&site), enrollment(&site).client_id), (vec![newest[0].digest()], new_id()));
+    assert_eq!(held(&site), [newest[0].digest()]);
+}
+
+#[test]
+fn without_any_grant_that_counts_the_kept_copy_goes_on_by_those_that_it_holds() {
+    let (site, agent) = kept();
+    let (old, held) = (enrolled_key(&site), enrollment(&site).grants);
+    // Of a license key that this vendor never had.
+    let stranger = SigningKey::generate().unwrap();
+    let foreign = {
+        let server = site.server.lock().unwrap();
+        grant(&stranger, &server.site_key, &server.server_id)
+    };
+    site.server.lock().unwrap().grants = vec![foreign];
+    agent.cycle();
+    assert_ne!(enrolled_key(&site), old);
+    assert_eq!(enrollment(&site).grants.len(), held.len());
+    assert_eq!(enrollment(&site).grants[0].digest(), held[0].digest());
+}
+
+#[test]
+fn a_newer_grant_that_lets_the_kept_copy_go_on_is_the_newest_that_the_vendor_said() {
+    let (site, agent) = kept();
+    site.server.lock().unwrap().renew_grant(&site.vendor.license_key, |_| {});
+    let newest = site.server.lock().unwrap().grants[0].clone();
+    // It goes on, and is then answered no contact that would say the same.
+    site.server.lock().unwrap().wants_evidence = Some(ProblemCode::Busy);
+    assert!(!agent.cycle().problems.is_empty());
+    let enrollment = enrollment(&site);
+    assert_eq!(enrollment.client_id, new_id());
+    assert_eq!(enrollment.grants.iter().map(SignedDocument::digest).collect::<Vec<_>>(), [newest.digest()]);
+    let granted = newest.verify::<Grant>(&[site.vendor.license_key.public()]).unwrap().into_inner();
+    let floors = serde_json::to_value(ComputerProgress::load(agent.home()).unwrap().floors).unwrap();
+    assert_eq!(floors["generations"][granted.serial.as_str()], granted.generation, "{floors}");
+}
+
+#[test]
+fn a_kept_copy_that_refuses_the_answer_is_not_told_that_it_is_the_other_one() {
+    let (site, agent) = kept();
+    let old = enrolled_key(&site);
+    let stranger = SigningKey::generate().unwrap();
+    let own = std::mem::replace(&mut site.server.lock().unwrap().site_key, stranger);
+    for _ in ["it is kept", "the server knows another id of it"] {
+        let cycle = agent.cycle();
+        assert!(cycle.problems[0].contains("goes on running"), "{:?}", cycle.problems);
+        assert_eq!(enrolled_key(&site), old);
+        let status = agent.status();
+        let refused = status.problems.iter().find(|problem| problem.code == ProblemKind::Refused).unwrap();
+        assert_eq!(refused.refusal, Some(ProblemCode::CopyKept), "{}", refused.text);
+        assert!(
+            refused.text.contains("was kept") && refused.text.contains("was refused"),
+            "{}",
+            refused.text
+        );
+        assert!(!refused.text.contains("seat of its own") && !refused.text.contains("--replace"));
+    }
+    assert_eq!(site.server.lock().unwrap().client_id, new_id(), "the server took it");
+    site.server.lock().unwrap().site_key = own;
+    assert!(agent.cycle().problems.is_empty());
+    assert_ne!(enrolled_key(&site), old);
 }
 
 #[test]

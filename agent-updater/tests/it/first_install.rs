@@ -375,3 +375,29 @@ fn the_hooks_of_a_later_install_file_are_not_replaced_by_those_of_an_older_one()
     assert!(lab.install().unwrap().contains(&"hooks was so".to_owned()));
     assert_eq!(fs::read_to_string(installed).unwrap(), "#!/bin/sh\n# second\n");
 }
+
+#[test]
+fn nothing_is_laid_in_a_folder_that_others_can_write() {
+    for (folder, mode) in [
+        ("usr/local/bin", 0o2777),
+        ("usr/local/bin", 0o2775),
+        ("usr/local", 0o775),
+        ("usr/local/lib/sealpost-hooks", 0o777),
+        ("usr/local/lib", 0o2775),
+    ] {
+        let lab = Lab::new();
+        write_executable(&lab.from().join("hooks/start"), "#!/bin/sh\n").unwrap();
+        let folder = lab.system().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        for how in [Mode::DryRun, Mode::Do] {
+            let refused = with_causes(&lab.run(how, Agent::first_install).unwrap_err());
+            let shown = folder.display().to_string();
+            assert!(refused.contains(&format!("{shown} can be changed by others")), "{refused}");
+            assert!(refused.contains("chmod go-w") && refused.contains("nothing was changed"), "{refused}");
+            assert!(lab.tree().is_empty(), "{mode:o} {shown}");
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(lab.install().unwrap()[0], "program done");
+    }
+}

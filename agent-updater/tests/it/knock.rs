@@ -9,8 +9,11 @@ use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::flows::cycle::{self, CycleResult, Starts};
 use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName};
 use sealpost_agent_updater::flows::status::ProblemKind;
+use sealpost_agent_updater::platform::{machine, store};
 use sealpost_agent_updater::records::waiting::WaitingKnock;
+use sealpost_files::PRIVATE;
 use sealpost_keys::Fingerprint;
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::SetupKind;
 use sealpost_manifests::wire::enroll::EnrollRequest;
@@ -176,4 +179,96 @@ fn a_damaged_record_of_the_waiting_is_said_and_holds_up_no_contact() {
     assert_eq!(result.problems.len(), 1, "{:?}", result.problems);
     assert!(agent.status().lease.live);
     assert!(agent.status().problems.iter().any(|problem| problem.code == ProblemKind::RecordDamaged));
+}
+
+/// As if the home had been copied from another computer.
+fn comes_from_another_computer(site: &Site) {
+    let mut stored: serde_json::Value = store::load(&record(site)).unwrap().unwrap();
+    stored["machine"]["id"] = serde_json::to_value(Sha256Digest::of(b"another computer")).unwrap();
+    store::save(&record(site), &stored, PRIVATE).unwrap();
+}
+
+#[test]
+fn a_copy_of_a_computer_that_waits_makes_a_key_of_its_own() {
+    assert!(machine::machine().id.is_some(), "these tests need a computer with /etc/machine-id");
+    let site = knocking();
+    let agent = site.agent();
+    waits(&site);
+    let first = asks(&site, &agent);
+    waits(&site);
+    assert!(agent.cycle().problems[0].contains("waits to be admitted"));
+    let again = WaitingKnock::load(agent.home()).unwrap().unwrap();
+    assert_eq!(again.client_key, first.client_key, "this one is the same");
+
+    let sealing = fs::read(agent.home().sealing_key()).unwrap();
+    comes_from_another_computer(&site);
+    waits(&site);
+    // At once: it was told to nobody yet when to ask.
+    assert!(due(&agent).problems[0].contains("waits to be admitted"));
+    let copy = WaitingKnock::load(agent.home()).unwrap().unwrap();
+    assert_ne!(copy.client_key, first.client_key);
+    assert_eq!(copy.computer_name, name(), "a person gave it this name");
+    assert_ne!(fs::read(agent.home().sealing_key()).unwrap(), sealing);
+    assert_eq!(agent.status().admission.unwrap().key, Fingerprint::of(&copy.client_key));
+    waits(&site);
+    assert!(agent.cycle().problems[0].contains("waits to be admitted"));
+    let kept = WaitingKnock::load(agent.home()).unwrap().unwrap();
+    assert_eq!(kept.client_key, copy.client_key, "made once");
+    assert_eq!(agent.cycle().problems, Vec::<String>::new());
+    assert_eq!(requests(&site)[0].client_key, copy.client_key);
+}
+
+#[test]
+fn a_copy_takes_the_name_of_its_own_computer_unless_a_person_gave_one() {
+    let site = knocking();
+    let agent = site.agent();
+    let root = site.vendor.root_file();
+    waits(&site);
+    let waiting = match agent.enroll_under(&site.setup_file(), Some(&root), None, OtherName::Refuse) {
+        Err(EnrollError::Waits(waiting)) => *waiting,
+        other => panic!("{other:?}"),
+    };
+    WaitingKnock { computer_name: name(), ..waiting.clone() }.save(agent.home()).unwrap();
+    comes_from_another_computer(&site);
+    waits(&site);
+    agent.cycle();
+    let copy = WaitingKnock::load(agent.home()).unwrap().unwrap();
+    assert_eq!(copy.computer_name, waiting.computer_name);
+    assert_ne!(copy.client_key, waiting.client_key);
+}
+
+#[test]
+fn a_copy_that_gets_a_setup_file_of_its_own_does_not_show_the_key_of_the_other_one() {
+    let mut site = knocking();
+    let agent = site.agent();
+    waits(&site);
+    let first = asks(&site, &agent);
+    comes_from_another_computer(&site);
+    site.setup.kind = SetupKind::Reserved;
+    site.setup.computer_name = Some(name());
+    site.listed().enrollment_code = Site::new().setup.servers[0].enrollment_code.clone();
+    agent.enroll(&site.setup_file(), None, OtherName::Refuse).unwrap();
+    assert_ne!(requests(&site)[0].client_key, first.client_key);
+    // Whoever is enrolled keeps its key, also beside a record that stayed.
+    let key = fs::read(agent.home().client_key()).unwrap();
+    first.save(agent.home()).unwrap();
+    comes_from_another_computer(&site);
+    agent.cycle();
+    assert_eq!(fs::read(agent.home().client_key()).unwrap(), key);
+}
+
+#[test]
+fn a_record_of_before_says_nothing_of_a_machine_and_keeps_key_and_name() {
+    let site = knocking();
+    let agent = site.agent();
+    waits(&site);
+    let first = asks(&site, &agent);
+    let mut stored: serde_json::Value = store::load(&record(&site)).unwrap().unwrap();
+    let fields = stored.as_object_mut().unwrap();
+    let _ = (fields.remove("machine"), fields.remove("name_is_given"));
+    store::save(&record(&site), &stored, PRIVATE).unwrap();
+    waits(&site);
+    agent.cycle();
+    let waiting = WaitingKnock::load(agent.home()).unwrap().unwrap();
+    assert_eq!((waiting.client_key, waiting.computer_name), (first.client_key, first.computer_name));
 }

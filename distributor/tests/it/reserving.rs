@@ -155,7 +155,7 @@ async fn at_a_terminal_it_is_asked_before_a_seat_is_taken_for_good() {
         assert_eq!(holders(home), ["pc-1", "pc-2"]);
         for (command, question) in [
             (&["clients", "schedule", "pc-3", "--at", "1h"][..], "[y/N]"),
-            (&["clients", "admit", "pc-3", "--key", NO_KEY], "[y/N]"),
+            (&["clients", "admit", "pc-3", "--key", &"0".repeat(64)], "[y/N]"),
         ] {
             let (code, said, seen) = answered(home, command, "n\n");
             assert_eq!((code, said.as_str()), (Some(1), ""), "{seen}");

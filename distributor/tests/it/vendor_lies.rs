@@ -2,7 +2,8 @@
 
 use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::status::Status;
-use sealpost_keys::SigningKey;
+use sealpost_distributor::home::Home;
+use sealpost_keys::{PassphraseSource, SigningKey};
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{SerialNumber, ServerId};
 use sealpost_manifests::log::LogHead;
@@ -87,6 +88,7 @@ async fn a_grant_for_another_server_or_of_another_key_is_refused_though_it_came_
     let (vendor, site) = vendor_and_site().await;
     let (server_id, other_key) = (site.server.ledger().server_id(), SigningKey::generate().unwrap());
     let other_server = ServerId::from_random([9; 16]);
+    let site_key = Home::at(site.home()).read_site_key(&PassphraseSource::None).unwrap();
     let another = SerialNumber::from_random([9; 19]);
     let forged = terms(&registration(&serial(), &server_id, &other_key), 3, site.clock.now());
     let grants: [SignedDocument; 4] = [
@@ -94,7 +96,7 @@ async fn a_grant_for_another_server_or_of_another_key_is_refused_though_it_came_
         vendor.grant(&registration(&serial(), &server_id, &other_key), 3),
         SignedDocument::sign(&forged, &other_key).unwrap(),
         // Another serial number than was asked for, of this very server.
-        vendor.grant(&registration(&another, &server_id, site.site_key()), 3),
+        vendor.grant(&registration(&another, &server_id, &site_key), 3),
     ];
     for grant in grants {
         let answer = serde_json::to_vec(&RegisterAnswer { grant, renewable_from: None }).unwrap();

@@ -20,8 +20,9 @@ Examples:
 
 For a site that lost its server and has no backup of its keys. The next registration of each serial
 number binds it again, whoever sends it: a new server, which has an id of its own, or the old one with
-the key that it had. The old server keeps its grant until that ends, so make
-sure that it is gone. `publisher serial list` names the server of each serial number, and
+the key that it had. Everybody at a computer of the site can read the number in the grant that the
+computer keeps, so clear when the new server is ready to register, and let it do that at once. The old
+server keeps its grant until that ends, so make sure that it is gone. `publisher serial list` names the server of each serial number, and
 `publisher serial show` what was cleared.
 
 With --stolen no key of that server registers anything again, and nobody does under its id; that cannot
@@ -61,7 +62,8 @@ pub(super) fn run(home: &Path, options: Options) -> anyhow::Result<Ending> {
     let serials: Vec<&str> = cleared.iter().map(SerialNumber::as_str).collect();
     if !serials.is_empty() {
         print_line(format_args!(
-            "cleared the server {server}: {} can be registered anew",
+            "cleared the server {server}: {} can be registered anew by whoever has the number, and every computer of that site has \
+             it; let the new server register at once, and look who did with `publisher serial list`",
             serials.join(", ")
         ))?;
     }

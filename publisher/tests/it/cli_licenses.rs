@@ -163,7 +163,9 @@ fn a_binding_is_cleared_only_when_somebody_says_so_and_the_next_registration_say
     bench.fails(&["clear-key", &server, "--stolen"], &stolen);
     let other = SigningKey::generate().unwrap();
     bench.fails(&["serial", "unlock", &code(&other)], &["bound to another server", "`publisher clear-key`"]);
-    assert!(bench.ok(&["clear-key", &server, "--yes"]).contains(serial.as_str()));
+    let cleared = bench.ok(&["clear-key", &server, "--yes"]);
+    assert!(cleared.contains(serial.as_str()), "{cleared}");
+    assert!(cleared.contains("whoever has the number") && cleared.contains("register at once"), "{cleared}");
     assert!(bench.ok(&["serial", "list"]).contains("cleared"));
     bench.ok(&["serial", "unlock", &code(&other)]);
     let shown = bench.ok(&["serial", "show", serial.as_str()]);

@@ -5,6 +5,7 @@ use sealpost_keys::KeyError;
 use sealpost_manifests::document::DocumentError;
 use sealpost_manifests::wire::problem::ProblemCode;
 
+use crate::flows::enroll::EnrollError;
 use crate::platform::network::WaitInterrupted;
 use crate::platform::store::StoreError;
 use crate::records::keys::ClientKeyError;
@@ -53,6 +54,16 @@ impl ContactError {
         };
         let failures = said.into_iter().chain([with_causes(why)]).collect();
         Self::AllFailed { failures, refused: self.refused(), is_unknown_ca: self.is_unknown_ca() }
+    }
+
+    /// The refusal of a contact that makes a computer go on as the one that was kept, and why it did not. Where the server took
+    /// its new key the refusal may say that it is the other one, since its id of before is given up: that is not shown.
+    pub(super) fn of_the_kept(&self, why: &EnrollError) -> Self {
+        if !matches!(why, EnrollError::KeptAnswer { .. }) {
+            return self.and(why);
+        }
+        let (failures, refused) = (vec![with_causes(why)], Some(ProblemCode::CopyKept));
+        Self::AllFailed { failures, refused, is_unknown_ca: self.is_unknown_ca() }
     }
 
     /// Whether a server presented no CA that this computer pins.

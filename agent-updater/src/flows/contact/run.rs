@@ -57,7 +57,7 @@ pub(in crate::flows) fn contact(
     let server = holdings.identity.server_id.clone();
     match once(context, holdings, progress, spool.as_deref_mut(), found) {
         Err(refused) if goes_on(&host.home, &server, refused.refused()) => {
-            go_on(context, holdings, progress).map_err(|error| refused.and(&error))?;
+            go_on(context, holdings, progress).map_err(|error| refused.of_the_kept(&error))?;
             *holdings = Holdings::of(&host.home, &server, progress, host.now())
                 .map_err(|error| refused.and(&error))?;
             once(context, holdings, progress, spool, found)

@@ -5,15 +5,16 @@ use sealpost_files::with_causes;
 use sealpost_keys::{SealingPublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError, SignedDocument};
+use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ComputerName, Platform};
 use sealpost_manifests::log::LogKeyCertificate;
-use sealpost_manifests::setup::SetupServer;
+use sealpost_manifests::setup::{ServerEntry, SetupServer};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::contact::MAX_GRANTS;
 use sealpost_manifests::wire::enroll::{self, EnrollAnswer, EnrollRequest, Enrolled};
 
-use crate::domain::grants::Grants;
-use crate::records::holdings::{verified_grant, verified_grants};
+use crate::domain::grants::{Grants, HeldGrant};
+use crate::records::holdings::{Holdings, known_server, verified_grant, verified_grants};
 use crate::records::server::Enrollment;
 
 /// Who enrolls, with the keys that it made.
@@ -31,6 +32,15 @@ pub(super) struct Applicant<'a> {
 pub(super) struct Accepted {
     pub(super) enrollment: Enrollment,
     pub(super) grants: Grants,
+}
+
+/// What an accepted answer says to a computer that was enrolled before.
+#[derive(Debug)]
+pub(super) struct AcceptedBeside {
+    /// With the grants that are held from now on.
+    pub(super) enrollment: Enrollment,
+    /// Those of the answer that were taken.
+    pub(super) taken: Vec<Grant>,
 }
 
 /// The exact body of the request. The enrollment code proves the request and is not in it.
@@ -98,6 +108,46 @@ pub(super) fn judge_answer(
         );
         format!("{found}; the setup file pins the server {}", server.server_id)
     })?;
+    let enrollment = judge_enrolled(server, applicant, answer, &grants, &ours)?;
+    Ok(Accepted { enrollment, grants })
+}
+
+/// Verifies an answer to the copy that was kept, beside the grants that it holds: each grant of the answer is judged as that of an
+/// answer to a contact, and what is refused of them is said in the second part. The server has bound the new key by then, so an
+/// older grant must not make its answer void. Fails with the reason.
+pub(super) fn judge_answer_beside(
+    holdings: &Holdings,
+    applicant: &Applicant<'_>,
+    answer: &EnrollAnswer,
+) -> Result<(AcceptedBeside, Vec<String>), String> {
+    let server_id = &holdings.identity.server_id;
+    let (mut grants, mut taken, mut refused) = (holdings.grants.clone(), Vec::new(), Vec::new());
+    for signed in answer.grants.iter().take(MAX_GRANTS) {
+        let accepted = verified_grant(signed, &holdings.trust).and_then(|held| {
+            let grant = held.grant.clone();
+            grants.accept(held, server_id).map_err(|refusal| refusal.to_string())?;
+            Ok(grant)
+        });
+        match accepted {
+            Ok(grant) => taken.push(grant),
+            Err(why) => refused.push(format!("a grant of the server was refused: {why}")),
+        }
+    }
+    let texts: Vec<SignedDocument> =
+        answer.grants.iter().take(MAX_GRANTS).chain(&holdings.enrollment.grants).cloned().collect();
+    let server = known_server(&holdings.enrollment, &grants);
+    let enrollment = judge_enrolled(&server, applicant, answer, &grants, &texts)?;
+    Ok((AcceptedBeside { enrollment, taken }, refused))
+}
+
+/// The enrollment that an answer says, by the site key of these grants; `texts` has the text of each of them.
+fn judge_enrolled(
+    server: &ServerEntry,
+    applicant: &Applicant<'_>,
+    answer: &EnrollAnswer,
+    grants: &Grants,
+    texts: &[SignedDocument],
+) -> Result<Enrollment, String> {
     let site_key = grants.site_key();
     let enrolled = answer
         .enrolled
@@ -115,16 +165,15 @@ pub(super) fn judge_answer(
     if log_key.server_id != server.server_id {
         return Err("the key of its log is of another server".to_owned());
     }
-    let held = |signed: &&SignedDocument| grants.iter().any(|held| held.digest == signed.digest());
-    let enrollment = Enrollment {
+    let text_of = |held: &HeldGrant| texts.iter().find(|text| text.digest() == held.digest).cloned();
+    Ok(Enrollment {
         computer_name: applicant.name.clone(),
         client_key,
         sealing_key: applicant.sealing_key,
         client_id: enrolled.client_id.clone(),
         server: server.clone(),
         setup_issued_at: applicant.setup_issued_at,
-        grants: ours.iter().filter(held).cloned().collect(),
+        grants: grants.iter().filter_map(text_of).collect(),
         log_key: answer.log_key.clone(),
-    };
-    Ok(Accepted { enrollment, grants })
+    })
 }

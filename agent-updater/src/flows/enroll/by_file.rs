@@ -31,6 +31,7 @@ use super::answer::{Applicant, judge_answer, request_body};
 use super::error::EnrollError;
 use super::inputs::{client_key, pin_root, read_setup, sealing_key};
 use super::keep::keep;
+use super::knock::leave_the_copied;
 use super::run::{EnrolledAs, OtherName, ensure_same_name, not_the_first, other_servers, read_trust};
 
 const NAME: &str = "enrollment_by_file";
@@ -71,6 +72,7 @@ pub fn enrollment_file(
     let _lock = home.wait_for_cycle()?;
     let mut warnings = Vec::new();
     let setup = read_setup(setup_path, &mut warnings)?;
+    leave_the_copied(host)?;
     let other_kind = |why| EnrollError::OtherKind { path: setup_path.to_owned(), why };
     let name = setup.reserved_name().map_err(other_kind)?;
     if other_name == OtherName::Refuse {

@@ -19,17 +19,16 @@ use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::cadence::Standing;
-use crate::domain::grants::HeldGrant;
 use crate::flows::context::{Context, Host};
 use crate::flows::ways::ways;
 use crate::home::Home;
 use crate::records::holdings::{Holdings, known_server};
 use crate::records::keys::{key_of, settle};
 use crate::records::progress::Progress;
-use crate::records::server::{Enrollment, ServerRecords};
+use crate::records::server::ServerRecords;
 use crate::records::standing::ServerStanding;
 
-use super::answer::{Accepted, Applicant, judge_answer, request_of_copy};
+use super::answer::{AcceptedBeside, Applicant, judge_answer_beside, request_of_copy};
 use super::error::EnrollError;
 
 /// Whether a refusal of a contact makes this computer go on with a key of its own: it is the one that was kept, or it asked for
@@ -84,33 +83,19 @@ pub(in crate::flows) fn go_on(
                 break;
             }
         };
-        let accepted = judge_answer(&known, &applicant, &answer, &holdings.vendor.trust)
-            .and_then(|accepted| beside_those_held(holdings, accepted))
-            .map_err(|why| EnrollError::Answer { server: way.endpoint.address().to_owned(), why })?;
-        keep(host, progress, &accepted)?;
+        // Nobody is at the computer, and the refusal that led here is not signed: a server brings the vendor's word back no
+        // more than in an answer to a contact.
+        let (mut accepted, refused) = judge_answer_beside(holdings, &applicant, &answer)
+            .map_err(|why| EnrollError::KeptAnswer { server: way.endpoint.address().to_owned(), why })?;
+        refused.iter().for_each(|why| tracing::warn!("{why}"));
+        keep(host, progress, &mut accepted)?;
         tracing::info!(
-            client_id = %accepted.client_id,
+            client_id = %accepted.enrollment.client_id,
             "this computer was kept beside a copy of it, and goes on with a key of its own"
         );
         return Ok(());
     }
     Err(EnrollError::Copy(failures.join("; ")))
-}
-
-/// The enrollment with the grants that it brings beside those that are held. Nobody is at the computer, and the refusal that led
-/// here is not signed: a server brings the vendor's word back no more than in an answer to a contact.
-fn beside_those_held(holdings: &Holdings, accepted: Accepted) -> Result<Enrollment, String> {
-    let mut grants = holdings.grants.clone();
-    for brought in accepted.grants.iter() {
-        grants
-            .accept(brought.clone(), &holdings.identity.server_id)
-            .map_err(|refusal| format!("a grant of the server was refused: {refusal}"))?;
-    }
-    let texts: Vec<&SignedDocument> =
-        accepted.enrollment.grants.iter().chain(&holdings.enrollment.grants).collect();
-    let text_of = |held: &HeldGrant| texts.iter().find(|text| text.digest() == held.digest);
-    let grants = grants.iter().filter_map(text_of).map(|text| (*text).clone()).collect();
-    Ok(Enrollment { grants, ..accepted.enrollment })
 }
 
 /// The key to go on with: made once, and the same until something came of it.
@@ -125,11 +110,19 @@ fn next_key(home: &Home, server: &ServerId) -> Result<SigningKey, EnrollError> {
 }
 
 /// The enrollment comes first: a contact of an earlier id that waits beside it is none, and its lease does not count.
-fn keep(host: &Host, progress: &mut Progress, enrollment: &Enrollment) -> Result<(), EnrollError> {
+fn keep(host: &Host, progress: &mut Progress, accepted: &mut AcceptedBeside) -> Result<(), EnrollError> {
+    let AcceptedBeside { enrollment, taken } = accepted;
     let server = &enrollment.server.server_id;
     let records = ServerRecords::of(&host.home, server);
     let before = std::mem::take(progress.of_mut(server));
     *progress.of_mut(server) = standing_of_the_kept(before);
+    if progress.authority() == Some(server) {
+        // The newest statement of the vendor comes last.
+        taken.sort_by_key(|grant| grant.vendor_time);
+        for grant in &*taken {
+            progress.computer.floors.accept_grant(grant, host.boot().as_ref());
+        }
+    }
     progress.save(&host.home)?;
     records.save_enrollment(enrollment)?;
     records.reset_for_new_client()?;

@@ -110,6 +110,12 @@ pub enum EnrollError {
         "this computer cannot go on with a key of its own yet: {0}; it is tried again with the next contact"
     )]
     Copy(String),
+    /// The same, and the server took its new key, but not in words that count here.
+    #[error(
+        "this computer was kept beside a copy of it, and the answer of {server} was refused: {why}; the product goes on running, \
+         and it is tried again with the next contact"
+    )]
+    KeptAnswer { server: String, why: String },
     #[error(transparent)]
     Interrupted(#[from] WaitInterrupted),
     #[error("the vendor's metadata does not verify: {0}")]

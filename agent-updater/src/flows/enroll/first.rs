@@ -9,7 +9,7 @@ use crate::flows::context::Context;
 
 use super::error::EnrollError;
 use super::inputs::read_setup;
-use super::knock::begin;
+use super::knock::{begin, leave_the_copied};
 use super::run::{As, EnrolledAs, OtherName, enroll_as};
 
 /// Enrolls this computer with a server that decides about updates from then on. `name` is for a knock setup file, which names
@@ -29,6 +29,7 @@ pub fn enroll(
     let _lock = home.lock_cycle()?;
     let mut warnings = Vec::new();
     let setup = read_setup(setup_path, &mut warnings)?;
+    leave_the_copied(&context.host)?;
     if setup.kind == SetupKind::Knock {
         return begin(context, setup, setup_path, root_path, name, other_name);
     }

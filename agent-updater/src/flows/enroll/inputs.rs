@@ -1,10 +1,11 @@
 //! What an enrollment reads and makes on this computer: setup file, pinned root, and the two keys of this computer.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::read_bounded;
+use sealpost_files::{read_bounded, remove_durably};
 use sealpost_keys::key_file::{read_secret, write_secret};
 use sealpost_keys::{PassphraseSource, SealingKey, SealingPublicKey, SigningKey};
 use sealpost_manifests::digest::Sha256Digest;
@@ -16,6 +17,8 @@ use sealpost_repository::MAX_ROOT_BYTES;
 use crate::home::Home;
 use crate::records::keys::file_to_enroll_with;
 use crate::records::root;
+use crate::records::server::ServerRecords;
+use crate::records::servers;
 
 use super::error::EnrollError;
 
@@ -117,6 +120,30 @@ pub(super) fn sealing_key(home: &Home) -> Result<SealingPublicKey, EnrollError> 
         SealingKey::generate()?.write_file(&path)?;
     }
     Ok(SealingKey::read_file(&path)?.public())
+}
+
+/// Removes the keys that this computer would show the servers of a setup file, but those that an enrollment names, or may name if
+/// it is damaged.
+pub(super) fn forget_keys(home: &Home, setup: &SetupFile) -> Result<(), EnrollError> {
+    let listed = setup.servers.iter().map(|listed| listed.server.server_id.clone());
+    let asked: Vec<ServerId> = listed.collect();
+    let Ok(known) = servers::load(home) else { return Ok(()) };
+    let mut named = Vec::new();
+    for server in asked.iter().chain(&known) {
+        let Ok(enrolled) = ServerRecords::of(home, server).enrollment() else { return Ok(()) };
+        named.extend(enrolled.map(|enrolled| enrolled.client_key));
+    }
+    let files: BTreeSet<PathBuf> = asked.iter().map(|server| file_to_enroll_with(home, server)).collect();
+    for path in files {
+        if is_there(&path)? && !named.contains(&read_secret(&path, &PassphraseSource::None)?.public()) {
+            remove_durably(&path).map_err(|source| EnrollError::Write { path: path.clone(), source })?;
+        }
+    }
+    let sealing = home.sealing_key();
+    if named.is_empty() && is_there(&sealing)? {
+        remove_durably(&sealing).map_err(|source| EnrollError::Write { path: sealing, source })?;
+    }
+    Ok(())
 }
 
 /// A key that cannot be looked at is not made anew: it is the computer's identity.

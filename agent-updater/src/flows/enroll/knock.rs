@@ -1,8 +1,9 @@
 //! Enrollment without a code: this computer asks under a name of its own, and waits until an administrator admits its key.
 //!
 //! Invariants: what it needs to ask again is kept before it asks first, so a lost answer or a stop costs nothing; the key is made
-//! once. What it is told meanwhile, by whomever, makes it wait and nothing else. Once it is admitted it is enrolled exactly
-//! as with a code: by the same checks, with the root that was pinned before the first question.
+//! once, and is no other computer's: a copy of one that waits makes its own. What it is told meanwhile, by whomever, makes it wait
+//! and nothing else. Once it is admitted it is enrolled exactly as with a code: by the same checks, with the root that was pinned
+//! before the first question.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::SetupFile;
 
 use crate::domain::cadence::{asks_again, next_question};
-use crate::flows::context::{Context, seed};
+use crate::flows::context::{Context, Host, seed};
 use crate::flows::start_again::Starts;
 use crate::home::Home;
 use crate::platform::machine;
@@ -20,7 +21,7 @@ use crate::records::root;
 use crate::records::waiting::WaitingKnock;
 
 use super::error::EnrollError;
-use super::inputs::{client_key, pin_root};
+use super::inputs::{client_key, forget_keys, pin_root};
 use super::run::{As, EnrolledAs, OtherName, ask, ensure_same_name};
 
 /// Asks for the first time, or once more because a person wants it. The caller holds the lock of the cycle.
@@ -50,6 +51,8 @@ pub(super) fn begin(
         computer_name: name,
         client_key,
         setup,
+        name_is_given: given.is_some(),
+        machine: machine::machine(),
         replaces_name: other_name == OtherName::Replace,
         asked_at: None,
         next_at: context.host.now(),
@@ -66,6 +69,7 @@ pub(super) fn begin(
 /// With a sentence, when it is not known whether it waits.
 pub fn ask_again(context: &Context, starts: Starts) -> Result<Option<WaitingKnock>, String> {
     let home = &context.host.home;
+    leave_the_copied(&context.host).map_err(|error| with_causes(&error))?;
     let waiting = WaitingKnock::load(home).map_err(|error| with_causes(&error))?;
     let Some(waiting) = waiting else { return Ok(None) };
     let now = context.host.now();
@@ -91,6 +95,38 @@ pub fn ask_again(context: &Context, starts: Starts) -> Result<Option<WaitingKnoc
             Ok(Some(WaitingKnock::load(home).ok().flatten().unwrap_or(WaitingKnock { said, ..waiting })))
         }
     }
+}
+
+/// Makes this computer one of its own, if its home was copied from another one that waits: one admission would let in all that
+/// show one key. What an enrollment names stays, and so does a name that a person gave. The caller holds the lock of the
+/// cycle.
+///
+/// # Errors
+/// [`EnrollError`] when the keys cannot be replaced; then it is tried again.
+pub(super) fn leave_the_copied(host: &Host) -> Result<(), EnrollError> {
+    let (home, own) = (&host.home, machine::machine());
+    // A damaged record says nothing, and enrolling replaces it.
+    let waiting = WaitingKnock::load(home).ok().flatten();
+    let Some(waiting) = waiting.filter(|waiting| own.is_other_than(&waiting.machine)) else { return Ok(()) };
+    forget_keys(home, &waiting.setup)?;
+    let before = waiting.computer_name.clone();
+    let computer_name = if waiting.name_is_given { before } else { own_name().unwrap_or(before) };
+    let client_key = key_to_admit(home, &waiting.setup)?;
+    tracing::warn!(
+        "this home was copied from another computer that waits to be admitted; this one asks as {computer_name}, with a key of \
+         its own"
+    );
+    WaitingKnock {
+        computer_name,
+        client_key,
+        machine: own,
+        asked_at: None,
+        next_at: host.now(),
+        said: None,
+        ..waiting
+    }
+    .save(home)?;
+    Ok(())
 }
 
 fn ask_once(context: &Context, waiting: WaitingKnock) -> Result<EnrolledAs, EnrollError> {
@@ -126,6 +162,7 @@ fn ask_once(context: &Context, waiting: WaitingKnock) -> Result<EnrolledAs, Enro
         next_at: next_question(&host.settings.cadence, now, seed()),
         said: Some(said),
         client_key,
+        machine: machine::machine().or(&waiting.machine),
         ..waiting
     };
     waiting.save(&host.home)?;

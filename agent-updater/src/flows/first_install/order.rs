@@ -99,6 +99,16 @@ pub enum FirstInstallError {
     /// Root would run what others wrote, and make a service of it.
     #[error("cannot use the agent's program that is there already; make it root's, or remove it")]
     Ownership(#[from] OwnershipError),
+    /// Others could put what root runs in the place of what is laid.
+    #[error(
+        "nothing was changed: root would run {place}, and others could put something else there; let only root write the folder, \
+         then run the install file again"
+    )]
+    Place {
+        place: PathBuf,
+        #[source]
+        source: OwnershipError,
+    },
     #[error(
         "the configuration that came with the install file is not good, and nothing was changed; correct it, and make the file \
          again with `distributor clients setup NAME --installer FILE --agent-config FILE`"

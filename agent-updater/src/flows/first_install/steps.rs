@@ -14,7 +14,9 @@ use super::order::{
     CONFIG, FirstInstallError, HOOKS, HOOKS_PLACE, Mode, Order, Outcome, PACKAGED, PROGRAM, PROGRAM_PLACE,
     ROOT, SETUP, Step, io_error,
 };
-use super::system::{are_same, has_systemd, lay, systemctl, systemctl_says, version_of};
+use super::system::{
+    are_same, ensure_nobody_else_lays, has_systemd, lay, systemctl, systemctl_says, version_of,
+};
 use crate::config::Settings;
 use crate::flows::context::Context;
 use crate::flows::enroll::{OtherName, add, enroll, known_as};
@@ -45,6 +47,7 @@ pub fn install(context: &Context, order: Order<'_>, tell: Tell<'_>) -> Result<()
         return Err(FirstInstallError::OtherName { enrolled: known.name.clone(), asked: name });
     }
     let has_config = brings_config(order, home.path())?;
+    ensure_places(order)?;
     let (executable, is_new_program) = program(order, tell)?;
     if has_config {
         config(order, home.path(), tell)?;
@@ -72,6 +75,17 @@ fn setup_of(from: &Path) -> Result<(SetupFile, ComputerName), FirstInstallError>
     let name =
         setup.reserved_name().cloned().map_err(|_| FirstInstallError::Missing("the computer's name"))?;
     Ok((setup, name))
+}
+
+/// Nobody else may be able to put something in the place of what is to be laid, since root runs it from there.
+fn ensure_places(order: Order<'_>) -> Result<(), FirstInstallError> {
+    if !order.system.join(PACKAGED).is_file() {
+        ensure_nobody_else_lays(&order.system.join(PROGRAM_PLACE))?;
+    }
+    if !hooks_in(order.from)?.is_empty() {
+        ensure_nobody_else_lays(&order.system.join(HOOKS_PLACE).join(HOOKS))?;
+    }
+    Ok(())
 }
 
 /// Whether it is a file, and no link to one.

@@ -99,6 +99,18 @@ pub(super) fn are_same(one: &Path, other: &Path) -> bool {
     same().unwrap_or(false)
 }
 
+/// Checks that others than root and the user of this process can lay nothing in the place of a file: neither in its folder nor, as
+/// long as that is not there, in the nearest one above it that is.
+///
+/// # Errors
+/// [`FirstInstallError::Place`] with the first folder that they can change.
+pub(super) fn ensure_nobody_else_lays(file: &Path) -> Result<(), FirstInstallError> {
+    let mut above = file.ancestors().skip(1);
+    let nearest = above.find(|folder| fs::symlink_metadata(folder).is_ok()).unwrap_or(Path::new("/"));
+    ensure_not_writable_by_others(nearest)
+        .map_err(|source| FirstInstallError::Place { place: file.to_owned(), source })
+}
+
 /// Copies a file to its place, whole or not at all, with the mode.
 pub(super) fn lay(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
     let folder = to.parent().ok_or(io::ErrorKind::InvalidFilename)?;
