@@ -29,7 +29,7 @@ fn key(agent: &Agent) -> Fingerprint {
     Fingerprint::of(&agent.key.public())
 }
 
-async fn knock(site: &Site, agent: &Agent) -> ProblemCode {
+pub(crate) async fn knock(site: &Site, agent: &Agent) -> ProblemCode {
     code(send(site, "/agent/v1/enroll", &agent.enroll_request(&agent.enrollment())).await).await
 }
 
@@ -41,7 +41,7 @@ async fn text(site: &Site, path: &str) -> String {
     site.admin(Method::GET, path, None).await.text().await.unwrap()
 }
 
-async fn admit(site: &Site, name: &str, agent: &Agent) -> AdmitAnswer {
+pub(crate) async fn admit(site: &Site, name: &str, agent: &Agent) -> AdmitAnswer {
     site.post(&format!("/clients/{name}/admit"), &json!({ "key": key(agent) })).await
 }
 

@@ -7,16 +7,21 @@ use jiff::SignedDuration;
 use sealpost_admin_api::clients::Client;
 use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::log::LogCheck;
+use sealpost_admin_api::setups::SetupsPage;
 use sealpost_admin_api::status::{Restored, Status};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{LogHead, verify_consistency};
+use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::wire::contact::ContactAnswer;
-use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_site::changes::seat_history::SetupOutcome;
 use sealpost_site::queries::Activity;
+use sealpost_site::rules::setups::CodeState;
 use sealpost_test_support::folders::copy_tree;
 use sealpost_test_support::license::serial;
 
 use crate::agent::{Agent, send};
+use crate::knocking::{admit, knock};
 use crate::site::{Site, code, good};
 use crate::vendor::start_vendor;
 
@@ -345,4 +350,56 @@ async fn who_has_seen_a_restore_is_noted_for_good_and_the_alarm_becomes_a_notice
     let tables = check.tables.unwrap();
     assert_eq!((check.damage.is_none(), tables.differing), (true, 0), "{:?}", tables.differences);
     assert!(tables.tables > 10 && tables.unproven.contains(&"contacts".to_owned()), "{tables:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_after_a_backup_takes_no_name_back_by_the_admission_or_the_code_in_it() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut quiet = Agent::licensed(&site, "quiet").await;
+    let setup: SetupFile = site.get("/setups/knock").await;
+    let mut dead = Agent::knocking(&setup, "pc-1");
+    assert_eq!(knock(&site, &dead).await, ProblemCode::WaitsForAdmission);
+    admit(&site, "pc-1", &dead).await;
+    site.reserve("pc-2").await;
+    let mut coded = Agent::new(site.setup("pc-2").await);
+    let (site, copy) = copied(site).await;
+
+    // After the copy both enroll, and another computer takes the name of the first one.
+    quiet.contact(&site).await;
+    dead.enroll(&site).await;
+    coded.enroll(&site).await;
+    let mut holder = Agent::knocking(&setup, "pc-1");
+    assert_eq!(knock(&site, &holder).await, ProblemCode::WaitsForAdmission);
+    assert!(admit(&site, "pc-1", &holder).await.replaces);
+    holder.enroll(&site).await;
+    holder.contact(&site).await;
+    let site = copied_back(site, &copy).await;
+    quiet.goes_on(&site).await.unwrap();
+    confirm(&site).await;
+
+    assert_eq!(knock(&site, &dead).await, ProblemCode::WaitsForAdmission);
+    let request = coded.enroll_request(&coded.enrollment());
+    let refused: Problem = send(&site, "/agent/v1/enroll", &request).await.json().await.unwrap();
+    assert_eq!(refused.code, ProblemCode::EnrollmentCodeExpired);
+    assert!(refused.message.contains("ledger was restored"), "{refused}");
+    assert!(refused.hint.contains("`distributor clients setup pc-2`"), "{refused}");
+    // Every view tells the same.
+    let page: SetupsPage = site.get("/setups").await;
+    let states: Vec<_> = page.setups.iter().map(|line| (line.name.as_str(), line.state)).collect();
+    assert_eq!(states, [("pc-2", CodeState::Expired), ("quiet", CodeState::Used)]);
+    for name in ["pc-1", "pc-2"] {
+        let shown: Client = site.get(&format!("/clients/{name}")).await;
+        assert_eq!(shown.setup_info.unwrap().setups[0].outcome, SetupOutcome::Expired, "{name}");
+    }
+    let site = site.restart().await;
+    assert_eq!(knock(&site, &dead).await, ProblemCode::WaitsForAdmission);
+    // The rightful one goes on, and what is issued now is good.
+    holder.goes_on(&site).await.unwrap();
+    holder.contact(&site).await;
+    let mut again = Agent::new(site.setup("pc-2").await);
+    again.enroll(&site).await;
+    again.contact(&site).await;
+    assert_eq!(knock(&site, &dead).await, ProblemCode::WaitsForAdmission);
+    holder.contact(&site).await;
 }

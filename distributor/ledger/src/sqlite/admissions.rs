@@ -10,7 +10,10 @@ use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::pending::{PendingFacts, Waits};
 
 use super::connection::Connected;
-use super::values::{count, optional_text, optional_time, text, time};
+use super::lists::licenses::restored_at;
+use super::setup_ends::setup_end;
+use super::values::{count, micros, optional_text, optional_time, text, time};
+use crate::grants::TrustedGrants;
 use crate::store::{Read, StoreError};
 
 const OLDEST: &str = "SELECT name, client_key, seen_at FROM ( \
@@ -53,14 +56,23 @@ pub(super) fn pending(
         })
 }
 
+const SETUP: &str = concat!(
+    "SELECT s.setup, ",
+    setup_end!("?2"),
+    ", c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
+     LEFT JOIN clients c ON c.client_id = s.used_by WHERE p.name = ?1"
+);
+
 /// What was issued or admitted last for a name.
-pub(super) fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::Result<SetupState> {
+pub(super) fn setup(
+    connection: &Connection,
+    name: &ComputerName,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<SetupState> {
+    let restored_at = restored_at(connection, trusted)?.map(micros);
     let found = connection
-        .prepare_cached(
-            "SELECT s.setup, s.expires_at, c.client_key, s.admitted_key FROM computers p LEFT JOIN setups s ON s.name = p.name \
-             LEFT JOIN clients c ON c.client_id = s.used_by WHERE p.name = ?1",
-        )?
-        .query_row([name.as_str()], |row| {
+        .prepare_cached(SETUP)?
+        .query_row(params![name.as_str(), restored_at], |row| {
             Ok((
                 optional_text(row, 0)?,
                 optional_time(row, 1)?,
@@ -81,13 +93,17 @@ pub(super) fn setup(connection: &Connection, name: &ComputerName) -> rusqlite::R
 impl<C: Connected> Read<LoadAdmission> for C {
     fn read(&mut self, query: &LoadAdmission) -> Result<AdmissionFacts, StoreError> {
         let seats = self.read(&LoadSeats { names: query.names.clone() })?;
-        let connection = self.connection();
-        let names = query.names.iter().map(|name| Ok((name.clone(), known(connection, name)?)));
+        let (connection, trusted) = (self.connection(), self.grants());
+        let names = query.names.iter().map(|name| Ok((name.clone(), known(connection, name, trusted)?)));
         Ok(AdmissionFacts { seats, names: names.collect::<rusqlite::Result<_>>()? })
     }
 }
 
-fn known(connection: &Connection, name: &ComputerName) -> rusqlite::Result<NameFacts> {
+fn known(
+    connection: &Connection,
+    name: &ComputerName,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<NameFacts> {
     let enrolled = connection
         .prepare_cached("SELECT client_key FROM clients WHERE name = ?1")?
         .query_row([name.as_str()], |row| text(row, 0))
@@ -96,5 +112,5 @@ fn known(connection: &Connection, name: &ComputerName) -> rusqlite::Result<NameF
         .prepare_cached("SELECT client_key FROM knocks WHERE name = ?1 ORDER BY sequence")?
         .query_map([name.as_str()], |row| text(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(NameFacts { setup: setup(connection, name)?, enrolled, waiting })
+    Ok(NameFacts { setup: setup(connection, name, trusted)?, enrolled, waiting })
 }

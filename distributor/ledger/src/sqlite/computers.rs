@@ -202,6 +202,10 @@ fn client_enrolled(connection: &Connection, entry: &ActivityEntry) -> Result<(),
             micros(entry.at)
         ],
     )?;
+    // A copy that goes on proved no setup: what was issued since for its name is there for whom it was issued.
+    if *by == EnrolledBy::Copy {
+        return Ok(());
+    }
     execute(
         connection,
         "UPDATE setups SET used_by = ?2 WHERE name = ?1",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::ids::{ChannelName, ComputerName, SerialNumber};
 use sealpost_site::commands::clients::{
@@ -24,14 +24,15 @@ use sealpost_site::rules::seats::GrantedSeats;
 use super::admissions::{pending, setup};
 use super::connection::Connected;
 use super::granted::{self, claimed_epoch, epoch_of, granted, granted_times};
-use super::lists::licenses::{highest_epoch, restore_state, restored, stored_time};
+use super::lists::licenses::{highest_epoch, restore_state, restored, restored_at, stored_time};
 use super::lists::releases::{
     accepted_of, approved_of, highest_attempt, known_channels, known_release, manifest_of, next_rollout,
     test_load_of,
 };
 use super::lists::servers::known_list;
 use super::plan::plan_now;
-use super::values::{count, optional_count, optional_text, optional_time, text, time};
+use super::setup_ends::setup_end;
+use super::values::{count, micros, optional_count, optional_text, optional_time, text, time};
 use crate::grants::TrustedGrant;
 use crate::store::{Read, StoreError};
 
@@ -155,17 +156,22 @@ fn held(
     Ok(held)
 }
 
+const SETUPS: &str = concat!(
+    "SELECT s.setup, ",
+    setup_end!("?2"),
+    ", s.used_by IS NOT NULL, c.client_id IS NOT NULL FROM computers p \
+     LEFT JOIN setups s ON s.name = p.name AND s.admitted_key IS NULL \
+     LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1"
+);
+
 impl<C: Connected> Read<LoadSetups> for C {
     fn read(&mut self, query: &LoadSetups) -> Result<SetupFacts, StoreError> {
-        let mut statement = self.connection().prepare_cached(
-            "SELECT s.setup, s.expires_at, s.used_by IS NOT NULL, c.client_id IS NOT NULL FROM computers p \
-             LEFT JOIN setups s ON s.name = p.name AND s.admitted_key IS NULL \
-             LEFT JOIN clients c ON c.name = p.name WHERE p.name = ?1",
-        )?;
+        let restored_at = restored_at(self.connection(), self.grants())?.map(micros);
+        let mut statement = self.connection().prepare_cached(SETUPS)?;
         let mut held = BTreeMap::new();
         for name in &query.names {
             let found = statement
-                .query_row([name.as_str()], |row| {
+                .query_row(params![name.as_str(), restored_at], |row| {
                     let newest = match (optional_text(row, 0)?, optional_time(row, 1)?) {
                         (Some(setup), Some(expires_at)) => {
                             Some(NewestSetup { setup, expires_at, used: row.get(2)? })
@@ -183,7 +189,7 @@ impl<C: Connected> Read<LoadSetups> for C {
 
 impl<C: Connected> Read<SetupOf> for C {
     fn read(&mut self, query: &SetupOf) -> Result<SetupState, StoreError> {
-        Ok(setup(self.connection(), &query.name)?)
+        Ok(setup(self.connection(), &query.name, self.grants())?)
     }
 }
 
@@ -211,7 +217,7 @@ impl<C: Connected> Read<LoadEnrollment> for C {
         let mut seats: Vec<_> = granted.iter().filter(|seat| held.contains(&seat.grant.serial)).collect();
         seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
         let grants = seats.into_iter().map(|seat| seat.document.clone()).collect();
-        let setup = setup(connection, name)?;
+        let setup = setup(connection, name, self.grants())?;
         // Also for an admitted key: its admission can have ended, and then it waits again.
         let pending = pending(connection, name, &query.client_key)?;
         let restore = restored(connection, epoch_of(&granted), self.grants())?;

@@ -28,6 +28,7 @@ mod remembered;
 mod rollouts;
 mod schema;
 mod seats;
+mod setup_ends;
 mod starts;
 mod store;
 mod values;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::activity::Change;
 use super::entry::ActivityEntry;
 use super::seats::{ComputerAdmitted, EnrolledBy};
+use crate::rules::enrollment::SetupState;
 
 /// What became of a setup file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,10 +123,11 @@ impl SeatHistory {
                 let used = self.issued.iter().rposition(|issued| issued == setup);
                 if let Some(issue) = used.and_then(|at| self.setups.get_mut(at)) {
                     issue.outcome = SetupOutcome::Used { at: entry.at };
-                } else if let Some(newest) = self.setups.last_mut()
+                } else if *by != EnrolledBy::Copy
+                    && let Some(newest) = self.setups.last_mut()
                     && newest.outcome == SetupOutcome::Out
                 {
-                    // Whoever enrolled needed no code, and nobody enrolls with that one any more.
+                    // Its own setup was not read, and nobody enrolls with this one any more.
                     newest.outcome = ended(newest, entry.at);
                 }
                 if let Some(replaced) = replaces {
@@ -143,14 +145,21 @@ impl SeatHistory {
         }
     }
 
-    /// As it is at `now`: what nobody used in time has expired.
+    /// As it is at `now`: what nobody used in time has expired. `newest` is the newest setup as enrollments are decided from
+    /// it, which a restore may have ended before its time.
     #[must_use]
-    pub fn at(mut self, now: Timestamp) -> Self {
-        if let Some(newest) = self.setups.last_mut()
-            && newest.outcome == SetupOutcome::Out
-            && newest.expires_at < now
+    pub fn at(mut self, newest: &SetupState, now: Timestamp) -> Self {
+        if let Some(issue) = self.setups.last_mut()
+            && issue.outcome == SetupOutcome::Out
         {
-            newest.outcome = SetupOutcome::Expired;
+            if let SetupState::Issued(issued) = newest
+                && self.issued.last() == Some(&issued.setup)
+            {
+                issue.expires_at = issue.expires_at.min(issued.expires_at);
+            }
+            if issue.expires_at < now {
+                issue.outcome = SetupOutcome::Expired;
+            }
         }
         self
     }
@@ -212,6 +221,7 @@ mod tests {
 
     use super::*;
     use crate::changes::{Actor, EnrolledBy};
+    use crate::rules::enrollment::IssuedSetup;
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(hours * 3_600).unwrap()
@@ -255,7 +265,7 @@ mod tests {
             let entry = ActivityEntry { version: 2, sequence, at: at(hours), actor: Actor::Server, change };
             history.take(&entry);
         }
-        history.at(at(now))
+        history.at(&SetupState::Unknown, at(now))
     }
 
     fn outcomes(history: &SeatHistory) -> Vec<SetupOutcome> {
@@ -281,6 +291,35 @@ mod tests {
         // What was used stays so, however many come after it.
         assert_eq!(outcomes(&history(all(), 900))[2], Used { at: at(6) });
         assert_eq!(outcomes(&history(vec![], 1)), []);
+    }
+
+    #[test]
+    fn what_a_restore_ended_has_expired_and_one_that_was_issued_since_is_out() {
+        let newest = |byte, end| {
+            let (setup, expires_at) = (setup(byte), at(end));
+            SetupState::Issued(IssuedSetup { setup, expires_at, used_by: None, admitted: None })
+        };
+        let taken = |entries: Vec<(i64, Change)>| {
+            let mut history = SeatHistory::default();
+            for (sequence, (hours, change)) in (1..).zip(entries) {
+                history.take(&ActivityEntry {
+                    version: 2,
+                    sequence,
+                    at: at(hours),
+                    actor: Actor::Server,
+                    change,
+                });
+            }
+            history
+        };
+        let old = taken(vec![issued(1, 1, 100)]);
+        let ended = old.clone().at(&newest(1, 4), at(5));
+        assert_eq!(ended.setups[0].outcome, SetupOutcome::Expired);
+        assert_eq!(ended.setups[0].expires_at, at(4));
+        assert_eq!(old.clone().at(&newest(1, 100), at(5)).setups[0].outcome, SetupOutcome::Out);
+        assert_eq!(old.at(&newest(2, 4), at(5)).setups[0].outcome, SetupOutcome::Out, "it is of another one");
+        let used = taken(vec![issued(1, 1, 100), enrolled(2, 1, 1, None)]).at(&newest(1, 4), at(5));
+        assert_eq!(outcomes(&used), [SetupOutcome::Used { at: at(2) }]);
     }
 
     #[test]
@@ -326,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_goes_on_uses_no_setup_file_and_makes_void_what_is_out() {
+    fn a_copy_that_goes_on_uses_no_setup_file_and_leaves_what_is_out() {
         let mut entries = vec![issued(1, 1, 100), enrolled(2, 1, 1, None), issued(3, 2, 100)];
         let (hours, mut change) = enrolled(4, 2, 9, Some(1));
         if let Change::ClientEnrolled { by, .. } = &mut change {
@@ -334,7 +373,7 @@ mod tests {
         }
         entries.push((hours, change));
         let history = history(entries, 5);
-        let ends = [SetupOutcome::Used { at: at(2) }, SetupOutcome::Voided { at: at(4) }];
+        let ends = [SetupOutcome::Used { at: at(2) }, SetupOutcome::Out];
         assert_eq!(outcomes(&history), ends);
         assert_eq!(history.holders[0].replaced_by, Some(EnrolledBy::Copy));
     }

@@ -179,6 +179,7 @@ impl Command for Enroll {
         }
         match enrollment::decide(&facts.setup, &self.proof, &enrollment.client_key, context.now) {
             Err(refusal) => {
+                let refusal = refusal.after(&facts.restore);
                 let problem = refusal.problem(&enrollment.computer_name, &enrollment.client_key);
                 let decision = Decision::refuse(problem);
                 if refusal.waits() { self.wait(decision, &facts.pending, context) } else { decision }

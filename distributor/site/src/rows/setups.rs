@@ -10,7 +10,7 @@ pub struct SetupRow {
     pub name: ComputerName,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// After it the code is accepted no more.
+    /// After it the code is accepted no more; the restore, if one ended it.
     pub expires_at: Timestamp,
     /// Whether a computer used it.
     pub used: bool,

@@ -10,12 +10,15 @@ use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::{ComputerName, SetupId};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 
+use crate::rules::restore::RestoreState;
+
 /// The newest setup of a reserved name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedSetup {
     /// Its id; the code is derived from it.
     pub setup: SetupId,
-    /// After it the code is accepted no more.
+    /// After it the code is accepted no more. A restore ends one of before that nobody used
+    /// (see [`RestoreState::end_of_setup`]).
     pub expires_at: Timestamp,
     /// The client key that used it.
     pub used_by: Option<PublicKey>,
@@ -98,9 +101,29 @@ pub enum EnrollRefusal {
         /// Its end.
         at: Timestamp,
     },
+    /// It is from before a restore, which may have lost that another key used it.
+    CodeBeforeRestore {
+        /// When the restore was found.
+        at: Timestamp,
+    },
 }
 
 impl EnrollRefusal {
+    /// The same, with the reason where a restore ended the code.
+    #[must_use]
+    pub fn after(self, restore: &RestoreState) -> Self {
+        match self {
+            Self::CodeExpired { at } => {
+                restore.that_ended(at).map_or(self, |restored| Self::CodeBeforeRestore { at: restored.at })
+            }
+            Self::UnknownComputer
+            | Self::WaitsForAdmission
+            | Self::CodeWrong
+            | Self::CodeUsed
+            | Self::CodeBeforeRestore { .. } => self,
+        }
+    }
+
     /// As it is answered to whoever showed this key.
     #[must_use]
     pub fn problem(self, name: &ComputerName, client_key: &PublicKey) -> Problem {
@@ -134,6 +157,14 @@ impl EnrollRefusal {
                 format!("the enrollment code of {name} was good until {at}"),
                 format!("issue a new setup file with `distributor clients setup {name}`"),
             ),
+            Self::CodeBeforeRestore { at } => Problem::new(
+                ProblemCode::EnrollmentCodeExpired,
+                format!(
+                    "the enrollment code of {name} is from before this server's ledger was restored to an older state \
+                     (found at {at}), which may have lost that another computer used it"
+                ),
+                format!("issue a new setup file with `distributor clients setup {name}`"),
+            ),
             Self::CodeUsed => Problem::new(
                 ProblemCode::EnrollmentCodeUsed,
                 format!("the enrollment code of {name} was used by another client key"),
@@ -163,7 +194,9 @@ impl EnrollRefusal {
     pub const fn waits(self) -> bool {
         match self {
             Self::UnknownComputer | Self::WaitsForAdmission => true,
-            Self::CodeWrong | Self::CodeUsed | Self::CodeExpired { .. } => false,
+            Self::CodeWrong | Self::CodeUsed | Self::CodeExpired { .. } | Self::CodeBeforeRestore { .. } => {
+                false
+            }
         }
     }
 }
@@ -217,7 +250,9 @@ pub fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::restore::Restored;
     use sealpost_keys::KeyId;
+    use sealpost_manifests::order::Epoch;
 
     fn key(id: u8) -> PublicKey {
         PublicKey::new(KeyId::from_bytes([id; 8]), [id; 32])
@@ -263,6 +298,39 @@ mod tests {
         );
         let used = issued(Some(key(1)));
         assert_eq!(decide(&used, &code(), &key(1), at(101)), Ok(EnrollDecision::SameAgain));
+    }
+
+    #[test]
+    fn a_code_that_a_restore_ended_says_so_and_what_to_do() {
+        let restored = Restored {
+            at: at(50),
+            epoch: Epoch::of(1, 0),
+            resumes_until: at(90),
+            confirmed: true,
+            acknowledged: None,
+        };
+        let restore = RestoreState { restored: Some(restored), ..RestoreState::default() };
+        let of_before = |used_by, admitted| {
+            let expires_at = restore.end_of_setup(true, at(100));
+            SetupState::Issued(IssuedSetup { setup: setup(1), expires_at, used_by, admitted })
+        };
+        let refusal = |state, proof, id| {
+            decide(&state, &proof, &key(id), at(50)).map_err(|refusal| refusal.after(&restore))
+        };
+        let said = refusal(of_before(None, None), code(), 1).unwrap_err();
+        assert_eq!(said, EnrollRefusal::CodeBeforeRestore { at: at(50) });
+        let problem = said.problem(&ComputerName::new("pc-1").unwrap(), &key(1));
+        assert_eq!(problem.code, ProblemCode::EnrollmentCodeExpired);
+        assert!(problem.message.contains("restored"), "{problem:?}");
+        assert!(problem.hint.contains("`distributor clients setup pc-1`"), "{problem:?}");
+        // Who used it before the restore gets the same answer again, and a guess is told nothing.
+        assert_eq!(refusal(of_before(Some(key(1)), None), code(), 1), Ok(EnrollDecision::SameAgain));
+        assert_eq!(refusal(of_before(None, None), Proof::Wrong, 1), Err(EnrollRefusal::CodeWrong));
+        // An admission that nobody used is as if it were not there: its computer waits again.
+        let waits = refusal(of_before(None, Some(key(1))), Proof::None, 1);
+        assert_eq!(waits, Err(EnrollRefusal::WaitsForAdmission));
+        let again = refusal(of_before(Some(key(1)), Some(key(1))), Proof::None, 1);
+        assert_eq!(again, Ok(EnrollDecision::SameAgain));
     }
 
     #[test]

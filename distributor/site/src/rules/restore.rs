@@ -11,9 +11,11 @@
 //!   often that one contacted since. Equal receipts are a cloned disk.
 //! - What is resumed never exceeds the lease that was shown, ends after one lease term unless the vendor confirms, and
 //!   starts above every order that was shown. `run` is never taken: that is the agent's.
+//! - A code or an admission from before the restore that nobody used binds nobody any more, also when the vendor has confirmed:
+//!   the ledger may have lost that it was used, and by whom the name is held since.
 //! - Only a grant of a higher epoch confirms. The same grant again, and an admin's word, confirm nothing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealpost_manifests::ids::{ClientId, EraId};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order};
@@ -91,6 +93,13 @@ pub struct Acknowledged {
     pub comment: String,
 }
 
+impl Restored {
+    /// The last microsecond before it, which is what a ledger can tell apart.
+    fn last_before(&self) -> Timestamp {
+        self.at.checked_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN)
+    }
+}
+
 impl Default for RestoreState {
     fn default() -> Self {
         Self { era: EraId::first(), past: Vec::new(), restored: None }
@@ -134,6 +143,22 @@ impl RestoreState {
     #[must_use]
     pub fn is_confirmed_by(&self, epoch: Epoch) -> bool {
         self.unconfirmed().is_some_and(|restored| epoch.vendor() > restored.epoch.vendor())
+    }
+
+    /// The end of the unused code or admission of a name, which would be good until `expires_at`: the last restore ended
+    /// what was issued before it.
+    #[must_use]
+    pub fn end_of_setup(&self, is_from_before: bool, expires_at: Timestamp) -> Timestamp {
+        match &self.restored {
+            Some(restored) if is_from_before => expires_at.min(restored.last_before()),
+            Some(_) | None => expires_at,
+        }
+    }
+
+    /// The last restore, if a code that was good until `end` was ended by it.
+    #[must_use]
+    pub fn that_ended(&self, end: Timestamp) -> Option<&Restored> {
+        self.restored.as_ref().filter(|restored| restored.last_before() == end)
     }
 
     /// Whether this ledger had the era at some time, or knows that it lost it.

@@ -12,7 +12,7 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_site::changes::chain::ReadEntry;
 use sealpost_site::changes::seat_history::{self, SeatHistory};
 use sealpost_site::commands::settings::LoadPlan;
-use sealpost_site::queries::{Activity, ClientLineByName, CopiesOf, Licenses, LogEnd};
+use sealpost_site::queries::{Activity, ClientLineByName, CopiesOf, Licenses, LogEnd, SetupOf};
 use sealpost_site::rows::ClientLineRow;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::standing::{AFTER_FAILURE, Gate, contacts_every, due_by, lost_after};
@@ -29,7 +29,8 @@ pub(super) async fn setup_info(
     let Some(row) = ledger.query(ClientLineByName { name: name.clone() }).await? else { return Ok(None) };
     let plan = ledger.query(LoadPlan {}).await?;
     let now = site.now();
-    let history = history(ledger, name).await?.at(now);
+    let newest = ledger.query(SetupOf { name: name.clone() }).await?;
+    let history = history(ledger, name).await?.at(&newest, now);
     let state = row.state(ledger.outages(), now);
     let seats = seats(ledger, &row, &history, now).await?;
     let holder = history.holders.iter().find(|holder| Some(&holder.client_id) == row.client_id.as_ref());

@@ -202,7 +202,10 @@ impl State {
             attempts: Default::default(),
         };
         self.add_client(entry, client_id, client, replaces.as_ref())?;
-        if let Some(setup) = self.setups.get_mut(name) {
+        // A copy that goes on proved no setup.
+        if *by != EnrolledBy::Copy
+            && let Some(setup) = self.setups.get_mut(name)
+        {
             setup.used_by = Some(client_id.clone());
         }
         Ok(())

@@ -20,10 +20,9 @@ impl<H: Holds> Read<Endings> for Handle<H> {
         let mut setups: Vec<_> = state
             .setups
             .iter()
-            .filter(|(_, setup)| {
-                setup.used_by.is_none() && setup.admitted_key.is_none() && setup.expires_at > query.now
-            })
-            .map(|(name, setup)| (setup.expires_at, name.clone(), setup.issued_at))
+            .filter(|(_, setup)| setup.used_by.is_none() && setup.admitted_key.is_none())
+            .map(|(name, setup)| (state.end_of(setup), name.clone(), setup.issued_at))
+            .filter(|(end, ..)| *end > query.now)
             .collect();
         setups.sort();
         let count = setups.len() as u64;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::order::Epoch;
@@ -28,7 +29,7 @@ use sealpost_site::rules::seats::GrantedSeats;
 use sealpost_site::rules::setups::CodeState;
 use sealpost_site::rules::vendor_time::GrantedTimes;
 
-use super::state::{License, State};
+use super::state::{License, Setup, State};
 use super::store::{Handle, Holds};
 
 impl<H: Holds> Read<NoFacts> for Handle<H> {
@@ -126,7 +127,7 @@ impl<H: Holds> Read<LoadSetups> for Handle<H> {
             let newest = state.setups.get(name).filter(|setup| setup.admitted_key.is_none());
             let newest = newest.map(|setup| NewestSetup {
                 setup: setup.setup.clone(),
-                expires_at: setup.expires_at,
+                expires_at: state.end_of(setup),
                 used: setup.used_by.is_some(),
             });
             let enrolled = state.clients.values().any(|client| client.name == *name);
@@ -145,7 +146,7 @@ impl<H: Holds> Read<Setups> for Handle<H> {
         let rows = files.map(|(name, setup)| SetupRow {
             name: name.clone(),
             issued_at: setup.issued_at,
-            expires_at: setup.expires_at,
+            expires_at: state.end_of(setup),
             used: setup.used_by.is_some(),
         });
         let stands = |row: &SetupRow| {
@@ -156,6 +157,12 @@ impl<H: Holds> Read<Setups> for Handle<H> {
 }
 
 impl State {
+    /// The end of a code or an admission, if nobody used it; else the one that it was issued with.
+    pub(super) fn end_of(&self, setup: &Setup) -> Timestamp {
+        let is_from_before = setup.before_restore && setup.used_by.is_none();
+        self.restore.end_of_setup(is_from_before, setup.expires_at)
+    }
+
     pub(super) fn setup_of(&self, name: &ComputerName) -> SetupState {
         if !self.computers.contains_key(name) {
             return SetupState::Unknown;
@@ -164,7 +171,7 @@ impl State {
         let user = setup.used_by.as_ref().and_then(|client_id| self.clients.get(client_id));
         SetupState::Issued(IssuedSetup {
             setup: setup.setup.clone(),
-            expires_at: setup.expires_at,
+            expires_at: self.end_of(setup),
             used_by: user.map(|client| client.client_key.clone()),
             admitted: setup.admitted_key.clone(),
         })

@@ -79,6 +79,7 @@ impl State {
                 let before = std::mem::replace(&mut self.restore.era, era.clone());
                 self.restore.past.push(before);
                 self.restore.past.extend(lost_era.clone());
+                self.setups.values_mut().for_each(|setup| setup.before_restore = true);
                 self.restore.restored = Some(Restored {
                     at: entry.at,
                     epoch: *epoch,
@@ -94,7 +95,14 @@ impl State {
             Change::SetupIssued { name, setup, expires_at } => {
                 let (setup, issued_at) = (setup.clone(), entry.at);
                 let expires_at = *expires_at;
-                let setup = Setup { setup, issued_at, expires_at, used_by: None, admitted_key: None };
+                let setup = Setup {
+                    setup,
+                    issued_at,
+                    expires_at,
+                    used_by: None,
+                    admitted_key: None,
+                    before_restore: false,
+                };
                 self.setups.insert(name.clone(), setup);
             }
             Change::UnknownComputerSeen { name, source, drops } => {

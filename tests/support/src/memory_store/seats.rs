@@ -36,6 +36,7 @@ impl State {
                     expires_at: *expires_at,
                     used_by: None,
                     admitted_key: Some(client_key.clone()),
+                    before_restore: false,
                 };
                 self.setups.insert(name.clone(), setup);
             }

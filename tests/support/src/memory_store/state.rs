@@ -105,6 +105,8 @@ pub(super) struct Setup {
     pub(super) used_by: Option<ClientId>,
     /// The key of a computer that was admitted; nobody has a code then.
     pub(super) admitted_key: Option<PublicKey>,
+    /// Whether the ledger was restored after it.
+    pub(super) before_restore: bool,
 }
 
 /// A computer without a seat that asked to be enrolled.

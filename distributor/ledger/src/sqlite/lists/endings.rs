@@ -1,20 +1,31 @@
 //! What ends first: leases of computers, and setup codes that nobody has used.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_site::queries::Endings;
 use sealpost_site::rows::EndingsRow;
 use sealpost_site::rules::setups::EndingSetup;
 
 use crate::sqlite::connection::Connected;
-use crate::sqlite::values::{count, text, time};
+use crate::sqlite::lists::licenses::restored_at;
+use crate::sqlite::setup_ends::setup_end;
+use crate::sqlite::values::{count, micros, text, time};
 use crate::store::{Read, StoreError};
+
+/// `?1` is the time, `?2` that of the last restore or null.
+const FIRST_SETUP: &str = concat!(
+    "SELECT name, issued_at, ends, count(*) OVER () FROM (SELECT s.name, s.issued_at, ",
+    setup_end!("?2"),
+    " AS ends FROM setups s WHERE s.used_by IS NULL AND s.admitted_key IS NULL AND s.expires_at > ?1) \
+     WHERE ends > ?1 ORDER BY ends, name LIMIT 1"
+);
 
 impl<C: Connected> Read<Endings> for C {
     fn read(&mut self, query: &Endings) -> Result<EndingsRow, StoreError> {
         let connection = self.connection();
         let now = query.now.as_microsecond();
+        let restored_at = restored_at(connection, self.grants())?.map(micros);
         let lease = connection
             .prepare_cached(
                 "SELECT name, lease_until FROM clients WHERE lease_until IS NOT NULL \
@@ -26,13 +37,8 @@ impl<C: Connected> Read<Endings> for C {
             .prepare_cached("SELECT count(*) FROM clients WHERE lease_until <= ?1")?
             .query_row([now], |row| count(row, 0))?;
         let setup = connection
-            .prepare_cached(
-                "SELECT name, issued_at, expires_at, \
-                 (SELECT count(*) FROM setups WHERE used_by IS NULL AND admitted_key IS NULL AND expires_at > ?1) \
-                 FROM setups WHERE used_by IS NULL AND admitted_key IS NULL AND expires_at > ?1 \
-                 ORDER BY expires_at, name LIMIT 1",
-            )?
-            .query_row([now], |row| {
+            .prepare_cached(FIRST_SETUP)?
+            .query_row(params![now, restored_at], |row| {
                 let (name, issued_at, expires_at) = (text(row, 0)?, time(row, 1)?, time(row, 2)?);
                 Ok(EndingSetup { name, issued_at, expires_at, count: count(row, 3)? })
             })

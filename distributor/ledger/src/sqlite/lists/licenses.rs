@@ -1,5 +1,6 @@
 //! Whose ledger it is, its licenses, its pulls and its time.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_manifests::license_time::VendorStatement;
@@ -105,13 +106,26 @@ pub(in crate::sqlite) fn restored(
     epoch: Epoch,
     trusted: &TrustedGrants,
 ) -> rusqlite::Result<RestoreState> {
+    Ok(logged(connection, trusted)?.believed(epoch))
+}
+
+/// When the last restore was found; whether the vendor confirmed it says nothing here.
+pub(in crate::sqlite) fn restored_at(
+    connection: &Connection,
+    trusted: &TrustedGrants,
+) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(logged(connection, trusted)?.restored.map(|restored| restored.at))
+}
+
+/// As the row says, or the log where that is stricter.
+fn logged(connection: &Connection, trusted: &TrustedGrants) -> rusqlite::Result<RestoreState> {
     let found = connection
         .prepare_cached(
             "SELECT era, past_eras, restored_at, restored_epoch, resumes_until, confirmed FROM server",
         )?
         .query_row([], restore_columns)
         .optional()?;
-    Ok(trusted.log().stricter(found.unwrap_or_default()).believed(epoch))
+    Ok(trusted.log().stricter(found.unwrap_or_default()))
 }
 
 /// The first six columns of a row as the state of restores.

@@ -566,6 +566,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         std::mem::take(&mut *server.reads.lock().unwrap());
         let ledger = &server.ledger;
         ledger.query(Licenses {}).await.unwrap();
+        // With when the ledger was restored last: that ends codes.
         ledger.query(Endings { now: server.world.at(0) }).await.unwrap();
         ledger.query(LastPull {}).await.unwrap();
         ledger.query(ReleaseCounts {}).await.unwrap();
@@ -582,7 +583,7 @@ async fn what_a_status_asks_is_the_same_statements_however_many_computers_there_
         server.reads.lock().unwrap().begun()
     };
     let few = asked().await;
-    assert_eq!(few.len(), 23, "{few:?}");
+    assert_eq!(few.len(), 24, "{few:?}");
     for number in 0..60 {
         server.settled(&format!("other-{number}")).await;
     }

@@ -181,6 +181,7 @@ contracts! {
     resolved {
         both_copies_of_a_computer_are_noted_once_and_a_third_one_or_an_old_message_changes_nothing,
         the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_one_is_given_up,
+        a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name,
         a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes,
         what_was_decided_about_copies_outlives_a_rebuild_from_the_log,
     }
@@ -189,6 +190,7 @@ contracts! {
         an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_raises_the_epoch,
         a_client_that_the_ledger_lost_comes_back_with_its_seats_and_is_counted,
         a_setup_file_that_was_used_in_the_lost_part_is_used_when_its_computer_is_back,
+        what_nobody_used_before_a_restore_binds_nobody_after_it_and_gives_no_dead_key_its_name_back,
         an_order_that_nothing_can_follow_locks_no_computer_out,
         the_vendors_word_about_one_serial_number_reaches_who_holds_a_seat_of_another,
         restored_twice_and_with_other_names_in_between_it_still_serves_its_clients,

@@ -191,6 +191,28 @@ pub(super) async fn the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_o
     sound(&ledger).await;
 }
 
+pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let (first, second) = forked(world, &ledger).await;
+    let [_, of_second] = branches(world, &first, &second);
+    ledger.execute(world.at(60), keep(&first, &of_second)).await.unwrap();
+    // Somebody means to set the computer up anew, and the copy goes on before.
+    let mut anew = world.computer("pc-1").with_setup(5);
+    ledger.execute(world.at(61), anew.issue_setup()).await.unwrap();
+    let old = first.client_id.clone().unwrap();
+    let own = with_new_key(&second);
+    goes_on(world, &ledger, (&own, Some(pair(world, &second))), &old, 77).await.unwrap();
+    let outcome = ledger.execute(world.at(110), world.enroll(&anew)).await.unwrap();
+    anew.enrolled(&outcome);
+    world.contacts(&ledger, &mut anew, 120).await;
+    assert_eq!(client(&ledger, &first.name).await.client_key, Some(anew.key));
+    assert_eq!((licenses(&ledger).await[0].used, licenses(&ledger).await[0].active), (1, 1));
+    sound(&ledger).await;
+}
+
 pub(super) async fn a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes(
     world: &World,
     bench: &dyn Bench,

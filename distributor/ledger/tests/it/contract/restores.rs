@@ -1,9 +1,11 @@
 //! Contracts of a ledger that is older than what it answered. What is restored here is a copy of the whole store, as of
 //! a server's home, or what the log alone makes.
 
+use sealpost_ledger::Ledger;
 use sealpost_manifests::assignment::Action;
 use sealpost_manifests::document::{self, Document, SignedDocument};
 use sealpost_manifests::grant::Grant;
+use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::order::{Epoch, Ordered};
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -12,9 +14,11 @@ use sealpost_site::changes::Change;
 use sealpost_site::commands::clients::LoadEnrollment;
 use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::commands::undoing::{HaltRelease, WhoRunsIt};
+use sealpost_site::queries::{Endings, Setups};
 use sealpost_site::rows::ResumedRow;
 use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::restore::{Receipt, RestoreCause, RestoreState};
+use sealpost_site::rules::setups::CodeState;
 use sealpost_test_support::world::{
     Computer, DAY, World, admin, era, installed, report, reserve, reserve_of, serial,
 };
@@ -102,6 +106,11 @@ pub(super) async fn an_unconfirmed_ledger_gives_no_new_license_until_the_vendor_
     world.goes_on(&ledger, &mut computer, RESTORED, 1).await;
     let seat = ledger.execute(world.at(RESTORED), reserve("pc-9")).await;
     assert_eq!(refused(seat), ProblemCode::Unconfirmed);
+    // Its code is from before, and the one that is issued now waits for the vendor.
+    let enrolls = ledger.execute(world.at(RESTORED), world.enroll(&waiting)).await;
+    assert_eq!(refused(enrolls), ProblemCode::EnrollmentCodeExpired);
+    let waiting = waiting.with_setup(2);
+    ledger.execute(world.at(RESTORED), waiting.issue_setup()).await.unwrap();
     let enrolls = ledger.execute(world.at(RESTORED), world.enroll(&waiting)).await;
     assert_eq!(refused(enrolls), ProblemCode::Unconfirmed);
     let first = world.contacts(&ledger, &mut fresh, RESTORED).await;
@@ -227,9 +236,82 @@ pub(super) async fn a_setup_file_that_was_used_in_the_lost_part_is_used_when_its
     let again = ledger.execute(world.at(RESTORED + 1), world.enroll(&lost)).await.unwrap();
     assert_eq!(Some(again.enrolled.client_id), lost.client_id);
     unchanged(&ledger, head);
-    // One that nobody used is good still.
-    assert!(ledger.execute(world.at(RESTORED + 1), world.enroll(&fresh)).await.is_ok());
+    // Of one that nobody came back with nobody knows who used it.
+    let unknown = ledger.execute(world.at(RESTORED + 1), world.enroll(&fresh)).await;
+    assert_eq!(refused(unknown), ProblemCode::EnrollmentCodeExpired);
+    unchanged(&ledger, head);
     sound(&ledger).await;
+}
+
+pub(super) async fn what_nobody_used_before_a_restore_binds_nobody_after_it_and_gives_no_dead_key_its_name_back(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    let mut known = lived_in(world, &ledger, 5).await;
+    // When the backup is made, one is admitted and another one has a code; both come, and both are replaced.
+    let admitted = world.computer("pc-2");
+    let waits = ledger.execute(world.at(30), world.knock(&admitted)).await;
+    assert_eq!(refused(waits), ProblemCode::WaitsForAdmission);
+    ledger.execute(world.at(31), admitted.admit(4)).await.unwrap();
+    let with_code = world.reserved(&ledger, "pc-3").await;
+    let backup = bench.copy();
+    ledger.execute(world.at(40), world.knock(&admitted)).await.unwrap();
+    ledger.execute(world.at(40), world.enroll(&with_code)).await.unwrap();
+    let mut holder = world.computer("pc-2");
+    let waits = ledger.execute(world.at(41), world.knock(&holder)).await;
+    assert_eq!(refused(waits), ProblemCode::WaitsForAdmission);
+    ledger.execute(world.at(42), holder.admit(5)).await.unwrap();
+    let outcome = ledger.execute(world.at(43), world.knock(&holder)).await.unwrap();
+    holder.enrolled(&outcome);
+    world.contacts(&ledger, &mut holder, 50).await;
+    lives_on(world, &ledger, &mut known).await;
+    stops(ledger).await;
+
+    let mut ledger = backup.open();
+    world.goes_on(&ledger, &mut known, RESTORED, 1).await;
+    ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
+    world.accept(&ledger, world.confirming(2, 2, 5)).await.unwrap();
+    let thief = Computer { key: world.computer("pc-3").key, ..with_code.clone() };
+    for restart in [false, true] {
+        if restart {
+            ledger.close().await.unwrap();
+            drop(ledger);
+            ledger = backup.open();
+        }
+        let dead = ledger.execute(world.at(RESTORED), world.knock(&admitted)).await;
+        assert_eq!(refused(dead), ProblemCode::WaitsForAdmission);
+        for computer in [&with_code, &thief] {
+            let ended = ledger.execute(world.at(RESTORED), world.enroll(computer)).await;
+            assert_eq!(refused(ended), ProblemCode::EnrollmentCodeExpired);
+        }
+        assert_eq!(setup_files(world, &ledger, CodeState::Out).await, no_names());
+        assert_eq!(setup_files(world, &ledger, CodeState::Expired).await, [with_code.name.clone()]);
+        let endings = ledger.query(Endings { now: world.at(RESTORED) }).await.unwrap();
+        assert_eq!(endings.setup, None, "what ended warns of no end");
+    }
+    // Whoever held the name goes on, and nobody else did meanwhile.
+    world.goes_on(&ledger, &mut holder, RESTORED, 2).await;
+    assert_eq!(client(&ledger, &holder.name).await.client_key, Some(holder.key.clone()));
+    // Issued again and admitted again both are let in, also at the very time of the restore.
+    let again = with_code.with_setup(9);
+    ledger.execute(world.at(RESTORED), again.issue_setup()).await.unwrap();
+    assert_eq!(setup_files(world, &ledger, CodeState::Out).await, [again.name.clone()]);
+    ledger.execute(world.at(RESTORED), world.enroll(&again)).await.unwrap();
+    let readmitted = ledger.execute(world.at(RESTORED), admitted.admit(6)).await.unwrap();
+    assert!(readmitted.replaces && readmitted.took.is_none());
+    ledger.execute(world.at(RESTORED), world.knock(&admitted)).await.unwrap();
+    sound(&ledger).await;
+}
+
+fn no_names() -> [ComputerName; 0] {
+    []
+}
+
+/// The names whose setup file stands so at the time of the restore.
+async fn setup_files(world: &World, ledger: &Ledger, state: CodeState) -> Vec<ComputerName> {
+    let query = Setups { state: Some(state), now: world.at(RESTORED), after: None, limit: 10 };
+    ledger.query(query).await.unwrap().into_iter().map(|row| row.name).collect()
 }
 
 pub(super) async fn an_order_that_nothing_can_follow_locks_no_computer_out(world: &World, bench: &dyn Bench) {

@@ -50,7 +50,7 @@ pub struct SetupsOf {
 pub struct NewestSetup {
     /// Its id.
     pub setup: SetupId,
-    /// After it the code is accepted no more.
+    /// After it the code is accepted no more; the restore, if one ended it.
     pub expires_at: Timestamp,
     /// Whether a computer used it.
     pub used: bool,

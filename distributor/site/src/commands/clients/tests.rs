@@ -487,6 +487,30 @@ fn a_proven_code_binds_the_key_with_its_setup_and_an_unproven_one_binds_nothing(
 }
 
 #[test]
+fn a_code_of_before_a_restore_is_refused_with_the_reason_also_when_the_vendor_confirmed() {
+    for restore in [unconfirmed(), confirmed()] {
+        let expires_at = restore.end_of_setup(true, at(TODAY + 5));
+        let of_before = |used_by: Option<PublicKey>| EnrollmentFacts {
+            setup: SetupState::Issued(IssuedSetup {
+                setup: setup(1),
+                expires_at,
+                used_by: used_by.clone(),
+                admitted: None,
+            }),
+            ..issued(used_by, restore.clone())
+        };
+        let decision = decide(enroll(key(5), Some(setup(1))), of_before(None));
+        assert!(decision.changes.is_empty());
+        let problem = decision.answer.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::EnrollmentCodeExpired);
+        assert!(problem.message.contains("ledger was restored"), "{problem:?}");
+        assert!(problem.hint.contains("distributor clients setup"), "{problem:?}");
+        let again = decide(enroll(key(5), Some(setup(1))), of_before(Some(key(5))));
+        assert!(again.answer.is_ok(), "it was bound before");
+    }
+}
+
+#[test]
 fn an_unconfirmed_ledger_enrolls_nobody_anew_and_answers_who_enrolled_before() {
     let anew = decide(enroll(key(5), Some(setup(1))), issued(None, unconfirmed()));
     assert_eq!(refusal(anew), ProblemCode::Unconfirmed);

@@ -181,3 +181,32 @@ fn a_confirmation_counts_only_with_a_grant_above_the_epoch_of_the_restore() {
         assert_eq!(believed.unconfirmed().is_none(), confirmed, "{highest}");
     }
 }
+
+#[test]
+fn a_restore_ends_what_was_issued_before_it_and_nothing_that_came_after_it() {
+    let before = |day| at(day).checked_sub(SignedDuration::from_micros(1)).unwrap();
+    let (whole, unconfirmed) = (RestoreState::default(), restored(1, &[0]));
+    let mut confirmed = unconfirmed.clone();
+    confirmed.restored.as_mut().unwrap().confirmed = true;
+    let rows = [
+        // (the ledger, whether it was issued before the restore on day 10, its end, what becomes of that)
+        (&whole, false, at(20), at(20), false),
+        (&whole, true, at(20), at(20), false),
+        (&unconfirmed, true, at(20), before(10), true),
+        (&unconfirmed, true, at(10), before(10), true),
+        (&unconfirmed, true, at(9), at(9), false),
+        (&unconfirmed, false, at(20), at(20), false),
+        (&unconfirmed, false, at(10), at(10), false),
+        // The vendor's word says how many seats there are, and not who used which code.
+        (&confirmed, true, at(20), before(10), true),
+        (&confirmed, false, at(20), at(20), false),
+    ];
+    for (state, is_from_before, expires_at, expected, is_said) in rows {
+        let end = state.end_of_setup(is_from_before, expires_at);
+        assert_eq!(
+            (end, state.that_ended(end).is_some()),
+            (expected, is_said),
+            "{is_from_before} {expires_at}"
+        );
+    }
+}
