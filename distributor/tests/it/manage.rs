@@ -7,12 +7,17 @@ use jiff::SignedDuration;
 use reqwest::Method;
 use sealpost_admin_api::client_lines::ClientLinesPage;
 use sealpost_admin_api::clients::Client;
+use sealpost_admin_api::licenses::Registered;
 use sealpost_admin_api::settings::Changed;
 use sealpost_admin_api::verifying::{VerifiedComputer, VerifiedMany, VerifyOutcome};
-use sealpost_manifests::wire::contact::Contact;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::{PackageName, SerialNumber};
+use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::seat_history::SetupOutcome;
 use sealpost_site::rules::standing::{ComputerState, Gate};
+use sealpost_test_support::names::release_id;
 
 use crate::agent::{Agent, send};
 use crate::program::run;
@@ -70,7 +75,7 @@ async fn four_computers(site: &Site) -> [Agent; 3] {
 async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
-    let _agents = four_computers(&site).await;
+    let mut agents = four_computers(&site).await;
     let lines = page(&site, "").await;
     assert_eq!(lines.next, None);
     let found: Vec<_> =
@@ -119,6 +124,37 @@ async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
         for limit in [1, 2, 3] {
             assert_eq!(in_pages(&site, query, limit).await, wanted, "{query} in pages of {limit}");
         }
+    }
+    // What one runs, and a second serial number that one has.
+    let runs = InstalledPackage {
+        release: release_id(&PackageName::new("acme-av").unwrap(), "4.2"),
+        kind: PackageKind::Program,
+        counter: 1,
+        manifest: Sha256Digest::of(b"runs"),
+    };
+    let contact = Contact { packages: vec![runs], ..agents[0].next_contact() };
+    agents[0].send_contact(&site, &contact).await;
+    let second = SerialNumber::from_random([7; 19]);
+    let _: Registered = site.post("/register", &serde_json::json!({ "serial": second })).await;
+    let wanted = serde_json::json!({ "name": "c-3", "serial": second });
+    let _: serde_json::Value = site.post("/clients", &wanted).await;
+    for (query, wanted) in [
+        ("package=acme-av", vec!["a-1"]),
+        ("package=acme-cad", vec![]),
+        ("version=4.2", vec!["a-1"]),
+        ("version=4.1", vec![]),
+        ("package=acme-av&version=4.2", vec!["a-1"]),
+        ("package=acme-cad&version=4.2", vec![]),
+        (&format!("serial={second}"), vec!["c-3"]),
+    ] {
+        assert_eq!(names(&site, query).await, wanted, "{query}");
+    }
+    for (options, wanted) in [
+        (&["clients", "list", "--package", "acme-av", "--version", "4.2"][..], "a-1"),
+        (&["clients", "list", "--state", "reserved", "--sort", "-name"], "c-3"),
+    ] {
+        let (code, said) = says(&site, options).await;
+        assert!(code == 0 && said.lines().count() == 2 && said.contains(wanted), "{said}");
     }
     // Of a group or a serial number that is not there it is not said that nobody is like that.
     let unknown = sealpost_manifests::ids::SerialNumber::from_random([9; 19]);
