@@ -7,12 +7,15 @@ use jiff::SignedDuration;
 use reqwest::Method;
 use sealpost_admin_api::client_lines::ClientLinesPage;
 use sealpost_admin_api::clients::Client;
-use sealpost_admin_api::licenses::Registered;
+use sealpost_admin_api::licenses::Unlocked;
 use sealpost_admin_api::settings::Changed;
 use sealpost_admin_api::verifying::{VerifiedComputer, VerifiedMany, VerifyOutcome};
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{PackageName, SerialNumber};
 use sealpost_manifests::release::PackageKind;
+use sealpost_manifests::text_code;
+use sealpost_manifests::version::ReleaseCounter;
 use sealpost_manifests::wire::contact::{Contact, InstalledPackage};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::seat_history::SetupOutcome;
@@ -20,6 +23,7 @@ use sealpost_site::rules::standing::{ComputerState, Gate};
 use sealpost_test_support::names::release_id;
 
 use crate::agent::{Agent, send};
+use crate::enrollment::registration;
 use crate::program::run;
 use crate::rollout::read_until;
 use crate::site::{Site, problem};
@@ -129,13 +133,15 @@ async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
     let runs = InstalledPackage {
         release: release_id(&PackageName::new("acme-av").unwrap(), "4.2"),
         kind: PackageKind::Program,
-        counter: 1,
+        counter: ReleaseCounter(1),
         manifest: Sha256Digest::of(b"runs"),
     };
     let contact = Contact { packages: vec![runs], ..agents[0].next_contact() };
     agents[0].send_contact(&site, &contact).await;
     let second = SerialNumber::from_random([7; 19]);
-    let _: Registered = site.post("/register", &serde_json::json!({ "serial": second })).await;
+    let asked = Registration { serial: second.clone(), ..registration(&site).await };
+    let code = text_code::encode(&vendor.grant(&asked, 3));
+    let _: Unlocked = site.post("/unlock", &serde_json::json!({ "code": code })).await;
     let wanted = serde_json::json!({ "name": "c-3", "serial": second });
     let _: serde_json::Value = site.post("/clients", &wanted).await;
     for (query, wanted) in [
@@ -157,7 +163,7 @@ async fn each_computer_is_listed_with_how_it_stands_and_found_by_it() {
         assert!(code == 0 && said.lines().count() == 2 && said.contains(wanted), "{said}");
     }
     // Of a group or a serial number that is not there it is not said that nobody is like that.
-    let unknown = sealpost_manifests::ids::SerialNumber::from_random([9; 19]);
+    let unknown = SerialNumber::from_random([9; 19]);
     for (query, says) in [
         ("group=nobody".to_owned(), "there is none of that name"),
         (format!("serial={unknown}"), "this server has none of that number"),
