@@ -286,7 +286,10 @@ pub(super) async fn what_nobody_used_before_a_restore_binds_nobody_after_it_and_
             assert_eq!(refused(ended), ProblemCode::EnrollmentCodeExpired);
         }
         assert_eq!(setup_files(world, &ledger, CodeState::Out).await, no_names());
-        assert_eq!(setup_files(world, &ledger, CodeState::Expired).await, [with_code.name.clone()]);
+        assert_eq!(
+            setup_files(world, &ledger, CodeState::Expired).await,
+            std::slice::from_ref(&with_code.name)
+        );
         let endings = ledger.query(Endings { now: world.at(RESTORED) }).await.unwrap();
         assert_eq!(endings.setup, None, "what ended warns of no end");
     }
@@ -296,7 +299,7 @@ pub(super) async fn what_nobody_used_before_a_restore_binds_nobody_after_it_and_
     // Issued again and admitted again both are let in, also at the very time of the restore.
     let again = with_code.with_setup(9);
     ledger.execute(world.at(RESTORED), again.issue_setup()).await.unwrap();
-    assert_eq!(setup_files(world, &ledger, CodeState::Out).await, [again.name.clone()]);
+    assert_eq!(setup_files(world, &ledger, CodeState::Out).await, std::slice::from_ref(&again.name));
     ledger.execute(world.at(RESTORED), world.enroll(&again)).await.unwrap();
     let readmitted = ledger.execute(world.at(RESTORED), admitted.admit(6)).await.unwrap();
     assert!(readmitted.replaces && readmitted.took.is_none());
