@@ -23,7 +23,7 @@ echo run >>"$LAB/runs"
 cp "$3/setup.json" "$LAB/setup.json"
 for process in /proc/[0-9]*; do cat "$process/cmdline" "$process/environ" 2>/dev/null; done >"$LAB/started"
 id -u >"$LAB/who"
-ls -Ad /var/lib/.sealpost-ssh* /run/.sealpost-ssh* /root/.sealpost-ssh* >"$LAB/folder" 2>/dev/null
+ls -Ad /var/lib/.sealpost-ssh* /run/.sealpost-ssh* /usr/local/lib/.sealpost-ssh* >"$LAB/folder" 2>/dev/null
 if [ -e "$LAB/hangs" ]; then sleep 300; fi
 sleep 1
 "#;

@@ -87,7 +87,7 @@ pub(crate) fn code_is_nowhere_else(machine: &Machine, code: &str) -> Result<()> 
     fs::write(machine.path("/srv/code"), format!("{code}\n"))?;
     let found = machine.shell(
         "journalctl --no-pager --output=export | grep -cFf /srv/code || true
-         grep -rlFf /srv/code /etc /root /run /usr/local /var --exclude-dir=sealpost 2>/dev/null || true
+         grep -rlFf /srv/code /etc ~root /run /usr/local /var --exclude-dir=sealpost 2>/dev/null || true
          for process in /proc/[0-9]*; do
            if cat $process/cmdline $process/environ 2>/dev/null | grep -qaFf /srv/code; then echo $process; fi
          done",

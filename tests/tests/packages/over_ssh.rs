@@ -25,11 +25,12 @@ tee /srv/came | bash -c \"$SSH_ORIGINAL_COMMAND\"
 /// A banner that would clear a terminal, and ends with a line that looks like a failure of ssh.
 const BANNER: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\nREMOTE HOST IDENTIFICATION HAS CHANGED!\n";
 const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
-const IDENTITY: &str = "/root/.ssh/sealpost-install";
+/// As a shell of that computer finds it.
+const IDENTITY: &str = "~root/.ssh/sealpost-install";
 
 /// Types a command of the Primary Server as root, with root's own home.
 fn types(machine: &Machine, arguments: &str) -> Result<Output> {
-    machine.run(&["bash", "-c", &format!("export HOME=/root; {DISTRIBUTOR} {arguments}")])
+    machine.run(&["bash", "-c", &format!("export HOME=~root; {DISTRIBUTOR} {arguments}")])
 }
 
 fn run(machine: &Machine, arguments: &str) -> Result<Output> {
@@ -78,11 +79,11 @@ fn lay_the_timer(machine: &Machine) -> Result<()> {
     }
     write_file(
         &machine.path("/etc/systemd/system/sealpost-install.service.d/home.conf"),
-        "[Service]\nEnvironment=HOME=/root\n",
+        "[Service]\nEnvironment=HOME=%h\n",
     )?;
     machine.shell(
-        "umask 077; mkdir -p /root/sealpost; cp /srv/ada.token /root/sealpost/token
-         cp /var/lib/sealpost/tls/ca.crt /root/sealpost/ca.crt; systemctl daemon-reload",
+        "umask 077; mkdir -p ~root/sealpost; cp /srv/ada.token ~root/sealpost/token
+         cp /var/lib/sealpost/tls/ca.crt ~root/sealpost/ca.crt; systemctl daemon-reload",
     )?;
     Ok(())
 }
@@ -96,8 +97,8 @@ fn with_an_sshd(lab: &Lab) -> Result<Machine> {
     write_file(&machine.path("/srv/banner"), BANNER)?;
     write_executable(&machine.path("/srv/as-asked"), AS_ASKED)?;
     machine.shell(&format!(
-        "umask 077; mkdir -p /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f {IDENTITY}
-         cp {IDENTITY}.pub /root/.ssh/authorized_keys; ssh-keygen -q -A; systemctl start ssh.service"
+        "umask 077; mkdir -p ~root/.ssh; ssh-keygen -q -t ed25519 -N '' -f {IDENTITY}
+         cp {IDENTITY}.pub ~root/.ssh/authorized_keys; ssh-keygen -q -A; systemctl start ssh.service"
     ))?;
     Ok(machine)
 }
@@ -184,12 +185,13 @@ fn a_planned_install_over_ssh_brings_a_computer_up_and_a_host_with_another_key_g
     let code = code_in(&machine, "/srv/came.sh")?;
     code_is_nowhere_else(&machine, &code)?;
     ensure!(machine.shell(LEFT)?.is_empty());
+    let identity = machine.shell(&format!("echo {IDENTITY}"))?;
     let copies = machine.shell(&format!(
         "sed -n 4p {IDENTITY} >/srv/credential
-         grep -rlFf /srv/credential --devices=skip /etc /root /run /srv /usr/local /var"
+         grep -rlFf /srv/credential --devices=skip /etc ~root /run /srv /usr/local /var"
     ))?;
     ensure!(
-        copies.lines().all(|path| [IDENTITY, "/srv/credential"].contains(&path)),
+        copies.lines().all(|path| [identity.as_str(), "/srv/credential"].contains(&path)),
         "the credential was copied: {copies}"
     );
     Ok(())

@@ -79,7 +79,8 @@ const SETTINGS: &[&str] = &[
 /// What it says there first, so that the banner and whatever a login prints are not taken for its own words.
 const BEGINS: &str = "sealpost-install-begins";
 /// What runs there, as root: it takes the install file from standard input into a file that has no name any more, so that
-/// nothing stays there however this ends, looks whether it is whole, and runs it. One line, without a single quote.
+/// nothing stays there however this ends, looks whether it is whole, and runs it. Only root can write in these folders, so a name that
+/// can be guessed is none's to take. One line, without a single quote.
 ///
 /// A file is run by the name that it has below /proc. Where there is none, it keeps its own until the end.
 const REMOTE: &str = "umask 077; echo sealpost-install-begins >&2; \
@@ -87,9 +88,9 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; 
 end() { [ -z \"$work\" ] || rm -rf \"$work\"; }; trap end EXIT; \
 trap \"exit 129\" HUP; trap \"exit 130\" INT; trap \"exit 141\" PIPE; trap \"exit 143\" TERM; \
 [ \"$(id -u)\" -eq 0 ] || { echo \"whoever logs in is not root, and sudo is not used\" >&2; exit 77; }; \
-for parent in /var/lib /run /root; do \
-work=$(mktemp -d \"$parent/.sealpost-ssh.XXXXXX\" 2>/dev/null) && break; work=; done; \
-[ -n \"$work\" ] || { echo \"there is no room in /var/lib, /run and /root\" >&2; exit 73; }; \
+for parent in /var/lib /run /usr/local/lib; do \
+work=\"$parent/.sealpost-ssh.$$\"; mkdir \"$work\" 2>/dev/null && break; work=; done; \
+[ -n \"$work\" ] || { echo \"there is no room in /var/lib, /run and /usr/local/lib\" >&2; exit 73; }; \
 file=\"$work/install.sh\"; exec 3>\"$file\" 4<\"$file\" || exit 74; \
 if [ -f /proc/self/fd/4 ]; then file=/proc/self/fd/4; rm -rf \"$work\"; work=; fi; \
 read -r size || { echo \"nothing came\" >&2; exit 74; }; \

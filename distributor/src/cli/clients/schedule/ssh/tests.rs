@@ -171,7 +171,7 @@ fn of_what_came_no_file_stays_there_however_it_ends() {
     );
     let mut looked_at = 0;
     for shell in [&["sh"][..], &["dash"], &["bash"], &["busybox", "sh"], &["mksh"], &["ksh"]] {
-        let text = REMOTE.replace("/var/lib /run /root", place.to_str().unwrap());
+        let text = REMOTE.replace("/var/lib /run /usr/local/lib", place.to_str().unwrap());
         let text =
             text.replace("$(id -u)", "0").replace("sh \"$file\"", &format!("{} \"$file\"", shell.join(" ")));
         assert!(text.contains(place.to_str().unwrap()) && !text.contains("id -u"), "{text}");
