@@ -27,6 +27,8 @@ pub mod names;
 pub mod pending;
 pub mod percentile;
 pub mod problems;
+#[cfg(test)]
+mod random;
 pub mod recipients;
 pub mod release;
 pub mod reports;

@@ -85,6 +85,7 @@ mod tests {
     use sealpost_keys::KeyId;
 
     use super::*;
+    use crate::rules::random::Random;
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(hours * 3600).unwrap()
@@ -178,19 +179,6 @@ mod tests {
                 assert!(list.0.len() as u64 <= MAX_PENDING && of_name <= MAX_KEYS, "seed {seed}");
             }
             assert_eq!(list.0.len() as u64, MAX_PENDING, "the list was full");
-        }
-    }
-
-    /// SplitMix64.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, end: u64) -> u64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (mixed ^ (mixed >> 31)) % end
         }
     }
 }

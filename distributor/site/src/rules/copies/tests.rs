@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::rules::random::Random;
 
 fn nonce(number: u64) -> Nonce {
     let mut bytes = [0; 16];
@@ -112,19 +113,6 @@ fn a_branch_is_meant_by_enough_of_its_first_digits() {
     assert_eq!(meant(&[copies[0], copies[0]], &text), Err(KeepRefusal::Ambiguous));
     let problem = KeepRefusal::Unknown.problem(&name(), &copies);
     assert!(problem.message.contains(&copies[1].short()), "{problem}");
-}
-
-/// Numbers of SplitMix64: each seed is one history.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }
 
 /// A computer: what it knows, and the pair that it sends until it is answered.
