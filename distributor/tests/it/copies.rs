@@ -23,7 +23,7 @@ use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
 
 /// A computer and the waiting contact of a copy of its home, which has shown that there are two.
-async fn copied(site: &Site) -> (Agent, Contact) {
+pub(crate) async fn copied(site: &Site) -> (Agent, Contact) {
     let mut agent = Agent::licensed(site, "pc-1").await;
     let copy = Contact { hostname: Some("COPY".to_owned()), ..agent.next_contact() };
     agent.contact(site).await;
@@ -32,16 +32,16 @@ async fn copied(site: &Site) -> (Agent, Contact) {
     (agent, copy)
 }
 
-async fn shown(site: &Site) -> Vec<CopyLine> {
+pub(crate) async fn shown(site: &Site) -> Vec<CopyLine> {
     site.get::<Client>("/clients/pc-1").await.copies
 }
 
-async fn keep(site: &Site, contact: &Sha256Digest) -> Resolved {
+pub(crate) async fn keep(site: &Site, contact: &Sha256Digest) -> Resolved {
     let keep = ResolveRequest { keep: contact.short(), comment: "the one at the desk".to_owned() };
     site.post("/clients/pc-1/resolve", &keep).await
 }
 
-async fn tries(site: &Site, agent: &Agent, contact: &Contact) -> ProblemCode {
+pub(crate) async fn tries(site: &Site, agent: &Agent, contact: &Contact) -> ProblemCode {
     code(send(site, "/agent/v1/contact", &agent.contact_request(contact)).await).await
 }
 
@@ -51,7 +51,12 @@ async fn logged(site: &Site) -> u64 {
 }
 
 /// The request of a computer to go on with its own key: a contact with a key inside, signed with another.
-fn goes_on(own: &Agent, contact: &Contact, new_key: Option<PublicKey>, signer: &SigningKey) -> EnrollRequest {
+pub(crate) fn goes_on(
+    own: &Agent,
+    contact: &Contact,
+    new_key: Option<PublicKey>,
+    signer: &SigningKey,
+) -> EnrollRequest {
     let branch = SignedDocument::sign(&Contact { new_key, ..contact.clone() }, signer).unwrap();
     EnrollRequest { branch: Some(branch), ..own.enroll_request_with(&own.enrollment(), None) }
 }
@@ -320,7 +325,8 @@ async fn of_two_computers_and_a_setup_file_that_is_out_every_view_tells_the_same
     keep(&site, &first.contact).await;
     let decided = typed(&site, |home| stdout(home, &["clients", "show", "pc-1"])).await;
     assert!(
-        decided.contains("it is decided which one goes on") && decided.contains("void as soon as"),
+        decided.contains("it is decided which one goes on")
+            && decided.contains("stays good when that one came"),
         "{decided}"
     );
     assert!(!decided.contains("say which one") && !decided.contains("NAME"), "{decided}");

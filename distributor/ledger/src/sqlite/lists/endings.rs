@@ -9,7 +9,7 @@ use sealpost_site::rules::setups::EndingSetup;
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::lists::licenses::restored_at;
-use crate::sqlite::setup_ends::setup_end;
+use crate::sqlite::restored::setup_end;
 use crate::sqlite::values::{count, micros, text, time};
 use crate::store::{Read, StoreError};
 

@@ -184,6 +184,7 @@ contracts! {
         a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name,
         a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes,
         what_was_decided_about_copies_outlives_a_rebuild_from_the_log,
+        what_was_decided_before_a_restore_lets_no_copy_go_on_before_it_is_decided_again,
     }
     restores {
         a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,

@@ -440,7 +440,7 @@ fn issued(used_by: Option<PublicKey>, restore: RestoreState) -> EnrollmentFacts 
         enrolled_at: at(50),
         last_contact: None,
         forked: false,
-        kept_copy: None,
+        kept_copy: Kept::Undecided,
     });
     EnrollmentFacts {
         setup: SetupState::Issued(IssuedSetup {
