@@ -31,8 +31,8 @@ use sealpost_site::commands::contact::{
 use sealpost_site::commands::{Command, Context, Decision, Terms};
 use sealpost_site::queries::Query;
 use sealpost_site::rows::ServerIdentity;
-use sealpost_site::rules::copies::Kept;
 use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::copies::Kept;
 use sealpost_site::rules::enrollment::{IssuedSetup, Proof, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};

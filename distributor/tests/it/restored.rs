@@ -24,7 +24,7 @@ use sealpost_test_support::license::serial;
 use crate::agent::{Agent, send};
 use crate::copies;
 use crate::knocking::{admit, knock};
-use crate::program::{run, stdout, typed};
+use crate::program::{parts, run, stdout, typed};
 use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
 
@@ -355,7 +355,7 @@ async fn who_has_seen_a_restore_is_noted_for_good_and_the_alarm_becomes_a_notice
     assert!(tables.tables > 10 && tables.unproven.contains(&"contacts".to_owned()), "{tables:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_replaced_after_a_backup_takes_no_name_back_by_the_admission_or_the_code_in_it() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
@@ -388,6 +388,14 @@ async fn a_key_that_was_replaced_after_a_backup_takes_no_name_back_by_the_admiss
     assert!(refused.message.contains("ledger was restored"), "{refused}");
     assert!(refused.hint.contains("`distributor clients setup pc-2`"), "{refused}");
     // Every view tells the same.
+    let (_, status, _) = typed(&site, |home| parts(&run(home, &["status", "--json"]))).await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let warnings = status["warnings"].as_array().unwrap();
+    let found = warnings.iter().find(|warning| warning["code"] == "ledger_restored").unwrap();
+    let said = found["message"].as_str().unwrap();
+    assert!(said.contains("setup files and admissions from before that nobody had used are void"), "{said}");
+    assert!(said.contains("`distributor clients setup NAME`") && said.contains("clients admit"), "{said}");
+    assert_eq!(found["next"], "distributor clients setups --expired");
     let page: SetupsPage = site.get("/setups").await;
     let states: Vec<_> = page.setups.iter().map(|line| (line.name.as_str(), line.state)).collect();
     assert_eq!(states, [("pc-2", CodeState::Expired), ("quiet", CodeState::Used)]);

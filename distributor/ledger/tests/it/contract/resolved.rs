@@ -193,7 +193,7 @@ pub(super) async fn the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_o
     sound(&ledger).await;
 }
 
-pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name(
+pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_and_no_admission_of_its_name(
     world: &World,
     bench: &dyn Bench,
 ) {
@@ -201,18 +201,36 @@ pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name(
     let (first, second) = forked(world, &ledger).await;
     let [_, of_second] = branches(world, &first, &second);
     ledger.execute(world.at(60), keep(&first, &of_second)).await.unwrap();
-    // Somebody means to set the computer up anew, and the copy goes on before.
-    let mut anew = world.computer("pc-1").with_setup(5);
-    ledger.execute(world.at(61), anew.issue_setup()).await.unwrap();
-    let old = first.client_id.clone().unwrap();
-    let own = with_new_key(&second);
-    goes_on(world, &ledger, (&own, Some(pair(world, &second))), &old, 77).await.unwrap();
-    let outcome = ledger.execute(world.at(110), world.enroll(&anew)).await.unwrap();
-    anew.enrolled(&outcome);
-    world.contacts(&ledger, &mut anew, 120).await;
-    assert_eq!(client(&ledger, &first.name).await.client_key, Some(anew.key));
-    assert_eq!((licenses(&ledger).await[0].used, licenses(&ledger).await[0].active), (1, 1));
-    sound(&ledger).await;
+    let admits = bench.copy();
+    ledger.close().await.unwrap();
+    drop(ledger);
+    for (by_code, bench) in [(true, bench), (false, &*admits)] {
+        let ledger = bench.open();
+        // Somebody means to set the computer up anew, and the copy goes on before.
+        let mut anew = world.computer("pc-1").with_setup(5);
+        if by_code {
+            ledger.execute(world.at(61), anew.issue_setup()).await.unwrap();
+        } else {
+            let waits = ledger.execute(world.at(60), world.knock(&anew)).await;
+            assert_eq!(refused(waits), ProblemCode::WaitsForAdmission);
+            ledger.execute(world.at(61), anew.admit(5)).await.unwrap();
+        }
+        let old = first.client_id.clone().unwrap();
+        let own = with_new_key(&second);
+        goes_on(world, &ledger, (&own, Some(pair(world, &second))), &old, 77).await.unwrap();
+        let SetupState::Issued(issued) = ledger.query(SetupOf { name: first.name.clone() }).await.unwrap()
+        else {
+            panic!("what was issued is gone")
+        };
+        assert_eq!((issued.used_by, issued.admitted.is_none()), (None, by_code));
+        let enroll = if by_code { world.enroll(&anew) } else { world.knock(&anew) };
+        let outcome = ledger.execute(world.at(110), enroll).await.unwrap();
+        anew.enrolled(&outcome);
+        world.contacts(&ledger, &mut anew, 120).await;
+        assert_eq!(client(&ledger, &first.name).await.client_key, Some(anew.key));
+        assert_eq!((licenses(&ledger).await[0].used, licenses(&ledger).await[0].active), (1, 1));
+        sound(&ledger).await;
+    }
 }
 
 pub(super) async fn a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes(
