@@ -58,7 +58,7 @@ async fn an_answer_without_a_signature_is_none_and_is_not_read_to_its_end() {
         "a\nb\nc\nd\n".to_owned(),
         format!("{FIRST}\n\n\n\n", FIRST = "untrusted comment: x"),
         whole.replace("trusted comment:", "comment:"),
-        whole.replacen('\n', "\r\r\n", 1),
+        whole.replacen("\nRU", "\nR!", 1),
     ] {
         let said = refused(lines.as_bytes(), &key, &name).await;
         assert!(said.starts_with(NONE), "{lines}: {said}");
