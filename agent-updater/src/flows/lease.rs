@@ -41,7 +41,7 @@ impl LeaseStatus {
         }
     }
 
-    /// In one line.
+    /// Until when it counts and is renewed, or why there is none, in one line.
     #[must_use]
     pub fn to_line(&self) -> String {
         let mut line = match (self.not_after, &self.problem) {
