@@ -1,6 +1,7 @@
 //! The agent replaces its own program: the real program, as processes, against a simulated server.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -101,6 +102,8 @@ impl Lab {
         let to = folder.join("agent-updater");
         write_executable(&to, fs::read(program).unwrap()).unwrap();
         drop(Command::new("strip").arg(&to).stderr(Stdio::null()).status());
+        // Another one than whatever runs, or there would be nothing to try.
+        fs::File::options().append(true).open(&to).unwrap().write_all(&[0]).unwrap();
         let mut draft = Draft::of_folder(&folder, release_id(&PackageName::agent(), version), counter);
         draft.manifest.kind = PackageKind::Agent;
         self.site.assign(&draft);
