@@ -32,6 +32,7 @@ use sealpost_site::commands::{Command, Context, Decision, Terms};
 use sealpost_site::queries::Query;
 use sealpost_site::rows::ServerIdentity;
 use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::copies::Kept;
 use sealpost_site::rules::enrollment::{IssuedSetup, Proof, SetupState};
 use sealpost_site::rules::pending::PendingFacts;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
@@ -147,7 +148,7 @@ pub(crate) fn enrollment(enrollment: &Enrollment) {
                 enrolled_at: day(1),
                 last_contact: Some(day(2)),
                 forked: false,
-                kept_copy: None,
+                kept_copy: Kept::Undecided,
             }),
             grants: vec![grant().document],
             restore: RestoreState::default(),
@@ -304,7 +305,7 @@ fn client(last: Option<Nonce>) -> ContactClient {
         client_key: key().public(),
         forked: false,
         copies: Vec::new(),
-        kept_copy: None,
+        kept_copy: Kept::Undecided,
         seats: vec![grant()],
         lease_order: Some(order(ISSUED)),
         assignment_order: Some(order(ISSUED)),

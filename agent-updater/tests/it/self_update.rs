@@ -1,6 +1,7 @@
 //! The agent replaces its own program: the real program, as processes, against a simulated server.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -25,6 +26,8 @@ use sealpost_test_support::web::{Fault, Times};
 
 use crate::repair::{mount, unmount};
 use crate::site::Site;
+
+mod runs_already;
 
 /// The program that the operating system's package would have installed.
 pub(crate) const PACKAGED: &str = env!("CARGO_BIN_EXE_agent-updater");
@@ -99,6 +102,8 @@ impl Lab {
         let to = folder.join("agent-updater");
         write_executable(&to, fs::read(program).unwrap()).unwrap();
         drop(Command::new("strip").arg(&to).stderr(Stdio::null()).status());
+        // Another one than whatever runs, or there would be nothing to try.
+        fs::File::options().append(true).open(&to).unwrap().write_all(&[0]).unwrap();
         let mut draft = Draft::of_folder(&folder, release_id(&PackageName::agent(), version), counter);
         draft.manifest.kind = PackageKind::Agent;
         self.site.assign(&draft);
@@ -121,8 +126,12 @@ impl Lab {
 
     /// Starts the packaged program with variables in its environment.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
+        self.start_program(Path::new(PACKAGED), variables)
+    }
+
+    fn start_program(&self, program: &Path, variables: &[(&str, &str)]) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = Command::new(PACKAGED);
+        let mut command = Command::new(program);
         command.arg("--home").arg(self.home.path()).arg("run").stdin(Stdio::null());
         command.env_remove("NOTIFY_SOCKET").envs(variables.iter().copied());
         Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())

@@ -5,6 +5,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::contact::InstalledPackage;
 use sealpost_site::rows::CopiesRow;
 use sealpost_site::rules::came_by::CameBy;
+use sealpost_site::rules::copies::Kept;
 use serde::{Deserialize, Serialize};
 
 /// One of two computers that use one identity.
@@ -14,6 +15,9 @@ pub struct CopyLine {
     pub contact: Sha256Digest,
     /// Whether an admin said that it goes on.
     pub kept: bool,
+    /// Whether an admin said so before the ledger was restored, which does not count any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_before_restore: bool,
     /// When it made the contact that showed it.
     pub seen_at: Timestamp,
     /// How that came: an address, or `file`; absent where that is not known.
@@ -39,7 +43,8 @@ impl CopyLine {
         let kept = row.kept;
         let copies = row.copies.into_iter().map(|copy| Self {
             contact: copy.branch,
-            kept: kept == Some(copy.branch),
+            kept: kept == Kept::Branch(copy.branch),
+            kept_before_restore: kept == Kept::BeforeRestore(copy.branch),
             seen_at: copy.seen_at,
             came_by: copy.came_by,
             hostname: copy.hostname,

@@ -81,6 +81,7 @@ impl License {
             not_after,
             ends_at,
             granted_at: _,
+            packages: _,
         } = row;
         Self {
             serial,

@@ -27,11 +27,11 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
     Clients, CopiesOf, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet,
-    Followers, GivenUpCopy, GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull,
-    LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query, Recipients,
-    Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong, ReservedNames,
-    Restores, Revisions, RolloutByNumber, Rollouts, Schedules, Server, ServersLearned, SetupOf, Setups,
-    Trying, Untested, VoidedReleases, Waiting,
+    Followers, GivenUpCopy, GroupMembers, HeldAlone, HeldReleases, HolderById, KnownReleaseOf, KnownReleases,
+    LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEntry, LogForks, LogNodes, NotStarted, Query,
+    Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, ReservedAmong,
+    ReservedNames, Restores, Revisions, RolloutByNumber, Rollouts, Schedules, Server, ServersLearned,
+    SetupOf, Setups, Trying, Untested, VoidedReleases, Waiting,
 };
 
 use crate::grants::TrustedGrants;
@@ -157,6 +157,7 @@ pub trait ReadStore:
     + Read<VoidedReleases>
     + Read<LastPull>
     + Read<Endings>
+    + Read<HeldAlone>
     + Read<ServersLearned>
     + Read<LeftBehind>
     + Read<Drifted>

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sealpost_keys::{PublicKey, SealingPublicKey};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName};
+use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, PackageName, SerialNumber};
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::log::{Frontier, NodeId};
 
@@ -477,6 +477,16 @@ query! {
         /// Codes that ended before are passed over.
         pub now: Timestamp,
     } -> EndingsRow, "read when leases and setup files end"
+}
+
+query! {
+    /// Names that hold a seat of one serial number and none of the others: how many, and the first of them.
+    HeldAlone {
+        /// The one.
+        pub serial: SerialNumber,
+        /// The others.
+        pub others: BTreeSet<SerialNumber>,
+    } -> ComputersRow, "list who holds a seat of one serial number alone"
 }
 
 query! {

@@ -570,6 +570,8 @@ pub struct LicenseRow {
     pub not_after: Timestamp,
     /// When the serial number itself ends, if the vendor said so.
     pub ends_at: Option<Timestamp>,
+    /// The packages that it covers; empty means every package of the vendor.
+    pub packages: Vec<PackageName>,
 }
 
 /// A stored grant that does not count, or beside which something else stands than it says.

@@ -1,11 +1,13 @@
 //! Everything that ends, gathered from the rooms that know: for `status` and for the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_files::with_causes;
-use sealpost_site::queries::{Endings, Licenses};
+use sealpost_site::queries::{Endings, HeldAlone, Licenses};
 use sealpost_site::rows::LicenseRow;
+use sealpost_site::rules::ending_serials::{self, Ending};
 use sealpost_site::rules::expiries::{Expiry, in_the_ledger};
 use sealpost_site::rules::warnings::{Warning, WarningCode};
 
@@ -29,7 +31,12 @@ pub(crate) async fn gather(site: &Arc<Site>, now: Timestamp) -> Result<Ends, Api
     let (mut expiries, problems) = tokio::task::spawn_blocking(move || in_files(&of_files))
         .await
         .map_err(|error| ApiError::internal("read what ends", &error))?;
-    expiries.extend(in_the_ledger(&licenses, &endings, now));
+    let mut alone = BTreeMap::new();
+    for Ending { serial, others } in ending_serials::to_ask(&licenses, now) {
+        let row = ledger.query(HeldAlone { serial: serial.clone(), others }).await?;
+        alone.insert(serial, row);
+    }
+    expiries.extend(in_the_ledger(&licenses, &endings, &alone, now));
     expiries.sort_by_key(|expiry| expiry.at);
     Ok(Ends { expiries, licenses, problems })
 }

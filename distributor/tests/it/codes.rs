@@ -44,7 +44,7 @@ const REACHED: &[(ProblemCode, &str, &str)] = &[
     (
         ProblemCode::UnknownComputer,
         "enrollment",
-        "a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_no_seat",
+        "a_contact_by_another_key_or_of_an_unknown_client_is_refused",
     ),
     (
         ProblemCode::EnrollmentCodeWrong,

@@ -1,10 +1,14 @@
 //! A serial number that the vendor ended, as an admin meets it on the command line; and that programs read JSON and nothing else.
 
 use jiff::SignedDuration;
+use sealpost_admin_api::status::Status;
 use sealpost_manifests::document::SignedDocument;
-use sealpost_manifests::grant::Grant;
+use sealpost_manifests::grant::{Grant, Registration};
+use sealpost_manifests::ids::SerialNumber;
+
 use sealpost_manifests::text_code;
 use sealpost_test_support::license::serial;
+use sealpost_test_support::names::package;
 
 use crate::agent::Agent;
 use crate::enrollment::registration;
@@ -109,6 +113,49 @@ async fn who_holds_a_seat_of_an_ended_serial_number_alone_is_named_wherever_an_a
         assert!(told.contains("line 2: "), "{told}");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_number_that_ended_is_no_trouble_once_each_of_its_computers_holds_a_seat_that_lasts_longer()
+{
+    let vendor = start_vendor(5).await;
+    let site = Site::start(&vendor).await;
+    let asks = registration(&site).await;
+    let end = site.clock.now() + SignedDuration::from_hours(24);
+    let ends = |generation| Grant { not_after: end, ends_at: Some(end), ..next(&site, &asks, generation, 5) };
+    unlock(&site, &vendor, ends(1)).await;
+    for name in ["pc-1", "pc-2"] {
+        site.reserve(name).await;
+    }
+    let second = SerialNumber::from_random([7; 19]);
+    let other = Registration { serial: second.clone(), ..asks.clone() };
+    // What covers less does not stand in for it.
+    let narrow = Grant { packages: vec![package("acme-cad")], ..next(&site, &other, 1, 5) };
+    unlock(&site, &vendor, narrow).await;
+    let holds = async |name: &str| {
+        let wanted = serde_json::json!({ "name": name, "serial": second });
+        let _: serde_json::Value = site.post("/clients", &wanted).await;
+    };
+    holds("pc-1").await;
+    let said = async || {
+        let status: Status = site.get("/status").await;
+        let of_it = |message: &str| message.starts_with(&format!("the serial number {} ", asks.serial));
+        let found = status.warnings.into_iter().find(|warning| of_it(&warning.message));
+        found.map(|warning| (warning.level, warning.message))
+    };
+    let (level, message) = said().await.unwrap();
+    assert!(level == "urgent" && message.contains("the vendor said so"), "{message}");
+    unlock(&site, &vendor, next(&site, &other, 2, 5)).await;
+    let (level, message) = said().await.unwrap();
+    assert!(level == "urgent" && message.contains("1 of its computers holds no seat"), "{message}");
+    assert!(message.contains("(pc-2)") && message.contains("`distributor register SERIAL`"), "{message}");
+    holds("pc-2").await;
+    let (level, message) = said().await.unwrap();
+    assert!(level == "notice" && message.contains("nothing has to be done"), "{message}");
+    site.clock.forward(SignedDuration::from_hours(48));
+    assert_eq!(said().await, None, "nobody is hurt");
+    let shown = typed(&site, |home| stdout(home, &["status"])).await;
+    assert!(shown.contains("the vendor ended it at"), "the summary goes on showing it: {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, Registration};
 use sealpost_manifests::ids::{ChannelName, ComputerName, ServerId};
+use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::text_code;
+use sealpost_manifests::wire::contact::Contact;
 use sealpost_manifests::wire::enroll::EnrollRequest;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::sync::RegisterAnswer;
@@ -26,7 +28,7 @@ use sealpost_test_support::web::Fault;
 
 use crate::agent::{Agent, send};
 use crate::program::run;
-use crate::site::{Site, code};
+use crate::site::{Site, code, problem};
 use crate::vendor::start_vendor;
 
 #[tokio::test]
@@ -79,7 +81,7 @@ async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_n
     let mut wrong_name = rightful.enrollment();
     wrong_name.computer_name = ComputerName::new("pc-2").unwrap();
     let refused = send(&site, "/agent/v1/enroll", &rightful.enroll_request(&wrong_name)).await;
-    assert!(matches!(code(refused).await, ProblemCode::UnknownComputer | ProblemCode::EnrollmentCodeWrong));
+    assert_eq!(code(refused).await, ProblemCode::EnrollmentCodeWrong);
 
     let right = rightful.enroll_request(&rightful.enrollment());
     for (proof, expected) in [
@@ -103,6 +105,46 @@ async fn a_wrong_name_a_used_code_and_an_unknown_computer_are_refused_and_take_n
 
     let status: Status = site.get("/status").await;
     assert_eq!(status.licenses[0].used, 1);
+}
+
+#[tokio::test]
+async fn who_guesses_a_code_or_shows_a_branch_of_nobody_is_told_nothing_about_the_name() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.reserve("pc-2").await;
+    site.reserve("pc-3").await;
+    let setup = site.setup("pc-3").await;
+    let enrolled = Agent::licensed(&site, "pc-4").await;
+    // No seat, a seat without a setup file, one with it, and one with a computer.
+    let mut told = Vec::new();
+    for name in ["pc-1", "pc-2", "pc-3", "pc-4"] {
+        let name = ComputerName::new(name).unwrap();
+        let agent = Agent::new(SetupFile { computer_name: Some(name.clone()), ..setup.clone() });
+        let request = agent.enroll_request(&agent.enrollment());
+        let guess = EnrollRequest { proof: Some(Sha256Digest::of(b"guess")), ..request.clone() };
+        let contact = Contact {
+            client_id: sealpost_manifests::ids::ClientId::from_random([3; 16]),
+            new_key: Some(agent.key.public()),
+            ..enrolled.next_contact()
+        };
+        let branch = Some(SignedDocument::sign(&contact, &agent.key).unwrap());
+        let shows = EnrollRequest { proof: None, branch, ..request };
+        let head = site.server.ledger().head().size;
+        let mut said = Vec::new();
+        for request in [guess, shows] {
+            let refused = send(&site, "/agent/v1/enroll", &request).await;
+            let status = refused.status();
+            let problem = problem(refused).await;
+            let text = |text: &str| text.replace(name.as_str(), "NAME");
+            said.push((status, problem.code, text(&problem.message), text(&problem.hint)));
+        }
+        told.push((said, site.server.ledger().head().size - head));
+    }
+    assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
+    let (said, written) = &told[0];
+    let codes: Vec<_> = said.iter().map(|(_, code, ..)| *code).collect();
+    assert_eq!(codes, [ProblemCode::EnrollmentCodeWrong, ProblemCode::BadSignature]);
+    assert_eq!(*written, 1, "it waits in the list, whatever the name is");
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ async fn who_comes_with_a_setup_file_of_a_name_without_a_seat_waits_too_and_is_a
     let setup = SetupFile { computer_name: ComputerName::new("pc-2").ok(), ..site.setup("pc-1").await };
     let (mut agent, stranger) = (Agent::new(setup.clone()), Agent::new(setup));
     for one in [&agent, &stranger, &agent] {
-        assert_eq!(knock(&site, one).await, ProblemCode::UnknownComputer);
+        assert_eq!(knock(&site, one).await, ProblemCode::EnrollmentCodeWrong);
     }
     let rows = pending(&site).await.pending;
     let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.key.unwrap(), row.standing)).collect();

@@ -12,6 +12,7 @@ mod codes;
 mod command_line;
 mod connections;
 mod copies;
+mod cut_lists;
 mod edited;
 mod ended;
 mod enrollment;

@@ -70,7 +70,7 @@ async fn four_computers(site: &Site) -> [Agent; 3] {
     let refused = send(site, "/agent/v1/contact", &copied.contact_request(&copy)).await;
     assert!(!refused.status().is_success());
     site.clock.forward(SignedDuration::from_hours(6));
-    let contact = Contact { agent_version: "=1+1".to_owned(), ..contacted.next_contact() };
+    let contact = Contact { agent_version: "+1+1".to_owned(), ..contacted.next_contact() };
     contacted.send_contact(site, &contact).await;
     [contacted, lost, copied]
 }
@@ -210,7 +210,7 @@ async fn on_the_command_line_the_list_is_a_table_csv_or_json() {
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines[0].starts_with("name,state,version,channel,serials,groups,gate,last_refresh,"), "{csv}");
     assert!(lines[1].starts_with("d-4,forked,V 0.0 (0000),stable,") && lines[1].contains(",run,20"), "{csv}");
-    assert!(lines[3].starts_with("b-2,contact_lost,") && lines[4].contains(",'=1+1,"), "{csv}");
+    assert!(lines[3].starts_with("b-2,contact_lost,") && lines[4].contains(",'+1+1,"), "{csv}");
 
     let (_, json) = says(&site, &["clients", "list", "--json", "--state", "contact-lost"]).await;
     let page: ClientLinesPage = serde_json::from_str(&json).unwrap();

@@ -13,6 +13,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::log::{LogHead, verify_consistency};
 use sealpost_manifests::setup::SetupFile;
 use sealpost_manifests::wire::contact::ContactAnswer;
+use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_site::changes::seat_history::SetupOutcome;
 use sealpost_site::queries::Activity;
@@ -21,8 +22,10 @@ use sealpost_test_support::folders::copy_tree;
 use sealpost_test_support::license::serial;
 
 use crate::agent::{Agent, send};
+use crate::copies;
 use crate::knocking::{admit, knock};
-use crate::site::{Site, code, good};
+use crate::program::{parts, run, stdout, typed};
+use crate::site::{Site, code, good, problem};
 use crate::vendor::start_vendor;
 
 /// A copy of the whole home, made while no server runs.
@@ -352,7 +355,7 @@ async fn who_has_seen_a_restore_is_noted_for_good_and_the_alarm_becomes_a_notice
     assert!(tables.tables > 10 && tables.unproven.contains(&"contacts".to_owned()), "{tables:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_replaced_after_a_backup_takes_no_name_back_by_the_admission_or_the_code_in_it() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
@@ -385,6 +388,14 @@ async fn a_key_that_was_replaced_after_a_backup_takes_no_name_back_by_the_admiss
     assert!(refused.message.contains("ledger was restored"), "{refused}");
     assert!(refused.hint.contains("`distributor clients setup pc-2`"), "{refused}");
     // Every view tells the same.
+    let (_, status, _) = typed(&site, |home| parts(&run(home, &["status", "--json"]))).await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let warnings = status["warnings"].as_array().unwrap();
+    let found = warnings.iter().find(|warning| warning["code"] == "ledger_restored").unwrap();
+    let said = found["message"].as_str().unwrap();
+    assert!(said.contains("setup files and admissions from before that nobody had used are void"), "{said}");
+    assert!(said.contains("`distributor clients setup NAME`") && said.contains("clients admit"), "{said}");
+    assert_eq!(found["next"], "distributor clients setups --expired");
     let page: SetupsPage = site.get("/setups").await;
     let states: Vec<_> = page.setups.iter().map(|line| (line.name.as_str(), line.state)).collect();
     assert_eq!(states, [("pc-2", CodeState::Expired), ("quiet", CodeState::Used)]);
@@ -402,4 +413,71 @@ async fn a_key_that_was_replaced_after_a_backup_takes_no_name_back_by_the_admiss
     again.contact(&site).await;
     assert_eq!(knock(&site, &dead).await, ProblemCode::WaitsForAdmission);
     holder.contact(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_kept_before_a_backup_goes_on_only_when_that_is_decided_again() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let mut quiet = Agent::licensed(&site, "quiet").await;
+    let (agent, of_second) = copies::copied(&site).await;
+    let of_first = agent.next_contact();
+    let [first, second] = copies::shown(&site).await.try_into().unwrap();
+    copies::keep(&site, &first.contact).await;
+    let (site, copy) = copied(site).await;
+
+    // After the copy the other one is kept, and goes on.
+    quiet.contact(&site).await;
+    copies::keep(&site, &second.contact).await;
+    let mut holder = Agent::new(agent.setup.clone());
+    let request = copies::goes_on(&holder, &of_second, Some(holder.key.public()), &agent.key);
+    let answer: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+    holder.take_enrolled(&answer);
+    holder.contact(&site).await;
+    holder.contact(&site).await;
+    let site = copied_back(site, &copy).await;
+    quiet.goes_on(&site).await.unwrap();
+    confirm(&site).await;
+
+    // The dead one does not take the name back by what the backup says.
+    let dead = Agent::new(agent.setup.clone());
+    let request = copies::goes_on(&dead, &of_first, Some(dead.key.public()), &agent.key);
+    let refused = problem(send(&site, "/agent/v1/enroll", &request).await).await;
+    assert_eq!(refused.code, ProblemCode::ContactForked);
+    let told = problem(send(&site, "/agent/v1/contact", &agent.contact_request(&of_first)).await).await;
+    assert_eq!(told.code, ProblemCode::ContactForked);
+    for said in [refused, told] {
+        assert!(said.message.contains("before this server's ledger was restored"), "{said}");
+        assert!(said.hint.contains("`distributor clients resolve pc-1 --keep CONTACT`"), "{said}");
+    }
+    let shown = copies::shown(&site).await;
+    assert!(shown[0].kept_before_restore && shown.iter().all(|copy| !copy.kept), "{shown:?}");
+    let told = typed(&site, |home| stdout(home, &["clients", "show", "pc-1"])).await;
+    assert!(told.contains("decided before this server's ledger was restored"), "{told}");
+    assert!(told.contains("`distributor clients resolve pc-1 --keep CONTACT`"), "{told}");
+    assert!(!told.contains("it goes on"), "{told}");
+
+    // The one that went on comes back by itself; the other one never does.
+    holder.goes_on(&site).await.unwrap();
+    holder.contact(&site).await;
+    let request = copies::goes_on(&dead, &of_first, Some(dead.key.public()), &agent.key);
+    assert!(!send(&site, "/agent/v1/enroll", &request).await.status().is_success());
+    assert!(copies::shown(&site).await.is_empty());
+    holder.contact(&site).await;
+
+    // Where nobody went on meanwhile, the same decision once more lets the same copy go on.
+    let site = copied_back(site, &copy).await;
+    quiet.goes_on(&site).await.unwrap();
+    confirm(&site).await;
+    let keep = first.contact.short();
+    typed(&site, move |home| {
+        let done = run(home, &["clients", "resolve", "pc-1", "--keep", &keep, "--yes"]);
+        assert!(done.status.success(), "{done:?}");
+    })
+    .await;
+    let mut own = Agent::new(agent.setup.clone());
+    let request = copies::goes_on(&own, &of_first, Some(own.key.public()), &agent.key);
+    let answer: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+    own.take_enrolled(&answer);
+    own.contact(&site).await;
 }

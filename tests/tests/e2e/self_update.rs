@@ -1,7 +1,8 @@
 //! The agent itself is a release: it goes forward, back from what does not work, and on over kills. The products, and what
 //! their hooks started, do not notice.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,13 +25,21 @@ fn line(lab: &Lab, seats: u32) -> Result<(Vendor, Site)> {
     Ok((vendor, site))
 }
 
+/// A copy of a program without what a debugger needs, if that can be had.
+fn stripped(program: &Path, to: &Path) -> Result<()> {
+    write_executable(to, fs::read(program)?)?;
+    drop(Command::new("strip").arg(to).stderr(Stdio::null()).status());
+    Ok(())
+}
+
 /// Publishes an agent whose program is this one, without what a debugger needs, and approves it. The version that counts
 /// is the manifest's.
 fn release(lab: &Lab, vendor: &Vendor, site: &Site, version: &str, program: &Path) -> Result<()> {
     let folder = lab.path(&format!("agent-{version}.release"));
     let to = folder.join("agent-updater");
-    write_executable(&to, fs::read(program)?)?;
-    drop(Command::new("strip").arg(&to).stderr(Stdio::null()).status());
+    stripped(program, &to)?;
+    // Another one than whatever runs, or there would be nothing to try.
+    File::options().append(true).open(&to)?.write_all(&[0])?;
     vendor.release_agent(&folder, version)?;
     site.pull_and_approve(&format!("agent-updater:{version}"))
 }
@@ -189,5 +198,36 @@ fn an_agent_that_is_killed_at_any_step_of_its_own_update_is_updated_in_the_end()
         computer.stop()?;
         end(started);
     }
+    site.verify_log()
+}
+
+#[test]
+fn an_agent_that_is_the_release_already_and_is_killed_at_any_step_is_it_in_the_end() -> Result<()> {
+    let lab = Lab::new()?;
+    let (vendor, site) = line(&lab, 4)?;
+    let folder = lab.path("agent.release");
+    let laid = folder.join("agent-updater");
+    stripped(&lab.programs().path("agent-updater-faults"), &laid)?;
+    vendor.release_agent(&folder, "1.0")?;
+    site.pull_and_approve("agent-updater:1.0")?;
+    let program = laid.to_str().context("a path in UTF-8")?;
+    for point in ["before-confirmed", "after-confirmed", "before-settled", "after-settled"] {
+        let computer = Computer::enrolled(&lab, &site, &format!("pc-{point}"), &vendor.root())?;
+        let killed = computer.agent_with(program, &[("SEALPOST_FAULT_EXIT_AT", point)], &["check"])?;
+        ensure!(!killed.status.success(), "{point} was not reached: {}", killed.text());
+        computer.agent_with(program, &[], &["check"])?.ok()?;
+        let status = computer.status()?;
+        ensure!(status["agent"]["on_trial"].is_null(), "{point}: {}", status["agent"]);
+        let packages = status["packages"].as_array().context("packages")?;
+        let own = packages.iter().find(|package| package["package"] == "agent-updater");
+        ensure!(own.is_some_and(|own| own["installed"] == "1.0"), "{point}: {status}");
+        computer.audit()?;
+        computer.no_leftovers("agent-updater")?;
+    }
+    let steps: Vec<String> = site.activity_of("step_reported")?.iter().map(Value::to_string).collect();
+    let (own, others): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.contains("\"agent-updater\""));
+    ensure!(others.iter().any(|step| step.contains("\"download\"")), "the product was fetched: {others:?}");
+    let is_of_a_trial = |step: &&String| step.contains("\"download\"") || step.contains("\"switch\"");
+    ensure!(!own.is_empty() && !own.iter().any(is_of_a_trial), "{own:?}");
     site.verify_log()
 }

@@ -11,7 +11,7 @@ use sealpost_site::rules::pending::{PendingFacts, Waits};
 
 use super::connection::Connected;
 use super::lists::licenses::restored_at;
-use super::setup_ends::setup_end;
+use super::restored::setup_end;
 use super::values::{count, micros, optional_text, optional_time, text, time};
 use crate::grants::TrustedGrants;
 use crate::store::{Read, StoreError};

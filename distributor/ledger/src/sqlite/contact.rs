@@ -15,7 +15,7 @@ use sealpost_site::commands::contact::{
 };
 use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::release::KnownRelease;
-use sealpost_site::rules::restore::NameHolder;
+use sealpost_site::rules::restore::{NameHolder, RestoreState};
 use serde::Deserialize;
 
 use super::connection::Connected;
@@ -25,6 +25,7 @@ use super::lists::licenses::restore_columns;
 use super::lists::releases::known_release;
 use super::lists::servers::server_list;
 use super::plan::{deliveries, deliveries_sql, listed_sql, plan_of};
+use super::restored::{kept, kept_before};
 use super::values::{
     count, from_json, optional_count, optional_from_json, optional_text, optional_time, text, unreadable,
 };
@@ -52,7 +53,9 @@ const CONTACT: &str = concat!(
     ", ",
     deliveries_sql!(),
     ", (SELECT version FROM plan), s.tags, s.postponed, s.came_by, k.cadence, c.kept_copy, CASE WHEN c.forked = 1 THEN (SELECT json_group_array(branch) FROM copies \
-     WHERE client_id = c.client_id) END FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
+     WHERE client_id = c.client_id) END, ",
+    kept_before!(),
+    " FROM server v LEFT JOIN server_list l ON l.id = 1 LEFT JOIN clients c ON c.client_id = ?1 LEFT JOIN computers p ON p.name = c.name \
      LEFT JOIN contacts k ON k.client_id = c.client_id LEFT JOIN sent t ON t.client_id = c.client_id \
      LEFT JOIN seen s ON s.client_id = c.client_id LEFT JOIN log_forks f ON f.client_id = c.client_id",
 );
@@ -79,7 +82,7 @@ impl<C: Connected> Read<LoadContact> for C {
                 } else {
                     BTreeSet::new()
                 };
-                let mut client = contact_client(row, restore.era.as_str(), &granted)?;
+                let mut client = contact_client(row, &restore, &granted)?;
                 client.not_reserved = drop_unlogged(connection, self.grants().log(), &mut client)?;
                 for seat in client.seats.iter_mut().filter(|seat| !seat.leased) {
                     seat.used = Some(self.used(&seat.grant.serial)?);
@@ -128,7 +131,11 @@ fn granted_in(row: &Row<'_>, column: usize, trusted: &TrustedGrants) -> rusqlite
     Ok(stored.iter().filter_map(|(serial, text)| trusted.check_text(serial, text).ok()).collect())
 }
 
-fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<ContactClient, StoreError> {
+fn contact_client(
+    row: &Row<'_>,
+    restore: &RestoreState,
+    granted: &[TrustedGrant],
+) -> Result<ContactClient, StoreError> {
     let reserved: Vec<Seat> = from_json(row, CLIENT + 9)?;
     let held = |seat: &Seat| held_grant(granted, &seat.serial, seat.leased == 1);
     let mut seats: Vec<HeldGrantText> = reserved.iter().filter_map(held).collect();
@@ -163,7 +170,7 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
         client_key: text(row, CLIENT + 2)?,
         forked: row.get(CLIENT + 3)?,
         copies,
-        kept_copy: optional_text(row, CLIENT + 36)?,
+        kept_copy: kept(row, (CLIENT + 36, CLIENT + 38), restore)?,
         seats,
         lease_order: optional_order(row, CLIENT + 4)?,
         assignment_order: optional_order(row, CLIENT + 6)?,
@@ -174,7 +181,7 @@ fn contact_client(row: &Row<'_>, era: &str, granted: &[TrustedGrant]) -> Result<
         seen,
         reported: BTreeSet::new(),
         not_reserved: false,
-        resumed: resumed_era.as_deref() == Some(era),
+        resumed: resumed_era.as_deref() == Some(restore.era.as_str()),
         log_fork,
         drift,
         attempts: from_json(row, CLIENT + 26)?,

@@ -31,7 +31,7 @@ use super::lists::releases::{
 };
 use super::lists::servers::known_list;
 use super::plan::plan_now;
-use super::setup_ends::setup_end;
+use super::restored::{kept, kept_before, setup_end};
 use super::values::{count, micros, optional_count, optional_text, optional_time, text, time};
 use crate::grants::TrustedGrant;
 use crate::store::{Read, StoreError};
@@ -193,14 +193,19 @@ impl<C: Connected> Read<SetupOf> for C {
     }
 }
 
+const ENROLLED: &str = concat!(
+    "SELECT c.client_id, c.client_key, c.enrolled_at, k.at, c.forked, c.kept_copy, ",
+    kept_before!(),
+    " FROM clients c LEFT JOIN contacts k ON k.client_id = c.client_id WHERE c.name = ?1"
+);
+
 impl<C: Connected> Read<LoadEnrollment> for C {
     fn read(&mut self, query: &LoadEnrollment) -> Result<EnrollmentFacts, StoreError> {
         let (connection, name) = (self.connection(), &query.name);
+        let granted = granted(connection, self.grants())?;
+        let restore = restored(connection, epoch_of(&granted), self.grants())?;
         let client = connection
-            .prepare_cached(
-                "SELECT c.client_id, c.client_key, c.enrolled_at, k.at, c.forked, c.kept_copy FROM clients c \
-                 LEFT JOIN contacts k ON k.client_id = c.client_id WHERE c.name = ?1",
-            )?
+            .prepare_cached(ENROLLED)?
             .query_row([name.as_str()], |row| {
                 Ok(EnrolledClient {
                     client_id: text(row, 0)?,
@@ -208,19 +213,17 @@ impl<C: Connected> Read<LoadEnrollment> for C {
                     enrolled_at: time(row, 2)?,
                     last_contact: optional_time(row, 3)?,
                     forked: row.get(4)?,
-                    kept_copy: optional_text(row, 5)?,
+                    kept_copy: kept(row, (5, 6), &restore)?,
                 })
             })
             .optional()?;
         let held = reserved(connection, name)?;
-        let granted = granted(connection, self.grants())?;
         let mut seats: Vec<_> = granted.iter().filter(|seat| held.contains(&seat.grant.serial)).collect();
         seats.sort_by(|one, other| one.grant.serial.cmp(&other.grant.serial));
         let grants = seats.into_iter().map(|seat| seat.document.clone()).collect();
         let setup = setup(connection, name, self.grants())?;
         // Also for an admitted key: its admission can have ended, and then it waits again.
         let pending = pending(connection, name, &query.client_key)?;
-        let restore = restored(connection, epoch_of(&granted), self.grants())?;
         Ok(EnrollmentFacts { setup, client, grants, restore, pending })
     }
 }

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, SetupId};
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
@@ -31,7 +30,9 @@ pub use self::setups::{
 use super::decision::{Command, Context, Decision, missing};
 use crate::changes::{Actor, Change, ComputerKnocked, Dropped, EnrolledBy};
 use crate::queries::{Query, query};
-use crate::rules::copies::{given_up_problem, shows, undecided_problem};
+use crate::rules::copies::{
+    Kept, decided_before_restore_problem, given_up_problem, shows, undecided_problem,
+};
 use crate::rules::enrollment::{self, BoundBy, EnrollDecision, EnrollRefusal, Proof, SetupState};
 use crate::rules::names::unknown_channel;
 use crate::rules::pending::{self, PendingDecision, PendingFacts, Waits};
@@ -131,7 +132,7 @@ pub struct EnrolledClient {
     /// Whether two computers use its identity.
     pub forked: bool,
     /// Of two computers with its identity, the branch of the one that an admin kept.
-    pub kept_copy: Option<Sha256Digest>,
+    pub kept_copy: Kept,
 }
 
 /// Enrolls a computer whose enrollment was verified with the key inside.
@@ -270,8 +271,9 @@ impl Enroll {
             return Decision::refuse(given_up_problem(Some(name)));
         }
         match &client.kept_copy {
-            None => return Decision::refuse(undecided_problem(name, None)),
-            Some(kept) => {
+            Kept::Undecided => return Decision::refuse(undecided_problem(name, None)),
+            Kept::BeforeRestore(_) => return Decision::refuse(decided_before_restore_problem(name, None)),
+            Kept::Branch(kept) => {
                 let pair = copy.pair.as_ref();
                 if !pair.is_some_and(|pair| shows(kept, pair.previous.as_ref(), &pair.next)) {
                     return Decision::refuse(given_up_problem(Some(name)));
@@ -301,7 +303,7 @@ impl Enroll {
             enrolled_at: context.now,
             last_contact: None,
             forked: false,
-            kept_copy: None,
+            kept_copy: Kept::Undecided,
         };
         let Enrollment { computer_name: name, client_key, sealing_key, platform, agent_version, .. } =
             self.enrollment;

@@ -8,6 +8,7 @@ use sealpost_manifests::wire::contact::InstalledPackage;
 
 use crate::rules::account::Actor;
 use crate::rules::came_by::CameBy;
+use crate::rules::copies::Kept;
 use crate::rules::install_tries::{InstallPlan, LastTry};
 use crate::rules::schedule::{InstallOutcome, Schedule};
 
@@ -48,8 +49,8 @@ pub struct CopiesRow {
     pub client_id: ClientId,
     /// Whether there are two.
     pub forked: bool,
-    /// The branch that an admin kept.
-    pub kept: Option<Sha256Digest>,
+    /// What an admin decided.
+    pub kept: Kept,
     /// Those that showed themselves, the first first; two at most.
     pub copies: Vec<CopyRow>,
 }

@@ -44,8 +44,21 @@ pub struct CopyFacts<'a> {
     pub last: Option<&'a NoncePair>,
     /// The branches that are noted.
     pub noted: &'a [Sha256Digest],
-    /// The one that an admin kept.
-    pub kept: Option<&'a Sha256Digest>,
+    /// What an admin decided.
+    pub kept: &'a Kept,
+}
+
+/// Which of two an admin kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// None yet.
+    #[default]
+    Undecided,
+    /// The one with this branch.
+    Branch(Sha256Digest),
+    /// The one with this branch, in a ledger that was restored since: it may have lost that the other one was kept, and went on.
+    /// So it lets nobody go on (see [`crate::rules::restore::RestoreState::kept`]).
+    BeforeRestore(Sha256Digest),
 }
 
 /// What becomes of a contact. Each is refused.
@@ -78,6 +91,8 @@ pub struct CopyNotes {
 pub enum CopyStanding {
     /// Nobody decided yet.
     Undecided,
+    /// What was decided does not count any more, since the ledger was restored.
+    BeforeRestore,
     /// An admin kept it: it makes a key of its own.
     Kept,
     /// An admin kept the other one.
@@ -96,9 +111,10 @@ pub fn decide(facts: &CopyFacts<'_>, previous: Option<&Nonce>, next: &Nonce) -> 
         },
     };
     let standing = match facts.kept {
-        None => CopyStanding::Undecided,
-        Some(kept) if *kept == branch => CopyStanding::Kept,
-        Some(_) => CopyStanding::GivenUp,
+        Kept::Undecided => CopyStanding::Undecided,
+        Kept::BeforeRestore(_) => CopyStanding::BeforeRestore,
+        Kept::Branch(kept) if *kept == branch => CopyStanding::Kept,
+        Kept::Branch(_) => CopyStanding::GivenUp,
     };
     CopyDecision::Of { branch, notes, standing }
 }
@@ -209,8 +225,8 @@ pub fn not_two(name: &ComputerName) -> Problem {
 pub struct TwoComputers {
     /// How many of them showed themselves.
     pub shown: usize,
-    /// Whether an admin said which one goes on.
-    pub decided: bool,
+    /// What an admin said about which one goes on.
+    pub decided: Decided,
     /// Whether a setup file of its name is out and good.
     pub setup_out: bool,
 }
@@ -220,28 +236,49 @@ impl TwoComputers {
     #[must_use]
     pub fn advice(&self, name: &ComputerName) -> String {
         let next = match (self.decided, self.shown) {
-            (true, _) => "it is decided which one goes on: that one makes a key of its own with its next contact, and until then it \
-                          can be decided anew"
+            (Decided::Yes, _) => "it is decided which one goes on: that one makes a key of its own with its next contact, and until then \
+                                  it can be decided anew"
                 .to_owned(),
-            (false, 0) => {
+            (Decided::BeforeRestore, _) => format!(
+                "two computers use its identity, and both are refused and run on; which one goes on was {BEFORE_RESTORE}. One that \
+                 went on since comes back by itself with its next contact; else say it again with `distributor clients resolve {name} \
+                 --keep CONTACT`"
+            ),
+            (Decided::No, 0) => {
                 "none of the two computers was told from the other yet: each shows itself with its next contact"
                     .to_owned()
             }
-            (false, _) => format!(
+            (Decided::No, _) => format!(
                 "two computers use its identity, and both are refused and run on: say which one goes on with `distributor clients \
                  resolve {name} --keep CONTACT`; the other one then needs a setup file of another name"
             ),
         };
-        match (self.setup_out, self.decided) {
-            (false, _) => next,
-            (true, false) => format!("{next}; {}", used_instead(name)),
-            (true, true) => format!(
-                "{next}; a setup file of {name} is out, and void as soon as that one came; {}",
-                used_instead(name)
-            ),
+        if !self.setup_out {
+            return next;
         }
+        // A copy that goes on uses up no setup file: it is there for whom it was issued.
+        let still = match self.decided {
+            Decided::Yes => format!("; a setup file of {name} is out and stays good when that one came"),
+            Decided::No | Decided::BeforeRestore => String::new(),
+        };
+        format!("{next}{still}; {}", used_instead(name))
     }
 }
+
+/// What an admin said about which one goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// Nothing yet.
+    No,
+    /// One of them, before the ledger was restored: that does not count any more.
+    BeforeRestore,
+    /// One of them.
+    Yes,
+}
+
+/// Why a decision of before a restore does not count.
+const BEFORE_RESTORE: &str = "decided before this server's ledger was restored to an older state, which may have lost that the \
+                              other one was kept since";
 
 /// What the use of a setup file does to two computers with one identity.
 fn used_instead(name: &ComputerName) -> String {
@@ -264,6 +301,14 @@ pub fn undecided_problem(name: &ComputerName, branch: Option<&Sha256Digest>) -> 
              `distributor clients resolve {name} --keep CONTACT`"
         ),
     )
+}
+
+/// The same where an admin decided before the ledger was restored.
+#[must_use]
+pub fn decided_before_restore_problem(name: &ComputerName, branch: Option<&Sha256Digest>) -> Problem {
+    let undecided = undecided_problem(name, branch);
+    let message = format!("{}; which one goes on was {BEFORE_RESTORE}", undecided.message);
+    Problem::new(undecided.code, message, undecided.hint)
 }
 
 /// The refusal of the contact of the copy that was kept: it is to make a key of its own, and to show this contact with it.

@@ -115,6 +115,7 @@ mod tests {
             granted_at: Timestamp::UNIX_EPOCH,
             not_after: Timestamp::UNIX_EPOCH,
             ends_at: None,
+            packages: Vec::new(),
         }
     }
 

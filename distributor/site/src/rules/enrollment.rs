@@ -3,7 +3,8 @@
 //!
 //! Invariant: one code, one key. The same key gets the same answer for ever; another key is refused. A name whose
 //! admin issued a new setup file, or admitted another key, can enroll again: that replaces the client and its key, and takes no
-//! second seat. Whoever proves nothing changes nothing: it waits until an admin admits it.
+//! second seat. Whoever proves nothing changes nothing: it waits until an admin admits it. And it learns nothing: with a wrong
+//! code the answer, and what is written, is the same whether a seat is reserved for the name or not, and whoever holds it.
 
 use jiff::Timestamp;
 use sealpost_keys::PublicKey;
@@ -88,11 +89,9 @@ pub enum EnrollDecision {
 /// Why an enrollment is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnrollRefusal {
-    /// There is no seat for the name, of which the computer has a code that is not good here; it waits in the pending list.
-    UnknownComputer,
     /// An admin has to admit the computer by its key; it waits in the pending list.
     WaitsForAdmission,
-    /// The code is not the newest one of this name.
+    /// The code is not the newest one of this name, or no seat is reserved for it; the computer waits in the pending list.
     CodeWrong,
     /// Another client key used the code.
     CodeUsed,
@@ -116,11 +115,9 @@ impl EnrollRefusal {
             Self::CodeExpired { at } => {
                 restore.that_ended(at).map_or(self, |restored| Self::CodeBeforeRestore { at: restored.at })
             }
-            Self::UnknownComputer
-            | Self::WaitsForAdmission
-            | Self::CodeWrong
-            | Self::CodeUsed
-            | Self::CodeBeforeRestore { .. } => self,
+            Self::WaitsForAdmission | Self::CodeWrong | Self::CodeUsed | Self::CodeBeforeRestore { .. } => {
+                self
+            }
         }
     }
 
@@ -128,13 +125,6 @@ impl EnrollRefusal {
     #[must_use]
     pub fn problem(self, name: &ComputerName, client_key: &PublicKey) -> Problem {
         match self {
-            Self::UnknownComputer => Problem::new(
-                ProblemCode::UnknownComputer,
-                format!("no seat is reserved for {name}"),
-                format!(
-                    "on the server, run `distributor clients reserve {name}`; until then the computer waits in a list"
-                ),
-            ),
             // The same whatever the name is: a stranger learns nothing about it.
             Self::WaitsForAdmission => Problem::new(
                 ProblemCode::WaitsForAdmission,
@@ -145,11 +135,16 @@ impl EnrollRefusal {
                     client_key.fingerprint()
                 ),
             ),
+            // The same whatever the name is, so both causes and both remedies.
             Self::CodeWrong => Problem::new(
                 ProblemCode::EnrollmentCodeWrong,
-                format!("the enrollment code does not belong to {name}, or a newer one was issued"),
                 format!(
-                    "use the newest setup file of {name}, or issue one with `distributor clients setup {name}`"
+                    "no seat is reserved for {name}, or the enrollment code is not that of its newest setup file"
+                ),
+                format!(
+                    "on the server, `distributor clients show {name}` says which: run `distributor clients reserve {name}` if it \
+                     holds no seat, and then use its newest setup file, or issue one with `distributor clients setup {name}`; \
+                     until then the computer waits in a list"
                 ),
             ),
             Self::CodeExpired { at } => Problem::new(
@@ -193,10 +188,8 @@ impl EnrollRefusal {
     #[must_use]
     pub const fn waits(self) -> bool {
         match self {
-            Self::UnknownComputer | Self::WaitsForAdmission => true,
-            Self::CodeWrong | Self::CodeUsed | Self::CodeExpired { .. } | Self::CodeBeforeRestore { .. } => {
-                false
-            }
+            Self::CodeWrong | Self::WaitsForAdmission => true,
+            Self::CodeUsed | Self::CodeExpired { .. } | Self::CodeBeforeRestore { .. } => false,
         }
     }
 }
@@ -230,8 +223,9 @@ pub fn decide(
     }
     let proven = match (state, proof) {
         (_, Proof::None) => return Err(EnrollRefusal::WaitsForAdmission),
-        (SetupState::Unknown, _) => return Err(EnrollRefusal::UnknownComputer),
-        (SetupState::Reserved, _) | (_, Proof::Wrong) => return Err(EnrollRefusal::CodeWrong),
+        (SetupState::Unknown | SetupState::Reserved, _) | (_, Proof::Wrong) => {
+            return Err(EnrollRefusal::CodeWrong);
+        }
         (SetupState::Issued(issued), Proof::Setup(proven)) => {
             if *proven != issued.setup || issued.admitted.is_some() {
                 return Err(EnrollRefusal::CodeWrong);
@@ -349,14 +343,14 @@ mod tests {
 
     #[test]
     fn who_proves_nothing_waits_whatever_its_name_is_and_only_the_admitted_key_is_bound() {
-        use EnrollRefusal::{CodeWrong, UnknownComputer, WaitsForAdmission};
+        use EnrollRefusal::{CodeWrong, WaitsForAdmission};
         let bind = || Ok(EnrollDecision::Bind { setup: setup(1), by: BoundBy::Admission });
         let again = || Ok(EnrollDecision::SameAgain);
         let rows = [
             // (what is known of the name, proof, key, second, what becomes of it)
             (SetupState::Unknown, Proof::None, 1, 0, Err(WaitsForAdmission)),
-            (SetupState::Unknown, Proof::Wrong, 1, 0, Err(UnknownComputer)),
-            (SetupState::Unknown, code(), 1, 0, Err(UnknownComputer)),
+            (SetupState::Unknown, Proof::Wrong, 1, 0, Err(CodeWrong)),
+            (SetupState::Unknown, code(), 1, 0, Err(CodeWrong)),
             (SetupState::Reserved, Proof::None, 1, 0, Err(WaitsForAdmission)),
             (SetupState::Reserved, Proof::Wrong, 1, 0, Err(CodeWrong)),
             (SetupState::Reserved, code(), 1, 0, Err(CodeWrong)),
@@ -380,6 +374,26 @@ mod tests {
         for (state, proof, id, second, expected) in rows {
             let found = decide(&state, &proof, &key(id), at(second));
             assert_eq!(found, expected, "{state:?} {proof:?} {id} {second}");
+        }
+    }
+
+    #[test]
+    fn who_guesses_a_code_is_told_both_causes_and_both_remedies_and_nothing_about_the_name() {
+        let name = ComputerName::new("pc-1").unwrap();
+        let states =
+            [SetupState::Unknown, SetupState::Reserved, issued(None), issued(Some(key(1))), admitted(None)];
+        let told = states.map(|state| {
+            let refusal = decide(&state, &Proof::Wrong, &key(2), at(0)).unwrap_err();
+            (refusal.problem(&name, &key(2)), refusal.waits())
+        });
+        assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
+        let (problem, waits) = &told[0];
+        assert!(*waits && problem.code == ProblemCode::EnrollmentCodeWrong, "{problem}");
+        for part in ["no seat is reserved for pc-1, or", "newest setup file"] {
+            assert!(problem.message.contains(part), "{problem}");
+        }
+        for command in ["`distributor clients reserve pc-1`", "`distributor clients setup pc-1`"] {
+            assert!(problem.hint.contains(command), "{problem}");
         }
     }
 

@@ -5,11 +5,14 @@
 //! by itself is warned of only when that did not happen: its renewal is due long before the first warning. The level rises
 //! as the end comes nearer.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sealpost_manifests::ids::{ComputerName, SerialNumber};
 
-use crate::rows::{EndingsRow, LicenseRow};
+use crate::rows::{ComputersRow, EndingsRow, LicenseRow};
 use crate::rules::setups::EndingSetup;
+use crate::rules::text::{counted, first_names};
 
 /// Days before an end at which it is warned of, most urgent first.
 const WARN_DAYS: [i64; 3] = [7, 30, 90];
@@ -61,6 +64,8 @@ pub enum ExpiryKind {
     Grant,
     /// A serial number that the vendor ends: no registration renews it.
     Serial,
+    /// The same, where each of its computers holds a seat that stands in for it (see [`crate::rules::ending_serials`]).
+    ReplacedSerial,
     /// Leases of computers; the one that ends first.
     Lease,
     /// Codes of setup files that were not used; the one that ends first.
@@ -101,7 +106,7 @@ impl ExpiryKind {
             Self::Root => "root",
             Self::Role => "role",
             Self::Grant => "grant",
-            Self::Serial => "serial",
+            Self::Serial | Self::ReplacedSerial => "serial",
             Self::Lease => "lease",
             Self::SetupCode => "setup_code",
             Self::VendorCa => "vendor_ca",
@@ -144,9 +149,19 @@ impl Expiry {
         }
     }
 
-    /// A serial number that the vendor ends.
+    /// A serial number that the vendor ends. `alone` are the names that hold a seat of it and none that stands in for that, if
+    /// there is such a serial number at all.
     #[must_use]
-    pub fn of_serial(serial: &SerialNumber, at: Timestamp) -> Self {
+    pub fn of_serial(serial: &SerialNumber, at: Timestamp, alone: Option<&ComputersRow>) -> Self {
+        let whom = match alone {
+            Some(ComputersRow { count: 0, .. }) => return Self::of_replaced_serial(serial, at),
+            Some(ComputersRow { count, names, .. }) => format!(
+                "{} no seat of another one that covers the same for longer ({})",
+                counted(*count, "of its computers holds", "of its computers hold"),
+                first_names(names, *count)
+            ),
+            None => "the vendor said so".to_owned(),
+        };
         Self {
             kind: ExpiryKind::Serial,
             what: format!("the serial number {serial}"),
@@ -154,9 +169,25 @@ impl Expiry {
             at,
             since: None,
             renewed_by_itself: false,
-            remedy: "the vendor said so: ask it for another one, run `distributor register SERIAL` with it, and give the computers seats \
+            remedy: format!(
+                "{whom}: ask the vendor for another one, run `distributor register SERIAL` with it, and give the computers seats \
                      of that one: `distributor clients reserve --from FILE --serial SERIAL`; without one nobody gets a new seat, updates \
-                     end with the leases of its computers, and products go on running"
+                 end with the leases of those computers, and products go on running"
+            ),
+        }
+    }
+
+    /// One whose computers all hold a seat that stands in for theirs.
+    fn of_replaced_serial(serial: &SerialNumber, at: Timestamp) -> Self {
+        Self {
+            kind: ExpiryKind::ReplacedSerial,
+            what: format!("the serial number {serial}"),
+            label: last_group(serial.as_str()).to_owned(),
+            at,
+            since: None,
+            renewed_by_itself: false,
+            remedy: "nothing has to be done: each of its computers holds a seat of another serial number too, which covers the same for \
+                     longer; no new seats come of this one then"
                 .to_owned(),
         }
     }
@@ -249,7 +280,7 @@ impl Expiry {
         Some(match self.kind {
             // A computer that is switched off, or a file that is made again when somebody needs it.
             ExpiryKind::Lease => Level::Warning,
-            ExpiryKind::SetupCode => Level::Notice,
+            ExpiryKind::SetupCode | ExpiryKind::ReplacedSerial => Level::Notice,
             // It does not come back, and a server is not urgent for ever.
             ExpiryKind::Serial if -left > SERIAL_ENDED_DAYS * DAY_SECS => Level::Notice,
             ExpiryKind::Serial if left <= 0 => Level::Warning,
@@ -305,12 +336,24 @@ fn last_group(serial: &str) -> &str {
 }
 
 /// The ends that the ledger knows: grants by serial number, the first lease, the first setup code. A serial number that ended
-/// and of which nobody holds a seat wants nothing of anybody.
+/// and of which nobody holds a seat, or everybody another one that stands in for it, wants nothing of anybody. `alone` has the
+/// names that hold no such seat, of the serial numbers that [`crate::rules::ending_serials::to_ask`] asks about.
 #[must_use]
-pub fn in_the_ledger(licenses: &[LicenseRow], endings: &EndingsRow, now: Timestamp) -> Vec<Expiry> {
-    let is_over = |license: &&LicenseRow| license.used == 0 && license.ends_at.is_some_and(|end| end < now);
+pub fn in_the_ledger(
+    licenses: &[LicenseRow],
+    endings: &EndingsRow,
+    alone: &BTreeMap<SerialNumber, ComputersRow>,
+    now: Timestamp,
+) -> Vec<Expiry> {
+    let hurts_nobody = |license: &LicenseRow| {
+        license.used == 0 || alone.get(&license.serial).is_some_and(|alone| alone.count == 0)
+    };
+    let is_over =
+        |license: &&LicenseRow| hurts_nobody(license) && license.ends_at.is_some_and(|end| end < now);
     let grants = licenses.iter().filter(|license| !is_over(license)).map(|license| match license.ends_at {
-        Some(end) if end <= license.not_after => Expiry::of_serial(&license.serial, end),
+        Some(end) if end <= license.not_after => {
+            Expiry::of_serial(&license.serial, end, alone.get(&license.serial))
+        }
         _ => Expiry::of_grant(&license.serial, license.granted_at, license.not_after),
     });
     let lease = endings.lease.iter().map(|(name, at)| Expiry::of_leases(name, *at, endings.leases_ended));
@@ -427,10 +470,27 @@ mod tests {
             granted_at: at(0),
             not_after: at(end),
             ends_at: Some(at(end)),
+            packages: Vec::new(),
         };
         let none = EndingsRow { lease: None, leases_ended: 0, setup: None };
-        let kinds =
-            |row| in_the_ledger(&[row], &none, at(NOW)).into_iter().map(|end| end.kind).collect::<Vec<_>>();
+        let ends = |row, alone: &BTreeMap<_, _>| in_the_ledger(&[row], &none, alone, at(NOW));
+        let kinds = |row| ends(row, &BTreeMap::new()).into_iter().map(|end| end.kind).collect::<Vec<_>>();
+        // Of its computers so many hold no seat that stands in for it.
+        let alone = |count| {
+            let names = vec![ComputerName::new("pc-1").unwrap()];
+            let names = if count == 0 { Vec::new() } else { names };
+            BTreeMap::from([(serial(0, 0).serial, ComputersRow { count, names, since: None })])
+        };
+        assert_eq!(ends(serial(5, NOW - 1), &alone(0)), [], "nobody is hurt");
+        let calm = ends(serial(5, NOW + DAY_SECS), &alone(0)).remove(0);
+        assert_eq!(calm.level(at(NOW)), Some(Level::Notice));
+        assert!(calm.warning(at(NOW)).unwrap().contains("nothing has to be done"), "{calm:?}");
+        for end in [NOW - 1, NOW + DAY_SECS] {
+            let said = ends(serial(5, end), &alone(1)).remove(0);
+            assert!(said.level(at(NOW)).unwrap() >= Level::Warning);
+            let said = said.warning(at(NOW)).unwrap();
+            assert!(said.contains("1 of its computers holds no seat") && said.contains("(pc-1)"), "{said}");
+        }
         assert_eq!(kinds(serial(1, NOW - 1)), [ExpiryKind::Serial]);
         assert_eq!(kinds(serial(0, NOW - 1)), []);
         assert_eq!(kinds(serial(0, NOW)), [ExpiryKind::Serial], "it gives seats until then");

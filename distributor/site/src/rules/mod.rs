@@ -15,6 +15,7 @@ pub mod copies;
 pub mod downgrade;
 pub mod drift;
 pub mod edits;
+pub mod ending_serials;
 pub mod enrollment;
 pub mod expiries;
 pub mod explain;

@@ -13,9 +13,11 @@
 //!   starts above every order that was shown. `run` is never taken: that is the agent's.
 //! - A code or an admission from before the restore that nobody used binds nobody any more, also when the vendor has confirmed:
 //!   the ledger may have lost that it was used, and by whom the name is held since.
+//! - So it is with a decision about which of two computers with one identity goes on: it has to be made again.
 //! - Only a grant of a higher epoch confirms. The same grant again, and an admin's word, confirm nothing.
 
 use jiff::{SignedDuration, Timestamp};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{ClientId, EraId};
 use sealpost_manifests::log::LogHead;
 use sealpost_manifests::order::{Epoch, Order};
@@ -23,6 +25,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::account::Actor;
+use crate::rules::copies::Kept;
 
 /// What showed that the ledger is older than what it answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +162,17 @@ impl RestoreState {
     #[must_use]
     pub fn that_ended(&self, end: Timestamp) -> Option<&Restored> {
         self.restored.as_ref().filter(|restored| restored.last_before() == end)
+    }
+
+    /// What was decided about two computers, where the branch `kept` is noted for them: a decision from before the last restore
+    /// lets nobody go on.
+    #[must_use]
+    pub fn kept(&self, is_from_before: bool, kept: Option<Sha256Digest>) -> Kept {
+        match (kept, &self.restored) {
+            (None, _) => Kept::Undecided,
+            (Some(branch), Some(_)) if is_from_before => Kept::BeforeRestore(branch),
+            (Some(branch), Some(_) | None) => Kept::Branch(branch),
+        }
     }
 
     /// Whether this ledger had the era at some time, or knows that it lost it.

@@ -130,6 +130,7 @@ mod tests {
             granted_at: at(0),
             not_after: at(not_after),
             ends_at: ends_at.map(at),
+            packages: Vec::new(),
         }
     }
 

@@ -334,6 +334,11 @@ pub fn refused_grants(refused: &[RefusedGrantRow]) -> Vec<Warning> {
     refused.iter().map(said).collect()
 }
 
+/// What else a restore ended, as `RestoreState::end_of_setup` and `RestoreState::kept` say.
+const VOID_SINCE: &str = "setup files and admissions from before that nobody had used are void: `distributor clients setups --expired` \
+                          lists the files, `distributor clients setup NAME` makes another one, `distributor clients admit NAME --key \
+                          KEY` admits again";
+
 /// What is said of a restored ledger while it gives no new license, or computers still go on.
 #[must_use]
 pub fn restored(state: &RestoreState, licenses: &[LicenseRow], now: Timestamp) -> Option<Warning> {
@@ -343,15 +348,16 @@ pub fn restored(state: &RestoreState, licenses: &[LicenseRow], now: Timestamp) -
         let rest = "no new license is given before the vendor confirms; run `distributor register SERIAL`";
         if let Some(Acknowledged { at: seen, by, comment }) = &restored.acknowledged {
             let said = format!(
-                "the ledger was restored, cut or rewritten (found at {at}); {} acknowledged it at {seen}: {}; {rest}",
+                "the ledger was restored, cut or rewritten (found at {at}); {} acknowledged it at {seen}: {}; {rest}; \
+                 {VOID_SINCE}",
                 name_of(by),
                 escape(comment)
             );
             return Some(Warning { level: Level::Notice, ..Warning::new(WarningCode::LedgerRestored, said) });
         }
         let said = format!(
-            "the ledger was restored to an older state, cut or rewritten (found at {at}): {rest}; who has looked into it \
-             says so with `distributor ledger acknowledge --comment TEXT`"
+            "the ledger was restored to an older state, cut or rewritten (found at {at}): {rest}; {VOID_SINCE}; who has looked into \
+             it says so with `distributor ledger acknowledge --comment TEXT`"
         );
         let said = Warning::new(WarningCode::LedgerRestored, said).since(Some(at));
         return Some(match licenses.first() {
@@ -361,7 +367,8 @@ pub fn restored(state: &RestoreState, licenses: &[LicenseRow], now: Timestamp) -
     }
     (now <= restored.resumes_until).then(|| {
         let said = format!(
-            "the ledger was restored (found at {at}), and the vendor confirmed it; computers that it lost go on until {}",
+            "the ledger was restored (found at {at}), and the vendor confirmed it; computers that it lost go on until {}; \
+             {VOID_SINCE}",
             restored.resumes_until
         );
         let said = Warning::new(WarningCode::LedgerRestored, said).since(Some(at));
@@ -401,6 +408,9 @@ mod tests {
     use sealpost_manifests::grant::LicenseModel;
     use sealpost_manifests::ids::{ComputerName, SerialNumber};
     use sealpost_manifests::log::LogHead;
+    use sealpost_manifests::order::Epoch;
+
+    use crate::rules::restore::Restored;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -421,6 +431,43 @@ mod tests {
         assert_eq!(Warning::new(WarningCode::DiskFull, "the disk is full").next, None);
         let many: Vec<String> = (0..99).map(|number| format!("pc-{number}")).collect();
         assert_eq!(said.of(99, Unit::Computers, &many).names.len(), MAX_NAMES);
+    }
+
+    #[test]
+    fn after_a_restore_it_is_said_that_setup_files_and_admissions_are_void_and_how_they_are_issued_again() {
+        let found = Restored {
+            at: at(50),
+            epoch: Epoch::of(1, 0),
+            resumes_until: at(90),
+            confirmed: false,
+            acknowledged: None,
+        };
+        let by = Actor::socket("alice");
+        let seen = Acknowledged { at: at(51), by, comment: "Monday's backup".to_owned() };
+        let acknowledged = Restored { acknowledged: Some(seen), ..found.clone() };
+        let confirmed = Restored { confirmed: true, ..found.clone() };
+        let said = |restored: Restored, second| {
+            let state = RestoreState { restored: Some(restored), ..RestoreState::default() };
+            super::restored(&state, &[], at(second))
+        };
+        assert_eq!(
+            said(confirmed.clone(), 91),
+            None,
+            "whoever is set up with a code of before was told so by then"
+        );
+        for (restored, next) in [
+            (found, "distributor register SERIAL"),
+            (acknowledged, "distributor register SERIAL"),
+            (confirmed, "distributor clients setups --expired"),
+        ] {
+            let warning = said(restored, 60).unwrap();
+            for part in
+                ["void", "`distributor clients setup NAME`", "`distributor clients admit NAME --key KEY`"]
+            {
+                assert!(warning.message.contains(part), "{warning:?}");
+            }
+            assert_eq!(warning.next.as_deref(), Some(next));
+        }
     }
 
     #[test]
@@ -459,10 +506,11 @@ mod tests {
             reserved: 3,
             model: LicenseModel::Named,
             generation: 1,
-            epoch: sealpost_manifests::order::Epoch::of(1, 0),
+            epoch: Epoch::of(1, 0),
             granted_at: at(0),
             not_after: at(400 * DAY_SECS),
             ends_at: None,
+            packages: Vec::new(),
         };
         let pulled = |day: i64, failure: Option<&str>| PullRow {
             metadata_as_of: Some(at(day * DAY_SECS)),

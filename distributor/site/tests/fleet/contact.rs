@@ -19,6 +19,7 @@ use sealpost_site::commands::contact::{
 };
 use sealpost_site::rules::assignment::{self, Licensed, Rolling, Told, Undoing};
 use sealpost_site::rules::contact::NoncePair;
+use sealpost_site::rules::copies::Kept;
 use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 use sealpost_site::rules::restore::{NamedHead, RestoreState};
 use sealpost_site::rules::rollouts::cadence::Cadence;
@@ -142,7 +143,7 @@ pub(crate) fn enrolled(site: &Site, computer: &Computer) -> Box<ContactClient> {
         client_key: PublicKey::new(KeyId::from_bytes([2; 8]), [2; 32]),
         forked: false,
         copies: Vec::new(),
-        kept_copy: None,
+        kept_copy: Kept::Undecided,
         seats: vec![seat],
         lease_order: None,
         assignment_order: None,

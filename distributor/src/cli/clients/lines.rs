@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use jiff::Timestamp;
 use sealpost_admin_api::client_lines::{ClientLine, ClientLinesPage, ClientLinesQuery};
 use sealpost_admin_api::status::Status;
@@ -68,7 +69,9 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
     loop {
         printer.page(&page.clients, now)?;
         let Some(next) = page.next else { break };
-        page = api.get(&format!("{path}after={}", segment(&next))).await?;
+        let more = api.get(&format!("{path}after={}", segment(&next))).await;
+        // Standard output has the beginning already: JSON is left open there, and no line of CSV or of a table can say it.
+        page = more.with_context(|| printer.is_cut())?;
     }
     printer.end(api, query.filter().takes_all()).await
 }
@@ -164,6 +167,12 @@ impl Printer {
         }
         self.printed += u64::try_from(lines.len()).unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    /// What is said of a list that ends too early.
+    fn is_cut(&self) -> String {
+        let printed = counted(self.printed, "computer", "computers");
+        format!("this is not the whole list: it ends after {printed}, and there are more")
     }
 
     async fn end(mut self, api: &AdminApi, of_all: bool) -> anyhow::Result<Outcome> {

@@ -9,7 +9,7 @@ use sealpost_manifests::wire::contact::DriftKind;
 use sealpost_site::changes::seat_history::SetupOutcome;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::copies::TwoComputers;
+use sealpost_site::rules::copies::{Decided, TwoComputers};
 
 use super::cells::{runs, should_run};
 use super::{resolve, setup_info};
@@ -157,7 +157,13 @@ fn copies(client: &Client, now: Timestamp) -> anyhow::Result<()> {
     let setups = client.setup_info.iter().flat_map(|info| &info.setups);
     let two = TwoComputers {
         shown: client.copies.len(),
-        decided: client.copies.iter().any(|copy| copy.kept),
+        decided: if client.copies.iter().any(|copy| copy.kept) {
+            Decided::Yes
+        } else if client.copies.iter().any(|copy| copy.kept_before_restore) {
+            Decided::BeforeRestore
+        } else {
+            Decided::No
+        },
         setup_out: setups
             .filter(|issue| issue.admitted.is_none())
             .any(|issue| issue.outcome == SetupOutcome::Out),

@@ -2,7 +2,8 @@
 //! its new key inside, and enrolls with that one.
 //!
 //! Invariant: the contact is verified with the key that the client has *now*, so that nobody goes on twice; and it names the key
-//! that signed the enrollment, so that who has seen it can do nothing with it. Which branch it shows, the ledger decides.
+//! that signed the enrollment, so that who has seen it can do nothing with it. Which branch it shows, the ledger decides. Whose
+//! contact proves nothing is told the same whether a computer is enrolled under the name or not.
 
 use jiff::Timestamp;
 use sealpost_keys::token::random_bytes;
@@ -13,7 +14,7 @@ use sealpost_manifests::wire::enroll::Enrollment;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::clients::ProvenCopy;
 use sealpost_site::queries::CopiesOf;
-use sealpost_site::rules::contact::{NoncePair, unknown_client};
+use sealpost_site::rules::contact::NoncePair;
 use sealpost_site::rules::enrollment::wrong_server;
 
 use super::budget;
@@ -30,8 +31,8 @@ pub(super) async fn proven(
 ) -> Result<ProvenCopy, ApiError> {
     let ledger = &site.parts.ledger;
     let row = ledger.query(CopiesOf { name: enrollment.computer_name.clone() }).await?;
-    let client_id = row.ok_or_else(|| ApiError::from(unknown_client()))?.client_id;
-    let key = ledger.client_key(&client_id).await?.ok_or_else(|| ApiError::from(unknown_client()))?;
+    let client_id = row.ok_or_else(nothing_is_proven)?.client_id;
+    let key = ledger.client_key(&client_id).await?.ok_or_else(nothing_is_proven)?;
     let setup = random_bytes::<16>().map_err(|error| ApiError::internal("draw a setup", &error))?;
     let setup = SetupId::from_random(setup);
     // It has its new key already, and signed with it: an answer was lost. The key of before verifies nothing any more.
@@ -39,7 +40,7 @@ pub(super) async fn proven(
         budget::enroll(site, &EnrollsBy::Copy(client_id.clone()), now)?;
         None
     } else {
-        let contact = contact.verify::<Contact>(&[key]).map_err(|error| bad_signature(&error.to_string()))?;
+        let contact = contact.verify::<Contact>(&[key]).map_err(|_| nothing_is_proven())?;
         if contact.client_id != client_id || contact.new_key.as_ref() != Some(&enrollment.client_key) {
             return Err(bad_signature("it is another client's, or names another key"));
         }
@@ -51,6 +52,10 @@ pub(super) async fn proven(
         Some(NoncePair { previous, next })
     };
     Ok(ProvenCopy { client_id, pair, setup })
+}
+
+fn nothing_is_proven() -> ApiError {
+    bad_signature("no computer is enrolled under this name, or it is not signed by that one's key")
 }
 
 fn bad_signature(why: &str) -> ApiError {

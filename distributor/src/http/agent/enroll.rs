@@ -90,7 +90,9 @@ async fn answer(
                 asker.has_shown(site).await?;
             }
         }
-        // The ledger is not asked for each guess, nor for each knock.
+        // What it shows was found by one read. The ledger's writer, which could note it in the list, is not asked for each guess,
+        // nor for each knock. To ask this first would save the read, and let a stranger's guesses keep out a computer behind the
+        // same address that has a good code.
         (false, Some(wait)) if proof == Proof::None => return Err(too_many_knocks(wait)),
         (false, Some(wait)) => return Err(too_many_failures(wait)),
         (false, None) => {}
@@ -190,7 +192,6 @@ const fn is_a_guess(code: ProblemCode) -> bool {
         ProblemCode::EnrollmentCodeWrong
             | ProblemCode::EnrollmentCodeExpired
             | ProblemCode::EnrollmentCodeUsed
-            | ProblemCode::UnknownComputer
             | ProblemCode::NotReserved
             | ProblemCode::BadSignature
     )

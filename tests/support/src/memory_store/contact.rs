@@ -99,7 +99,7 @@ impl State {
             client_key: client.client_key.clone(),
             forked: client.forked,
             copies: if client.forked { self.seats.branches(client_id) } else { Vec::new() },
-            kept_copy: self.seats.kept.get(client_id).copied(),
+            kept_copy: self.kept_of(client_id),
             seats: self
                 .licenses_of(&client.name)
                 .map(|license| {

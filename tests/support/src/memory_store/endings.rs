@@ -1,8 +1,8 @@
-//! What ends first: leases of computers, and setup codes that nobody has used.
+//! What ends first: leases of computers, and setup codes that nobody has used; and whom the end of a serial number concerns.
 
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_site::queries::Endings;
-use sealpost_site::rows::EndingsRow;
+use sealpost_site::queries::{Endings, HeldAlone};
+use sealpost_site::rows::{ComputersRow, EndingsRow};
 use sealpost_site::rules::setups::EndingSetup;
 
 use super::store::{Handle, Holds};
@@ -36,5 +36,17 @@ impl<H: Holds> Read<Endings> for Handle<H> {
                 count,
             }),
         })
+    }
+}
+
+impl<H: Holds> Read<HeldAlone> for Handle<H> {
+    fn read(&mut self, query: &HeldAlone) -> Result<ComputersRow, StoreError> {
+        let mut row = ComputersRow::default();
+        for (name, computer) in &self.state().computers {
+            if computer.serials.contains(&query.serial) && computer.serials.is_disjoint(&query.others) {
+                row.add(name.clone(), None);
+            }
+        }
+        Ok(row)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use jiff::Timestamp;
 use sealpost_ledger::store::{Read, StoreError};
-use sealpost_manifests::ids::ComputerName;
+use sealpost_manifests::ids::{ClientId, ComputerName};
 use sealpost_manifests::order::Epoch;
 use sealpost_site::commands::NoFacts;
 use sealpost_site::commands::clients::{
@@ -22,6 +22,7 @@ use sealpost_site::commands::servers::{LoadServerList, ServerListFacts};
 use sealpost_site::commands::undoing::{AttemptOf, LoadRetry, MAX_RETRIED, RetryFacts};
 use sealpost_site::queries::{SetupOf, Setups};
 use sealpost_site::rows::SetupRow;
+use sealpost_site::rules::copies::Kept;
 use sealpost_site::rules::enrollment::{IssuedSetup, SetupState};
 use sealpost_site::rules::grants::HeldGrant;
 use sealpost_site::rules::release::ReleaseState;
@@ -163,6 +164,12 @@ impl State {
         self.restore.end_of_setup(is_from_before, setup.expires_at)
     }
 
+    /// Which copy of a client goes on.
+    pub(super) fn kept_of(&self, client_id: &ClientId) -> Kept {
+        let (branch, is_from_before) = self.seats.kept.get(client_id).copied().unzip();
+        self.restore.kept(is_from_before.unwrap_or(false), branch)
+    }
+
     pub(super) fn setup_of(&self, name: &ComputerName) -> SetupState {
         if !self.computers.contains_key(name) {
             return SetupState::Unknown;
@@ -200,7 +207,7 @@ impl<H: Holds> Read<LoadEnrollment> for Handle<H> {
             enrolled_at: client.enrolled_at,
             last_contact: state.answered(client_id).map(|answered| answered.at),
             forked: client.forked,
-            kept_copy: state.seats.kept.get(client_id).copied(),
+            kept_copy: state.kept_of(client_id),
         });
         let grants = state.licenses_of(name).map(|license| license.document.clone()).collect();
         Ok(EnrollmentFacts { setup, client, grants, restore: state.restore.clone(), pending })

@@ -80,6 +80,7 @@ impl State {
                 self.restore.past.push(before);
                 self.restore.past.extend(lost_era.clone());
                 self.setups.values_mut().for_each(|setup| setup.before_restore = true);
+                self.seats.kept.values_mut().for_each(|(_, before_restore)| *before_restore = true);
                 self.restore.restored = Some(Restored {
                     at: entry.at,
                     epoch: *epoch,

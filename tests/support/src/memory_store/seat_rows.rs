@@ -15,8 +15,8 @@ pub(super) struct Seats {
     pub(super) knocks: BTreeMap<(ComputerName, String), Knock>,
     /// By client and branch.
     pub(super) copies: BTreeMap<(ClientId, Sha256Digest), CopySeen>,
-    /// Which copy of a client goes on.
-    pub(super) kept: BTreeMap<ClientId, Sha256Digest>,
+    /// Which copy of a client goes on, and whether the ledger was restored since.
+    pub(super) kept: BTreeMap<ClientId, (Sha256Digest, bool)>,
     /// Clients that were replaced by a copy of theirs, and their names.
     pub(super) given_up: BTreeMap<ClientId, ComputerName>,
     pub(super) schedules: BTreeMap<ComputerName, Planned>,

@@ -47,7 +47,7 @@ impl State {
             Change::CopyResolved(CopyResolved { client_id, keep, .. })
                 if self.clients.contains_key(client_id) =>
             {
-                self.seats.kept.insert(client_id.clone(), *keep);
+                self.seats.kept.insert(client_id.clone(), (*keep, false));
             }
             Change::ScheduleChanged(ScheduleChanged { name, schedule: None }) => {
                 self.seats.schedules.remove(name);
@@ -175,7 +175,7 @@ impl<H: Holds> Read<CopiesOf> for Handle<H> {
             CopiesRow {
                 client_id: client_id.clone(),
                 forked: client.forked,
-                kept: state.seats.kept.get(client_id).copied(),
+                kept: state.kept_of(client_id),
                 copies,
             }
         });

@@ -114,6 +114,7 @@ impl<H: Holds> Read<Licenses> for Handle<H> {
                 granted_at: license.grant.vendor_time,
                 not_after: license.grant.not_after,
                 ends_at: license.grant.ends_at,
+                packages: license.grant.packages.clone(),
             }
         });
         Ok(rows.collect())

@@ -1,16 +1,16 @@
-//! What ends first: leases of computers, and setup codes that nobody has used.
+//! What ends first: leases of computers, and setup codes that nobody has used; and whom the end of a serial number concerns.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 use sealpost_manifests::ids::ComputerName;
-use sealpost_site::queries::Endings;
-use sealpost_site::rows::EndingsRow;
+use sealpost_site::queries::{Endings, HeldAlone};
+use sealpost_site::rows::{ComputersRow, EndingsRow, WAITING_NAMES};
 use sealpost_site::rules::setups::EndingSetup;
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::lists::licenses::restored_at;
-use crate::sqlite::setup_ends::setup_end;
-use crate::sqlite::values::{count, micros, text, time};
+use crate::sqlite::restored::setup_end;
+use crate::sqlite::values::{count, json, micros, text, time};
 use crate::store::{Read, StoreError};
 
 /// `?1` is the time, `?2` that of the last restore or null.
@@ -44,6 +44,25 @@ impl<C: Connected> Read<Endings> for C {
             })
             .optional()?;
         Ok(EndingsRow { lease, leases_ended, setup })
+    }
+}
+
+/// `?2` is a JSON list of the others.
+const ALONE: &str = "FROM reservations r WHERE r.serial = ?1 AND NOT EXISTS (SELECT 1 FROM json_each(?2) o \
+     JOIN reservations h ON h.name = r.name AND h.serial = o.value)";
+
+impl<C: Connected> Read<HeldAlone> for C {
+    fn read(&mut self, query: &HeldAlone) -> Result<ComputersRow, StoreError> {
+        let connection = self.connection();
+        let (serial, others) = (query.serial.as_str(), json(&query.others)?);
+        let count = connection
+            .prepare_cached(&format!("SELECT count(*) {ALONE}"))?
+            .query_row([serial, &others], |row| count(row, 0))?;
+        let names = connection
+            .prepare_cached(&format!("SELECT r.name {ALONE} ORDER BY r.name LIMIT {WAITING_NAMES}"))?
+            .query_map([serial, &others], |row| text(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(ComputersRow { count, names, since: None })
     }
 }
 

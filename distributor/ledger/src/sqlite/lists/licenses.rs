@@ -189,6 +189,7 @@ impl<C: Connected> Read<Licenses> for C {
                 granted_at: grant.vendor_time,
                 not_after: grant.not_after,
                 ends_at: grant.ends_at,
+                packages: grant.packages.clone(),
             })
         });
         Ok(rows.collect::<rusqlite::Result<_>>()?)

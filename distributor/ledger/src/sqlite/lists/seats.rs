@@ -8,6 +8,8 @@ use sealpost_site::rows::{CopiesRow, CopyRow, KnockRow, ScheduleRow, TriedRow, W
 use sealpost_site::rules::schedule::Schedule;
 
 use crate::sqlite::connection::Connected;
+use crate::sqlite::lists::licenses::restore_state;
+use crate::sqlite::restored::{kept, kept_before};
 use crate::sqlite::values::{
     count, from_json, integer, optional_from_json, optional_text, optional_time, text, time,
 };
@@ -44,16 +46,23 @@ impl<C: Connected> Read<Waiting> for C {
     }
 }
 
+const OF_TWO: &str = concat!(
+    "SELECT c.client_id, c.forked, c.kept_copy, ",
+    kept_before!(),
+    " FROM clients c WHERE c.name = ?1"
+);
+
 impl<C: Connected> Read<CopiesOf> for C {
     fn read(&mut self, query: &CopiesOf) -> Result<Option<CopiesRow>, StoreError> {
         let connection = self.connection();
+        let restore = restore_state(connection, self.grants())?;
         let client = connection
-            .prepare_cached("SELECT client_id, forked, kept_copy FROM clients WHERE name = ?1")?
+            .prepare_cached(OF_TWO)?
             .query_row([query.name.as_str()], |row| {
                 Ok(CopiesRow {
                     client_id: text(row, 0)?,
                     forked: row.get(1)?,
-                    kept: optional_text(row, 2)?,
+                    kept: kept(row, (2, 3), &restore)?,
                     copies: Vec::new(),
                 })
             })

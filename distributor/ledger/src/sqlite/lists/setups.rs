@@ -8,7 +8,7 @@ use sealpost_site::rules::setups::CodeState;
 
 use crate::sqlite::connection::Connected;
 use crate::sqlite::lists::licenses::restored_at;
-use crate::sqlite::setup_ends::setup_end;
+use crate::sqlite::restored::setup_end;
 use crate::sqlite::values::{micros, text, time};
 use crate::store::{Read, StoreError};
 

@@ -102,7 +102,9 @@ pub(super) async fn an_admission_voids_the_codes_before_it_ends_in_a_week_and_a_
     assert_eq!(refused(world.enrolls(&ledger, &guess).await), ProblemCode::EnrollmentCodeWrong);
     // A week later it waits again, and is listed again.
     let end = 11 + i64::from(ADMITTED_DAYS) * DAY;
-    assert_eq!(waiting(&ledger).await, []);
+    let listed = waiting(&ledger).await;
+    assert_eq!(listed.len(), 1, "who came with the code that is void");
+    assert_eq!(listed[0].knock.as_ref().unwrap().client_key, with_code.key);
     let late = end + 1;
     // Its row comes with the next time it asks, and only then.
     let head = ledger.head().size;
@@ -110,7 +112,7 @@ pub(super) async fn an_admission_voids_the_codes_before_it_ends_in_a_week_and_a_
         waits(world, &ledger, &computer, seconds).await;
     }
     unchanged(&ledger, head + 1);
-    assert_eq!(waiting(&ledger).await.len(), 1);
+    assert_eq!(waiting(&ledger).await.len(), 2);
     ledger.execute(world.at(late + 1), computer.admit(6)).await.unwrap();
     // A setup file that is issued now voids the admission.
     let newer = world.computer("pc-1").with_setup(7);

@@ -6,7 +6,8 @@ use sealpost_manifests::lease::Lease;
 use sealpost_manifests::license_time::VendorStatement;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::commands::pulls::{PullSucceeded, PulledVersions};
-use sealpost_site::queries::LicenseTime;
+use sealpost_site::queries::{HeldAlone, LicenseTime};
+use sealpost_site::rows::WAITING_NAMES;
 use sealpost_test_support::world::{Computer, DAY, World, computer_name, reserve, reserve_of, serial};
 
 use crate::bench::Bench;
@@ -129,6 +130,41 @@ pub(super) async fn with_a_second_serial_number_nothing_is_lost_early(world: &Wo
     let rows = licenses(&ledger).await;
     let used = |id| rows.iter().find(|row| row.serial == serial(id)).unwrap().used;
     assert_eq!((used(1), used(2)), (1, 2));
+    sound(&ledger).await;
+}
+
+pub(super) async fn who_holds_a_seat_of_one_serial_number_alone_is_counted_and_named(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    let ledger = bench.open();
+    for id in [1, 2, 3] {
+        world.accept(&ledger, world.grant_of(id, 1, 30)).await.unwrap();
+    }
+    let alone = async |id: u8, others: &[u8]| {
+        let others = others.iter().map(|id| serial(*id)).collect();
+        let row = ledger.query(HeldAlone { serial: serial(id), others }).await.unwrap();
+        (row.count, row.names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(alone(1, &[2]).await, (0, vec![]));
+    for (name, serials) in [("pc-1", &[1, 2][..]), ("pc-2", &[1]), ("pc-3", &[1, 3]), ("pc-4", &[2])] {
+        for id in serials {
+            ledger.execute(world.at(3), reserve_of(name, serial(*id))).await.unwrap();
+        }
+    }
+    let names = |names: &[&str]| (names.len() as u64, names.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(alone(1, &[]).await, names(&["pc-1", "pc-2", "pc-3"]));
+    assert_eq!(alone(1, &[2]).await, names(&["pc-2", "pc-3"]));
+    assert_eq!(alone(1, &[2, 3]).await, names(&["pc-2"]));
+    assert_eq!(alone(1, &[9]).await, names(&["pc-1", "pc-2", "pc-3"]));
+    assert_eq!(alone(2, &[1]).await, names(&["pc-4"]));
+    assert_eq!(alone(3, &[1]).await, names(&[]));
+    // All are counted, and the first are named.
+    for number in 10..30 {
+        ledger.execute(world.at(4), reserve_of(&format!("pc-{number}"), serial(1))).await.unwrap();
+    }
+    let (count, first) = alone(1, &[2, 3]).await;
+    assert_eq!((count, first.len() as u64, first[0].as_str()), (21, u64::from(WAITING_NAMES), "pc-10"));
     sound(&ledger).await;
 }
 

@@ -91,6 +91,7 @@ contracts! {
         an_ended_serial_number_gives_no_seat_and_no_lease_and_takes_nothing,
         a_kept_grant_of_another_serial_number_brings_no_ended_one_back,
         with_a_second_serial_number_nothing_is_lost_early,
+        who_holds_a_seat_of_one_serial_number_alone_is_counted_and_named,
         a_raised_epoch_signs_an_ended_seat_again_and_gives_no_day_more,
     }
     schedules {
@@ -181,9 +182,10 @@ contracts! {
     resolved {
         both_copies_of_a_computer_are_noted_once_and_a_third_one_or_an_old_message_changes_nothing,
         the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_one_is_given_up,
-        a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name,
+        a_kept_copy_that_goes_on_uses_up_no_setup_file_and_no_admission_of_its_name,
         a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes,
         what_was_decided_about_copies_outlives_a_rebuild_from_the_log,
+        what_was_decided_before_a_restore_lets_no_copy_go_on_before_it_is_decided_again,
     }
     restores {
         a_restored_ledger_learns_of_its_loss_from_a_client_which_goes_on,

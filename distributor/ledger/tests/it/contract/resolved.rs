@@ -9,14 +9,16 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::changes::{Actor, Change};
 use sealpost_site::commands::clients::{Enroll, EnrollOutcome, ProvenCopy, ResolveCopies};
 use sealpost_site::commands::contact::{AnswerContact, ContactOutcome};
+use sealpost_site::commands::restores::DeclareRestore;
 use sealpost_site::queries::{CopiesOf, GivenUpCopy, SetupOf};
 use sealpost_site::rows::CopiesRow;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{ClientState, NoncePair};
-use sealpost_site::rules::copies::branch_of;
+use sealpost_site::rules::copies::{Kept, branch_of};
 use sealpost_site::rules::enrollment::{Proof, SetupState};
+use sealpost_site::rules::restore::RestoreCause;
 use sealpost_test_support::seats::Happens;
-use sealpost_test_support::world::{Computer, World, admin};
+use sealpost_test_support::world::{Computer, World, admin, era};
 
 use crate::bench::Bench;
 use crate::fixture::{WorldExt, client, kinds_after, licenses, refused, sound, unchanged};
@@ -98,7 +100,7 @@ pub(super) async fn both_copies_of_a_computer_are_noted_once_and_a_third_one_or_
             ledger = bench.open();
         }
         let row = copies(&ledger, &first).await;
-        assert_eq!((row.forked, row.kept), (true, None));
+        assert_eq!((row.forked, row.kept), (true, Kept::Undecided));
         assert_eq!(
             row.copies.iter().map(|copy| copy.branch).collect::<Vec<_>>(),
             branches(world, &first, &second)
@@ -191,7 +193,7 @@ pub(super) async fn the_copy_that_is_kept_goes_on_with_a_new_key_and_the_other_o
     sound(&ledger).await;
 }
 
-pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name(
+pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_and_no_admission_of_its_name(
     world: &World,
     bench: &dyn Bench,
 ) {
@@ -199,18 +201,36 @@ pub(super) async fn a_kept_copy_that_goes_on_uses_up_no_setup_file_of_its_name(
     let (first, second) = forked(world, &ledger).await;
     let [_, of_second] = branches(world, &first, &second);
     ledger.execute(world.at(60), keep(&first, &of_second)).await.unwrap();
-    // Somebody means to set the computer up anew, and the copy goes on before.
-    let mut anew = world.computer("pc-1").with_setup(5);
-    ledger.execute(world.at(61), anew.issue_setup()).await.unwrap();
-    let old = first.client_id.clone().unwrap();
-    let own = with_new_key(&second);
-    goes_on(world, &ledger, (&own, Some(pair(world, &second))), &old, 77).await.unwrap();
-    let outcome = ledger.execute(world.at(110), world.enroll(&anew)).await.unwrap();
-    anew.enrolled(&outcome);
-    world.contacts(&ledger, &mut anew, 120).await;
-    assert_eq!(client(&ledger, &first.name).await.client_key, Some(anew.key));
-    assert_eq!((licenses(&ledger).await[0].used, licenses(&ledger).await[0].active), (1, 1));
-    sound(&ledger).await;
+    let admits = bench.copy();
+    ledger.close().await.unwrap();
+    drop(ledger);
+    for (by_code, bench) in [(true, bench), (false, &*admits)] {
+        let ledger = bench.open();
+        // Somebody means to set the computer up anew, and the copy goes on before.
+        let mut anew = world.computer("pc-1").with_setup(5);
+        if by_code {
+            ledger.execute(world.at(61), anew.issue_setup()).await.unwrap();
+        } else {
+            let waits = ledger.execute(world.at(60), world.knock(&anew)).await;
+            assert_eq!(refused(waits), ProblemCode::WaitsForAdmission);
+            ledger.execute(world.at(61), anew.admit(5)).await.unwrap();
+        }
+        let old = first.client_id.clone().unwrap();
+        let own = with_new_key(&second);
+        goes_on(world, &ledger, (&own, Some(pair(world, &second))), &old, 77).await.unwrap();
+        let SetupState::Issued(issued) = ledger.query(SetupOf { name: first.name.clone() }).await.unwrap()
+        else {
+            panic!("what was issued is gone")
+        };
+        assert_eq!((issued.used_by, issued.admitted.is_none()), (None, by_code));
+        let enroll = if by_code { world.enroll(&anew) } else { world.knock(&anew) };
+        let outcome = ledger.execute(world.at(110), enroll).await.unwrap();
+        anew.enrolled(&outcome);
+        world.contacts(&ledger, &mut anew, 120).await;
+        assert_eq!(client(&ledger, &first.name).await.client_key, Some(anew.key));
+        assert_eq!((licenses(&ledger).await[0].used, licenses(&ledger).await[0].active), (1, 1));
+        sound(&ledger).await;
+    }
 }
 
 pub(super) async fn a_copy_that_was_found_before_copies_were_noted_is_noted_when_it_comes(
@@ -263,4 +283,78 @@ pub(super) async fn what_was_decided_about_copies_outlives_a_rebuild_from_the_lo
     // Notes are gone, and with them the last pair: the branches are told apart all the same.
     assert_eq!(refused(tries(world, &ledger, &second, 70).await), ProblemCode::CopyKept);
     assert_eq!(refused(tries(world, &ledger, &first, 70).await), ProblemCode::CopyGivenUp);
+}
+
+/// A backup that knows that the first copy was kept; the ledger then lost that the second one was, and that it went on.
+pub(super) async fn what_was_decided_before_a_restore_lets_no_copy_go_on_before_it_is_decided_again(
+    world: &World,
+    bench: &dyn Bench,
+) {
+    const RESTORED: i64 = 1_000;
+    let ledger = bench.open();
+    let (first, second) = forked(world, &ledger).await;
+    let [of_first, of_second] = branches(world, &first, &second);
+    let old = first.client_id.clone().unwrap();
+    ledger.execute(world.at(60), keep(&first, &of_first)).await.unwrap();
+    let backup = bench.copy();
+    ledger.execute(world.at(61), keep(&first, &of_second)).await.unwrap();
+    let mut own = with_new_key(&second);
+    let enrolled = goes_on(world, &ledger, (&own, Some(pair(world, &second))), &old, 77).await.unwrap();
+    own.enrolled(&enrolled);
+    own.contacts = 0;
+    world.contacts(&ledger, &mut own, 200).await;
+    let head = ledger.head();
+    ledger.close().await.unwrap();
+    drop(ledger);
+
+    // In one of two the one that went on comes; in the other one the first is kept once more before it does.
+    let again = backup.copy();
+    for (restored, decided_again) in [(backup, false), (again, true)] {
+        let mut ledger = restored.open();
+        let cause = RestoreCause::BackupRestored { head };
+        let declared = DeclareRestore { actor: admin(), cause, new_era: era(1) };
+        ledger.execute(world.at(RESTORED), declared).await.unwrap();
+        ledger.execute(world.at(RESTORED), world.asks_to_confirm(2)).await.unwrap();
+        world.accept(&ledger, world.confirming(2, 2, 1)).await.unwrap();
+        let dead = with_new_key(&first);
+        for restart in [false, true] {
+            if restart {
+                ledger.close().await.unwrap();
+                drop(ledger);
+                ledger = restored.open();
+            }
+            let head = ledger.head().size;
+            assert_eq!(copies(&ledger, &first).await.kept, Kept::BeforeRestore(of_first));
+            for copy in [&first, &second] {
+                let contact = tries(world, &ledger, copy, RESTORED).await;
+                assert_eq!(refused(contact), ProblemCode::ContactForked);
+                let tries = goes_on(world, &ledger, (&dead, Some(pair(world, copy))), &old, 78).await;
+                assert_eq!(refused(tries), ProblemCode::ContactForked, "nobody decided since");
+            }
+            unchanged(&ledger, head);
+        }
+        if decided_again {
+            let head = ledger.head().size;
+            for _ in 0..2 {
+                ledger.execute(world.at(RESTORED), keep(&first, &of_first)).await.unwrap();
+            }
+            assert_eq!(
+                kinds_after(&ledger, head).await,
+                ["copy_resolved"],
+                "also at the very time of the restore"
+            );
+            assert_eq!(copies(&ledger, &first).await.kept, Kept::Branch(of_first));
+            assert_eq!(refused(tries(world, &ledger, &first, RESTORED).await), ProblemCode::CopyKept);
+            assert_eq!(refused(tries(world, &ledger, &second, RESTORED).await), ProblemCode::CopyGivenUp);
+            goes_on(world, &ledger, (&dead, Some(pair(world, &first))), &old, 78).await.unwrap();
+            assert_eq!(client(&ledger, &first.name).await.client_key, Some(dead.key));
+        } else {
+            world.goes_on(&ledger, &mut own, RESTORED, 2).await;
+            assert_eq!(client(&ledger, &first.name).await.client_key, Some(own.key.clone()));
+            let late = goes_on(world, &ledger, (&dead, Some(pair(world, &first))), &old, 78).await;
+            assert_eq!(refused(late), ProblemCode::CopyGivenUp);
+            assert!(client(&ledger, &first.name).await.client_id == own.client_id);
+        }
+        sound(&ledger).await;
+    }
 }

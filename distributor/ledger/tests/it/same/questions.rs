@@ -27,8 +27,8 @@ use sealpost_site::commands::undoing::LoadRetry;
 use sealpost_site::queries::{
     Activity, ApprovedReleases, ClientByName, ClientKey, ClientLineByName, ClientLines, ClientSealingKey,
     Clients, CopiesOf, DeliveriesOf, DeltaReleases, Drifted, Endings, ExplainClient, Failing, Fleet,
-    Followers, GivenUpCopy, GroupMembers, HeldReleases, HolderById, KnownReleaseOf, KnownReleases, LastPull,
-    LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
+    Followers, GivenUpCopy, GroupMembers, HeldAlone, HeldReleases, HolderById, KnownReleaseOf, KnownReleases,
+    LastPull, LeftBehind, LicenseTime, Licenses, Log, LogEnd, LogEntry, LogForks, LogNodes, NotStarted, Only,
     Recipients, Refusals, RefusedGrants, ReleaseByManifest, ReleaseCounts, Releases, Restores, Revisions,
     RolloutByNumber, Rollouts, Schedules, Server, ServersLearned, SetupOf, Setups, StoredTime, Trying,
     Untested, VoidedReleases, Waiting,
@@ -183,6 +183,12 @@ fn bounds(now: Timestamp) -> Vec<Bounds> {
 }
 
 async fn of_computers(pair: &Pair, known: &Known) {
+    for serial in &known.serials {
+        let others: BTreeSet<_> = known.serials.iter().filter(|other| *other != serial).cloned().collect();
+        for others in [BTreeSet::new(), others] {
+            pair.query(HeldAlone { serial: serial.clone(), others }).await;
+        }
+    }
     let now = pair.sqlite.query(LicenseTime {}).await.unwrap().floor.unwrap();
     for limit in [1, 5, 1_000] {
         for after in [None, known.names.iter().nth(4).cloned()] {

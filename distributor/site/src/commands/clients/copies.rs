@@ -9,7 +9,7 @@ use crate::commands::second_eyes::too_long;
 use crate::queries::CopiesOf;
 use crate::rows::CopiesRow;
 use crate::rules::contact::NoncePair;
-use crate::rules::copies::{meant, not_two};
+use crate::rules::copies::{Kept, meant, not_two};
 use crate::rules::text;
 
 /// Says which of two computers with one identity goes on. It can be said anew until that one came. Answers its branch.
@@ -46,7 +46,7 @@ impl Command for ResolveCopies {
             Err(refusal) => return Decision::refuse(refusal.problem(&name, &copies)),
         };
         let decision = Decision::answer(keep);
-        if row.kept == Some(keep) {
+        if row.kept == Kept::Branch(keep) {
             return decision;
         }
         let comment = text::comment(&comment);

@@ -440,7 +440,7 @@ fn issued(used_by: Option<PublicKey>, restore: RestoreState) -> EnrollmentFacts 
         enrolled_at: at(50),
         last_contact: None,
         forked: false,
-        kept_copy: None,
+        kept_copy: Kept::Undecided,
     });
     EnrollmentFacts {
         setup: SetupState::Issued(IssuedSetup {
@@ -471,7 +471,11 @@ fn a_proven_code_binds_the_key_with_its_setup_and_an_unproven_one_binds_nothing(
     assert_eq!((used, client_key), (&setup(1), &key(5)));
     assert_eq!(decision.answer.unwrap().enrolled.enrolled_at, at(TODAY));
     for proven in [None, Some(setup(2))] {
-        assert_eq!(refusal(decide(enroll(key(5), proven), facts())), ProblemCode::EnrollmentCodeWrong);
+        let decision = decide(enroll(key(5), proven), facts());
+        assert_eq!(decision.answer.unwrap_err().code, ProblemCode::EnrollmentCodeWrong);
+        let [(Actor::Stranger { .. }, Change::ComputerKnocked(_))] = decision.changes.as_slice() else {
+            panic!("{:?}", decision.changes)
+        };
     }
     let expired = EnrollmentFacts {
         setup: SetupState::Issued(IssuedSetup {

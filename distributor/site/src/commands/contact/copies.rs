@@ -9,8 +9,8 @@ use crate::commands::decision::{Context, Decision};
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::NoncePair;
 use crate::rules::copies::{
-    CopyDecision, CopyFacts, CopyNotes, CopyStanding, MAX_COPY_PACKAGES, decide, found, given_up_problem,
-    kept_problem, undecided_problem,
+    CopyDecision, CopyFacts, CopyNotes, CopyStanding, MAX_COPY_PACKAGES, decide,
+    decided_before_restore_problem, found, given_up_problem, kept_problem, undecided_problem,
 };
 
 /// A contact that comes from one of two computers.
@@ -32,6 +32,7 @@ impl OfTwo<'_> {
             CopyDecision::Of { branch, notes, standing } => {
                 let problem = match standing {
                     CopyStanding::Undecided => undecided_problem(name, Some(&branch)),
+                    CopyStanding::BeforeRestore => decided_before_restore_problem(name, Some(&branch)),
                     CopyStanding::Kept => kept_problem(name),
                     CopyStanding::GivenUp => given_up_problem(Some(name)),
                 };
@@ -57,7 +58,7 @@ impl OfTwo<'_> {
     fn facts(&self) -> CopyFacts<'_> {
         let ContactClient { last, copies, kept_copy, .. } = self.client;
         let last: Option<&NoncePair> = last.as_ref().map(|last| &last.nonces);
-        CopyFacts { last, noted: copies, kept: kept_copy.as_ref() }
+        CopyFacts { last, noted: copies, kept: kept_copy }
     }
 
     fn noted(&self, decision: Decision<ContactOutcome>, notes: CopyNotes) -> Decision<ContactOutcome> {

@@ -25,6 +25,7 @@ use crate::queries::{Query, query};
 use crate::rows::{KnownServerList, ServerIdentity};
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::{Claim, NoncePair, held};
+use crate::rules::copies::Kept;
 use crate::rules::release::KnownRelease;
 use crate::rules::restore::{NameHolder, Progress, Receipt, RestoreState};
 use crate::rules::rollouts::cadence::Cadence;
@@ -123,7 +124,7 @@ pub struct ContactClient {
     /// The branches of those that showed themselves, while two use it; in no order.
     pub copies: Vec<Sha256Digest>,
     /// The branch that an admin kept.
-    pub kept_copy: Option<Sha256Digest>,
+    pub kept_copy: Kept,
     /// The newest grant of each serial number whose seat its name holds, by serial number.
     pub seats: Vec<HeldGrantText>,
     /// The order of the newest lease that was issued to it.

@@ -18,7 +18,7 @@ use crate::changes::{Actor, Change, DisplacedComputer, Recreated};
 use crate::commands::decision::{Context, Decision, missing};
 use crate::rules::came_by::CameBy;
 use crate::rules::contact::unknown_client;
-use crate::rules::copies::given_up_problem;
+use crate::rules::copies::{Kept, given_up_problem};
 use crate::rules::restore::{
     Progress, RestoreCause, RestoreState, Restored, ResumeRefusal, ShownProgress, Witnessed, judge_witness,
     proves_loss, resume, resume_problem, takes_name,
@@ -68,7 +68,7 @@ pub(super) fn lost_client(
         client_key: shown.lease.client_key.clone(),
         forked: false,
         copies: Vec::new(),
-        kept_copy: None,
+        kept_copy: Kept::Undecided,
         seats: lost.seats.clone(),
         lease_order: None,
         assignment_order: None,

@@ -24,8 +24,8 @@ fn last() -> NoncePair {
 
 fn judged(noted: &[u64], kept: Option<u64>, previous: Option<u64>, next: u64) -> CopyDecision {
     let noted: Vec<_> = noted.iter().map(|number| branch(*number)).collect();
-    let kept = kept.map(branch);
-    let facts = CopyFacts { last: Some(&last()), noted: &noted, kept: kept.as_ref() };
+    let kept = kept.map_or(Kept::Undecided, |kept| Kept::Branch(branch(kept)));
+    let facts = CopyFacts { last: Some(&last()), noted: &noted, kept: &kept };
     decide(&facts, previous.map(nonce).as_ref(), &nonce(next))
 }
 
@@ -73,12 +73,12 @@ fn each_contact_of_two_computers_means_one_thing() {
 #[test]
 fn the_branches_are_told_apart_also_when_the_last_contact_is_not_known_any_more() {
     let noted = [branch(2), branch(3)];
-    let facts = CopyFacts { last: None, noted: &noted, kept: Some(&noted[1]) };
+    let facts = CopyFacts { last: None, noted: &noted, kept: &Kept::Branch(noted[1]) };
     let judged = |previous, next| decide(&facts, Some(&nonce(previous)), &nonce(next));
     assert_eq!(judged(2, 9), of(2, None, None, CopyStanding::GivenUp));
     assert_eq!(judged(1, 3), of(3, None, None, CopyStanding::Kept));
     assert_eq!(judged(1, 4), CopyDecision::OfNeither);
-    let nothing = CopyFacts { last: None, noted: &[], kept: None };
+    let nothing = CopyFacts { last: None, noted: &[], kept: &Kept::Undecided };
     assert_eq!(decide(&nothing, Some(&nonce(1)), &nonce(3)), CopyDecision::OfNeither);
     assert_eq!(found(&nothing, &nonce(3)), None);
 }
@@ -87,7 +87,7 @@ fn the_branches_are_told_apart_also_when_the_last_contact_is_not_known_any_more(
 fn a_fork_that_a_restored_ledger_finds_notes_both_and_never_three() {
     let of_two = |noted: &[u64]| {
         let noted: Vec<_> = noted.iter().map(|number| branch(*number)).collect();
-        found(&CopyFacts { last: Some(&last()), noted: &noted, kept: None }, &nonce(7))
+        found(&CopyFacts { last: Some(&last()), noted: &noted, kept: &Kept::Undecided }, &nonce(7))
     };
     let notes = |answered: Option<u64>, this: Option<u64>| {
         Some((branch(7), CopyNotes { answered: answered.map(branch), this: this.map(branch) }))
@@ -152,7 +152,8 @@ impl Server {
                 NonceJudgement::Fork => self.forked = true,
             }
         }
-        let facts = CopyFacts { last: self.last.as_ref(), noted: &self.noted, kept: self.kept.as_ref() };
+        let kept = self.kept.map_or(Kept::Undecided, Kept::Branch);
+        let facts = CopyFacts { last: self.last.as_ref(), noted: &self.noted, kept: &kept };
         let decision = decide(&facts, previous, next);
         if let CopyDecision::Of { notes, .. } = decision {
             self.noted.extend(notes.answered.into_iter().chain(notes.this));
@@ -239,4 +240,28 @@ fn whatever_two_or_three_copies_send_two_are_noted_the_kept_one_gets_through_and
         assert_eq!(distinct.len(), server.noted.len(), "seed {seed}");
     }
     assert!(forks > 1_000, "the histories have forks in them: {forks}");
+}
+
+#[test]
+fn after_a_restore_neither_of_two_goes_on_by_what_was_decided_before_and_an_admin_is_told_to_say_it_again() {
+    let (noted, name) = ([branch(2), branch(3)], ComputerName::new("pc-1").unwrap());
+    let facts = CopyFacts { last: Some(&last()), noted: &noted, kept: &Kept::BeforeRestore(branch(3)) };
+    for (previous, next, of) in [(1, 3, 3), (1, 2, 2), (2, 9, 2), (3, 9, 3)] {
+        let CopyDecision::Of { branch: shown, standing, .. } =
+            decide(&facts, Some(&nonce(previous)), &nonce(next))
+        else {
+            panic!("({previous}, {next}) is of neither")
+        };
+        assert_eq!((shown, standing), (branch(of), CopyStanding::BeforeRestore));
+    }
+    let two = |decided, setup_out| TwoComputers { shown: 2, decided, setup_out }.advice(&name);
+    let again = "`distributor clients resolve pc-1 --keep CONTACT`";
+    let said = two(Decided::BeforeRestore, false);
+    assert!(said.contains(again) && said.contains("restored"), "{said}");
+    assert!(!two(Decided::Yes, false).contains(again));
+    // A setup file that is out is for somebody else, whoever of the two goes on.
+    for decided in [Decided::No, Decided::Yes, Decided::BeforeRestore] {
+        let said = two(decided, true);
+        assert!(said.contains("setup file of pc-1 that is out") && !said.contains("void"), "{said}");
+    }
 }

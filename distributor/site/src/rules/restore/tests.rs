@@ -210,3 +210,21 @@ fn a_restore_ends_what_was_issued_before_it_and_nothing_that_came_after_it() {
         );
     }
 }
+
+#[test]
+fn what_was_decided_about_two_computers_before_a_restore_has_to_be_decided_again() {
+    let branch = Sha256Digest::of(b"branch");
+    let (whole, unconfirmed) = (RestoreState::default(), restored(1, &[0]));
+    let mut confirmed = unconfirmed.clone();
+    confirmed.restored.as_mut().unwrap().confirmed = true;
+    for is_from_before in [false, true] {
+        assert_eq!(whole.kept(is_from_before, Some(branch)), Kept::Branch(branch));
+        for state in [&whole, &unconfirmed, &confirmed] {
+            assert_eq!(state.kept(is_from_before, None), Kept::Undecided);
+        }
+    }
+    for state in [&unconfirmed, &confirmed] {
+        assert_eq!(state.kept(true, Some(branch)), Kept::BeforeRestore(branch));
+        assert_eq!(state.kept(false, Some(branch)), Kept::Branch(branch));
+    }
+}

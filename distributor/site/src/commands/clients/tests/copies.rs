@@ -17,6 +17,10 @@ fn branch(number: u8) -> Sha256Digest {
     branch_of(&nonce(number))
 }
 
+fn of(kept: Option<u8>) -> Kept {
+    kept.map_or(Kept::Undecided, |kept| Kept::Branch(branch(kept)))
+}
+
 fn client() -> ClientId {
     ClientId::from_random([3; 16])
 }
@@ -31,7 +35,7 @@ fn copies(kept: Option<u8>) -> CopiesRow {
         agent_version: "1.0".to_owned(),
         packages: Vec::new(),
     };
-    CopiesRow { client_id: client(), forked: true, kept: kept.map(branch), copies: vec![seen(2), seen(3)] }
+    CopiesRow { client_id: client(), forked: true, kept: of(kept), copies: vec![seen(2), seen(3)] }
 }
 
 fn resolve(keep: &str) -> ResolveCopies {
@@ -58,6 +62,8 @@ fn one_of_two_is_kept_by_the_first_digits_of_its_contact_and_another_may_be_name
     let again = decide(resolve(&short), Some(copies(Some(3))));
     assert!(again.changes.is_empty() && again.answer.is_ok(), "it was decided so already");
     assert_eq!(decide(resolve(&branch(2).to_string()), Some(copies(Some(3)))).changes.len(), 1);
+    let before = CopiesRow { kept: Kept::BeforeRestore(branch(3)), ..copies(None) };
+    assert_eq!(decide(resolve(&short), Some(before)).changes.len(), 1, "it does not count any more");
 }
 
 #[test]
@@ -87,7 +93,7 @@ fn proven(previous: Option<u8>, next: u8) -> Enroll {
 fn held(kept: Option<u8>) -> EnrollmentFacts {
     let mut facts = issued(Some(key(5)), RestoreState::default());
     let held = facts.client.as_mut().unwrap();
-    (held.forked, held.kept_copy) = (true, kept.map(branch));
+    (held.forked, held.kept_copy) = (true, of(kept));
     facts
 }
 
@@ -134,6 +140,11 @@ fn nobody_goes_on_who_is_not_the_kept_one_or_before_one_is_kept() {
     );
     let nobody = EnrollmentFacts { client: None, ..held(Some(3)) };
     assert_eq!(refused(proven(Some(1), 3), nobody), ProblemCode::CopyGivenUp);
+    let mut before = held(Some(3));
+    before.client.as_mut().unwrap().kept_copy = Kept::BeforeRestore(branch(3));
+    let problem = decide(proven(Some(1), 3), before).answer.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::ContactForked);
+    assert!(problem.message.contains("restored") && problem.hint.contains("clients resolve"), "{problem}");
     let lost = EnrollmentFacts { restore: unconfirmed(), ..held(Some(3)) };
     assert_eq!(refused(proven(Some(1), 3), lost), ProblemCode::Unconfirmed);
     let damaged = EnrollmentFacts { grants: Vec::new(), ..held(Some(3)) };

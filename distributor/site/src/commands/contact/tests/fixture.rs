@@ -29,6 +29,7 @@ use crate::commands::contact::{
 use crate::commands::{Command, Context, Decision, Terms};
 use crate::rows::ServerIdentity;
 use crate::rules::contact::NoncePair;
+use crate::rules::copies::Kept;
 use crate::rules::release::{KnownRelease, ReleaseState};
 use crate::rules::restore::{NamedHead, Progress, Receipt, RestoreState, Restored};
 use crate::rules::rollouts::outages::Outages;
@@ -156,7 +157,7 @@ pub(super) fn client() -> ContactClient {
         client_key: client_key(),
         forked: false,
         copies: Vec::new(),
-        kept_copy: None,
+        kept_copy: Kept::Undecided,
         seats: vec![grant(1)],
         lease_order: Some(order(5)),
         assignment_order: Some(order(2)),
