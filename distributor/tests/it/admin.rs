@@ -142,15 +142,21 @@ async fn a_log_that_is_followed_breaks_off_when_its_token_is_revoked_or_has_ende
             }
         }
     };
-    let (of_eve, of_max) = (follow(&eve).await, follow(&max).await);
+    let (of_eve, mut of_max) = (follow(&eve).await, follow(&max).await);
     let _: RevokedTokensView = site.post("/tokens/revoke", &serde_json::json!({ "name": "eve" })).await;
     site.reserve("secret-name-1").await;
     let seen = rest(of_eve).await;
     assert!(!seen.contains("admin_token_revoked") && !seen.contains("secret-name-1"), "{seen}");
+    // His token has not ended yet: what is told in its time arrives, before the clock goes on.
+    let mut seen = String::new();
+    while !seen.contains("secret-name-1") {
+        let part = of_max.chunk().await.unwrap().expect("it ended");
+        seen.push_str(&String::from_utf8_lossy(&part));
+    }
     site.clock.forward(SignedDuration::from_hours(25));
     site.reserve("secret-name-2").await;
     let seen = rest(of_max).await;
-    assert!(seen.contains("secret-name-1") && !seen.contains("secret-name-2"), "{seen}");
+    assert!(!seen.contains("secret-name-2"), "{seen}");
 }
 
 async fn make_token(site: &Site, name: &str, days: Option<u32>) -> MadeTokenView {
