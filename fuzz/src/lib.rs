@@ -25,6 +25,7 @@ mod names;
 mod notes;
 mod payloads;
 mod reading;
+mod registration_forms;
 mod registrations;
 mod reservation_files;
 mod sealed;

@@ -2,8 +2,8 @@
 
 use crate::{
     activity, contacts, deltas, documents, enrollments, frames, gate_files, key_files, log_exports,
-    log_proofs, minisigs, names, notes, payloads, registrations, reservation_files, sealed, signed,
-    text_codes, tree_proofs,
+    log_proofs, minisigs, names, notes, payloads, registration_forms, registrations, reservation_files,
+    sealed, signed, text_codes, tree_proofs,
 };
 
 /// Longest seed, in bytes: a fuzzer mutates short inputs best.
@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("notes", notes::notes),
     target("payloads", payloads::payloads),
     target("problems", registrations::problems),
+    target("registration_forms", registration_forms::registration_forms),
     target("registrations", registrations::registrations),
     target("reservation_files", reservation_files::reservation_files),
     target("sealed_documents", sealed::sealed_documents),

@@ -228,10 +228,7 @@ fn line(server: &ServerStatus) -> String {
     if server.serves {
         parts.push("serves".to_owned());
     }
-    parts.push(match server.lease_until {
-        Some(until) => format!("lease until {until}"),
-        None => "no lease yet".to_owned(),
-    });
+    parts.push(server.lease.to_line());
     parts.push(match server.last_answer {
         Some(at) => format!("answered last at {at}"),
         None => "never answered yet".to_owned(),

@@ -19,6 +19,7 @@ mod gate;
 pub mod hold;
 pub mod install;
 pub mod install_root;
+pub mod lease;
 mod linked;
 mod origin;
 pub mod repair;

@@ -17,7 +17,6 @@ use serde::Serialize;
 use crate::domain::cadence::Standing;
 use crate::domain::server_list::single_ways;
 use crate::domain::serving::{Serving, Why, order};
-use crate::domain::time::whole_seconds;
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
 use crate::records::holdings::{Holdings, HoldingsError};
@@ -26,6 +25,7 @@ use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::{servers, serving};
 
 use super::context::Host;
+use super::lease::LeaseStatus;
 
 /// Fewest characters of a server's id that name it.
 const LEAST_OF_ID: usize = 6;
@@ -44,6 +44,8 @@ pub struct ServerStatus {
     pub standing: Standing,
     /// Until when its lease licenses this computer, if one does.
     pub lease_until: Option<Timestamp>,
+    /// The same with what becomes of it, as `status` says it of the server that serves.
+    pub lease: LeaseStatus,
     /// The last contact that it answered.
     pub last_answer: Option<Timestamp>,
     /// Why the last contact failed, or its records cannot be used.
@@ -126,7 +128,7 @@ pub(super) fn rows(host: &Host, progress: &Progress) -> Vec<ServerStatus> {
         let ways = enrollment
             .as_ref()
             .map(|enrollment| single_ways(list, standing.answered_by.as_ref(), &enrollment.server));
-        let lease = holdings.as_ref().ok().and_then(|holdings| holdings.lease.good());
+        let lease = LeaseStatus::of(holdings.as_ref().ok(), standing);
         let contact = standing.last_contact.as_ref().and_then(|contact| contact.problem.clone());
         ServerStatus {
             server: server.clone(),
@@ -135,7 +137,8 @@ pub(super) fn rows(host: &Host, progress: &Progress) -> Vec<ServerStatus> {
             updates: progress.authority() == Some(server),
             serves: serves.as_ref() == Some(server),
             standing: standing.standing,
-            lease_until: lease.and_then(|lease| lease.not_after()).map(whole_seconds),
+            lease_until: lease.not_after,
+            lease,
             last_answer: standing.answered_at,
             problem: holdings.as_ref().err().map(unusable).or(contact),
         }

@@ -16,7 +16,7 @@ use std::process::Command;
 
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-use sealpost_manifests::digest::{Sha256Digest, Sha256Hasher};
+use sealpost_manifests::digest::Sha256Digest;
 
 use super::ownership::{OwnershipError, ensure_not_writable_by_others, is_trusted_owner};
 
@@ -68,16 +68,23 @@ pub fn own_path() -> io::Result<PathBuf> {
     Ok(PathBuf::from(OsStr::from_bytes(name)))
 }
 
+/// The digest of a program's bytes; of [`OWN_PROGRAM`], those that run.
+///
+/// # Errors
+/// The system's.
+pub fn digest(path: &Path) -> io::Result<Sha256Digest> {
+    Ok(Sha256Digest::of_reader(File::open(path)?)?.0)
+}
+
 /// Opens a program and checks it.
 ///
 /// # Errors
 /// [`ProgramError`].
 pub fn open(path: &Path, sha256: &Sha256Digest) -> Result<OpenProgram, ProgramError> {
-    let mut program = open_unsigned(path)?;
-    let mut hasher = Sha256Hasher::new();
-    io::copy(&mut program.file, &mut Digesting(&mut hasher))
+    let program = open_unsigned(path)?;
+    let (found, _) = Sha256Digest::of_reader(&program.file)
         .map_err(|source| ProgramError::Io { path: path.to_owned(), source })?;
-    if hasher.finish() != *sha256 {
+    if found != *sha256 {
         return Err(ProgramError::Changed(path.to_owned()));
     }
     Ok(program)
@@ -102,19 +109,6 @@ pub fn open_unsigned(path: &Path) -> Result<OpenProgram, ProgramError> {
         return Err(ProgramError::NotExecutable(path.to_owned()));
     }
     Ok(OpenProgram { file, path: path.to_owned() })
-}
-
-struct Digesting<'h>(&'h mut Sha256Hasher);
-
-impl io::Write for Digesting<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl OpenProgram {
@@ -217,6 +211,8 @@ mod tests {
 
     #[test]
     fn a_process_knows_its_own_program_by_any_of_its_names() {
+        let bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(digest(Path::new(OWN_PROGRAM)).unwrap(), Sha256Digest::of(&bytes));
         assert!(is_own(&std::env::current_exe().unwrap()));
         assert!(!is_own(Path::new("/bin/true")) && !is_own(Path::new("/nonexistent")));
     }

@@ -26,6 +26,8 @@ use sealpost_test_support::web::{Fault, Times};
 use crate::repair::{mount, unmount};
 use crate::site::Site;
 
+mod runs_already;
+
 /// The program that the operating system's package would have installed.
 pub(crate) const PACKAGED: &str = env!("CARGO_BIN_EXE_agent-updater");
 
@@ -121,8 +123,12 @@ impl Lab {
 
     /// Starts the packaged program with variables in its environment.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Process {
+        self.start_program(Path::new(PACKAGED), variables)
+    }
+
+    fn start_program(&self, program: &Path, variables: &[(&str, &str)]) -> Process {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = Command::new(PACKAGED);
+        let mut command = Command::new(program);
         command.arg("--home").arg(self.home.path()).arg("run").stdin(Stdio::null());
         command.env_remove("NOTIFY_SOCKET").envs(variables.iter().copied());
         Process(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())

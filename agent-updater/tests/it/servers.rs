@@ -31,6 +31,7 @@ use crate::server::SimulatedServer;
 use crate::site::{Site, contact, files, grant, large, package, server_of};
 
 mod hostile;
+mod leases;
 
 const OPEN: OpenNow = OpenNow { run: true, upload: true, remote_management: true };
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);

@@ -16,6 +16,7 @@ use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::folders::{files_beneath, write_executable, write_file};
 use sealpost_test_support::names::release_id;
 use sealpost_test_support::release::Draft;
+use sealpost_test_support::skips::needs;
 use sealpost_test_support::vendor::Vendor;
 use sealpost_test_support::vendor_server::ServedVendor;
 use tempfile::TempDir;
@@ -269,10 +270,11 @@ async fn a_file_that_is_cut_short_changed_or_for_another_platform_installs_nothi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_to_wait_waits() {
-    let (_vendor, site) = site_with_an_agent("any").await;
     if !geteuid().is_root() {
+        needs("root's rights, to run an install file").unwrap();
         return;
     }
+    let (_vendor, site) = site_with_an_agent("any").await;
     typed(&site, |home| {
         let temporary = tempfile::tempdir().unwrap();
         let file = temporary.path().join("install.sh");

@@ -233,7 +233,7 @@ async fn another_ip_address_than_the_one_of_a_socket_unit_is_served_beside_it_an
 #[tokio::test]
 async fn a_server_moves_from_ipv4_to_ipv6() {
     if TcpListener::bind("[::1]:0").await.is_err() {
-        // This computer has no IPv6.
+        sealpost_test_support::skips::needs("IPv6").unwrap();
         return;
     }
     let vendor = start_vendor(3).await;

@@ -167,6 +167,7 @@ impl Computer {
         until("it hangs", || self.text("runs").len() > before && self.text("folder").is_empty());
         running.kill().unwrap();
         running.wait().unwrap();
+        assert!(self.is_still_bounded(), "an ssh goes on that nothing ends");
         assert!(stdout(home, &["clients", "list"]).contains("Installing"));
         let (code, said, told) = parts(&self.runs(home, &["pc-1"]));
         assert!(
@@ -176,6 +177,17 @@ impl Computer {
         let off = by(&self.lab, home, &["clients", "schedule", "pc-1", "--off"]);
         assert!(!off.status.success(), "{off:?}");
         assert_eq!(self.text("runs").len(), before + 4, "it was begun once");
+    }
+}
+
+impl Computer {
+    /// Whether an ssh to this computer goes on below a `timeout`.
+    fn is_still_bounded(&self) -> bool {
+        let port = format!("\0-p\0{}\0", self.port);
+        fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|process| {
+            let words = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            words.contains("timeout\0-k\0") && words.contains(&port)
+        })
     }
 }
 

@@ -12,23 +12,54 @@ const MAX_FIELDS: usize = 4;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What the registration page sends.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Form {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
     /// The registration code as it was typed.
-    pub(super) code: String,
+    pub code: String,
     /// Whether the answer is to be a file.
-    pub(super) as_file: bool,
+    pub as_file: bool,
 }
 
-/// Reads a form of at most the bytes that a body has here. Fields that are not known are passed over.
-pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Form, Refused> {
-    if !is_form(headers) {
-        return Err(refused("it is none that a browser sends for this page"));
+/// Why a body is no form of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    #[error("cannot read the form: it is none that a browser sends for this page")]
+    OtherKind,
+    #[error("cannot read the form: it has too many fields")]
+    TooManyFields,
+    #[error("cannot read the form: it has the same field twice")]
+    SameFieldTwice,
+    #[error("there is no registration code in the form")]
+    NoCode,
+}
+
+impl FormError {
+    /// What to do about it.
+    const fn help(self) -> &'static str {
+        match self {
+            Self::NoCode => "paste the whole code that `distributor register SERIAL --offline` prints",
+            Self::OtherKind | Self::TooManyFields | Self::SameFieldTwice => {
+                "open the page /register and paste the registration code there; programs register under /license/v1/register"
+            }
+        }
     }
+}
+
+/// Reads a form of at most the bytes that a body has here.
+pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Form, Refused> {
+    let read = if is_form(headers) { read_form(body) } else { Err(FormError::OtherKind) };
+    read.map_err(|error| Refused(Problem::new(ProblemCode::BadRequest, error.to_string(), error.help())))
+}
+
+/// Reads the fields of a form. Those that are not known are passed over, and bytes that are no text are replaced.
+///
+/// # Errors
+/// [`FormError`].
+pub fn read_form(body: &[u8]) -> Result<Form, FormError> {
     let (mut code, mut wanted_as) = (None, None);
     for (count, (name, value)) in form_urlencoded::parse(body).enumerate() {
         if count == MAX_FIELDS {
-            return Err(refused("it has too many fields"));
+            return Err(FormError::TooManyFields);
         }
         let place: &mut Option<Cow<'_, str>> = match &*name {
             "code" => &mut code,
@@ -36,16 +67,10 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Form, Refused> {
             _ => continue,
         };
         if place.replace(value).is_some() {
-            return Err(refused("it has the same field twice"));
+            return Err(FormError::SameFieldTwice);
         }
     }
-    let code = code.filter(|code| !code.trim().is_empty()).ok_or_else(|| {
-        Refused(Problem::new(
-            ProblemCode::BadRequest,
-            "there is no registration code in the form",
-            "paste the whole code that `distributor register SERIAL --offline` prints",
-        ))
-    })?;
+    let code = code.filter(|code| !code.trim().is_empty()).ok_or(FormError::NoCode)?;
     Ok(Form { code: code.into_owned(), as_file: wanted_as.as_deref() == Some("file") })
 }
 
@@ -53,14 +78,6 @@ fn is_form(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
-}
-
-fn refused(why: &str) -> Refused {
-    Refused(Problem::new(
-        ProblemCode::BadRequest,
-        format!("cannot read the form: {why}"),
-        "open the page /register and paste the registration code there; programs register under /license/v1/register",
-    ))
 }
 
 #[cfg(test)]

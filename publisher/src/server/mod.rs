@@ -17,6 +17,7 @@ mod router;
 mod running;
 
 pub use certificate::{CertificateFiles, Served};
+pub use form::{Form, FormError, read_form};
 pub use license::{Carrier, Licenses, Licensing};
 pub use limits::connection_limits;
 pub use router::router;

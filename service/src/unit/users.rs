@@ -242,7 +242,9 @@ fn give_home(home: &Path, ids: Ids) -> io::Result<Given> {
 }
 
 /// A folder that nobody but root can put another one in the place of: it and all above it are root's, and no link is followed on
-/// the way. What is missing is made. The checks are made at the open folder, so that nobody exchanges it meanwhile.
+/// the way. What is missing is made. The checks are made at the open folder, so that nobody exchanges it meanwhile. Stricter than
+/// `sealpost_files::make_folder`, which follows links of root and takes folders of others that the path names: beneath those
+/// nothing is made here, not even what is refused afterwards.
 fn folder_of_root(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut so_far = PathBuf::from("/");

@@ -114,6 +114,26 @@ fn runs_watched(lab: &Lab, machine: &Machine, code: &str) -> Result<String> {
     Ok(out)
 }
 
+/// The agent that the install file brought is the approved release: it is in force without a trial, and was not fetched once more.
+fn is_the_approved_release(machine: &Machine) -> Result<()> {
+    let status = || -> Result<serde_json::Value> {
+        let said = machine.run(&["agent-updater", "status", "--json"])?;
+        Ok(serde_json::from_str(&said.stdout)?)
+    };
+    let told = || machine.shell(&format!("{DISTRIBUTOR} log --kind step_reported --json"));
+    wait_until("the agent is in force that the install file brought", || {
+        ensure!(status()?["agent"]["on_trial"].is_null(), "it is on trial: {}", status()?);
+        Ok(status()?["agent"]["why"] == "confirmed")
+    })
+    .with_context(|| format!("{}{}", told().unwrap_or_default(), machine.about(SERVICE)))?;
+    let checked = machine.run(&["agent-updater", "check"])?;
+    ensure!(checked.status.success(), "{checked:?}");
+    wait_until("the server heard it", || Ok(told()?.contains("\"keep\"")))?;
+    let steps = told()?;
+    ensure!(!steps.contains("\"download\"") && !steps.contains("\"switch\""), "{steps}");
+    Ok(())
+}
+
 /// A computer with a server, and an install file for it in a temporary folder from which nothing may be executed.
 fn with_an_install_file(lab: &Lab) -> Result<Machine> {
     let machine = with_a_server(lab, Root::new(lab, "computer")?, &PACKAGES[..2])?;
@@ -180,6 +200,7 @@ fn an_install_file_brings_a_computer_up_and_takes_itself_back() -> Result<()> {
     })
     .with_context(|| format!("{}{}", listed().unwrap_or_default(), machine.about(SERVICE)))?;
     code_is_nowhere_else(&machine, &code)?;
+    is_the_approved_release(&machine)?;
 
     // A second run, and two at the same time.
     let after = "find /etc /usr -xdev -printf '%p %T@\\n' | sort | sha256sum";

@@ -14,6 +14,7 @@
 //! | from | event | to |
 //! |---|---|---|
 //! | packaged, stable | a release was built, digested and starts with `--version`: the cycle records a trial, the daemon ends, and the same process becomes the watchdog | on trial |
+//! | packaged | the release that was built has the bytes of the packaged program that runs | ended, confirmed: there is no other program to go back to, and the launcher executes it from its slot |
 //! | on trial | the child completed an answered contact, and lived on for the probation | ended, confirmed: the child is asked to end, the watchdog executes the new program |
 //! | on trial | the server could be reached for some minutes, and no contact was completed | ended, given back: the watchdog goes on as the daemon that it was |
 //! | on trial | the child ended by itself too often, or cannot be started | ended, given back |
@@ -26,7 +27,7 @@
 //! | ended | a cycle | stable, or packaged |
 //!
 //! Invariants: at every moment the program that ran before is whole, and is what runs when the new one does not; a
-//! confirmed program completed a contact; a release that was given back is not tried again in its attempt. What the
+//! confirmed program completed a contact, or is the packaged one byte for byte; a release that was given back is not tried again in its attempt. What the
 //! agent's hooks started is no business of a change of the agent, and runs on. The record's form is frozen: launchers
 //! of every version read it. Other records keep the form of the version before while a trial is on.
 //! Left out on purpose: clocks, files and processes (`platform::program`, `flows::self_update`).

@@ -129,6 +129,16 @@ impl SelfRecord {
         Self { stable, trial: None, ended: Some(ended) }
     }
 
+    /// The record once a release was built whose program is, byte for byte, the one that runs: there is nothing to try.
+    #[must_use]
+    pub fn runs_already(self, kind: ChangeKind, to: SlotProgram, at: Timestamp) -> Self {
+        let stable = Some(to.clone());
+        let detail = "it is the program that ran here already".to_owned();
+        let (how, reason) = (How::Confirmed, ReasonCode::Done);
+        let ended = Ended { how, kind, from: self.stable, to, reason, detail, at };
+        Self { stable, trial: None, ended: Some(ended) }
+    }
+
     /// The record after the program of before came back; as it is if there is no trial.
     #[must_use]
     pub fn given_back(self, reason: ReasonCode, detail: String, at: Timestamp) -> Self {
@@ -237,6 +247,10 @@ pub(crate) mod tests {
         assert_eq!(from, Some(program("1")), "what was stable before is what a rollback goes to");
         assert_eq!(back.clone().confirmed(AT), back, "an ended trial cannot be confirmed any more");
         assert_eq!(confirmed.clone().given_back(ReasonCode::AgentFailed, String::new(), AT), confirmed);
+        let there = SelfRecord::default().runs_already(ChangeKind::Install, program("1"), AT);
+        assert_eq!((there.stable.clone(), there.trial.clone()), (Some(program("1")), None));
+        let change = there.ended.unwrap().change();
+        assert_eq!((change.from, change.to, change.why), (None, program("1").installed, None));
         let lost = stable.lost("changed".to_owned(), AT);
         assert_eq!((lost.stable, lost.ended.unwrap().how), (None, How::Lost));
         assert_eq!(SelfRecord::default().lost(String::new(), AT), SelfRecord::default());

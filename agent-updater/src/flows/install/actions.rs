@@ -89,7 +89,7 @@ impl<'a> Actions<'a> {
         let how = match built_from {
             BuiltFrom::Delta => Some((ReasonCode::ByDelta, Way::Delta)),
             BuiltFrom::Payload => Some((ReasonCode::ByPayload, Way::Gzip)),
-            BuiltFrom::ExistingSlot => None,
+            BuiltFrom::ExistingSlot | BuiltFrom::OwnProgram => None,
         };
         if let Some((how, way)) = how {
             let what = (InstallStep::Download, Outcome::Ok, how);

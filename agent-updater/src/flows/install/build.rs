@@ -1,6 +1,7 @@
-//! Building the slot of a new release: by delta from the old slot, else from the whole payload.
+//! Building the slot of a new release: by delta from the old slot, else from the whole payload; the agent's first one from its
+//! own program, if that is the release.
 //!
-//! Invariant: neither is trusted. A slot counts as built only if it is, path by path, what the signed manifest says.
+//! Invariant: none of them is trusted. A slot counts as built only if it is, path by path, what the signed manifest says.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -11,13 +12,13 @@ use std::time::{Duration, Instant};
 use sealpost_deltas::Limits;
 use sealpost_files::with_causes;
 use sealpost_manifests::payload::read_gzip;
-use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::release::{FileKind, ReleaseManifest};
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 
 use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
-use crate::platform::disk;
+use crate::platform::{disk, program};
 use crate::ports::Source;
 use crate::slots::beneath::BeneathError;
 use crate::slots::{SlotBuilder, Slots};
@@ -52,6 +53,8 @@ impl<'r> NewRelease<'r> {
 pub(super) enum BuiltFrom {
     Delta,
     Payload,
+    /// The program of this process, which came with an install file or the operating system's package.
+    OwnProgram,
     /// Nothing: the slot existed, and is what was signed.
     ExistingSlot,
 }
@@ -78,6 +81,15 @@ pub(super) fn build(
             return Ok(BuiltFrom::ExistingSlot);
         }
         slots.remove(&change.to.slot).map_err(|error| failed(refusal_of_slot(&error)))?;
+    }
+    let own = Path::new(program::OWN_PROGRAM);
+    if change.from.is_none() && change.to.release.package.is_agent() && is_all(own, manifest) {
+        ask()?;
+        match from_program(own, change, slots, manifest) {
+            Ok(()) => return Ok(BuiltFrom::OwnProgram),
+            Err(refusal) if refusal.reason == ReasonCode::DiskFull => return Err(failed(refusal)),
+            Err(refusal) => tracing::warn!(release = %change.to.release, "fetching the payload: {refusal}"),
+        }
     }
     if let Some(base) = change.from.clone() {
         let applied = match fetch_delta(host, &base, change, new) {
@@ -138,6 +150,39 @@ pub(super) fn build_beside(
     // A person asked for the repair, so the product is not asked.
     by_payload(host, change, slots, new, &mut || Ok(()))?;
     Ok(BuiltFrom::Payload)
+}
+
+/// Whether a release has no other bytes than those of a program.
+fn is_all(program: &Path, manifest: &ReleaseManifest) -> bool {
+    let Ok(found) = fs::metadata(program) else { return false };
+    let mut digests = manifest.files.iter().filter_map(|entry| match &entry.kind {
+        FileKind::File { length, sha256, .. } => Some((*length == found.len(), *sha256)),
+        FileKind::Symlink { .. } => None,
+    });
+    let Some((true, first)) = digests.next() else { return false };
+    digests.all(|(_, other)| other == first) && program::digest(program).is_ok_and(|own| own == first)
+}
+
+/// Builds the slot from a program that is all of the release.
+fn from_program(
+    program: &Path,
+    change: &Change,
+    slots: &Slots,
+    manifest: &ReleaseManifest,
+) -> Result<(), Refusal> {
+    let mut builder = slots.begin(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
+    for entry in &manifest.files {
+        let path = entry.path.as_str();
+        let written = match &entry.kind {
+            FileKind::File { executable, length, .. } => File::open(program)
+                .and_then(|mut content| builder.write_file(path, *executable, *length, &mut content)),
+            FileKind::Symlink { target } => builder.write_link(path, target),
+        };
+        written.map_err(|error| {
+            invalid_or_full(&builder, "the slot cannot be built from this program", &error)
+        })?;
+    }
+    finish(builder, change, slots, manifest)
 }
 
 /// Fetches the delta, unless it was fetched whole before; `false` if the server has none.

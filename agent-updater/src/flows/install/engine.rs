@@ -9,7 +9,8 @@ use crate::domain::not_started::StartFault;
 use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
-use crate::flows::self_update::begin::{NotBegun, begin, ensure_newest};
+use crate::flows::self_update::begin::{Begun, NotBegun, begin, ensure_newest};
+use crate::flows::self_update::settle::SettleError;
 use crate::flows::{install_root, linked};
 use crate::journal::{Journal, JournalError};
 use crate::ports::Source;
@@ -310,12 +311,23 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The agent's own release is not switched to: it goes on trial, beside this program. From here on the record of the
-    /// trial leads on, and not the journal.
+    /// The agent's own release is not switched to: it goes on trial, beside this program, unless it is this program. From here
+    /// on the record of the trial leads on, and not the journal.
     fn begin_trial(&mut self, change: &Change) -> Result<ChangeEnd, EngineError> {
         self.journal.clear()?;
         match begin(self.host, change) {
-            Ok(()) => {
+            Ok(Begun::RunsAlready) => {
+                match self.actions.reporter.note_end_of_trial() {
+                    Ok(()) => {}
+                    Err(SettleError::Killed(killed)) => return Err(JournalError::Killed(killed).into()),
+                    // It stays in the record, and the next cycle tries again.
+                    Err(error) => {
+                        tracing::error!(release = %change.to.release, error = with_causes(&error), "cannot be noted yet");
+                    }
+                }
+                Ok(ChangeEnd::Kept)
+            }
+            Ok(Begun::Trial) => {
                 let detail = "on trial beside the agent of before; kept once it completed a contact";
                 self.report(change, (InstallStep::Switch, Outcome::Ok, ReasonCode::Done), detail);
                 Ok(ChangeEnd::OnTrial)

@@ -10,6 +10,7 @@ use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 
 use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::flows::context::Host;
+use crate::flows::self_update::settle::{SettleError, settle};
 use crate::spool::{Measured, Spool, Subject};
 
 /// Adds reports to the spool.
@@ -52,6 +53,14 @@ impl<'a> Reporter<'a> {
         let what = (InstallStep::RollBack, Outcome::Ok, asked);
         let detail = format!("back to {}", change.to.release);
         self.add(&subject(left, change), what, &detail, Measured::default());
+    }
+
+    /// Notes and reports that the agent's own release is in force.
+    ///
+    /// # Errors
+    /// [`SettleError`].
+    pub(super) fn note_end_of_trial(&mut self) -> Result<(), SettleError> {
+        settle(self.host, self.spool)
     }
 
     /// Writes reports that could not be written before.

@@ -1,7 +1,11 @@
-//! The end of an install of the agent's package: instead of stopping and switching a product, a trial is recorded.
+//! The end of an install of the agent's package: instead of stopping and switching a product, a trial is recorded; or, if the
+//! release is the program that runs already, that.
 //!
-//! Invariant: what goes on trial was built, digested and started with `--version`; nothing is on trial beside another
-//! trial, or before the end of the last one was noted.
+//! Invariants: what goes on trial was built, digested and started with `--version`; nothing is on trial beside another
+//! trial, or before the end of the last one was noted. Only the packaged program, byte for byte, is taken without a trial: there
+//! is no other that a trial could go back to.
+
+use std::path::Path;
 
 use sealpost_files::with_causes;
 use sealpost_manifests::digest::Sha256Digest;
@@ -10,10 +14,10 @@ use sealpost_manifests::release::{AGENT_PROGRAM, FileKind, ReleaseManifest};
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::policy::Decision;
-use crate::domain::record::{Change, Installed};
+use crate::domain::record::{Change, ChangeKind, Installed};
 use crate::domain::release::Refusal;
-use crate::domain::self_update::launch::is_newer;
-use crate::domain::self_update::record::SlotProgram;
+use crate::domain::self_update::launch::{Me, is_newer};
+use crate::domain::self_update::record::{SelfRecord, SlotProgram};
 use crate::domain::self_update::step::TrialStep;
 use crate::flows::context::Host;
 use crate::platform::program;
@@ -23,6 +27,15 @@ use crate::slots::Slots;
 
 use super::record::{RecordError, load_or_put_aside, me, save};
 use super::starts::starts;
+
+/// How an install of the agent goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// The daemon ends after its cycle, and becomes the watchdog of the new program.
+    Trial,
+    /// The program that runs is the release's. Its end is to be noted.
+    RunsAlready,
+}
 
 /// Why a trial does not begin.
 #[derive(Debug)]
@@ -88,11 +101,11 @@ pub fn ensure_starts(host: &Host, change: &Change) -> Result<(), Refusal> {
     })
 }
 
-/// Records that a built release is on trial. The daemon ends after its cycle, and becomes the watchdog.
+/// Records that a built release is on trial, or that it runs already.
 ///
 /// # Errors
 /// [`NotBegun`]; nothing is on trial then that was not before.
-pub fn begin(host: &Host, change: &Change) -> Result<(), NotBegun> {
+pub fn begin(host: &Host, change: &Change) -> Result<Begun, NotBegun> {
     let local = |detail: String| Refusal::new(ReasonCode::LocalFault, detail);
     let to = program_of(host, &change.to)?;
     let busy = || local("another program of the agent is on trial; this one comes after it".to_owned());
@@ -101,17 +114,28 @@ pub fn begin(host: &Host, change: &Change) -> Result<(), NotBegun> {
     if record.trial.is_some() || record.ended.is_some() {
         return Err(busy().into());
     }
-    let stable = record.stable.as_ref().map(|stable| stable.installed.release.version.clone());
-    let is_packaged = stable.is_some_and(|stable| is_newer(&me(&record), &stable));
-    let mut record = record.on_trial(change.kind, to, host.now());
-    if is_packaged {
-        record = record.watched_by_packaged();
-    }
-    match save(host, TrialStep::OnTrial, &record) {
-        Ok(()) => Ok(()),
+    let (begun, step, record) = if runs_already(&record, change, &to) {
+        (Begun::RunsAlready, TrialStep::Confirmed, record.runs_already(change.kind, to, host.now()))
+    } else {
+        let stable = record.stable.as_ref().map(|stable| stable.installed.release.version.clone());
+        let is_packaged = stable.is_some_and(|stable| is_newer(&me(&record), &stable));
+        let record = record.on_trial(change.kind, to, host.now());
+        let record = if is_packaged { record.watched_by_packaged() } else { record };
+        (Begun::Trial, TrialStep::OnTrial, record)
+    };
+    match save(host, step, &record) {
+        Ok(()) => Ok(begun),
         Err(RecordError::Killed(killed)) => Err(NotBegun::Killed(killed)),
         Err(error) => Err(local(format!("the trial cannot be recorded: {}", with_causes(&error))).into()),
     }
+}
+
+/// Whether the packaged program is in force, is this one, and has the bytes of the release.
+fn runs_already(record: &SelfRecord, change: &Change, to: &SlotProgram) -> bool {
+    record.stable.is_none()
+        && change.kind == ChangeKind::Install
+        && matches!(me(record), Me::Packaged(_))
+        && program::digest(Path::new(program::OWN_PROGRAM)).is_ok_and(|own| own == to.sha256)
 }
 
 /// The program of a release that was built here, by its kept manifest.

@@ -9,7 +9,7 @@ mod text;
 
 pub use read::read;
 pub use report::{
-    AdmissionStatus, DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status,
-    StatusProblem, TimesStatus, WayStatus,
+    AdmissionStatus, DriftStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem,
+    TimesStatus, WayStatus,
 };
 pub use text::{Hooks, Paint};

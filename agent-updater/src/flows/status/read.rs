@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sealpost_files::with_causes;
 use sealpost_keys::Fingerprint;
 use sealpost_manifests::assignment::{PackageAssignment, Postpone};
-use sealpost_manifests::ids::{PackageName, Platform, SerialNumber};
+use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::version::{DisplayVersion, Revision};
@@ -22,6 +22,7 @@ use crate::domain::server_list::single_ways;
 use crate::domain::time::whole_seconds;
 use crate::flows::context::Host;
 use crate::flows::drift::{self, Found, Keep, Place};
+use crate::flows::lease::LeaseStatus;
 use crate::flows::self_update;
 use crate::flows::self_update::begin::unless_on_trial;
 use crate::flows::servers::{self, ServingStatus};
@@ -42,8 +43,8 @@ use crate::spool::Spool;
 
 use super::problems::{contact_problems, is_for_good, package_problems, refusal_of_further};
 use super::report::{
-    AdmissionStatus, DriftStatus, LeaseStatus, PackageStatus, PostponeStatus, ProblemKind, Status,
-    StatusProblem, TimesStatus, WayStatus,
+    AdmissionStatus, DriftStatus, PackageStatus, PostponeStatus, ProblemKind, Status, StatusProblem,
+    TimesStatus, WayStatus,
 };
 
 #[must_use]
@@ -185,26 +186,8 @@ fn by_serving<'p>(
     let other = serving.map(|serving| &serving.server).filter(|server| progress.authority() != Some(server));
     let held = other.and_then(|server| Holdings::of(&host.home, server, progress, host.now()).ok());
     let holdings = held.as_ref().or(first);
-    let lease = holdings.map(|held| &held.lease);
-    let shown = LeaseStatus {
-        live: lease.is_some_and(|lease| lease.good().is_some()),
-        not_after: lease.and_then(|lease| lease.good()?.not_after()).map(whole_seconds),
-        renewed_until: holdings.and_then(renewed_until),
-        problem: lease.and_then(|lease| lease.problem("lease")),
-    };
-    (other.map_or(&progress.standing, |server| progress.of(server)), shown)
-}
-
-/// When nothing of a lease is renewed any more: when the last of its serial numbers ends, by the newest grants that are held. `None`
-/// where one has no end.
-fn renewed_until(holdings: &Holdings) -> Option<Timestamp> {
-    let lease = holdings.lease.good()?;
-    let end_of = |serial: &SerialNumber| {
-        let mut grants = holdings.grants.iter().map(|held| &held.grant);
-        grants.find(|grant| grant.serial == *serial)?.ends_at
-    };
-    let ends = lease.entitlements.iter().map(|seat| end_of(&seat.serial)).collect::<Option<Vec<_>>>()?;
-    ends.into_iter().max().map(whole_seconds)
+    let standing = other.map_or(&progress.standing, |server| progress.of(server));
+    (standing, LeaseStatus::of(holdings, standing))
 }
 
 fn described(error: &HoldingsError) -> (ProblemKind, String) {

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::domain::cadence::Standing;
 use crate::domain::gate_file::OpenNow;
+use crate::flows::lease::LeaseStatus;
 use crate::flows::retention::Usage;
 use crate::flows::self_update::status::AgentStatus;
 use crate::flows::servers::{ServerStatus, ServingStatus};
@@ -134,18 +135,6 @@ impl StatusProblem {
     pub(super) const fn of_computer(code: ProblemKind, text: String) -> Self {
         Self { code, package: None, refusal: None, text }
     }
-}
-
-/// The lease, as far as people need it.
-#[derive(Debug, Serialize)]
-pub struct LeaseStatus {
-    pub live: bool,
-    pub not_after: Option<Timestamp>,
-    /// When the serial numbers of its seats end, the last of them, if the vendor ends each of them: from then on it is not
-    /// renewed.
-    pub renewed_until: Option<Timestamp>,
-    /// Why it does not count.
-    pub problem: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

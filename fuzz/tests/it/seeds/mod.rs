@@ -39,6 +39,7 @@ fn made() -> BTreeMap<&'static str, Seeds> {
         ("notes", logs::notes()),
         ("payloads", trees::payloads()),
         ("problems", bodies::problems()),
+        ("registration_forms", texts::registration_forms()),
         ("registrations", bodies::registrations()),
         ("reservation_files", texts::reservation_files()),
         ("sealed_documents", files::sealed_documents()),

@@ -62,6 +62,31 @@ pub(super) fn names() -> Seeds {
     ]
 }
 
+pub(super) fn registration_forms() -> Seeds {
+    // As browsers send it: lines end with both characters, and what has no place in a form stands by its number.
+    let sent = |typed: &str| {
+        let sent = typed.trim_end().replace('\n', "\r\n").chars().fold(String::new(), |sent, character| {
+            match character {
+                ' ' => sent + "+",
+                '-' | '.' => format!("{sent}{character}"),
+                other if other.is_ascii_alphanumeric() => format!("{sent}{other}"),
+                other => format!("{sent}%{:02X}", u32::from(other)),
+            }
+        });
+        format!("code={sent}")
+    };
+    let registration = signed(&registration());
+    let groups = sent(&encode(&registration));
+    vec![
+        ("groups", groups.clone().into_bytes()),
+        ("lines", format!("as=file&{}&x", sent(&encode_as(&registration, CodeFormat::Lines))).into_bytes()),
+        ("json", sent(&serde_json::to_string(&registration).unwrap()).into_bytes()),
+        ("typed", b"code=%ff%00%E2%80%AE+x%&as=page".to_vec()),
+        ("refused_blank", b"code=+%0D%0A&as=file".to_vec()),
+        ("refused_twice", format!("{groups}&code=x").into_bytes()),
+    ]
+}
+
 pub(super) fn reservation_files() -> Seeds {
     vec![
         ("columns", "\u{feff}Name;Channel;Group\r\npc-1;beta;lab\r\nb\u{fc}ro-7;;\r\n".as_bytes().to_vec()),

@@ -222,11 +222,16 @@ async fn a_statement_of_the_vendor_that_was_not_written_moves_no_time() {
         ..world.pulled(version)
     };
     ledger.execute(world.at(10), stated(1, ahead)).await.unwrap();
+    let mut met = BTreeSet::new();
     for nth in 1..MOST_CALLS {
         for fault in [Fault::Before, Fault::Ended] {
             faults.arm(nth, fault);
             let answer = ledger.execute(world.at(20), stated(2, world.at(15))).await;
-            let Some(call) = faults.disarm() else { return };
+            let Some(call) = faults.disarm() else {
+                assert!(met.contains(&Call::Commit), "nothing failed");
+                return;
+            };
+            met.insert(call);
             assert!(answer.is_err());
             ledger
                 .execute(world.at(20), reserve(&format!("pc-{nth}-{fault:?}").to_lowercase()))

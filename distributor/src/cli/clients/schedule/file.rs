@@ -5,6 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use reqwest::Response;
 use sealpost_admin_api::setups::InstallerRequest;
 use sealpost_keys::verify::StreamVerifier;
 use sealpost_keys::{MAX_MINISIG_BYTES, Minisig, PublicKey};
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use crate::cli::api::{AdminApi, segment};
 
 /// How long the server may take to make and send one.
-const MAX_TIME: Duration = Duration::from_secs(5 * 60);
+pub(super) const MAX_TIME: Duration = Duration::from_secs(5 * 60);
 /// Longest install file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024 * 1024;
 /// Days for which its code is good: it is used within minutes.
@@ -26,7 +27,11 @@ const SIZE_DIGITS: usize = 20;
 
 /// An install file with its size in a line before it, so that a connection that breaks off is noticed. It is rewound.
 pub(super) async fn fetch(api: &AdminApi, name: &ComputerName, site_key: &PublicKey) -> anyhow::Result<File> {
-    match timeout(MAX_TIME, make(api, name, site_key)).await {
+    in_time(make(api, name, site_key)).await
+}
+
+async fn in_time(made: impl Future<Output = anyhow::Result<File>>) -> anyhow::Result<File> {
+    match timeout(MAX_TIME, made).await {
         Ok(made) => made,
         Err(_) => bail!("the server did not send the install file within {} s", MAX_TIME.as_secs()),
     }
@@ -35,7 +40,17 @@ pub(super) async fn fetch(api: &AdminApi, name: &ComputerName, site_key: &Public
 async fn make(api: &AdminApi, name: &ComputerName, site_key: &PublicKey) -> anyhow::Result<File> {
     let request = InstallerRequest { valid_days: Some(GOOD_FOR_DAYS), ..InstallerRequest::default() };
     let path = format!("/clients/{}/installer", segment(name.as_str()));
-    let mut response = api.post_for_stream(&path, &request).await?;
+    let response = api.post_for_stream(&path, &request).await?;
+    take(response, name, site_key, MAX_FILE).await
+}
+
+/// Takes the server's answer: the four lines of a signature, and then the file, of `most` bytes at most.
+async fn take(
+    mut response: Response,
+    name: &ComputerName,
+    site_key: &PublicKey,
+    most: u64,
+) -> anyhow::Result<File> {
     const BROKE_OFF: &str = "the install file broke off on its way";
     let mut begin = Vec::new();
     let head = loop {
@@ -61,17 +76,17 @@ async fn make(api: &AdminApi, name: &ComputerName, site_key: &PublicKey) -> anyh
     file.write_all(&[b' '; SIZE_DIGITS]).context(kept)?;
     file.write_all(b"\n").context(kept)?;
     let mut size = 0_u64;
-    let mut take = |part: &[u8], file: &mut File| -> anyhow::Result<()> {
+    let mut keep = |part: &[u8], file: &mut File| -> anyhow::Result<()> {
         size = size.saturating_add(part.len() as u64);
-        if size > MAX_FILE {
-            bail!("the install file is longer than {MAX_FILE} bytes, which none is");
+        if size > most {
+            bail!("the install file is longer than {most} bytes, which none is");
         }
         verifier.update(part);
         file.write_all(part).context(kept)
     };
-    take(rest, &mut file)?;
+    keep(rest, &mut file)?;
     while let Some(part) = response.chunk().await.context(BROKE_OFF)? {
-        take(&part, &mut file)?;
+        keep(&part, &mut file)?;
     }
     let signer = verifier.finish().context(unsigned)?;
     let server = ServerId::of_site_key(site_key);
@@ -83,3 +98,6 @@ async fn make(api: &AdminApi, name: &ComputerName, site_key: &PublicKey) -> anyh
     file.seek(SeekFrom::Start(0)).context(kept)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;

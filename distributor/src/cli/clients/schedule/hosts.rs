@@ -241,6 +241,40 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_cannot_be_used_is_said_with_its_path_and_confirms_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &Path| format!("{:#}", Hosts::at(path.to_owned()).unwrap_err());
+        // Something else stands in its place, or in the way to it.
+        assert!(said(folder.path()).starts_with(&format!("cannot read {}", folder.path().display())));
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(said(&file.join("ssh-hosts.jsonl")).starts_with("cannot read "));
+        let long = folder.path().join("long");
+        std::fs::File::create(&long).unwrap().set_len(MAX_LIST + 1).unwrap();
+        assert!(said(&long).starts_with(&format!("cannot read {}", long.display())));
+        // What is no line of the list confirms nothing, and what follows it counts.
+        let pinned = Pinned {
+            site_key: "RWQ".to_owned(),
+            name: "pc-1".to_owned(),
+            target: "root@pc-1".to_owned(),
+            host_key: KEY.to_owned(),
+            sudo: false,
+        };
+        let line = serde_json::to_string(&pinned).unwrap();
+        for bad in [&b"\xff\xfe"[..], b"[]", b"{}", b"\"pc-1\"", line.replace("false", "0").as_bytes()] {
+            std::fs::write(&file, bad).unwrap();
+            assert!(Hosts::at(file.clone()).unwrap().known.is_empty(), "{bad:?}");
+            std::fs::write(&file, [bad, b"\n", line.as_bytes()].concat()).unwrap();
+            assert!(Hosts::at(file.clone()).unwrap().knows(&pinned), "{bad:?}");
+        }
+        // The disk does not take it: then it is not taken for confirmed by this program either.
+        std::fs::write(&file, "").unwrap();
+        let mut hosts = Hosts { path: file.join("ssh-hosts.jsonl"), known: BTreeSet::new() };
+        let error = format!("{:#}", hosts.confirm(pinned.clone()).unwrap_err());
+        assert!(error.starts_with("cannot write ") && !hosts.knows(&pinned), "{error}");
+    }
+
+    #[test]
     fn the_list_lies_in_the_state_of_the_account() {
         let os = |text: &str| Some(OsString::from(text));
         assert_eq!(place(None, os("/h")).unwrap(), Path::new("/h/.local/state/sealpost/ssh-hosts.jsonl"));

@@ -2,7 +2,9 @@
 //!
 //! Invariants: the install file, which holds a secret, goes through standard input alone; what runs there is a constant text.
 //! The host is the one whose key was pinned, or ssh refuses it. Nothing of this account goes along: no agent, no ticket, no
-//! forwarding. What the host prints is bounded, and so is how long it may take; ssh is ended with all that it started.
+//! forwarding. What the host prints is bounded, and so is how long it may take; ssh is ended with all that it started. Those
+//! bounds hold also when this program is killed: the host ends the install, and ssh is ended, by the system's `timeout`. So no try
+//! goes on when the server gives it to another.
 //! Left out on purpose: keys and passwords. ssh finds them as it does for whoever types it.
 
 use std::ffi::{OsStr, OsString};
@@ -27,6 +29,10 @@ use tokio::time::timeout;
 
 /// How long one install may take, with the connection and all.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(15 * 60);
+/// When ssh is ended by `timeout` if nobody else did: not before this program would have.
+const OUTLIVES: Duration = Duration::from_secs(30);
+/// How long what was asked to end has for it, before it is killed.
+const KILLED_AFTER: Duration = Duration::from_secs(15);
 /// How long what ssh left may keep the pipes open after its end.
 const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Most bytes that a host may print; an install prints some lines.
@@ -82,7 +88,8 @@ const BEGINS: &str = "sealpost-install-begins";
 /// nothing stays there however this ends, looks whether it is whole, and runs it. Only root can write in these folders, so a name that
 /// can be guessed is none's to take. One line, without a single quote.
 ///
-/// A file is run by the name that it has below /proc. Where there is none, it keeps its own until the end.
+/// A file is run by the name that it has below /proc. Where there is none, it keeps its own until the end. It has 14 minutes, so that
+/// it ends before ssh does; a host without a `timeout` lets it go on as long as it takes.
 const REMOTE: &str = "umask 077; echo sealpost-install-begins >&2; \
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH; work=; \
 end() { [ -z \"$work\" ] || rm -rf \"$work\"; }; trap end EXIT; \
@@ -96,7 +103,10 @@ if [ -f /proc/self/fd/4 ]; then file=/proc/self/fd/4; rm -rf \"$work\"; work=; f
 read -r size || { echo \"nothing came\" >&2; exit 74; }; \
 cat >&3 || exit 74; exec 3>&-; \
 [ \"$(wc -c <\"$file\")\" -eq \"$size\" ] || { echo \"the install file broke off on its way\" >&2; exit 74; }; \
-sh \"$file\" --json 4<&4 </dev/null";
+bound=; for one in \"timeout -k 15 840\" \"timeout 840\"; do \
+$one true 2>/dev/null && bound=$one && break; done; \
+$bound sh \"$file\" --json 4<&4 </dev/null; status=$?; \
+[ \"$status\" -ne 124 ] || echo \"it did not end within 14 minutes\" >&2; exit \"$status\"";
 
 /// What became of an install.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,18 +126,20 @@ impl Ended {
 #[derive(Debug)]
 pub(super) struct Ssh {
     program: PathBuf,
+    /// Ends it in time, also when this program does not live to do so; not every system has one.
+    timeout: Option<PathBuf>,
     identity: Option<PathBuf>,
 }
 
 impl Ssh {
     /// Looks for it before anything is begun.
     pub(super) fn find(search: Option<&OsStr>, identity: Option<&Path>) -> anyhow::Result<Self> {
-        let folders = search.map(std::env::split_paths).into_iter().flatten();
-        let program = folders
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join("ssh"))
-            .find(|path| path.is_file());
-        let program = program.context(
+        let named = |name: &str| {
+            let folders = search.map(std::env::split_paths).into_iter().flatten();
+            let paths = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
+            paths.into_iter().find(|path| path.is_file())
+        };
+        let program = named("ssh").context(
             "cannot install over ssh: there is no program named ssh; install OpenSSH's client, as `apt install openssh-client`",
         )?;
         let identity = identity.map(|identity| {
@@ -139,7 +151,7 @@ impl Ssh {
             plain_path(&identity).with_context(attempted)?;
             Ok(identity)
         });
-        Ok(Self { program, identity: identity.transpose()? })
+        Ok(Self { program, timeout: named("timeout"), identity: identity.transpose()? })
     }
 
     /// Installs by an install file, which begins with its size; `stop` breaks it off.
@@ -153,7 +165,7 @@ impl Ssh {
             Ok(folder) => folder,
             Err(error) => return Ended::failed(format!("cannot pin the host's key: {error:#}")),
         };
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command.args(arguments(access, &folder.path().join(KNOWN_HOSTS), self.identity.as_deref()));
         command.stdin(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
@@ -173,6 +185,15 @@ impl Ssh {
             }
             _ = stop.wait_for(|stop| *stop) => Ended::failed("it was broken off"),
         }
+    }
+
+    /// ssh, below what ends it in time.
+    fn command(&self) -> Command {
+        let Some(timeout) = &self.timeout else { return Command::new(&self.program) };
+        let mut command = Command::new(timeout);
+        let within = MAX_TIME.saturating_add(OUTLIVES).as_secs();
+        command.arg("-k").arg(KILLED_AFTER.as_secs().to_string()).arg(within.to_string()).arg(&self.program);
+        command
     }
 }
 

@@ -2,10 +2,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::time::Instant;
 
+use sealpost_site::rules::install_tries::REPORTS_WITHIN;
 use sealpost_test_support::skips::needs;
 use sealpost_test_support::wait::until;
 
 use super::*;
+use crate::cli::clients::schedule::file;
 
 /// A configuration of an account that opens every door that ssh has.
 const OPEN: &str = "Host *
@@ -174,6 +176,8 @@ fn of_what_came_no_file_stays_there_however_it_ends() {
         let text = REMOTE.replace("/var/lib /run /usr/local/lib", place.to_str().unwrap());
         let text =
             text.replace("$(id -u)", "0").replace("sh \"$file\"", &format!("{} \"$file\"", shell.join(" ")));
+        // In one process group with what it bounds, so that below one kill reaches all.
+        let text = text.replace("timeout -k", "timeout --foreground -k");
         assert!(text.contains(place.to_str().unwrap()) && !text.contains("id -u"), "{text}");
         let started = |input: String| {
             let came = folder.path().join("came");
@@ -216,6 +220,47 @@ fn of_what_came_no_file_stays_there_however_it_ends() {
         assert_eq!(left(), 0, "{shell:?}: something stays of one that was killed");
     }
     assert!(looked_at > 1, "only {looked_at} shells");
+}
+
+#[test]
+fn an_install_that_does_not_end_is_ended_by_the_host_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let script = "sleep 300 & echo $! >\"$PID\"; wait; exit 3";
+    let (pid, came) = (folder.path().join("pid"), folder.path().join("came"));
+    assert_eq!(REMOTE.matches(" 840").count(), 2, "14 minutes, by either timeout");
+    assert!(840 + KILLED_AFTER.as_secs() < MAX_TIME.as_secs());
+    for shell in ["sh", "dash", "bash"] {
+        std::fs::write(&came, format!("{:<20}\n{script}", script.len())).unwrap();
+        let text = REMOTE.replace("/var/lib /run /usr/local/lib", place.to_str().unwrap());
+        let text = text.replace("$(id -u)", "0").replace(" 840", " 1");
+        let mut command = std::process::Command::new(shell);
+        command.args(["-c", &text]).env("PID", &pid).stdin(File::open(&came).unwrap());
+        let Ok(child) = command.stderr(Stdio::piped()).spawn() else { continue };
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(124), "{shell}: {ended:?}");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(last_line(&told).unwrap(), "it did not end within 14 minutes", "{shell}: {told}");
+        // With all that it started.
+        let started = std::fs::read_to_string(&pid).unwrap();
+        until("it ends", || !Path::new(&format!("/proc/{}/cwd", started.trim())).exists());
+        assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0, "{shell}");
+    }
+}
+
+#[test]
+fn ssh_ends_before_its_try_is_anothers_also_when_nobody_is_left_to_end_it() {
+    let below = |timeout: Option<&str>| {
+        let ssh = Ssh { program: "/usr/bin/ssh".into(), timeout: timeout.map(PathBuf::from), identity: None };
+        let command = ssh.command();
+        let words = [command.as_std().get_program()].into_iter().chain(command.as_std().get_args());
+        words.map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(below(None), ["/usr/bin/ssh"]);
+    assert_eq!(below(Some("/usr/bin/timeout")), ["/usr/bin/timeout", "-k", "15", "930", "/usr/bin/ssh"]);
+    let longest = file::MAX_TIME + MAX_TIME + OUTLIVES + KILLED_AFTER;
+    assert!(longest < Duration::try_from(REPORTS_WITHIN).unwrap(), "{longest:?}");
 }
 
 #[test]
@@ -313,7 +358,7 @@ async fn with(script: &str, stop: watch::Receiver<bool>) -> (Ended, Duration) {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let input = folder.path().join("file");
     std::fs::write(&input, "hello").unwrap();
-    let ssh = Ssh { program, identity: None };
+    let ssh = Ssh { program, timeout: None, identity: None };
     let begun = Instant::now();
     let access = access("pc-1", "ssh-ed25519", false);
     let ended = ssh.install(&access, File::open(input).unwrap(), stop).await;
