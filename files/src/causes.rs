@@ -27,16 +27,23 @@ pub fn escape(text: &str) -> String {
     text.trim()
         .chars()
         .take(MAX_CHARS)
-        .map(|character| if is_harmless(character) { character } else { ' ' })
+        .map(|character| if is_active(character) { ' ' } else { character })
         .collect()
 }
 
-/// Neither a control character nor one that turns the direction of text, nor a separator of lines.
-fn is_harmless(character: char) -> bool {
-    !character.is_control()
-        && !matches!(
+/// Whether a character acts on a terminal, or on how what stands beside it is read: control characters, separators of lines, what
+/// turns the direction of text, and all that is shown as nothing (`Default_Ignorable_Code_Point` of Unicode 16, and the marks of
+/// annotations). The rules of a site have the same list.
+#[must_use]
+pub fn is_active(character: char) -> bool {
+    character.is_control()
+        || matches!(
             character,
-            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            // Soft hyphen; marks that turn, join or hide; fillers that look like nothing; selectors of variants; tags.
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -48,6 +55,7 @@ mod tests {
     fn a_text_from_elsewhere_cannot_move_the_cursor_forge_a_line_or_fill_the_screen() {
         let hostile = "red \u{1b}[31m\r\nerror: forged \u{9b}2J \u{202e}turned\u{2028}x\u{7}";
         assert_eq!(escape(hostile), "red  [31m  error: forged  2J  turned x ");
+        assert_eq!(escape("a\u{61c}b\u{3164}c\u{e0041}d"), "a b c d");
         assert_eq!(escape(&"ü".repeat(10_000)).chars().count(), MAX_CHARS);
         let error = std::io::Error::other(std::io::Error::other("a\u{1b}b"));
         assert!(!with_causes(&error).contains('\u{1b}'));

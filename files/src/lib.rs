@@ -19,7 +19,7 @@ mod shared;
 mod way;
 mod write;
 
-pub use causes::{escape, with_causes};
+pub use causes::{escape, is_active, with_causes};
 pub use folder::{make_folder, make_folder_at_most, remove_durably, sync_folder, sync_parent};
 pub use framed::{Unframed, frame, unframe};
 pub use lock::{FileLock, LockError};

@@ -72,7 +72,8 @@ pub(crate) fn covered(minisig: &str) -> Vec<&str> {
 /// Asserts that a text for people can go to a terminal.
 pub(crate) fn assert_harmless(shown: &str) {
     let harmful = |character: char| {
-        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        character.is_control()
+            || matches!(character, '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{3164}')
     };
     assert!(!shown.chars().any(harmful), "{shown:?}");
 }

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use sealpost_files::is_active;
+
 /// The colors that the programs use, and their end.
 const COLORS: [&str; 5] = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
 
@@ -54,8 +56,10 @@ pub fn harmless_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for character in json.chars() {
         if character != '\n' && is_active(character) {
-            // Each is one unit of UTF-16. Writing into a String cannot fail.
-            let _ = write!(safe, "\\u{:04x}", u32::from(character));
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing into a String cannot fail.
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
         } else {
             safe.push(character);
         }
@@ -68,12 +72,6 @@ fn leading_color(text: &str) -> usize {
     COLORS.into_iter().find(|color| text.starts_with(color)).map_or(0, str::len)
 }
 
-/// Control characters, and those that reorder or hide what stands beside them.
-fn is_active(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +81,23 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2Jb\rc\u{202e}d"), "a\\u{1b}[2Jb\\rc\\u{202e}d");
         assert_eq!(plain("Grüße, 世界"), "Grüße, 世界");
         assert_eq!(plain_lines("a\n\u{7}b"), "a\n\\u{7}b");
+    }
+
+    /// One of each range of what is shown as nothing or turns what stands beside it, with its ends.
+    const INVISIBLE: &str = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180e}\u{180f}\u{200b}\u{200f}\u{2028}\
+        \u{202e}\u{2060}\u{2066}\u{206f}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{fff9}\u{fffb}\u{1bca0}\u{1bca3}\u{1d173}\
+        \u{1d17a}\u{e0000}\u{e0001}\u{e007f}\u{e0100}\u{e0fff}";
+
+    #[test]
+    fn nothing_that_is_shown_as_nothing_reaches_a_terminal() {
+        for character in INVISIBLE.chars() {
+            let text = format!("a{character}b");
+            let escaped = format!("a\\u{{{:x}}}b", u32::from(character));
+            assert_eq!((plain(&text), harmless(&text)), (escaped.clone(), escaped));
+            let json = harmless_json(&format!("\"{text}\""));
+            assert!(json.is_ascii(), "{json}");
+        }
+        assert_eq!(harmless_json("\"\u{61c}\u{e0041}\""), "\"\\u061c\\udb40\\udc41\"");
     }
 
     #[test]

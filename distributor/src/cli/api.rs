@@ -1,4 +1,6 @@
 //! The admin API's client: over the Unix socket in the home, or over TLS with a token.
+//!
+//! Invariant: whatever a server answers, or does not, each request ends, and what is held of its answer is bounded.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,12 +9,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::body::Bytes;
+use jiff::SignedDuration;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sealpost_keys::Token;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_serving::SocketPath;
+use sealpost_site::rules::text::span;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::output::plain;
 use super::reach::Reach;
@@ -24,8 +30,18 @@ const MAX_CA_FILE: u64 = 256 * 1024;
 const MAX_TOKEN_FILE: u64 = 1024;
 /// Longest answer that is held in memory, in bytes.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// Longest body of a refusal, in bytes: a code, two sentences and perhaps some names.
+const MAX_REFUSAL: usize = 64 * 1024;
+/// How long the body of a refusal may take.
+const REFUSED_WITHIN: Duration = Duration::from_secs(60);
 /// Time to reach the server. Answers may take longer: a pull downloads.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a question may stay without an answer, and how long an answer may pause on its way.
+const SILENT_AT_MOST: Duration = Duration::from_secs(5 * 60);
+/// How long a change may take at the server before it answers, and how long a stream may pause; also a whole answer's way here.
+const CHANGED_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// The same for work that takes hours: a pull downloads, and a check reads everything.
+const WORKED_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A server's admin API.
 pub(super) struct AdminApi {
@@ -80,12 +96,18 @@ impl AdminApi {
 
     /// `GET`, answered with JSON.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        self.json(self.request(Method::GET, path)).await
+        self.json(self.request(Method::GET, path), SILENT_AT_MOST).await
     }
 
-    /// `GET` with a query.
+    /// The same, and how many bytes the answer had.
+    pub(super) async fn get_measured<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<(T, usize)> {
+        let bytes = self.bytes(self.request(Method::GET, path), SILENT_AT_MOST).await?;
+        Ok((parsed(&bytes)?, bytes.len()))
+    }
+
+    /// `GET` with a query, whose answer is read as it comes.
     pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Response> {
-        self.send(self.request(Method::GET, path)).await
+        self.send(self.request(Method::GET, path), CHANGED_WITHIN).await
     }
 
     /// `POST` of JSON, answered with JSON.
@@ -94,7 +116,16 @@ impl AdminApi {
         path: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
-        self.json(self.request(Method::POST, path).json(body)).await
+        self.json(self.request(Method::POST, path).json(body), CHANGED_WITHIN).await
+    }
+
+    /// The same for work that takes the server hours.
+    pub(super) async fn post_work<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.json(self.request(Method::POST, path).json(body), WORKED_WITHIN).await
     }
 
     /// `POST` of JSON, whose answer is read as it comes.
@@ -103,12 +134,12 @@ impl AdminApi {
         path: &str,
         body: &impl Serialize,
     ) -> anyhow::Result<Response> {
-        self.send(self.request(Method::POST, path).json(body)).await
+        self.send(self.request(Method::POST, path).json(body), CHANGED_WITHIN).await
     }
 
     /// `GET`, answered with text.
     pub(super) async fn get_text(&self, path: &str) -> anyhow::Result<String> {
-        let bytes = self.bytes(self.request(Method::GET, path)).await?;
+        let bytes = self.bytes(self.request(Method::GET, path), SILENT_AT_MOST).await?;
         String::from_utf8(bytes).context("the server's answer is no text")
     }
 
@@ -128,36 +159,35 @@ impl AdminApi {
         }
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
-        let bytes = self.bytes(request).await?;
-        // What is wrong with it quotes the answer, which is a hostile server's: it forges no line.
-        serde_json::from_slice(&bytes)
-            .map_err(|error| anyhow::anyhow!("{}", plain(&error.to_string())))
-            .context("cannot read the server's answer; do this program and the server have the same version?")
+    async fn json<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        within: Duration,
+    ) -> anyhow::Result<T> {
+        let bytes = self.bytes(request, within).await?;
+        parsed(&bytes)
     }
 
-    async fn bytes(&self, request: RequestBuilder) -> anyhow::Result<Vec<u8>> {
-        let mut response = self.send(request).await?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.context("the server's answer was cut off; try again")?
-        {
-            if bytes.len() + chunk.len() > MAX_ANSWER {
-                bail!("the server's answer is longer than {MAX_ANSWER} bytes; give up");
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+    async fn bytes(&self, request: RequestBuilder, within: Duration) -> anyhow::Result<Vec<u8>> {
+        let mut response = self.send(request, within).await?;
+        let body = whole(&mut response, MAX_ANSWER);
+        timeout(CHANGED_WITHIN, body).await.unwrap_or_else(|_| Err(silent(CHANGED_WITHIN)))
     }
 
-    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+    /// Asks, and waits so long for the beginning of the answer.
+    async fn send(&self, request: RequestBuilder, within: Duration) -> anyhow::Result<Response> {
+        let Ok(response) = timeout(within, request.send()).await else {
+            return Err(silent(within))
+                .with_context(|| format!("no answer from the server at {}", self.place));
+        };
+        let mut response = response.map_err(|error| self.unreachable(error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
-        let text = response.bytes().await.unwrap_or_default();
-        match serde_json::from_slice::<Problem>(&text) {
+        // Who sends no whole problem in time sent none.
+        let text = timeout(REFUSED_WITHIN, whole(&mut response, MAX_REFUSAL)).await;
+        match serde_json::from_slice::<Problem>(&text.ok().and_then(Result::ok).unwrap_or_default()) {
             Ok(problem) => Err(problem.into()),
             Err(_) => bail!("the server at {} answered {status}; is it a distributor?", self.place),
         }
@@ -173,6 +203,57 @@ impl AdminApi {
         }
         error.context(format!("cannot reach the server at {place}: check the address, the line, and --ca"))
     }
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<T> {
+    // What is wrong with it quotes the answer, which is a hostile server's: it forges no line.
+    serde_json::from_slice(bytes)
+        .map_err(|error| anyhow::anyhow!("{}", plain(&error.to_string())))
+        .context("cannot read the server's answer; do this program and the server have the same version?")
+}
+
+/// The next part of an answer that is read as it comes; absent at its end.
+pub(super) async fn next_part(response: &mut Response) -> anyhow::Result<Option<Bytes>> {
+    match timeout(CHANGED_WITHIN, response.chunk()).await {
+        Ok(part) => Ok(part?),
+        Err(_) => Err(silent(CHANGED_WITHIN)),
+    }
+}
+
+/// Waits for an answer until Ctrl-C: who has listened to that once is not ended by it any more.
+pub(super) async fn unless_stopped<T>(answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        answer = answer => answer,
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            bail!("stopped before the server answered")
+        }
+    }
+}
+
+/// A whole answer, if it is not too long.
+async fn whole(response: &mut Response, most: usize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let Ok(part) = timeout(SILENT_AT_MOST, response.chunk()).await else {
+            return Err(silent(SILENT_AT_MOST));
+        };
+        let Some(part) = part.context("the server's answer was cut off; try again")? else {
+            return Ok(bytes);
+        };
+        if bytes.len() + part.len() > most {
+            bail!("the server's answer is longer than {most} bytes; give up");
+        }
+        bytes.extend_from_slice(&part);
+    }
+}
+
+fn silent(within: Duration) -> anyhow::Error {
+    let within = span(SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX));
+    anyhow::anyhow!(
+        "the server sent nothing for {within}; look whether it works, for it may have done what it was asked to, \
+         and try again"
+    )
 }
 
 /// What helps when the admin socket cannot be used: another account, or a server that does not run.
@@ -240,6 +321,32 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A server that takes connections, and answers none.
+    fn silent_server() -> (tempfile::TempDir, std::os::unix::net::UnixListener, AdminApi) {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("admin.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let api = AdminApi::over_socket(&socket).unwrap();
+        (folder, listener, api)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_nothing_is_given_up() {
+        let (_folder, _listener, api) = silent_server();
+        let nothing = serde_json::json!({});
+        type Answer = anyhow::Result<serde_json::Value>;
+        let (got, posted, worked): (Answer, Answer, Answer) =
+            (api.get("/x").await, api.post("/x", &nothing).await, api.post_work("/x", &nothing).await);
+        for (answer, within) in [(got, "5 min"), (posted, "1 h"), (worked, "1 d")] {
+            let said = format!("{:#}", answer.unwrap_err());
+            assert!(said.contains(&format!("sent nothing for {within};")), "{said}");
+        }
+        let streamed = format!("{:#}", api.post_for_stream("/x", &nothing).await.unwrap_err());
+        assert!(streamed.contains("sent nothing for 1 h;"), "{streamed}");
+    }
 
     #[test]
     fn a_computer_name_with_letters_beyond_ascii_is_encoded_for_a_path() {

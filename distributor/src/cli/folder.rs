@@ -114,7 +114,7 @@ async fn answer_one(api: &AdminApi, file: &Path, out: &Path) -> anyhow::Result<(
     let request: FileRequest = serde_json::from_slice(&bytes).with_context(|| {
         format!("{} is no file that `agent-updater contact --out FILE` wrote", file.display())
     })?;
-    let answered: AnsweredFile = api.post("/folder/answer", &request).await?;
+    let answered: AnsweredFile = api.post_work("/folder/answer", &request).await?;
     let sealed = BASE64.decode(answered.sealed.as_bytes()).context("cannot read the server's answer")?;
     if !fs::metadata(out).is_ok_and(|found| found.is_dir()) {
         bail!("{} is no folder; make it, or name another with --out", out.display());
@@ -127,7 +127,7 @@ async fn answer_one(api: &AdminApi, file: &Path, out: &Path) -> anyhow::Result<(
 async fn sync(api: &AdminApi, options: Sync) -> anyhow::Result<Outcome> {
     // The server has another folder to start from.
     let path = options.path.map(std::path::absolute).transpose().context("cannot name the folder")?;
-    let summary: SyncSummary = api.post("/folder/sync", &SyncRequest { path }).await?;
+    let summary: SyncSummary = api.post_work("/folder/sync", &SyncRequest { path }).await?;
     let outcome = if summary.problems.is_empty() { Outcome::Done } else { Outcome::Damage };
     if options.json {
         print_json(&summary)?;

@@ -16,9 +16,10 @@ use sealpost_site::rules::rollouts::settings::{GroupSettings, SettingChange, Set
 use sealpost_site::rules::text::more_than;
 use serde::Deserialize as _;
 
-use super::api::{AdminApi, segment};
+use super::api::AdminApi;
 use super::outcome::Outcome;
 use super::output::{Table, counted, plain, print_json, print_line, tell};
+use super::pages;
 
 /// Names in one request: the server takes so many in one change.
 const NAMES_AT_ONCE: usize = 500;
@@ -178,14 +179,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 
 /// Every computer that a group lists by name.
 pub(super) async fn listed(api: &AdminApi, group: &GroupName) -> anyhow::Result<Vec<ComputerName>> {
-    let mut all = Vec::new();
-    let mut path = format!("/groups/{group}/members?limit={MAX_MEMBERS}");
-    loop {
-        let page: MembersPage = api.get(&path).await?;
-        all.extend(page.members);
-        let Some(next) = page.next else { return Ok(all) };
-        path = format!("/groups/{group}/members?limit={MAX_MEMBERS}&after={}", segment(next.as_str()));
-    }
+    pages::all::<MembersPage>(api, &format!("/groups/{group}/members?limit={MAX_MEMBERS}")).await
 }
 
 async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {

@@ -14,7 +14,7 @@ use sealpost_manifests::log::{Checkpoint, ExportError, ExportReader, ExportedLog
 use sealpost_site::changes::chain::LogCheck;
 use sealpost_site::changes::export::ExportCheck;
 
-use super::api::AdminApi;
+use super::api::{AdminApi, next_part};
 use super::outcome::Outcome;
 use super::output::{Bar, counted, plain, print_json, print_line, print_stream, tell};
 use super::reach::Reach;
@@ -123,7 +123,7 @@ async fn fetch(reach: &Reach, file: &mut File) -> anyhow::Result<()> {
         let mut bytes = 0;
         let mut response = api.stream("/log/export").await?;
         while let Some(chunk) =
-            response.chunk().await.context("the server ended the export early; try again")?
+            next_part(&mut response).await.context("the server ended the export early; try again")?
         {
             out.write_all(&chunk).context(attempted)?;
             bytes += chunk.len() as u64;

@@ -71,7 +71,7 @@ pub(super) async fn verify(reach: &Reach, options: &Verify) -> anyhow::Result<Ou
         bar.end();
         check.into()
     } else {
-        api.post("/log/verify", &VerifyRequest { witnessed: options.heads.clone(), checkpoints }).await?
+        api.post_work("/log/verify", &VerifyRequest { witnessed: options.heads.clone(), checkpoints }).await?
     };
     if options.json {
         print_json(&check)?;

@@ -26,6 +26,7 @@ mod log_verify;
 mod make_delta;
 mod outcome;
 mod output;
+mod pages;
 mod permanence;
 mod properties;
 mod pull;

@@ -260,4 +260,14 @@ mod tests {
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(size(u64::MAX), "17179869183.9 GiB");
     }
+
+    #[test]
+    fn what_is_stored_and_what_is_printed_leave_out_the_same_characters() {
+        for character in '\0'..=char::MAX {
+            let (text, is_shown) =
+                (character.to_string(), plain(&character.to_string()) == character.to_string());
+            let is_space = matches!(character, '\n' | '\t');
+            assert!(is_space || is_shown == (sealpost_site::rules::text::escape(&text) == text), "{text:?}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(api: AdminApi, options: Options) -> anyhow::Result<Outco
         spinner.enable_steady_tick(Duration::from_millis(120));
         spinner
     });
-    let answer = api.post::<PullSummary>("/pull", &serde_json::json!({})).await;
+    let answer = api.post_work::<PullSummary>("/pull", &serde_json::json!({})).await;
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();
     }

@@ -20,6 +20,7 @@ use super::api::AdminApi;
 use super::approvals::waits_for_second;
 use super::outcome::Outcome;
 use super::output::{Table, age, plain, print_json, print_line, tell};
+use super::pages;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -147,14 +148,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
 }
 
 async fn list(api: &AdminApi, options: &List) -> anyhow::Result<Outcome> {
-    let mut all = Vec::new();
-    let mut path = format!("/rollouts?open={}", options.open);
-    loop {
-        let page: RolloutsPage = api.get(&path).await?;
-        all.extend(page.rollouts);
-        let Some(next) = page.next else { break };
-        path = format!("/rollouts?open={}&before={next}", options.open);
-    }
+    let all = pages::all::<RolloutsPage>(api, &format!("/rollouts?open={}", options.open)).await?;
     if options.json {
         print_json(&RolloutsPage { rollouts: all, next: None })?;
         return Ok(Outcome::Done);

@@ -64,7 +64,7 @@ pub(super) async fn run(api: AdminApi, command: Command) -> anyhow::Result<Outco
     };
     let view: StorageView = match path {
         "/storage" => api.get(path).await?,
-        path => api.post(path, &serde_json::json!({})).await?,
+        path => api.post_work(path, &serde_json::json!({})).await?,
     };
     let is_damaged = path == "/storage/check" && !view.missing.is_empty();
     let outcome = if is_damaged { Outcome::Damage } else { Outcome::Done };

@@ -89,13 +89,20 @@ unpack() {
   done
   return 1
 }
-# In the temporary folder nothing may be executed on many computers. Who only looks begins with folders that a restart empties.
+temporary=${TMPDIR:-/tmp}
+# Whoever can rename a folder that root unpacks into decides what root runs: root uses only /tmp, if it is root's and others cannot
+# rename there what is not theirs.
+if [ "$(id -u)" -eq 0 ]; then
+  temporary=/tmp
+  [ -O /tmp ] && [ -k /tmp ] || temporary=/var/lib
+fi
+# In the temporary folder nothing may be executed on many computers. Who only looks begins with a folder that a restart empties.
 if [ -n "$looks" ]; then
-  unpack /run "${TMPDIR:-/tmp}" /var/lib /usr/local/lib || :
+  unpack /run /var/lib "$temporary" /usr/local/lib || :
 else
   # What a run left that was killed: it holds the code.
   for left in /var/lib/.sealpost-bootstrap.* /run/.sealpost-bootstrap.* /usr/local/lib/.sealpost-bootstrap.* \
-    "${TMPDIR:-/tmp}"/.sealpost-bootstrap.*; do
+    "$temporary"/.sealpost-bootstrap.*; do
     # Where everybody may write, only what is root's own.
     [ -d "$left" ] && ! [ -L "$left" ] && [ -O "$left" ] || continue
     pid=${left##*/.sealpost-bootstrap.}
@@ -103,7 +110,7 @@ else
     case $pid in '' | *[!0-9]*) continue ;; esac
     kill -0 "$pid" 2>/dev/null || rm -rf "$left"
   done
-  unpack /var/lib /run /usr/local/lib "${TMPDIR:-/tmp}" || :
+  unpack /var/lib /run /usr/local/lib "$temporary" || :
 fi
 [ -n "$work" ] ||
   fail 'it cannot be unpacked and run in /var/lib, /run, /usr/local/lib or the temporary folder: is there room, and may programs run there?'

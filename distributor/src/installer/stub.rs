@@ -62,6 +62,8 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
+    use sealpost_test_support::skips::skip;
+
     use super::*;
 
     fn about(name: &str) -> About<'_> {
@@ -150,6 +152,51 @@ mod tests {
             assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{members:?}");
             assert!(!Path::new(&absolute).exists(), "{members:?}");
             assert_eq!(fs::read_dir(place).unwrap().count(), 3, "nothing stays: {members:?}");
+        }
+    }
+
+    /// Only /tmp and where TMPDIR says can run a program.
+    const ELSEWHERE_NOTHING_RUNS: &str = "mount -t tmpfs tmpfs /mnt; mkdir -m 777 /mnt/theirs; cp \"$0\" /mnt/file; \
+        for place in /run /var/lib /usr/local/lib; do mount -t tmpfs -o noexec tmpfs $place; done; \
+        mount -t tmpfs -o mode=$MODE tmpfs /tmp; TMPDIR=/mnt/theirs exec sh /mnt/file \"$@\"";
+
+    #[test]
+    fn root_unpacks_into_no_folder_in_which_another_account_can_rename_what_is_there() {
+        let mut alone = Command::new("unshare");
+        alone.args(["--mount", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+        if !alone.output().is_ok_and(|output| output.status.success()) {
+            return skip("this account may not mount").unwrap();
+        }
+        let temporary = tempfile::tempdir().unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        member(&mut tar, tar::EntryType::Regular, "agent-updater", "", b"#!/bin/sh\necho \"ran in $0\"\n");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&tar.into_inner().unwrap()).unwrap();
+        let packed = packed.finish().unwrap();
+        let mut file =
+            script(&About { platform: "any", ..about("pc-1") }, packed.len() as u64).unwrap().into_bytes();
+        file.extend_from_slice(&packed);
+        let path = temporary.path().join("file");
+        fs::write(&path, file).unwrap();
+        for (mode, ran) in [("1777", true), ("0777", false)] {
+            for options in [&["--dry-run"][..], &[]] {
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+                let said = command
+                    .arg(ELSEWHERE_NOTHING_RUNS)
+                    .arg(&path)
+                    .args(options)
+                    .env("MODE", mode)
+                    .output()
+                    .unwrap();
+                let printed = String::from_utf8_lossy(&said.stdout);
+                assert_eq!(
+                    printed.starts_with("ran in /tmp/.sealpost-bootstrap."),
+                    ran,
+                    "{mode} {options:?}: {said:?}"
+                );
+                assert!(ran || printed.is_empty(), "{mode} {options:?}: {said:?}");
+            }
         }
     }
 

@@ -101,6 +101,23 @@ async fn two_computers_are_both_shown_and_a_replayed_or_foreign_message_changes_
 }
 
 #[tokio::test]
+async fn contacts_of_nobody_from_the_same_address_wait_and_the_copy_that_was_kept_does_not() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    let (agent, copy) = copied(&site).await;
+    keep(&site, &shown(&site).await[1].contact).await;
+    let own = Agent::new(agent.setup.clone());
+    let request = goes_on(&own, &copy, Some(own.key.public()), &agent.key);
+    let of_nobody = goes_on(&own, &copy, Some(own.key.public()), &own.key);
+    let mut tries = 0;
+    while code(send(&site, "/agent/v1/enroll", &of_nobody).await).await != ProblemCode::Busy {
+        tries += 1;
+        assert!(tries < 100, "a stranger never waits");
+    }
+    let _: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+}
+
+#[tokio::test]
 async fn the_copy_that_is_kept_goes_on_with_a_key_of_its_own_and_the_other_one_is_told_how_to_get_a_seat() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;

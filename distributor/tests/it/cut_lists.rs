@@ -12,7 +12,7 @@ use crate::program::distributor;
 use crate::site::Site;
 use crate::vendor::start_vendor;
 
-/// So many that the list has three pages.
+/// Three pages, of 500 at most each.
 const COMPUTERS: usize = 1_300;
 /// The forms that are printed as the pages come; any other is printed once all is there.
 const FORMS: [&[&str]; 3] = [&["--csv"], &["--json"], &[]];

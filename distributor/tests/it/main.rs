@@ -44,6 +44,7 @@ mod schedules;
 mod seats;
 mod settings;
 mod setups;
+mod silent;
 mod site;
 mod starts;
 mod strangers;

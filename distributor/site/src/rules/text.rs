@@ -19,8 +19,8 @@ const MAX_AGENT_VERSION_CHARS: usize = 64;
 /// Longest source (IP address or account) that is stored, in characters.
 const MAX_SOURCE_CHARS: usize = 64;
 
-/// Outside text made harmless: control characters, line separators and characters that turn the direction of writing
-/// are written as `\u{…}`; cut to 300 characters.
+/// Outside text made harmless: control characters, line separators, characters that turn the direction of writing and those that
+/// are shown as nothing are written as `\u{…}`; cut to 300 characters.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len().min(MAX_SHOWN_CHARS));
@@ -40,11 +40,31 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
+/// Control characters, separators of lines, what turns the direction of writing, and all that is shown as nothing
+/// (`Default_Ignorable_Code_Point` of Unicode 16, and the marks of annotations). The programs have the same list for terminals.
 fn is_harmful(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{FEFF}')
-        || ('\u{202A}'..='\u{202E}').contains(&character)
-        || ('\u{2066}'..='\u{2069}').contains(&character)
+        || matches!(
+            character,
+            // Soft hyphen; marks that turn, join or hide; fillers that look like nothing; selectors of variants; tags.
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Whether a text is of the characters that a ledger may hold as a description. This set is part of the ledger's format: with fewer
+/// characters an older ledger could not be read. What else is harmful in them is escaped where it is shown.
+pub(crate) fn may_stand_in_a_ledger(text: &str) -> bool {
+    text.chars().count() <= MAX_SHOWN_CHARS
+        && !text.chars().any(|character| {
+            character.is_control()
+                || matches!(
+                    character,
+                    '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+                )
+        })
 }
 
 /// As much of a text as fits into so many bytes, in whole characters.
@@ -169,7 +189,18 @@ mod tests {
     fn outside_text_cannot_move_a_cursor_or_forge_a_line() {
         assert_eq!(escape("a\u{1b}[2J\r\nb\u{202e}c\u{9b}"), "a\\u{1b}[2J\\u{d} b\\u{202e}c\\u{9b}");
         assert_eq!(escape("plain – ünïcode"), "plain – ünïcode");
+        assert_eq!(escape("a\u{61c}\u{3164}\u{ad}\u{e0041}b"), "a\\u{61c}\\u{3164}\\u{ad}\\u{e0041}b");
         assert_eq!(escape(&"x".repeat(5000)).chars().count(), 301);
+    }
+
+    #[test]
+    fn what_an_older_ledger_may_hold_can_still_be_read_from_it() {
+        for text in ["a family: \u{1f469}\u{200d}\u{1f467}", "\u{26a0}\u{fe0f}", "soft\u{ad}hyphen", ""] {
+            assert!(may_stand_in_a_ledger(text), "{text:?}");
+        }
+        for text in ["a\nb", "a\u{202e}b", "\u{61c}", "\u{9b}2J", &"x".repeat(301)] {
+            assert!(!may_stand_in_a_ledger(text), "{text:?}");
+        }
     }
 
     #[test]

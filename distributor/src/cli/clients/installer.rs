@@ -22,7 +22,7 @@ use sealpost_site::rules::setups::{Holds, taken_over as taken_over_by};
 use serde::Serialize;
 
 use super::setup_files::{unfinished, void};
-use crate::cli::api::{AdminApi, segment};
+use crate::cli::api::{AdminApi, next_part, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, plain, print_json, print_line, seconds, tell};
 use crate::cli::when;
@@ -116,7 +116,7 @@ pub(super) async fn run(
     let total = response.content_length().unwrap_or_default();
     let bar = Bar::bytes("making the install file");
     let (mut lines, mut head, mut done) = (0, Vec::new(), 0_u64);
-    while let Some(part) = response.chunk().await.context("the install file broke off on its way")? {
+    while let Some(part) = next_part(&mut response).await.context("the install file broke off on its way")? {
         done += part.len() as u64;
         bar.at(done, total);
         let mut rest = &part[..];

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use sealpost_admin_api::client_lines::{ClientLine, ClientLinesPage, ClientLinesQuery};
+use sealpost_admin_api::client_lines::{ClientLine, ClientLinesPage, ClientLinesQuery, MAX_LINES};
 use sealpost_admin_api::status::Status;
 use sealpost_manifests::ids::SerialNumber;
 use sealpost_service::output::print_bytes;
@@ -19,6 +19,7 @@ use super::cells::{dash_if_empty, refreshed};
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, Table, counted, name_of, plain, seconds, tell};
+use crate::cli::pages::Pages;
 
 /// How the list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +65,13 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
         return printer.end(api, query.filter().takes_all()).await;
     }
     // Nothing is printed before the first page is there: a server that does not answer leaves standard output empty.
-    let mut page: ClientLinesPage = api.get(&path).await?;
+    let mut pages = Pages::<ClientLinesPage>::of(api, &path);
+    let mut page = pages.next().await?;
     let mut printer = Printer::begin(form)?;
-    loop {
-        printer.page(&page.clients, now)?;
-        let Some(next) = page.next else { break };
-        let more = api.get(&format!("{path}after={}", segment(&next))).await;
+    while let Some(lines) = page {
+        printer.page(&lines.clients, now)?;
         // Standard output has the beginning already: JSON is left open there, and no line of CSV or of a table can say it.
-        page = more.with_context(|| printer.is_cut())?;
+        page = pages.next().await.with_context(|| printer.is_cut())?;
     }
     printer.end(api, query.filter().takes_all()).await
 }
@@ -79,29 +79,22 @@ pub(super) async fn run(api: &AdminApi, query: ClientLinesQuery, form: Form) -> 
 /// All of them, in an order.
 async fn sorted(api: &AdminApi, path: &str, sort: Sort) -> anyhow::Result<Vec<ClientLine>> {
     let bar = Bar::count("reading the list");
-    let (mut found, mut next) = (Vec::new(), None::<String>);
-    loop {
-        let page: ClientLinesPage = match &next {
-            None => api.get(path).await?,
-            Some(next) => api.get(&format!("{path}after={}", segment(next))).await?,
-        };
+    let mut pages = Pages::<ClientLinesPage>::of(api, path);
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await? {
         found.extend(
             page.clients.into_iter().map(|line| {
                 (sort.place_of(&line.name, line.state, &line.installed, line.last_contact), line)
             }),
         );
         bar.at(found.len() as u64, 0);
-        next = page.next;
-        if next.is_none() {
-            break;
-        }
     }
     bar.end();
     found.sort_unstable_by(|(one, _), (other, _)| sort.compare(one, other));
     Ok(found.into_iter().map(|(_, line)| line).collect())
 }
 
-/// The endpoint with what is wanted, by name; more can be added to it.
+/// The endpoint with what is wanted, by name.
 fn path(query: &ClientLinesQuery) -> String {
     let ClientLinesQuery { after: _, limit: _, sort: _, state, group, package, version, silent_for, serial } =
         query;
@@ -114,8 +107,8 @@ fn path(query: &ClientLinesQuery) -> String {
         ("serial", serial.as_ref().map(ToString::to_string)),
     ];
     let wanted = wanted.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    let wanted: String = wanted.map(|(name, value)| format!("{name}={}&", segment(&value))).collect();
-    format!("/client-lines?{wanted}")
+    let wanted: String = wanted.map(|(name, value)| format!("&{name}={}", segment(&value))).collect();
+    format!("/client-lines?limit={MAX_LINES}{wanted}")
 }
 
 /// Prints pages as they come.

@@ -13,9 +13,10 @@ use sealpost_site::rules::standing::ComputerState;
 
 use super::cells::{content, refreshed, runs, should_run};
 use super::lines::{self, Form};
-use crate::cli::api::{AdminApi, segment};
+use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, counted, name_of, print_json, seconds_or_dash, tell};
+use crate::cli::pages;
 use crate::cli::when;
 
 /// List the computers that hold a seat: how they stand, what they run, and when they were heard last.
@@ -120,14 +121,7 @@ async fn what_they_run(api: &AdminApi, options: &Options) -> anyhow::Result<Outc
     let conditions: Vec<&str> =
         conditions.into_iter().filter(|(is_met, _)| *is_met).map(|(_, name)| name).collect();
     let query: String = conditions.iter().map(|name| format!("&{name}=true")).collect();
-    let mut all = Vec::new();
-    let mut path = format!("/clients?limit={MAX_CLIENTS}{query}");
-    loop {
-        let page: ClientsPage = api.get(&path).await?;
-        all.extend(page.clients);
-        let Some(next) = page.next else { break };
-        path = format!("/clients?limit={MAX_CLIENTS}{query}&after={}", segment(next.as_str()));
-    }
+    let all = pages::all::<ClientsPage>(api, &format!("/clients?limit={MAX_CLIENTS}{query}")).await?;
     if options.json {
         print_json(&ClientsPage { clients: all, next: None })?;
         return Ok(Outcome::Done);

@@ -9,6 +9,7 @@ use sealpost_site::rules::pending::MAX_PENDING;
 use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, age, counted, plain, print_json, tell};
+use crate::cli::pages;
 
 /// Characters of a cell with what an unknown computer says of itself.
 const MAX_CELL_CHARS: usize = 20;
@@ -31,14 +32,7 @@ pub(in crate::cli) struct Options {
 }
 
 pub(in crate::cli) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Outcome> {
-    let mut pending = Vec::new();
-    let mut path = format!("/pending?limit={MAX_PENDING_ROWS}");
-    loop {
-        let page: PendingPage = api.get(&path).await?;
-        pending.extend(page.pending);
-        let Some(next) = page.next else { break };
-        path = format!("/pending?limit={MAX_PENDING_ROWS}&after={next}");
-    }
+    let pending = pages::all::<PendingPage>(api, &format!("/pending?limit={MAX_PENDING_ROWS}")).await?;
     if options.json {
         print_json(&PendingPage { pending, next: None })?;
         return Ok(Outcome::Done);

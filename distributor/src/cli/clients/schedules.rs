@@ -1,18 +1,14 @@
 //! `distributor clients schedules`: the installs that are planned.
-//!
-//! Invariant: no more is read than a site can have planned, whatever a server answers.
 
-use anyhow::bail;
+use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::schedules::{MAX_SCHEDULES, ScheduleLine, SchedulesPage};
 
-use crate::cli::api::{AdminApi, segment};
+use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, print_json, seconds, tell};
-
-/// Most planned installs that are read: a server that answers without an end is not listened to for ever.
-const MOST: usize = 200_000;
+use crate::cli::pages::Pages;
 
 /// List the installs that are planned: when each is due, how, and what became of the last try.
 #[derive(Debug, Args)]
@@ -46,16 +42,10 @@ pub(super) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Out
 
 /// Everything that is planned, by name.
 pub(super) async fn all(api: &AdminApi) -> anyhow::Result<SchedulesPage> {
-    let first = format!("/schedules?limit={MAX_SCHEDULES}");
-    let mut whole: SchedulesPage = api.get(&first).await?;
-    while let Some(next) = whole.next.take() {
-        let page: SchedulesPage = api.get(&format!("{first}&after={}", segment(next.as_str()))).await?;
-        let is_endless = page.next.as_ref().is_some_and(|after| page.schedules.is_empty() || *after <= next);
-        whole.schedules.extend(page.schedules);
-        whole.next = page.next;
-        if is_endless || whole.schedules.len() > MOST {
-            bail!("cannot read what is planned: the server answers without an end; is it a distributor?");
-        }
+    let mut pages = Pages::<SchedulesPage>::of(api, &format!("/schedules?limit={MAX_SCHEDULES}"));
+    let mut whole = pages.next().await?.context("cannot read what is planned: nothing was asked")?;
+    while let Some(mut page) = pages.next().await? {
+        whole.schedules.append(&mut page.schedules);
     }
     Ok(whole)
 }

@@ -10,9 +10,10 @@ use sealpost_manifests::ids::ComputerName;
 use sealpost_site::rules::setups::{CodeState, Holds, taken_over};
 use sealpost_site::rules::standing::ComputerState;
 
-use crate::cli::api::{AdminApi, segment};
+use crate::cli::api::AdminApi;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, age, counted, name_of, print_json, seconds_away, tell};
+use crate::cli::pages::{self, Pages};
 
 /// List the newest setup file of each computer: which are out and not used, and since when. Earlier ones of a name are void.
 #[derive(Debug, Args)]
@@ -50,14 +51,7 @@ impl Options {
 pub(in crate::cli) async fn run(api: &AdminApi, options: &Options) -> anyhow::Result<Outcome> {
     let state = options.state();
     let query = state.map(|(_, word)| format!("&state={word}")).unwrap_or_default();
-    let mut setups = Vec::new();
-    let mut path = format!("/setups?limit={MAX_SETUPS}{query}");
-    loop {
-        let page: SetupsPage = api.get(&path).await?;
-        setups.extend(page.setups);
-        let Some(next) = page.next else { break };
-        path = format!("/setups?limit={MAX_SETUPS}{query}&after={}", segment(next.as_str()));
-    }
+    let setups = pages::all::<SetupsPage>(api, &format!("/setups?limit={MAX_SETUPS}{query}")).await?;
     if options.json {
         print_json(&SetupsPage { setups, next: None })?;
         return Ok(Outcome::Done);
@@ -99,20 +93,13 @@ async fn tell_of_two(api: &AdminApi, out: impl Iterator<Item = &SetupLine>) -> a
     if out.is_empty() {
         return Ok(());
     }
-    let path = format!("/client-lines?state={}&", ComputerState::TwoComputers.word());
-    let (mut first, mut count, mut next) = (None, 0, None::<String>);
-    loop {
-        let page: ClientLinesPage = match &next {
-            None => api.get(&path).await?,
-            Some(next) => api.get(&format!("{path}after={}", segment(next))).await?,
-        };
+    let path = format!("/client-lines?state={}", ComputerState::TwoComputers.word());
+    let mut pages = Pages::<ClientLinesPage>::of(api, &path);
+    let (mut first, mut count) = (None, 0);
+    while let Some(page) = pages.next().await? {
         for line in page.clients.into_iter().filter(|line| out.contains(&line.name)) {
             first.get_or_insert(line.name);
             count += 1;
-        }
-        next = page.next;
-        if next.is_none() {
-            break;
         }
     }
     if let Some(said) = taken_over(Holds::Two, first.as_ref(), count) {

@@ -12,10 +12,11 @@ use serde::Serialize;
 
 use super::bar::print_bars;
 use super::find::one;
-use crate::cli::api::{AdminApi, segment};
+use crate::cli::api::AdminApi;
 use crate::cli::content::lines;
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Table, counted, plain, print_json, print_line, seconds, seconds_away, size};
+use crate::cli::pages;
 
 /// Report what became of a rollout on each computer that was told; what failed stands at the top, by reason.
 #[derive(Debug, Args)]
@@ -110,14 +111,7 @@ pub(super) async fn run(api: &AdminApi, options: &Report) -> anyhow::Result<Outc
 }
 
 async fn all(api: &AdminApi, number: u64) -> anyhow::Result<Vec<Delivered>> {
-    let mut computers = Vec::new();
-    let mut path = format!("/rollouts/{number}/computers?limit={MAX_DELIVERED}");
-    loop {
-        let page: DeliveredPage = api.get(&path).await?;
-        computers.extend(page.computers);
-        let Some(next) = page.next else { return Ok(computers) };
-        path = format!("/rollouts/{number}/computers?limit={MAX_DELIVERED}&after={}", segment(next.as_str()));
-    }
+    pages::all::<DeliveredPage>(api, &format!("/rollouts/{number}/computers?limit={MAX_DELIVERED}")).await
 }
 
 fn print(

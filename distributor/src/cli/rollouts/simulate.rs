@@ -14,7 +14,7 @@ use sealpost_site::rules::rollouts::strategy::Strategy;
 use sealpost_site::rules::text::span;
 use serde::Serialize;
 
-use crate::cli::api::AdminApi;
+use crate::cli::api::{AdminApi, next_part};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{Bar, Table, counted, plain, print_json, print_line, seconds};
 use crate::cli::when;
@@ -99,7 +99,7 @@ async fn ask(api: &AdminApi, request: &SimulateRequest) -> anyhow::Result<(Vec<R
     let bar = Bar::count_of("replaying the log");
     let mut response = api.post_for_stream("/rollouts/simulate", request).await?;
     let (mut rest, mut rollouts, mut end) = (Vec::new(), Vec::new(), None);
-    while let Some(chunk) = response.chunk().await.context(CUT)? {
+    while let Some(chunk) = next_part(&mut response).await.context(CUT)? {
         rest.extend_from_slice(&chunk);
         while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=at).collect();

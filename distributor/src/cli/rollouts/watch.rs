@@ -8,7 +8,7 @@ use sealpost_site::rules::rollouts::progress::RolloutState;
 use tokio::time::Instant;
 
 use super::find::{one, ring};
-use crate::cli::api::AdminApi;
+use crate::cli::api::{AdminApi, unless_stopped};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{plain, print_json, tell};
 
@@ -40,7 +40,7 @@ pub(super) async fn run(api: &AdminApi, options: &Watch) -> anyhow::Result<Outco
     });
     let mut said = String::new();
     let rollout = loop {
-        let rollout = one(api, options.number).await?;
+        let rollout = unless_stopped(one(api, options.number)).await?;
         let line = progress(&rollout);
         if line != said {
             tell(&line);

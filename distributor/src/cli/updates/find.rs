@@ -5,27 +5,20 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::word::Word;
 
 use crate::cli::api::AdminApi;
-use crate::cli::reference;
+use crate::cli::{pages, reference};
 
 /// Every release, page by page, with the number of computers to which each is still to come.
 pub(super) async fn all_counted(api: &AdminApi) -> anyhow::Result<Vec<Update>> {
-    pages(api, "to_come=true").await
+    pages::all::<UpdatesPage>(api, "/updates?to_come=true").await
 }
 
-async fn pages(api: &AdminApi, query: &str) -> anyhow::Result<Vec<Update>> {
-    let mut updates = Vec::new();
-    let mut path = format!("/updates?{query}");
-    loop {
-        let page: UpdatesPage = api.get(&path).await?;
-        updates.extend(page.updates);
-        let Some(next) = page.next else { return Ok(updates) };
-        path = format!("/updates?after={next}&{query}");
-    }
+async fn all(api: &AdminApi) -> anyhow::Result<Vec<Update>> {
+    pages::all::<UpdatesPage>(api, "/updates").await
 }
 
 /// The release that a reference names.
 pub(super) async fn one(api: &AdminApi, reference: &str) -> anyhow::Result<Update> {
-    Ok(reference::find(reference, &pages(api, "").await?)?.clone())
+    Ok(reference::find(reference, &all(api).await?)?.clone())
 }
 
 /// The same, as a reviewer sees it, with the rings of a strategy; of the one that the settings name when absent.
@@ -41,6 +34,6 @@ pub(super) async fn review(
 
 /// Every release of a package, in the order of the server: the newest counter first.
 pub(super) async fn of_package(api: &AdminApi, package: &PackageName) -> anyhow::Result<Vec<Update>> {
-    let all = pages(api, "").await?;
+    let all = all(api).await?;
     Ok(all.into_iter().filter(|update| update.release.package == *package).collect())
 }

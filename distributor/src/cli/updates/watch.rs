@@ -10,7 +10,7 @@ use sealpost_site::rules::release::ReleaseState;
 use tokio::time::Instant;
 
 use super::find;
-use crate::cli::api::AdminApi;
+use crate::cli::api::{AdminApi, unless_stopped};
 use crate::cli::outcome::Outcome;
 use crate::cli::output::{counted, name_of, print_json, seconds, tell};
 
@@ -57,7 +57,7 @@ pub(super) async fn until_done(
     });
     let mut said = String::new();
     loop {
-        let view: Review = api.get(&format!("/updates/{manifest}")).await?;
+        let view: Review = unless_stopped(async { api.get(&format!("/updates/{manifest}")).await }).await?;
         if view.update.state != ReleaseState::Approved {
             bail!(
                 "{} is {}, and goes to nobody; see `distributor updates show {}:{}`",

@@ -152,7 +152,7 @@ impl TryFrom<String> for Description {
     type Error = GroupError;
     fn try_from(text: String) -> Result<Self, GroupError> {
         // Harmless is what needs no escape; what is cut there is refused here.
-        let fits = text.len() <= MAX_DESCRIPTION_BYTES && text::escape(&text) == text;
+        let fits = text.len() <= MAX_DESCRIPTION_BYTES && text::may_stand_in_a_ledger(&text);
         if fits { Ok(Self(text)) } else { Err(GroupError::Description) }
     }
 }

@@ -12,7 +12,7 @@ use sealpost_keys::{MAX_MINISIG_BYTES, Minisig, PublicKey};
 use sealpost_manifests::ids::{ComputerName, ServerId};
 use tokio::time::timeout;
 
-use crate::cli::api::{AdminApi, segment};
+use crate::cli::api::{AdminApi, next_part, segment};
 
 /// How long the server may take to make and send one.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(5 * 60);
@@ -54,7 +54,7 @@ async fn take(
     const BROKE_OFF: &str = "the install file broke off on its way";
     let mut begin = Vec::new();
     let head = loop {
-        let Some(part) = response.chunk().await.context(BROKE_OFF)? else { bail!("{BROKE_OFF}") };
+        let Some(part) = next_part(&mut response).await.context(BROKE_OFF)? else { bail!("{BROKE_OFF}") };
         begin.extend_from_slice(&part);
         let mut ends = begin.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         if let Some((end, _)) = ends.nth(SIGNATURE_LINES - 1) {
@@ -85,7 +85,7 @@ async fn take(
         file.write_all(part).context(kept)
     };
     keep(rest, &mut file)?;
-    while let Some(part) = response.chunk().await.context(BROKE_OFF)? {
+    while let Some(part) = next_part(&mut response).await.context(BROKE_OFF)? {
         keep(&part, &mut file)?;
     }
     let signer = verifier.finish().context(unsigned)?;

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use sealpost_admin_api::schedules::{InstallAnswer, InstallRequest, ScheduleLine,
 use sealpost_keys::PublicKey;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use sealpost_service::signals::Signals;
+use sealpost_service::signals::{Signal, Signals};
 use sealpost_site::rules::account::named;
 use sealpost_site::rules::names::canonical;
 use sealpost_site::rules::schedule::{InstallOutcome, SshAccess};
@@ -34,6 +34,10 @@ use crate::cli::output::{
     Bar, ask, can_ask, counted, plain, print_json, print_line, seconds, seconds_away, tell,
 };
 
+/// How long the server may take to say what is planned.
+const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long the server may take to let a try begin.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(60);
 /// How long the server may take to hear what became of an install.
 const NOTED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -105,7 +109,7 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
     let names: Vec<_> = names.context("cannot install")?.iter().map(canonical).collect();
     // Before anything is begun.
     let ssh = Ssh::find(std::env::var_os("PATH").as_deref(), options.identity.as_deref())?;
-    let page = schedules::all(api).await?;
+    let page = listed(schedules::all(api)).await?;
     let unknown = unknown(&names, &page);
     for name in &unknown {
         tell(format_args!("{name}: no install is planned; see `distributor clients schedules`"));
@@ -128,6 +132,14 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
 }
 
 const NOT_CONFIRMED: &str = "this account has neither planned nor confirmed it";
+
+/// What is planned, if the server says it in time: a timer has to end, or it never runs again.
+async fn listed(page: impl Future<Output = anyhow::Result<SchedulesPage>>) -> anyhow::Result<SchedulesPage> {
+    let within = LISTED_WITHIN.as_secs();
+    timeout(LISTED_WITHIN, page)
+        .await
+        .unwrap_or_else(|_| bail!("cannot read what is planned: the server did not say it within {within} s"))
+}
 
 fn unknown(names: &[ComputerName], page: &SchedulesPage) -> Vec<ComputerName> {
     let is_planned = |name: &&ComputerName| page.schedules.iter().any(|line| canonical(&line.name) == **name);
@@ -294,12 +306,18 @@ async fn install(
     loop {
         tokio::select! {
             biased;
-            // Also when the terminal is closed: there is nothing to read again.
-            _ = signals.next() => {
-                if !stop.send_replace(true) {
-                    bar.hide(|| tell("stopping: what goes on is broken off, and the server is told"));
-                }
-            }
+            signal = signals.next() => match (stop.send_replace(true), signal) {
+                // Also when the terminal is closed: there is nothing to read again.
+                (false, _) => bar.hide(|| {
+                    tell("stopping: what goes on is broken off, and the server is told; a second signal does not wait for it");
+                }),
+                // A session that ends sends both kinds at once.
+                (true, Signal::Reload) => {}
+                (true, Signal::Stop) => bail!(
+                    "stopped without waiting: the server was not told what became of what was under way, and takes it for failed \
+                     after a while; see `distributor clients schedules`"
+                ),
+            },
             next = running.next() => {
                 let Some((due, ran)) = next else { break };
                 if !options.json && printed.is_ok() {
@@ -328,9 +346,11 @@ async fn one(api: &AdminApi, ssh: &Ssh, site_key: &PublicKey, due: &Due, stop: w
     }
     let name = &due.line.name;
     let path = format!("/clients/{}/install", segment(name.as_str()));
-    let claimed: InstallAnswer = match api.post(&path, &InstallRequest::default()).await {
-        Ok(claimed) => claimed,
-        Err(error) => {
+    let begin = InstallRequest::default();
+    let claimed = match claim(api.post::<InstallAnswer>(&path, &begin), stop.clone()).await {
+        Claim::Answered(Ok(claimed)) => claimed,
+        Claim::Unanswered(why) => return Ran::NotBegun(why),
+        Claim::Answered(Err(error)) => {
             let why = format!("{error:#}");
             return match error.downcast_ref::<Problem>() {
                 Some(problem) if problem.code == ProblemCode::WrongState => Ran::LeftAlone(why),
@@ -361,6 +381,30 @@ async fn one(api: &AdminApi, ssh: &Ssh, site_key: &PublicKey, due: &Due, stop: w
     };
     tell(format_args!("{name}: the server could not be told what became of it: {}", plain(&unheard)));
     Ran::Ended(ended)
+}
+
+/// What became of the request to begin.
+enum Claim<T> {
+    Answered(anyhow::Result<T>),
+    /// Whether the server counts a try is unknown, and so is its number: nothing may be installed.
+    Unanswered(String),
+}
+
+/// Waits for the answer to a claim: not for ever, and no longer than until this program is stopped.
+async fn claim<T>(
+    answer: impl Future<Output = anyhow::Result<T>>,
+    mut stop: watch::Receiver<bool>,
+) -> Claim<T> {
+    let why = tokio::select! {
+        answer = timeout(CLAIMED_WITHIN, answer) => match answer {
+            Ok(answer) => return Claim::Answered(answer),
+            Err(_) => format!("the server did not answer within {} s", CLAIMED_WITHIN.as_secs()),
+        },
+        _ = stop.wait_for(|stop| *stop) => "stopped before the server answered".to_owned(),
+    };
+    Claim::Unanswered(format!(
+        "{why}: nothing was installed; the server may count a try all the same, which fails by itself"
+    ))
 }
 
 fn is_installed(ran: &Ran) -> bool {
@@ -399,5 +443,30 @@ fn printed(due: &Due, ran: Ran) -> Printed {
         sudo: *sudo,
         outcome,
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a claim without an answer.
+    async fn unanswered(stop: watch::Receiver<bool>) -> String {
+        match claim(std::future::pending::<anyhow::Result<()>>(), stop).await {
+            Claim::Unanswered(why) => why,
+            Claim::Answered(_) => panic!("nobody answered"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_is_not_answered_ends_by_itself_and_by_a_stop_and_installs_nothing() {
+        let (stop, stops) = watch::channel(false);
+        let said = unanswered(stops.clone()).await;
+        assert!(said.starts_with("the server did not answer within 60 s: nothing was installed"), "{said}");
+        stop.send_replace(true);
+        let said = unanswered(stops).await;
+        assert!(said.starts_with("stopped before the server answered: nothing was installed"), "{said}");
+        let said = listed(std::future::pending()).await.unwrap_err().to_string();
+        assert_eq!(said, "cannot read what is planned: the server did not say it within 600 s");
     }
 }
