@@ -22,6 +22,7 @@ pub mod install_root;
 pub mod lease;
 mod linked;
 mod origin;
+mod patience;
 pub mod repair;
 mod reports;
 pub mod retention;

@@ -28,7 +28,7 @@
 //! | `Content-Length`, `Transfer-Encoding` | bodies are counted while they are read: 8 MiB for an answer, 64 KiB for a refusal, the signed length for a download |
 //! | `Content-Range` | must be where the kept part of a delta ends; else the delta is fetched anew |
 //! | `Retry-After`, `Date`, `Location`, `Set-Cookie` and all other headers | not read |
-//! | silence, or bytes that drip | ends by the time limits of the request |
+//! | silence, or bytes that drip | ends by the time limits of the request; from a server beside the first after 20 seconds in all, for whatever it makes this computer ask |
 //! | wake events | cause contacts, ten in a minute at the most; they carry nothing |
 //! | metadata, targets, deltas | the vendor's signatures decide |
 

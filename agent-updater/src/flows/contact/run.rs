@@ -12,6 +12,7 @@ use crate::flows::context::{Context, Host};
 use crate::flows::drift::Found;
 use crate::flows::enroll::{go_on, goes_on};
 use crate::flows::origin::Reads;
+use crate::flows::patience::Patience;
 use crate::platform::store::StoreError;
 use crate::records::holdings::Holdings;
 use crate::records::keys::settle;
@@ -55,12 +56,14 @@ pub(in crate::flows) fn contact(
 ) -> Result<Answered, ContactError> {
     let host = &context.host;
     let server = holdings.identity.server_id.clone();
-    match once(context, holdings, progress, spool.as_deref_mut(), found) {
+    // One for all that follows, so that no refusal makes the others wait longer for this server.
+    let patience = Patience::with(progress.authority() == Some(&server));
+    match once(context, holdings, progress, spool.as_deref_mut(), (found, patience)) {
         Err(refused) if goes_on(&host.home, &server, refused.refused()) => {
-            go_on(context, holdings, progress).map_err(|error| refused.of_the_kept(&error))?;
+            go_on(context, holdings, progress, patience).map_err(|error| refused.of_the_kept(&error))?;
             *holdings = Holdings::of(&host.home, &server, progress, host.now())
                 .map_err(|error| refused.and(&error))?;
-            once(context, holdings, progress, spool, found)
+            once(context, holdings, progress, spool, (found, patience))
         }
         other => other,
     }
@@ -71,11 +74,11 @@ fn once(
     holdings: &mut Holdings,
     progress: &mut Progress,
     spool: Option<&mut Spool>,
-    found: &[Found],
+    (found, patience): (&[Found], Patience),
 ) -> Result<Answered, ContactError> {
     let host = &context.host;
     let (outstanding, was_retry) = outstanding(host, holdings, progress, spool.as_deref(), found)?;
-    let (way, answer) = send(context, holdings, progress, &outstanding)?;
+    let (way, answer) = send(context, holdings, progress, &outstanding, patience)?;
     progress.of_mut(&holdings.identity.server_id).answered_by = Some(way.entry);
     let mut notices = take(host, holdings, progress, spool, outstanding, &answer)?;
     let access = access(host, way.endpoint, &answer).map(Reads::Server);

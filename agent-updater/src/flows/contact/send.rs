@@ -1,13 +1,11 @@
 //! Sending a contact, to as many addresses as it needs, and with evidence to a server that knows less than it signed.
 
-use std::time::Duration;
-
 use sealpost_files::with_causes;
 use sealpost_manifests::wire::contact::ContactAnswer;
-use tokio::time::{Instant, timeout_at};
 
 use crate::domain::reaction::{Reaction, reaction};
 use crate::flows::context::Context;
+use crate::flows::patience::{Patience, too_slow};
 use crate::flows::ways::{Way, ways};
 use crate::platform::network::WaitInterrupted;
 use crate::records::holdings::Holdings;
@@ -22,16 +20,13 @@ use super::request::body;
 const NEW_SETUP_FILE: &str = "if the site replaced its CA while this computer was away, ask the administrator for a new setup file of it \
      (`distributor clients setup NAME`), and enroll it again: ";
 
-/// The longest that a server beside the first is asked, by all of its ways. The first waits meanwhile: what it halts, and whom it
-/// calls, must not wait for a server that is not needed.
-const BESIDE_THE_FIRST: Duration = Duration::from_secs(20);
-
 /// The way by which the server answered, and its answer.
 pub(super) fn send(
     context: &Context,
     holdings: &Holdings,
     progress: &Progress,
     outstanding: &OutstandingContact,
+    patience: Patience,
 ) -> Result<(Way, ContactAnswer), ContactError> {
     let enrollment = &holdings.enrollment;
     let ways = ways(&context.host, holdings, progress).map_err(|error| ContactError::AllFailed {
@@ -46,10 +41,9 @@ pub(super) fn send(
     // What the server signed is shown once per contact, so that no answer can make this computer go on and on.
     let mut evidence = holdings.evidence.clone();
     let is_authority = progress.authority() == Some(&holdings.identity.server_id);
-    let until = (!is_authority).then(|| Instant::now() + BESIDE_THE_FIRST);
     for way in ways {
         let endpoint = &way.endpoint;
-        let Some(mut answer) = ask(context, endpoint, plain.clone(), until)? else {
+        let Some(mut answer) = ask(context, endpoint, plain.clone(), patience)? else {
             failures.push(too_slow());
             break;
         };
@@ -59,7 +53,7 @@ pub(super) fn send(
         {
             tracing::info!(refusal = with_causes(error), "showing the server what it signed");
             let with_evidence = body(client_id, outstanding, Some(evidence))?;
-            answer = match ask(context, endpoint, with_evidence, until)? {
+            answer = match ask(context, endpoint, with_evidence, patience)? {
                 Some(answer) => answer,
                 None => {
                     failures.push(too_slow());
@@ -99,20 +93,9 @@ fn ask(
     context: &Context,
     endpoint: &Endpoint,
     body: String,
-    until: Option<Instant>,
+    patience: Patience,
 ) -> Result<Option<Result<ContactAnswer, ServerError>>, WaitInterrupted> {
-    let answer = endpoint.post("contact", body);
-    match until {
-        None => context.network.wait(answer).map(Some),
-        Some(until) => context.network.wait(async { timeout_at(until, answer).await.ok() }),
-    }
-}
-
-fn too_slow() -> String {
-    format!(
-        "no answer was there within {} seconds, and it is not waited for longer",
-        BESIDE_THE_FIRST.as_secs()
-    )
+    patience.wait(&context.network, endpoint.post("contact", body))
 }
 
 fn wants_evidence(error: &ServerError) -> bool {

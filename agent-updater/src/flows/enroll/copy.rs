@@ -20,6 +20,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::cadence::Standing;
 use crate::flows::context::{Context, Host};
+use crate::flows::patience::{Patience, too_slow};
 use crate::flows::ways::ways;
 use crate::home::Home;
 use crate::records::holdings::{Holdings, known_server};
@@ -41,7 +42,8 @@ pub(in crate::flows) fn goes_on(home: &Home, server: &ServerId, refused: Option<
     }
 }
 
-/// Goes on with a key of its own; durable at return. `holdings` are what was held before.
+/// Goes on with a key of its own; durable at return. `holdings` are what was held before, and `patience` is what the refused
+/// contact left of it.
 ///
 /// # Errors
 /// [`EnrollError`]; then the old key counts.
@@ -49,6 +51,7 @@ pub(in crate::flows) fn go_on(
     context: &Context,
     holdings: &Holdings,
     progress: &mut Progress,
+    patience: Patience,
 ) -> Result<(), EnrollError> {
     let host = &context.host;
     let (home, enrollment) = (&host.home, &holdings.enrollment);
@@ -73,9 +76,14 @@ pub(in crate::flows) fn go_on(
     let ways = ways(host, holdings, progress).map_err(|error| EnrollError::Copy(with_causes(&error)))?;
     let mut failures = Vec::new();
     for way in ways {
-        let answer: EnrollAnswer = match context.network.wait(way.endpoint.post("enroll", body.clone()))? {
-            Ok(answer) => answer,
-            Err(error) => {
+        let asked = patience.wait(&context.network, way.endpoint.post("enroll", body.clone()))?;
+        let answer: EnrollAnswer = match asked {
+            None => {
+                failures.push(too_slow());
+                break;
+            }
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => {
                 failures.push(with_causes(&error));
                 if error.try_elsewhere() {
                     continue;

@@ -1,9 +1,11 @@
 //! A setup file that is made to keep a computer busy.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName};
-use sealpost_manifests::ids::ServerId;
+use sealpost_manifests::ids::{ClientId, ServerId};
 use sealpost_test_support::web::{Fault, Times};
 
 use super::Two;
@@ -38,4 +40,26 @@ fn a_hostile_setup_file_is_tried_in_bounds_and_leaves_no_key_of_who_never_answer
     two.web.make_no_faults();
     two.agent.add_server(&two.second_setup(), None, OtherName::Refuse).unwrap();
     assert_eq!(fs::read(two.agent.home().server_key(&two.id(2))).unwrap(), kept);
+}
+
+#[test]
+fn a_further_server_that_wants_a_new_key_and_then_answers_byte_by_byte_is_not_waited_for() {
+    let two = Two::new();
+    assert_eq!(two.cycle(), 1);
+    two.second.lock().unwrap().keeps = Some(ClientId::from_random([55; 16]));
+    two.web.fail("enroll", Fault::StallAfter(1), Times::Always);
+    two.clock.forward(SignedDuration::from_hours(48));
+    let begun = Instant::now();
+    assert_eq!(two.cycle(), 1, "the first serves");
+    // As long as one that lets the contact itself drip, and a margin for a machine under load.
+    assert!(begun.elapsed() < Duration::from_secs(27), "{:?}", begun.elapsed());
+    let servers = two.agent.servers().unwrap();
+    let problem = servers[1].problem.as_deref().unwrap();
+    assert!(problem.contains("no answer was there within 20 seconds"), "{problem}");
+    assert!(servers[0].problem.is_none(), "{servers:?}");
+    // It loses nothing by it: with the next contact it goes on with the same key.
+    two.web.make_no_faults();
+    two.clock.forward(SignedDuration::from_hours(48));
+    assert_eq!(two.cycle(), 1);
+    assert!(two.agent.servers().unwrap()[1].problem.is_none());
 }
