@@ -24,8 +24,10 @@ pub const COURTESY: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tried {
     NotAsked,
-    /// By none of its ways, or it refused.
+    /// By none of its ways.
     Failed,
+    /// It answered, and refused this computer.
+    Refused,
     /// It has no license for this computer.
     NoFreeLicense,
     /// It answered, and this computer holds a lease of it.
@@ -47,6 +49,8 @@ pub enum Why {
     Preferred,
     /// The one before it did not answer.
     NoAnswer,
+    /// The one before it answered, and refused this computer.
+    Refused,
     /// The one before it had no license for this computer.
     NoFreeLicense,
     /// It had failed, and answers again.
@@ -123,6 +127,7 @@ pub fn decide(
     };
     let why_left = match candidates.get(place).map(|candidate| candidate.tried) {
         Some(Tried::Failed) => Why::NoAnswer,
+        Some(Tried::Refused) => Why::Refused,
         Some(Tried::NoFreeLicense) => Why::NoFreeLicense,
         Some(Tried::Licensed | Tried::NotAsked) | None => {
             return Some(held(serving, candidates, (place, hold), now));
@@ -213,7 +218,8 @@ pub const fn tried(refused: Option<ProblemCode>) -> Tried {
             | ProblemCode::GrantExpired
             | ProblemCode::SerialEnded,
         ) => Tried::NoFreeLicense,
-        _ => Tried::Failed,
+        Some(_) => Tried::Refused,
+        None => Tried::Failed,
     }
 }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::domain::cadence::Standing;
 use crate::domain::server_list::single_ways;
-use crate::domain::serving::{Serving, Why, order};
+use crate::domain::serving::{Serving, Tried, Why, order, tried};
 use crate::home::HomeError;
 use crate::platform::store::StoreError;
 use crate::records::holdings::{Holdings, HoldingsError};
@@ -217,20 +217,19 @@ fn sentence(host: &Host, progress: &Progress, serving: &Serving) -> String {
     let listed: Vec<_> =
         progress.servers().iter().map(|server| (server.clone(), role_of(host, server))).collect();
     let order = order(&listed);
-    let before: Vec<String> = order
-        .iter()
-        .take_while(|server| **server != serving.server)
-        .map(|server| format!("the {} {}", role_of(host, server), name_of(host, server)))
-        .collect();
-    let before = match before.as_slice() {
-        [] => "another server".to_owned(),
-        names => names.join(" and "),
-    };
+    let before = order.iter().take_while(|server| **server != serving.server);
     let mut text = match serving.why {
         Why::Preferred => "it is the first".to_owned(),
         Why::CameBack => "it answers again".to_owned(),
-        Why::NoAnswer => format!("{before} did not answer"),
-        Why::NoFreeLicense => format!("{before} had no free license for this computer"),
+        Why::NoAnswer | Why::Refused | Why::NoFreeLicense => {
+            let told: Vec<String> =
+                before.map(|server| passed_over(host, progress, server, serving.why)).collect();
+            if told.is_empty() {
+                format!("another server {}", came_of(serving.why))
+            } else {
+                told.join(" and ")
+            }
+        }
     };
     if let Some(back) = &serving.back {
         let name = name_of(host, &back.server);
@@ -243,6 +242,26 @@ fn sentence(host: &Host, progress: &Progress, serving: &Serving) -> String {
     match progress.authority().filter(|first| **first != serving.server && is_first_down) {
         Some(first) => format!("{text}; updates wait for {}", name_of(host, first)),
         None => text,
+    }
+}
+
+/// Why a server that is asked before the one that serves does not serve: by its last contact, or by `why` if that one was good.
+fn passed_over(host: &Host, progress: &Progress, server: &ServerId, why: Why) -> String {
+    let named = format!("the {} {}", role_of(host, server), name_of(host, server));
+    let last = progress.of(server).last_contact.as_ref().filter(|contact| contact.problem.is_some());
+    match last.map(|contact| (tried(contact.refused), contact.refused)) {
+        Some((Tried::Refused, Some(code))) => format!("{named} {} ({code})", came_of(Why::Refused)),
+        Some((Tried::NoFreeLicense, _)) => format!("{named} {}", came_of(Why::NoFreeLicense)),
+        Some(_) => format!("{named} {}", came_of(Why::NoAnswer)),
+        None => format!("{named} {}", came_of(why)),
+    }
+}
+
+const fn came_of(why: Why) -> &'static str {
+    match why {
+        Why::Refused => "refused this computer",
+        Why::NoFreeLicense => "had no free license for this computer",
+        Why::NoAnswer | Why::Preferred | Why::CameBack => "did not answer",
     }
 }
 

@@ -138,7 +138,7 @@ fn a_secondary_serves_when_no_primary_answers_and_the_computer_returns_without_f
     let two = Two::new();
     two.site.release("1", 1, "one");
     assert_eq!(two.cycle(), 1);
-    assert!(!text(&two.agent.status()).contains("did not answer"));
+    assert!(!text(&two.agent.status()).contains("refused"));
     two.first_refuses(ProblemCode::Internal);
     assert_eq!(two.after(60), 2, "at once");
     assert_eq!(two.site.gate(), OPEN, "contact is good, by the secondary");
@@ -147,17 +147,19 @@ fn a_secondary_serves_when_no_primary_answers_and_the_computer_returns_without_f
     assert!(status.lease.live);
     let shown = text(&status);
     let line = shown.lines().find(|line| line.starts_with("Served by")).unwrap();
-    for part in ["(secondary)", "the primary 127.0.0.1", "did not answer", "updates wait for 127.0.0.1"] {
+    for part in [
+        "(secondary)",
+        "the primary 127.0.0.1",
+        "refused this computer (internal)",
+        "updates wait for 127.0.0.1",
+    ] {
         assert!(line.contains(part), "{line}");
     }
     let serving = status.serving.unwrap();
-    assert_eq!(
-        (serving.server, serving.why, serving.role),
-        (two.id(2), Why::NoAnswer, ServerRole::Secondary)
-    );
+    assert_eq!((serving.server, serving.why, serving.role), (two.id(2), Why::Refused, ServerRole::Secondary));
     let json: serde_json::Value =
         serde_json::from_str(&serde_json::to_string(&two.agent.status()).unwrap()).unwrap();
-    assert_eq!(json["serving"]["why"], "no_answer");
+    assert_eq!(json["serving"]["why"], "refused");
     assert_eq!((&json["servers"][0]["updates"], &json["servers"][1]["serves"]), (&true.into(), &true.into()));
     // It comes and goes: a look each hour, and at the end of a hold.
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-use super::Tried::{Failed, Licensed, NoFreeLicense, NotAsked};
+use super::Tried::{Failed, Licensed, NoFreeLicense, NotAsked, Refused};
 use super::*;
 
 const HOLD: SignedDuration = SignedDuration::from_mins(15);
@@ -37,6 +37,10 @@ fn each_transition_is_as_the_table_has_it() {
         (&primary, Licensed, Licensed, ServingDecision::Stay, 1),
         (&primary, Licensed, Failed, ServingDecision::Stay, 1),
         (&primary, Failed, Licensed, switch(Why::NoAnswer), 2),
+        (&primary, Refused, Licensed, switch(Why::Refused), 2),
+        (&primary, Refused, Refused, ServingDecision::Lost, 1),
+        (&secondary, Refused, Licensed, ServingDecision::Stay, 2),
+        (&secondary, Licensed, Refused, switch(Why::CameBack), 1),
         (&primary, NoFreeLicense, Licensed, switch(Why::NoFreeLicense), 2),
         (&primary, Failed, Failed, ServingDecision::Lost, 1),
         (&primary, Failed, NoFreeLicense, ServingDecision::Lost, 1),
@@ -107,7 +111,8 @@ fn a_server_is_asked_until_one_has_a_license_up_to_the_one_that_serves_and_once_
 #[test]
 fn only_a_refusal_for_want_of_a_license_says_that_there_is_none() {
     assert_eq!(tried(Some(ProblemCode::NoSeatFree)), NoFreeLicense);
-    assert_eq!(tried(Some(ProblemCode::Internal)), Failed);
+    assert_eq!(tried(Some(ProblemCode::Internal)), Refused);
+    assert_eq!(tried(Some(ProblemCode::ContactForked)), Refused);
     assert_eq!(tried(None), Failed);
 }
 

@@ -116,7 +116,8 @@ fn contact_only(
         }
         Err(Asked::Contact(error)) => {
             let last = failed_contact(host, &error);
-            problems.note(format!("the server {name} did not answer: {}", with_causes(&error)));
+            let what = if error.refused().is_some() { "refused this computer" } else { "did not answer" };
+            problems.note(format!("the server {name} {what}: {}", with_causes(&error)));
             note_failure(progress.of_mut(server), last);
             tried(error.refused())
         }
