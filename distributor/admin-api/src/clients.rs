@@ -23,7 +23,7 @@ use sealpost_site::rules::troubles::Trouble;
 use serde::{Deserialize, Serialize};
 
 use crate::content::RunsContent;
-use crate::copies::CopyLine;
+use crate::copies::{CopyLine, ThirdComputer};
 use crate::setup_info::SetupInfo;
 
 /// Clients in one page, at the most.
@@ -145,6 +145,9 @@ pub struct Client {
     /// The computers that use its identity, if there are two. Filled when one computer is asked for, empty in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopyLine>,
+    /// The newest contact that came from neither of two computers. Filled when one computer is asked for, absent in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub third: Option<ThirdComputer>,
 }
 
 impl Client {
@@ -218,6 +221,7 @@ impl Client {
             explanations,
             setup_info: None,
             copies: Vec::new(),
+            third: None,
         }
     }
 }

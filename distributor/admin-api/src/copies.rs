@@ -56,6 +56,20 @@ impl CopyLine {
     }
 }
 
+/// A contact with the identity of two computers that came from neither: of a third one, or an old message. The newest since the
+/// server started; its signature was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThirdComputer {
+    /// When it came.
+    pub seen_at: Timestamp,
+    /// How it came: an address, or `file`; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came_by: Option<CameBy>,
+    /// The name that it gives itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+}
+
 /// `POST /api/v1/clients/{name}/resolve`: which of two computers goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResolveRequest {

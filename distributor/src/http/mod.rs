@@ -33,6 +33,7 @@ mod router;
 mod send;
 mod site;
 mod syslog;
+mod third_computers;
 mod would_be;
 
 pub use self::router::{admin_router, router};

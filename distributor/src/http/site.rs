@@ -22,6 +22,7 @@ use super::links::LinkDesk;
 use super::metrics::Metrics;
 use super::refused_seats::SeatRefusals;
 use super::secret::{EnrollmentCodes, Receipts};
+use super::third_computers::ThirdComputers;
 use super::token::AccessTokens;
 use super::token_desk::TokenDesk;
 use crate::licenses::{Learning, Registrar};
@@ -118,6 +119,8 @@ pub struct Site {
     pub(crate) links: Arc<LinkDesk>,
     /// Seats that were asked for and refused.
     pub(crate) seat_refusals: SeatRefusals,
+    /// Contacts of neither of two computers.
+    pub(crate) third_computers: ThirdComputers,
 }
 
 impl Site {
@@ -156,6 +159,7 @@ impl Site {
             content: ContentLook::default(),
             links,
             seat_refusals: SeatRefusals::default(),
+            third_computers: ThirdComputers::default(),
         })
     }
 

@@ -16,6 +16,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
 use sealpost_site::changes::EnrolledBy;
 use sealpost_site::queries::Activity;
+use sealpost_site::rules::came_by::CameBy;
 use sealpost_test_support::names::{package, release_id};
 
 use crate::agent::{Agent, send};
@@ -253,6 +254,7 @@ async fn a_copy_that_asks_far_too_often_has_to_wait_and_the_kept_one_goes_on() {
     // A third copy, and the contact of before, are of neither and have nothing of their own.
     let third = Contact { next: Nonce::from_random([9; 16]), ..copy.clone() };
     assert_eq!(tries(&site, &agent, &third).await, ProblemCode::Busy);
+    assert_eq!(site.get::<Client>("/clients/pc-1").await.third.unwrap().hostname.as_deref(), Some("COPY"));
     assert_eq!(tries(&site, &agent, &copy).await, ProblemCode::CopyKept);
     let mut own = Agent::new(agent.setup.clone());
     let request = goes_on(&own, &copy, Some(own.key.public()), &agent.key);
@@ -372,4 +374,84 @@ async fn who_decides_is_asked_only_about_what_can_be_decided() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_third_computer_is_refused_noted_and_shown_and_gets_the_seat_back_by_a_setup_file_of_the_same_name()
+{
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    // Two copies come before the right computer does.
+    let (agent, copy) = copied(&site).await;
+    let right =
+        Contact { hostname: Some("RIGHT".to_owned()), next: Nonce::from_random([7; 16]), ..copy.clone() };
+    let client = || site.get::<Client>("/clients/pc-1");
+    for contact in [&copy, &agent.next_contact()] {
+        tries(&site, &agent, contact).await;
+    }
+    assert_eq!(client().await.third, None);
+    let before = logged(&site).await;
+    // Whoever has not the key is not noted.
+    let stranger = SigningKey::generate().unwrap();
+    let mut forged = agent.contact_request(&right);
+    forged.contact = SignedDocument::sign(&right, &stranger).unwrap();
+    assert_eq!(code(send(&site, "/agent/v1/contact", &forged).await).await, ProblemCode::BadSignature);
+    assert_eq!(client().await.third, None);
+    let told = problem(send(&site, "/agent/v1/contact", &agent.contact_request(&right)).await).await;
+    assert_eq!(told.code, ProblemCode::ContactForked);
+    assert!(
+        told.message.contains("more than two computers") && told.hint.contains("clients setup pc-1"),
+        "{told}"
+    );
+    assert!(!told.hint.contains("NEWNAME") && !told.hint.contains("reserve"), "{told}");
+    let third = client().await.third.unwrap();
+    assert_eq!(third.hostname.as_deref(), Some("RIGHT"));
+    assert!(matches!(third.came_by, Some(CameBy::Network(address)) if address.is_loopback()), "{third:?}");
+    assert_eq!((shown(&site).await.len(), logged(&site).await), (2, before));
+    // Another one is noted in its place.
+    let other = Contact { hostname: Some("OTHER".to_owned()), ..right.clone() };
+    assert_eq!(tries(&site, &agent, &other).await, ProblemCode::ContactForked);
+    assert_eq!(client().await.third.unwrap().hostname.as_deref(), Some("OTHER"));
+    assert_eq!(tries(&site, &agent, &right).await, ProblemCode::ContactForked);
+
+    let kept = shown(&site).await[1].contact.short();
+    typed(&site, move |home| {
+        let said = stdout(home, &["clients", "show", "pc-1"]);
+        assert!(
+            said.contains("third one     seen 20") && said.contains(", from 127.0.0.1, host name RIGHT"),
+            "{said}"
+        );
+        assert!(
+            said.contains("Keep none of the two") && said.contains("`distributor clients setup pc-1`"),
+            "{said}"
+        );
+        let json = stdout(home, &["clients", "show", "pc-1", "--json"]);
+        assert!(json.contains("\"third\"") && json.contains("RIGHT"), "{json}");
+        let warned =
+            |told: &str| told.contains("host name RIGHT") && told.contains("warning: a contact of neither");
+        let told = refused(home, &["clients", "resolve", "pc-1", "--keep", &kept]);
+        assert!(warned(&told) && told.contains("give --yes"), "{told}");
+        let (code, _, told) = parts(&run(home, &["clients", "resolve", "pc-1", "--keep", &kept, "--yes"]));
+        assert!(code == Some(0) && warned(&told), "{told}");
+        let said = stdout(home, &["clients", "show", "pc-1"]);
+        assert!(said.contains("it is decided") && said.contains("Keep none of the two"), "{said}");
+    })
+    .await;
+    // A copy goes on; the right one hears of both ways, and gets the seat back by the one.
+    let told = problem(send(&site, "/agent/v1/contact", &agent.contact_request(&right)).await).await;
+    assert!(told.hint.contains("clients setup pc-1") && !told.hint.contains("NEWNAME"), "{told}");
+    let mut own = Agent::new(agent.setup.clone());
+    let request = goes_on(&own, &copy, Some(own.key.public()), &agent.key);
+    let answer: EnrollAnswer = good(send(&site, "/agent/v1/enroll", &request).await).await;
+    own.take_enrolled(&answer);
+    own.contact(&site).await;
+    let told = problem(send(&site, "/agent/v1/contact", &agent.contact_request(&right)).await).await;
+    assert_eq!(told.code, ProblemCode::CopyGivenUp);
+    assert!(told.hint.contains("the same name gives it back"), "{told}");
+    let client = client().await;
+    assert!(client.third.is_none() && client.copies.is_empty());
+    let mut back = Agent::new(site.setup("pc-1").await);
+    back.enroll(&site).await;
+    assert!(back.contact(&site).await.lease.is_some());
+    assert_eq!(tries(&site, &own, &own.next_contact()).await, ProblemCode::UnknownComputer);
 }

@@ -37,6 +37,12 @@ pub fn shows(branch: &Sha256Digest, previous: Option<&Nonce>, next: &Nonce) -> b
     branch_of(next) == *branch || previous.is_some_and(|previous| branch_of(previous) == *branch)
 }
 
+/// Whether a contact comes from neither of two computers that are noted: a third one, or a message of before.
+#[must_use]
+pub fn is_of_neither(noted: &[Sha256Digest], previous: Option<&Nonce>, next: &Nonce) -> bool {
+    noted.len() >= MAX_COPIES && !noted.iter().any(|branch| shows(branch, previous, next))
+}
+
 /// What a contact of a client with copies is judged from.
 #[derive(Debug, Clone, Copy)]
 pub struct CopyFacts<'a> {
@@ -229,6 +235,8 @@ pub struct TwoComputers {
     pub decided: Decided,
     /// Whether a setup file of its name is out and good.
     pub setup_out: bool,
+    /// Whether a contact of neither came, see [`is_of_neither`].
+    pub third: bool,
 }
 
 impl TwoComputers {
@@ -236,6 +244,7 @@ impl TwoComputers {
     #[must_use]
     pub fn advice(&self, name: &ComputerName) -> String {
         let next = match (self.decided, self.shown) {
+            (Decided::No | Decided::BeforeRestore, _) if self.third => third_advice(name),
             (Decided::Yes, _) => "it is decided which one goes on: that one makes a key of its own with its next contact, and until then \
                                   it can be decided anew"
                 .to_owned(),
@@ -252,6 +261,10 @@ impl TwoComputers {
                 "two computers use its identity, and both are refused and run on: say which one goes on with `distributor clients \
                  resolve {name} --keep CONTACT`; the other one then needs a setup file of another name"
             ),
+        };
+        let next = match self.decided {
+            Decided::Yes if self.third => format!("{next}; {}", third_advice(name)),
+            Decided::No | Decided::Yes | Decided::BeforeRestore => next,
         };
         if !self.setup_out {
             return next;
@@ -288,7 +301,38 @@ fn used_instead(name: &ComputerName) -> String {
     )
 }
 
-/// The refusal of a contact whose client was not decided about, or which is of neither.
+/// What an admin is told where a contact of neither of two computers came. Nothing tells which of the three is the right one, and
+/// two copies of one disk may have come before it: so only what is carried there by hand gives it back for sure.
+#[must_use]
+pub fn third_advice(name: &ComputerName) -> String {
+    format!(
+        "a contact of neither of the two came: a third computer has this identity, or an old message was sent again. Keep none of \
+         the two unless it is sure to be the right computer: issue a new setup file of the same name with `distributor clients \
+         setup {name}`, and carry it to the right one; that one then holds the seat, and all others are refused"
+    )
+}
+
+/// The refusal of a contact of neither; `noted` are the branches that are known. Where two are not known yet, it is none of a
+/// third computer.
+#[must_use]
+pub fn of_neither_problem(name: &ComputerName, noted: &[Sha256Digest]) -> Problem {
+    if noted.len() < MAX_COPIES {
+        return undecided_problem(name, None);
+    }
+    Problem::new(
+        ProblemCode::ContactForked,
+        format!(
+            "more than two computers use the identity of {name}, or an old message came: this contact is of neither of the two \
+             that are known"
+        ),
+        format!(
+            "if this is the right computer, the administrator keeps none of the two, but runs `distributor clients setup {name}` \
+             for a new setup file of the same name; with it run `agent-updater enroll --setup FILE` on this computer"
+        ),
+    )
+}
+
+/// The refusal of a contact whose client was not decided about.
 #[must_use]
 pub fn undecided_problem(name: &ComputerName, branch: Option<&Sha256Digest>) -> Problem {
     let which =
@@ -337,7 +381,8 @@ pub fn given_up_problem(name: Option<&ComputerName>) -> Problem {
              installed here goes on running"
         ),
         "for a seat of its own, the administrator runs `distributor clients reserve NEWNAME` and `distributor clients setup \
-         NEWNAME`; then run `agent-updater enroll --setup FILE --replace` on this computer",
+         NEWNAME`; then run `agent-updater enroll --setup FILE --replace` on this computer. If this is the right computer and the \
+         other one is the copy, a new setup file of the same name gives it back (`distributor clients setup NAME`)",
     )
 }
 

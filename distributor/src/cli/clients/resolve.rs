@@ -4,12 +4,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 use sealpost_admin_api::clients::Client;
-use sealpost_admin_api::copies::{CopyLine, ResolveRequest, Resolved};
+use sealpost_admin_api::copies::{CopyLine, ResolveRequest, Resolved, ThirdComputer};
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::ClientState;
-use sealpost_site::rules::copies::{meant, not_two};
+use sealpost_site::rules::copies::{meant, not_two, third_advice};
 
 use crate::cli::api::{AdminApi, segment};
 use crate::cli::outcome::Outcome;
@@ -46,13 +46,20 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
     let Options { name, keep, comment, yes, json } = options;
     let name = ComputerName::new(&name).context("cannot say which computer goes on")?;
     let path = format!("/clients/{}", segment(name.as_str()));
+    let client: Client = api.get(&path).await?;
+    looked_at(&client, &keep)?;
+    let now = Timestamp::now();
     if !yes {
-        let client: Client = api.get(&path).await?;
-        looked_at(&client, &keep)?;
-        let now = Timestamp::now();
         for copy in &client.copies {
             tell(line(copy, now));
         }
+    }
+    // Also who wants no question is told: what is decided here may give the seat to a copy.
+    if let Some(third) = &client.third {
+        tell(format!("of neither: {}", third_line(third, now)));
+        tell(format!("warning: {}", third_advice(&client.name)));
+    }
+    if !yes {
         if !can_ask() {
             bail!(
                 "there is no terminal to ask at: see `distributor clients show {}`, then give --yes",
@@ -60,8 +67,11 @@ pub(super) async fn run(api: &AdminApi, options: Options) -> anyhow::Result<Outc
             );
         }
         let name = &client.name;
-        if !ask(&format!("Is {name} the computer {}? The other one needs a seat of its own.", plain(&keep)))?
-        {
+        let others = match client.third {
+            Some(_) => "A third computer may be the right one; it is refused then, as is the other one.",
+            None => "The other one needs a seat of its own.",
+        };
+        if !ask(&format!("Is {name} the computer {}? {others}", plain(&keep)))? {
             tell("not decided; nothing was changed");
             return Ok(Outcome::Damage);
         }
@@ -90,15 +100,27 @@ fn looked_at(client: &Client, keep: &str) -> Result<(), Problem> {
     meant(&copies, keep).map(drop).map_err(|refusal| refusal.problem(&client.name, &copies))
 }
 
-/// What is shown of one of two computers.
-pub(super) fn line(copy: &CopyLine, now: Timestamp) -> String {
-    let from = match copy.came_by {
+fn from(came_by: Option<CameBy>) -> String {
+    match came_by {
         None => String::new(),
         Some(CameBy::File) => ", by file".to_owned(),
         Some(CameBy::Network(address)) => format!(", from {address}"),
-    };
-    let host =
-        copy.hostname.as_deref().map(|host| format!(", host name {}", plain(host))).unwrap_or_default();
+    }
+}
+
+fn host(hostname: Option<&str>) -> String {
+    hostname.map(|host| format!(", host name {}", plain(host))).unwrap_or_default()
+}
+
+/// What is shown of a contact of neither of two computers.
+pub(super) fn third_line(third: &ThirdComputer, now: Timestamp) -> String {
+    let (from, host) = (from(third.came_by), host(third.hostname.as_deref()));
+    format!("seen {} ({}){from}{host}", seconds(third.seen_at), age(third.seen_at, now))
+}
+
+/// What is shown of one of two computers.
+pub(super) fn line(copy: &CopyLine, now: Timestamp) -> String {
+    let (from, host) = (from(copy.came_by), host(copy.hostname.as_deref()));
     let runs: Vec<String> = copy
         .packages
         .iter()

@@ -154,6 +154,9 @@ fn copies(client: &Client, now: Timestamp) -> anyhow::Result<()> {
     for copy in &client.copies {
         print_line(format_args!("  copy          {}", resolve::line(copy, now)))?;
     }
+    if let Some(third) = &client.third {
+        print_line(format_args!("  third one     {}", resolve::third_line(third, now)))?;
+    }
     let setups = client.setup_info.iter().flat_map(|info| &info.setups);
     let two = TwoComputers {
         shown: client.copies.len(),
@@ -167,6 +170,7 @@ fn copies(client: &Client, now: Timestamp) -> anyhow::Result<()> {
         setup_out: setups
             .filter(|issue| issue.admitted.is_none())
             .any(|issue| issue.outcome == SetupOutcome::Out),
+        third: client.third.is_some(),
     };
     print_line(format_args!("  two computers {}", two.advice(&client.name)))
 }

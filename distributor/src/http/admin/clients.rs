@@ -21,6 +21,7 @@ use sealpost_site::commands::clients::ChangeChannel;
 use sealpost_site::queries::{ClientByName, Clients, ExplainClient};
 use sealpost_site::rows::ClientRow;
 use sealpost_site::rules::came_by::CameBy;
+use sealpost_site::rules::contact::ClientState;
 use sealpost_site::rules::content_age::Contents;
 use sealpost_site::rules::explain::{AtLink, Explanation, explain_client};
 use sealpost_site::rules::names::canonical;
@@ -54,7 +55,9 @@ pub(crate) async fn show(
     let (row, explanations) = found.ok_or_else(|| not_reserved(&name))?;
     let setup_info = setup_info(&site, &name, row.before.clone()).await?;
     let copies = copies(&site, &name).await?;
-    Ok(Json(Client { setup_info, copies, ..client(&site, row, explanations).await? }))
+    let forked = row.client_id.as_ref().filter(|_| row.state == ClientState::Forked);
+    let third = forked.and_then(|id| site.third_computers.of(id));
+    Ok(Json(Client { setup_info, copies, third, ..client(&site, row, explanations).await? }))
 }
 
 /// A reservation, and a sentence for each package of its computer.

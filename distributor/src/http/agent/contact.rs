@@ -19,6 +19,7 @@ use sealpost_site::rules::came_by::CameBy;
 use sealpost_site::rules::contact::{check, unknown_client};
 use sealpost_site::rules::copies::given_up_problem;
 
+use super::third::Seen;
 use super::{access_token, budget, evidence, name_of, sign};
 use crate::http::Site;
 use crate::http::asker::Asker;
@@ -67,6 +68,21 @@ pub(super) struct Answered {
 
 /// Answers a verified contact, after the ledger has it on disk. The one way to an answer, whatever the contact came by.
 pub(super) async fn answered(
+    site: &Site,
+    contact: Contact,
+    shown: Option<Shown>,
+    came_by: Option<CameBy>,
+    now: Timestamp,
+) -> Result<Answered, ApiError> {
+    let seen = Seen::of(&contact, came_by, now);
+    let answered = committed(site, contact, shown, came_by, now).await;
+    if let Err(error) = &answered {
+        seen.refused(site, error.code()).await;
+    }
+    answered
+}
+
+async fn committed(
     site: &Site,
     contact: Contact,
     shown: Option<Shown>,

@@ -9,6 +9,7 @@ pub(crate) mod enroll;
 mod evidence;
 pub(crate) mod metadata;
 pub(crate) mod targets;
+mod third;
 pub(crate) mod wake;
 
 use jiff::Timestamp;

@@ -10,7 +10,8 @@ use crate::rules::came_by::CameBy;
 use crate::rules::contact::NoncePair;
 use crate::rules::copies::{
     CopyDecision, CopyFacts, CopyNotes, CopyStanding, MAX_COPY_PACKAGES, decide,
-    decided_before_restore_problem, found, given_up_problem, kept_problem, undecided_problem,
+    decided_before_restore_problem, found, given_up_problem, kept_problem, of_neither_problem,
+    undecided_problem,
 };
 
 /// A contact that comes from one of two computers.
@@ -28,7 +29,7 @@ impl OfTwo<'_> {
         let Contact { previous, next, .. } = self.contact;
         let name = &self.client.name;
         match decide(&self.facts(), previous.as_ref(), next) {
-            CopyDecision::OfNeither => Decision::refuse(undecided_problem(name, None)),
+            CopyDecision::OfNeither => Decision::refuse(of_neither_problem(name, &self.client.copies)),
             CopyDecision::Of { branch, notes, standing } => {
                 let problem = match standing {
                     CopyStanding::Undecided => undecided_problem(name, Some(&branch)),
@@ -49,8 +50,12 @@ impl OfTwo<'_> {
             CopyDecision::Of { branch, notes, .. } => Some((branch, notes)),
             CopyDecision::OfNeither => found(&facts, next),
         };
-        let branch = by_nonces.as_ref().map(|(branch, _)| branch);
-        let refused = Decision::refuse(undecided_problem(&self.client.name, branch));
+        let name = &self.client.name;
+        let problem = match &by_nonces {
+            Some((branch, _)) => undecided_problem(name, Some(branch)),
+            None => of_neither_problem(name, facts.noted),
+        };
+        let refused = Decision::refuse(problem);
         let refused = refused.change(self.actor(), Change::ForkDetected { client_id: client_id.clone() });
         self.noted(refused, by_nonces.map(|(_, notes)| notes).unwrap_or_default())
     }

@@ -254,7 +254,7 @@ fn after_a_restore_neither_of_two_goes_on_by_what_was_decided_before_and_an_admi
         };
         assert_eq!((shown, standing), (branch(of), CopyStanding::BeforeRestore));
     }
-    let two = |decided, setup_out| TwoComputers { shown: 2, decided, setup_out }.advice(&name);
+    let two = |decided, setup_out| TwoComputers { shown: 2, decided, setup_out, third: false }.advice(&name);
     let again = "`distributor clients resolve pc-1 --keep CONTACT`";
     let said = two(Decided::BeforeRestore, false);
     assert!(said.contains(again) && said.contains("restored"), "{said}");
@@ -263,5 +263,58 @@ fn after_a_restore_neither_of_two_goes_on_by_what_was_decided_before_and_an_admi
     for decided in [Decided::No, Decided::Yes, Decided::BeforeRestore] {
         let said = two(decided, true);
         assert!(said.contains("setup file of pc-1 that is out") && !said.contains("void"), "{said}");
+    }
+}
+
+#[test]
+fn a_contact_of_neither_is_of_a_third_computer_where_both_are_known_and_as_the_decision_says() {
+    let both: &[u64] = &[2, 3];
+    for (noted, previous, next, third) in [
+        (both, Some(1), 2, false),
+        (both, Some(2), 9, false),
+        (both, Some(1), 3, false),
+        (both, Some(1), 4, true),
+        (both, Some(8), 1, true),
+        (both, None, 1, true),
+        // Until both showed themselves nobody is a third one.
+        (&[3], Some(1), 4, false),
+        (&[], Some(1), 4, false),
+    ] {
+        let branches: Vec<_> = noted.iter().map(|number| branch(*number)).collect();
+        let is_third = is_of_neither(&branches, previous.map(nonce).as_ref(), &nonce(next));
+        assert_eq!(is_third, third, "{noted:?} {previous:?} {next}");
+        if noted.len() == MAX_COPIES {
+            assert_eq!(judged(noted, None, previous, next) == CopyDecision::OfNeither, third);
+        }
+    }
+}
+
+#[test]
+fn a_third_computer_and_the_admin_are_told_of_a_setup_file_of_the_same_name_and_of_no_new_one() {
+    let (name, setup) = (name(), "`distributor clients setup pc-1`");
+    let told = of_neither_problem(&name, &[branch(2), branch(3)]);
+    assert_eq!(told.code, ProblemCode::ContactForked);
+    assert!(told.message.contains("more than two computers") && told.message.contains("an old message"));
+    assert!(told.hint.contains(setup) && told.hint.contains("same name") && !told.hint.contains("NAME"));
+    assert_eq!(of_neither_problem(&name, &[branch(2)]), undecided_problem(&name, None));
+    for (decided, setup_out) in [
+        (Decided::No, false),
+        (Decided::BeforeRestore, false),
+        (Decided::Yes, false),
+        (Decided::No, true),
+        (Decided::Yes, true),
+    ] {
+        let said = |third| TwoComputers { shown: 2, decided, setup_out, third }.advice(&name);
+        let third = said(true);
+        assert!(third.contains("a third computer") && third.contains("an old message"), "{third}");
+        assert!(third.contains("Keep none of the two") && third.contains(setup), "{third}");
+        assert!(!third.contains("another name"), "{third}");
+        assert_eq!(third.contains("that is out"), setup_out, "{third}");
+        assert!(!said(false).contains("third"), "{}", said(false));
+    }
+    // Who took the seat cannot be told from the right one: so the other one hears of both ways.
+    for name in [Some(&name), None] {
+        let hint = given_up_problem(name).hint;
+        assert!(hint.contains("reserve NEWNAME") && hint.contains("the same name gives it back"), "{hint}");
     }
 }
