@@ -72,7 +72,9 @@ pub const fn remedy(code: ProblemCode) -> Option<&'static str> {
         ),
         ProblemCode::CopyGivenUp => Some(
             "let the administrator reserve a seat of its own with `distributor clients reserve NEWNAME`, make a setup file with \
-             `distributor clients setup NEWNAME`, then run `agent-updater enroll --setup FILE --replace`",
+             `distributor clients setup NEWNAME`, then run `agent-updater enroll --setup FILE --replace`; if this computer is the \
+             right one and the other one the copy, a setup file of its own name (`distributor clients setup NAME`) gives the seat \
+             back to it",
         ),
         ProblemCode::WaitsForAdmission => Some(
             "let the administrator admit this computer with `distributor clients admit NAME --key KEY`; \
@@ -135,6 +137,8 @@ mod tests {
         assert!(kept.contains("by file") && kept.contains("enroll --setup FILE"), "{kept}");
         let given_up = remedy(ProblemCode::CopyGivenUp).unwrap();
         assert!(given_up.contains("clients setup NEWNAME") && given_up.contains("--replace"), "{given_up}");
+        // Who was first to show itself need not be the right one.
+        assert!(given_up.contains("`distributor clients setup NAME`"), "{given_up}");
     }
 
     #[test]
