@@ -1,0 +1,192 @@
+//! Makes the group that leads from a base space to a target space.
+
+use std::io;
+
+use super::pack::pack;
+use super::streams::{Raw, streams};
+use super::prefix;
+use crate::container::layout::{Codec, Cover, CoversHead, Image, Packed, STREAMS, Streams};
+use crate::image::{Parsed, Predictor, pair_up, parse, put_labels};
+use crate::matching::{Costs, Index, candidates, covers};
+use crate::read_at::ReadAt;
+
+/// A program in the base and its next release in the target: places and lengths in the spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProgramPair {
+    pub(crate) base: (u64, u64),
+    pub(crate) target: (u64, u64),
+}
+
+/// What is known of the spaces.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hints {
+    pub(crate) programs: Vec<ProgramPair>,
+}
+
+/// A group as it is sent: its head, and the packed bytes of its streams in their order.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) codec: Codec,
+    pub(crate) bodies: Vec<Vec<u8>>,
+}
+
+impl Encoded {
+    /// Bytes of it, nearly.
+    fn cost(&self) -> usize {
+        self.bodies.iter().map(Vec::len).sum()
+    }
+}
+
+/// Dictionaries of the streams, at most.
+const CAPS: [usize; STREAMS] = [1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 4 << 20, 8 << 20];
+/// Bytes of streams that are packed together, at most.
+const MOST_JOINED: usize = 64 * 1024;
+/// A target with more is not copied from.
+const MOST_OWN: u64 = 8 << 20;
+
+/// Makes the group.
+///
+/// # Errors
+/// When a space cannot be read.
+pub(crate) fn encode(base: &dyn ReadAt, target: &dyn ReadAt, hints: &Hints) -> io::Result<Encoded> {
+    let images = images(base, target, hints)?;
+    let found = if images.is_empty() { text_covers(base, target)? } else { vec![program_covers(base, target, &images)?] };
+    let images: Vec<Image> = images.into_iter().map(|image| image.image).collect();
+    let mut best: Option<Encoded> = None;
+    for (own, covers) in found {
+        let predictor = Predictor::new(&images, &covers, base)?;
+        let raw = if own {
+            streams(&covers, &Both { base, target }, target, &predictor)?
+        } else {
+            streams(&covers, base, target, &predictor)?
+        };
+        let (streams, bodies) = pack_streams(&raw)?;
+        let head = CoversHead { own_copies: own, images: images.clone(), covers: covers.len() as u64, streams };
+        let made = Encoded { codec: Codec::Covers(head), bodies };
+        if best.as_ref().is_none_or(|best| made.cost() < best.cost()) {
+            best = Some(made);
+        }
+    }
+    best.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// A program in both spaces.
+struct Pairing {
+    pair: ProgramPair,
+    base: Parsed,
+    target: Parsed,
+    image: Image,
+}
+
+fn images(base: &dyn ReadAt, target: &dyn ReadAt, hints: &Hints) -> io::Result<Vec<Pairing>> {
+    let mut images = Vec::new();
+    for pair in &hints.programs {
+        let (Some(old), Some(new)) = (parse(&read(base, pair.base)?), parse(&read(target, pair.target)?)) else { continue };
+        if let Some(image) = pair_up(&old, pair.base.0, &new, pair.target.0) {
+            images.push(Pairing { pair: *pair, base: old, target: new, image });
+        }
+    }
+    Ok(images)
+}
+
+fn read(space: &dyn ReadAt, (at, length): (u64, u64)) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
+    space.read_exact_at(at, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn all(space: &dyn ReadAt) -> io::Result<Vec<u8>> {
+    read(space, (0, space.length()))
+}
+
+fn within(bytes: &mut [u8], (at, length): (u64, u64)) -> &mut [u8] {
+    let (at, length) = (usize::try_from(at).unwrap_or(0), usize::try_from(length).unwrap_or(0));
+    &mut bytes[at..at + length]
+}
+
+type Covers = (bool, Vec<Cover>);
+
+fn program_covers(base: &dyn ReadAt, target: &dyn ReadAt, images: &[Pairing]) -> io::Result<Covers> {
+    let (mut old, mut new) = (all(base)?, all(target)?);
+    for image in images {
+        put_labels(&image.base, within(&mut old, image.pair.base))?;
+        put_labels(&image.target, within(&mut new, image.pair.target))?;
+    }
+    let index = Index::new(&old).ok_or(io::ErrorKind::OutOfMemory)?;
+    let costs = Costs::of_programs();
+    let candidates = candidates(&index, &new, costs.shortest(), false);
+    drop(index);
+    let (found, _) = covers(&old, &new, &candidates, &costs);
+    Ok((false, spread(&found)))
+}
+
+fn text_covers(base: &dyn ReadAt, target: &dyn ReadAt) -> io::Result<Vec<Covers>> {
+    let own = target.length() <= MOST_OWN;
+    let (mut old, new) = (all(base)?, all(target)?);
+    if own {
+        old.extend_from_slice(&new);
+    }
+    let index = Index::new(&old).ok_or(io::ErrorKind::OutOfMemory)?;
+    let mut ways = Vec::new();
+    for costs in [Costs::of_programs(), Costs::of_text()] {
+        let candidates = candidates(&index, &new, costs.shortest(), own);
+        let (found, _) = covers(&old, &new, &candidates, &costs);
+        ways.push((own, spread(&found)));
+    }
+    Ok(ways)
+}
+
+fn spread(found: &[crate::matching::Found]) -> Vec<Cover> {
+    let cover = |found: &crate::matching::Found| Cover {
+        base: found.base as u64,
+        target: found.target as u64,
+        length: found.length as u64,
+    };
+    found.iter().map(cover).collect()
+}
+
+/// The base, and the target behind it.
+struct Both<'a> {
+    base: &'a dyn ReadAt,
+    target: &'a dyn ReadAt,
+}
+
+impl ReadAt for Both<'_> {
+    fn length(&self) -> u64 {
+        self.base.length() + self.target.length()
+    }
+
+    fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let before = self.base.length().saturating_sub(at).min(buffer.len() as u64);
+        let (of_base, of_target) = buffer.split_at_mut(usize::try_from(before).unwrap_or(0));
+        if !of_base.is_empty() {
+            self.base.read_exact_at(at, of_base)?;
+        }
+        if !of_target.is_empty() {
+            self.target.read_exact_at((at + before) - self.base.length(), of_target)?;
+        }
+        Ok(())
+    }
+}
+
+/// Packs the streams together or one by one, whichever is smaller.
+fn pack_streams(raw: &Raw) -> io::Result<(Streams, Vec<Vec<u8>>)> {
+    let mut heads = Vec::new();
+    let mut bodies = Vec::new();
+    for (bytes, cap) in raw.iter().zip(CAPS) {
+        let (packed, body) = pack(bytes, cap)?;
+        heads.push((bytes.len() as u64, packed));
+        bodies.push(body);
+    }
+    let apart: [(u64, Packed); STREAMS] = heads.try_into().map_err(|_| io::ErrorKind::InvalidData)?;
+    let together: Vec<u8> = raw.concat();
+    if together.len() <= MOST_JOINED {
+        let (packed, body) = pack(&together, MOST_JOINED)?;
+        // What each stream has for its own head, and for its last bytes.
+        let heads = apart.iter().filter(|(length, _)| *length > 0).count() * 2;
+        if body.len() < bodies.iter().map(Vec::len).sum::<usize>() + heads {
+            return Ok((Streams::Joined { lengths: apart.map(|(length, _)| length), packed }, vec![body]));
+        }
+    }
+    Ok((Streams::Apart(apart), bodies))
+}

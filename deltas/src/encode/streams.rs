@@ -1,0 +1,132 @@
+//! The seven streams of a group of covers.
+
+use std::io;
+
+use crate::container::layout::{Cover, STREAMS};
+use crate::container::varint::{put_varint, signed_bits};
+use crate::image::Predictor;
+use crate::read_at::ReadAt;
+
+/// Kept diagonals.
+const KEPT: usize = 8;
+/// Bytes that are corrected and compared at a time.
+const WINDOW: usize = 64 * 1024;
+
+/// Streams before they are packed: gaps, lengths, seeks, equal runs, unequal runs, values, literals.
+pub(super) type Raw = [Vec<u8>; STREAMS];
+
+/// Writes the streams. `base` is the base space, followed by the target space where covers are copies of it.
+pub(super) fn streams(
+    covers: &[Cover],
+    base: &dyn ReadAt,
+    target: &dyn ReadAt,
+    predictor: &Predictor<'_>,
+) -> io::Result<Raw> {
+    let mut raw = Raw::default();
+    control(covers, &mut raw);
+    let mut differences = Differences::default();
+    let mut reached = 0;
+    for cover in covers {
+        copy(target, reached, cover.target, &mut raw[6])?;
+        reached = cover.target + cover.length;
+        compare(cover, base, target, predictor, &mut differences, &mut raw)?;
+    }
+    copy(target, reached, target.length(), &mut raw[6])?;
+    differences.end(&mut raw);
+    Ok(raw)
+}
+
+/// Gaps, lengths, and seeks.
+fn control(covers: &[Cover], raw: &mut Raw) {
+    let mut kept = [0u64; KEPT];
+    let mut reached = 0;
+    for cover in covers {
+        put_varint(&mut raw[0], cover.target - reached);
+        put_varint(&mut raw[1], cover.length);
+        reached = cover.target + cover.length;
+        let diagonal = cover.base.wrapping_sub(cover.target);
+        let known = kept.iter().position(|other| *other == diagonal);
+        match known {
+            Some(number) => put_varint(&mut raw[2], number as u64),
+            None => put_signed_from(&mut raw[2], KEPT as u64, diagonal.wrapping_sub(kept[0]).cast_signed()),
+        }
+        let last = known.unwrap_or(KEPT - 1);
+        kept.copy_within(..last, 1);
+        kept[0] = diagonal;
+    }
+}
+
+/// A signed number behind the numbers of the kept diagonals.
+fn put_signed_from(stream: &mut Vec<u8>, first: u64, number: i64) {
+    put_varint(stream, signed_bits(number).saturating_add(first));
+}
+
+/// Appends a stretch of the target.
+fn copy(target: &dyn ReadAt, from: u64, to: u64, stream: &mut Vec<u8>) -> io::Result<()> {
+    let start = stream.len();
+    stream.resize(start + size(to - from)?, 0);
+    target.read_exact_at(from, &mut stream[start..])
+}
+
+fn size(length: u64) -> io::Result<usize> {
+    usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory.into())
+}
+
+/// Compares a cover's corrected bytes with the target's.
+fn compare(
+    cover: &Cover,
+    base: &dyn ReadAt,
+    target: &dyn ReadAt,
+    predictor: &Predictor<'_>,
+    differences: &mut Differences,
+    raw: &mut Raw,
+) -> io::Result<()> {
+    let mut old = vec![0; WINDOW.min(size(cover.length)?)];
+    let mut new = old.clone();
+    let mut done = 0;
+    while done < cover.length {
+        let length = size((cover.length - done).min(WINDOW as u64))?;
+        let (old, new) = (&mut old[..length], &mut new[..length]);
+        base.read_exact_at(cover.base + done, old)?;
+        target.read_exact_at(cover.target + done, new)?;
+        let last = done + length as u64 == cover.length;
+        let corrected = predictor.correct(cover, done, old, last);
+        differences.add(&old[..corrected], &new[..corrected], raw);
+        done += corrected as u64;
+    }
+    Ok(())
+}
+
+/// Equal and unequal runs, over all covers together.
+#[derive(Default)]
+struct Differences {
+    /// Equal bytes that no run tells of yet.
+    equal: u64,
+    /// Unequal ones.
+    unequal: u64,
+}
+
+impl Differences {
+    fn add(&mut self, old: &[u8], new: &[u8], raw: &mut Raw) {
+        for (old, new) in old.iter().zip(new) {
+            if old == new {
+                if self.unequal > 0 {
+                    self.end(raw);
+                    (self.equal, self.unequal) = (0, 0);
+                }
+                self.equal += 1;
+            } else {
+                raw[5].push(new.wrapping_sub(*old));
+                self.unequal += 1;
+            }
+        }
+    }
+
+    /// Tells of a pair of runs; of equal bytes up to the end nothing is told.
+    fn end(&self, raw: &mut Raw) {
+        if self.unequal > 0 {
+            put_varint(&mut raw[3], self.equal);
+            put_varint(&mut raw[4], self.unequal);
+        }
+    }
+}

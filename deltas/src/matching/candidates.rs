@@ -1,0 +1,115 @@
+//! Where a cover could begin. Too many cost time, too few cost bytes: what no candidate names, no cover uses.
+
+use super::index::{Index, common};
+
+/// A diagonal, from a place of the target on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    /// Place in the target.
+    pub(super) target: u32,
+    /// Place in the base.
+    pub(super) base: u32,
+}
+
+/// A match of at least so many bytes on a diagonal that was used lately is taken without a search.
+const SURE: usize = 64;
+/// Bytes before the end of a long match at which the next search is made.
+const BEFORE_END: usize = 8;
+/// How far a candidate is moved back over bytes that mostly agree.
+const MOST_BACK: usize = 4096;
+
+/// The candidates for a target, by place. With `own`, the index is of the base followed by the target, of which only what
+/// stands before a place can be used there.
+pub(crate) fn candidates(index: &Index<'_>, target: &[u8], shortest: usize, own: bool) -> Vec<Candidate> {
+    let searched = index.bytes();
+    let mut found = Found { searched, target, all: Vec::new(), recent: [0; 4], next: 0 };
+    let (mut at, mut reach) = (0, 0);
+    while at < target.len() {
+        let (known, diagonal) = found.longest_known(at);
+        if known >= SURE {
+            found.add_sure(at, diagonal);
+            at += known;
+            continue;
+        }
+        let limit = if own { searched.len() - target.len() + at } else { searched.len() };
+        let longest = index.longest(&target[at..], limit);
+        let Some((place, length)) = longest.filter(|(_, length)| *length >= shortest && *length > known) else {
+            at += if known >= 16 { known - BEFORE_END } else { 1 };
+            continue;
+        };
+        // What ends with an earlier match is a part of it: the earlier one has it at no further price.
+        if at + length > reach {
+            reach = at + length;
+            found.add(at, place);
+        }
+        if length >= 24 || length >= known + 8 {
+            found.remember(at, place);
+        }
+        at += if length >= 32 { length - BEFORE_END } else { 1 };
+    }
+    found.all.sort_by_key(|candidate| candidate.target);
+    found.all
+}
+
+struct Found<'a> {
+    searched: &'a [u8],
+    target: &'a [u8],
+    all: Vec<Candidate>,
+    /// Diagonals that were found last.
+    recent: [isize; 4],
+    next: usize,
+}
+
+impl Found<'_> {
+    /// The longest match at this place on a recent diagonal.
+    fn longest_known(&self, at: usize) -> (usize, isize) {
+        let length = |diagonal: isize| {
+            let place = at.checked_add_signed(diagonal).filter(|place| *place < self.searched.len());
+            place.map_or(0, |place| common(&self.target[at..], &self.searched[place..]))
+        };
+        let mut best = (0, 0);
+        for diagonal in self.recent {
+            let length = length(diagonal);
+            if length > best.0 {
+                best = (length, diagonal);
+            }
+        }
+        best
+    }
+
+    fn remember(&mut self, at: usize, place: usize) {
+        self.recent[self.next % 4] = place.cast_signed() - at.cast_signed();
+        self.next += 1;
+    }
+
+    /// Adds a long match on a known diagonal, moved back over what is equal.
+    fn add_sure(&mut self, at: usize, diagonal: isize) {
+        let place = at.strict_add_signed(diagonal);
+        let (before, of_base) = (&self.target[..at], &self.searched[..place]);
+        let equal = before.iter().rev().zip(of_base.iter().rev()).take(SURE).take_while(|(a, b)| a == b).count();
+        self.push(at - equal, place - equal);
+    }
+
+    /// Adds a match, moved back over bytes of which most agree.
+    fn add(&mut self, at: usize, place: usize) {
+        let (before, of_base) = (&self.target[..at], &self.searched[..place]);
+        let (mut best, mut score, mut top) = (0, 0i32, 0i32);
+        for (back, (a, b)) in before.iter().rev().zip(of_base.iter().rev()).take(MOST_BACK).enumerate() {
+            score += if a == b { 1 } else { -3 };
+            if score > top {
+                (top, best) = (score, back + 1);
+            }
+            if score < top - 16 {
+                break;
+            }
+        }
+        self.push(at - best, place - best);
+    }
+
+    fn push(&mut self, target: usize, base: usize) {
+        // Both lie in what an index can hold.
+        if let (Ok(target), Ok(base)) = (u32::try_from(target), u32::try_from(base)) {
+            self.all.push(Candidate { target, base });
+        }
+    }
+}

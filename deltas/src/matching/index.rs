@@ -1,0 +1,124 @@
+//! A suffix array, searched by binary search within the suffixes that begin with the same two bytes.
+
+use libsais::SuffixArrayConstruction;
+
+/// How many neighbors are looked at for one that stands before a limit.
+const NEIGHBORS: usize = 64;
+/// Bytes that are compared at most: longer matches are found again behind them.
+const MOST_COMPARED: usize = 1024;
+
+/// The suffixes of bytes, in order.
+pub(crate) struct Index<'a> {
+    bytes: &'a [u8],
+    order: Vec<i32>,
+    /// For each two bytes, the first suffix that begins with them or later ones.
+    first: Vec<u32>,
+}
+
+/// A match: a place in the bytes, and its length.
+pub(super) type Match = (usize, usize);
+
+impl<'a> Index<'a> {
+    /// Memory that an index of so many bytes takes, besides those bytes.
+    pub(crate) const BYTES_PER_BYTE: usize = 4;
+
+    /// Orders the suffixes; nothing if there are more than 2 GiB.
+    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
+        i32::try_from(bytes.len()).ok()?;
+        let order = SuffixArrayConstruction::for_text(bytes).in_owned_buffer().single_threaded().run();
+        let order = order.ok()?.into_vec();
+        let mut first = vec![0u32; 65_537];
+        let mut after = bytes.iter().skip(1).chain([&0]);
+        for byte in bytes {
+            let next = after.next().copied().unwrap_or(0);
+            first[usize::from(u16::from_be_bytes([*byte, next])) + 1] += 1;
+        }
+        for key in 0..65_536 {
+            first[key + 1] += first[key];
+        }
+        Some(Self { bytes, order, first })
+    }
+
+    /// What is indexed.
+    pub(super) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    fn place(&self, rank: usize) -> usize {
+        usize::try_from(self.order[rank]).unwrap_or(0)
+    }
+
+    /// The longest match of what `wanted` begins with, among places before the limit.
+    pub(super) fn longest(&self, wanted: &[u8], limit: usize) -> Option<Match> {
+        // Own places lead to themselves, and would be compared to their very end.
+        let wanted = wanted.get(..MOST_COMPARED).unwrap_or(wanted);
+        let &[one, two, ..] = wanted else { return None };
+        let key = usize::from(u16::from_be_bytes([one, two]));
+        let (begin, end) = (self.first[key] as usize, self.first[key + 1] as usize);
+        let (mut low, mut high) = (begin, end);
+        // How much of `wanted` the suffixes at both ends share with it: those between share as much as the worse one.
+        let (mut low_length, mut high_length) = (2, 2);
+        while low < high {
+            let middle = low.midpoint(high);
+            let place = self.place(middle);
+            let known = low_length.min(high_length).min(self.bytes.len() - place);
+            let length = known + common(&self.bytes[place + known..], &wanted[known..]);
+            let suffix_is_less = length < wanted.len()
+                && self.bytes.get(place + length).is_none_or(|byte| *byte < wanted[length]);
+            if suffix_is_less {
+                (low, low_length) = (middle + 1, length);
+            } else {
+                (high, high_length) = (middle, length);
+            }
+        }
+        let match_at = |rank: usize| {
+            let place = self.place(rank);
+            (place < limit).then(|| (place, common(&self.bytes[place..], wanted)))
+        };
+        let before = (begin..low).rev().take(NEIGHBORS).find_map(match_at);
+        let behind = (low..end).take(NEIGHBORS).find_map(match_at);
+        before.into_iter().chain(behind).max_by_key(|(_, length)| *length)
+    }
+}
+
+/// Length of what both begin with.
+pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
+    let mut length = 0;
+    let mut words = one.chunks_exact(8).zip(other.chunks_exact(8));
+    for (a, b) in &mut words {
+        let (a, b): ([u8; 8], [u8; 8]) = (a.try_into().unwrap_or_default(), b.try_into().unwrap_or_default());
+        let differs = u64::from_le_bytes(a) ^ u64::from_le_bytes(b);
+        if differs != 0 {
+            return length + (differs.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    length + one[length..].iter().zip(&other[length..]).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_match_is_found_and_only_before_the_limit() {
+        let bytes = b"abracadabra, abracadabri";
+        let index = Index::new(bytes).unwrap();
+        assert_eq!(index.longest(b"abracadabri!", bytes.len()), Some((13, 11)));
+        assert_eq!(index.longest(b"abracadabri!", 13), Some((0, 10)));
+        assert_eq!(index.longest(b"adab", bytes.len()).map(|(_, length)| length), Some(4));
+        assert_eq!(index.longest(b"zz", bytes.len()), None);
+        assert_eq!(index.longest(b"a", bytes.len()), None);
+    }
+
+    #[test]
+    fn what_two_begin_with_is_counted_byte_by_byte() {
+        let one: Vec<u8> = (0..100).collect();
+        for length in 0..100 {
+            let mut other = one.clone();
+            other[length] = 200;
+            assert_eq!(common(&one, &other), length);
+            assert_eq!(common(&one[..length], &one), length);
+        }
+    }
+}
