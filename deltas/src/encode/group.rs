@@ -113,8 +113,8 @@ fn program_covers(base: &dyn ReadAt, target: &dyn ReadAt, images: &[Pairing]) ->
         put_labels(&image.target, within(&mut new, image.pair.target))?;
     }
     let index = Index::new(&old).ok_or(io::ErrorKind::OutOfMemory)?;
-    let costs = Costs::of_programs();
-    let candidates = candidates(&index, &new, costs.shortest(), false);
+    let costs = Costs::of_programs(new.len());
+    let candidates = candidates(&index, &new, &costs, false);
     drop(index);
     let (found, _) = covers(&old, &new, &candidates, &costs);
     Ok((false, spread(&found)))
@@ -128,8 +128,8 @@ fn text_covers(base: &dyn ReadAt, target: &dyn ReadAt) -> io::Result<Vec<Covers>
     }
     let index = Index::new(&old).ok_or(io::ErrorKind::OutOfMemory)?;
     let mut ways = Vec::new();
-    for costs in [Costs::of_programs(), Costs::of_text()] {
-        let candidates = candidates(&index, &new, costs.shortest(), own);
+    for costs in [Costs::of_data(), Costs::of_text()] {
+        let candidates = candidates(&index, &new, &costs, own);
         let (found, _) = covers(&old, &new, &candidates, &costs);
         ways.push((own, spread(&found)));
     }

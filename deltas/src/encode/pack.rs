@@ -7,8 +7,12 @@ use liblzma::write::XzEncoder;
 
 use crate::container::layout::{Packed, Packing};
 
-/// Streams longer than this are packed by fewer ways: a second try costs as much as the first, and brings little.
-const LONG: usize = 1 << 20;
+/// Longer streams are packed once, as a sample of them packs best.
+const LONG: usize = 128 << 10;
+/// Length of that sample.
+const SAMPLE: usize = 32 << 10;
+/// Longer streams are not tried with zstd: LZMA2 is smaller for them.
+const SHORT: usize = 32 << 10;
 /// Shortest dictionary of LZMA2.
 const LEAST_DICTIONARY: usize = 4096;
 /// Level of zstd.
@@ -25,10 +29,10 @@ pub(super) fn pack(bytes: &[u8], cap: usize) -> io::Result<(Packed, Vec<u8>)> {
         }
     };
     if !bytes.is_empty() {
-        for context in contexts(bytes.len()) {
-            consider(Packing::Lzma2(*context), lzma2(bytes, *context, cap)?);
+        for context in contexts(bytes, cap)? {
+            consider(Packing::Lzma2(context), lzma2(bytes, context, cap)?);
         }
-        if bytes.len() <= LONG {
+        if bytes.len() <= SHORT {
             consider(Packing::Zstd, zstd(bytes, cap)?);
         }
     }
@@ -37,8 +41,18 @@ pub(super) fn pack(bytes: &[u8], cap: usize) -> io::Result<(Packed, Vec<u8>)> {
     Ok((Packed { packing, length: packed.len() as u64 }, packed))
 }
 
-const fn contexts(length: usize) -> &'static [u8] {
-    if length > LONG { &[3] } else { &[3, 1, 0] }
+/// The bits of context that are worth a try: all for short bytes, the best of a sample for long ones.
+fn contexts(bytes: &[u8], cap: usize) -> io::Result<Vec<u8>> {
+    let all = [3, 1, 0];
+    let middle = (bytes.len() / 2).saturating_sub(SAMPLE / 2);
+    let Some(sample) = bytes.get(middle..middle + SAMPLE).filter(|_| bytes.len() > LONG) else {
+        return Ok(all.to_vec());
+    };
+    let mut sizes = Vec::new();
+    for context in all {
+        sizes.push((lzma2(sample, context, cap)?.len(), context));
+    }
+    Ok(sizes.into_iter().min().map(|(_, context)| context).into_iter().collect())
 }
 
 /// The dictionary of LZMA2 for so many bytes.

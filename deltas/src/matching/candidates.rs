@@ -1,5 +1,6 @@
 //! Where a cover could begin. Too many cost time, too few cost bytes: what no candidate names, no cover uses.
 
+use super::costs::Costs;
 use super::index::{Index, common};
 
 /// A diagonal, from a place of the target on.
@@ -15,14 +16,26 @@ pub(crate) struct Candidate {
 const SURE: usize = 64;
 /// Bytes before the end of a long match at which the next search is made.
 const BEFORE_END: usize = 8;
+/// Of so many bytes, so many must agree for a diagonal to be followed without a search; and how far.
+const FOLLOWED: usize = 32;
+const FOLLOWED_EQUAL: usize = 27;
+const FOLLOWED_STEP: usize = 4;
+/// Diagonals that are remembered, so that no candidate is moved back over the one before.
+const LATELY: usize = 1 << 12;
 /// How far a candidate is moved back over bytes that mostly agree.
 const MOST_BACK: usize = 4096;
 
 /// The candidates for a target, by place. With `own`, the index is of the base followed by the target, of which only what
 /// stands before a place can be used there.
-pub(crate) fn candidates(index: &Index<'_>, target: &[u8], shortest: usize, own: bool) -> Vec<Candidate> {
+pub(crate) fn candidates(
+    index: &Index<'_>,
+    target: &[u8],
+    costs: &Costs,
+    own: bool,
+) -> Vec<Candidate> {
+    let (shortest, follow, fast) = (costs.shortest, costs.follow, costs.fast);
     let searched = index.bytes();
-    let mut found = Found { searched, target, all: Vec::new(), recent: [0; 4], next: 0 };
+    let mut found = Found { searched, target, all: Vec::new(), recent: [0; 4], next: 0, lately: vec![(0, 0); LATELY], spared: costs.spared };
     let (mut at, mut reach) = (0, 0);
     while at < target.len() {
         let (known, diagonal) = found.longest_known(at);
@@ -31,21 +44,25 @@ pub(crate) fn candidates(index: &Index<'_>, target: &[u8], shortest: usize, own:
             at += known;
             continue;
         }
+        if follow && found.follows(at, diagonal) {
+            at += FOLLOWED_STEP;
+            continue;
+        }
         let limit = if own { searched.len() - target.len() + at } else { searched.len() };
         let longest = index.longest(&target[at..], limit);
         let Some((place, length)) = longest.filter(|(_, length)| *length >= shortest && *length > known) else {
-            at += if known >= 16 { known - BEFORE_END } else { 1 };
+            at += if known >= 16 { known - BEFORE_END } else { 1 + usize::from(fast) };
             continue;
         };
         // What ends with an earlier match is a part of it: the earlier one has it at no further price.
         if at + length > reach {
             reach = at + length;
-            found.add(at, place);
+            found.add(at, place, length);
         }
         if length >= 24 || length >= known + 8 {
             found.remember(at, place);
         }
-        at += if length >= 32 { length - BEFORE_END } else { 1 };
+        at += if length >= 32 { length - BEFORE_END } else if fast { 1 + length / 8 } else { 1 };
     }
     found.all.sort_by_key(|candidate| candidate.target);
     found.all
@@ -58,6 +75,10 @@ struct Found<'a> {
     /// Diagonals that were found last.
     recent: [isize; 4],
     next: usize,
+    /// Unequal bytes that a jump has to spare.
+    spared: usize,
+    /// Diagonals that were added, and where in the target last.
+    lately: Vec<(isize, usize)>,
 }
 
 impl Found<'_> {
@@ -77,6 +98,16 @@ impl Found<'_> {
         best
     }
 
+    /// Whether a recent diagonal goes on well enough here: a better one will be found soon, and moved back to where it begins.
+    fn follows(&self, at: usize, diagonal: isize) -> bool {
+        let Some(place) = at.checked_add_signed(diagonal) else { return false };
+        let (Some(target), Some(base)) = (self.target.get(at..at + FOLLOWED), self.searched.get(place..place + FOLLOWED))
+        else {
+            return false;
+        };
+        target.iter().zip(base).filter(|(a, b)| a == b).count() >= FOLLOWED_EQUAL
+    }
+
     fn remember(&mut self, at: usize, place: usize) {
         self.recent[self.next % 4] = place.cast_signed() - at.cast_signed();
         self.next += 1;
@@ -91,10 +122,11 @@ impl Found<'_> {
     }
 
     /// Adds a match, moved back over bytes of which most agree.
-    fn add(&mut self, at: usize, place: usize) {
+    fn add(&mut self, at: usize, place: usize, length: usize) {
         let (before, of_base) = (&self.target[..at], &self.searched[..place]);
+        let most = self.since_last(at, place);
         let (mut best, mut score, mut top) = (0, 0i32, 0i32);
-        for (back, (a, b)) in before.iter().rev().zip(of_base.iter().rev()).take(MOST_BACK).enumerate() {
+        for (back, (a, b)) in before.iter().rev().zip(of_base.iter().rev()).take(most).enumerate() {
             score += if a == b { 1 } else { -3 };
             if score > top {
                 (top, best) = (score, back + 1);
@@ -103,7 +135,28 @@ impl Found<'_> {
                 break;
             }
         }
-        self.push(at - best, place - best);
+        if !self.is_spared(at - best, best + length) {
+            self.push(at - best, place - best);
+        }
+    }
+
+    /// Whether a recent diagonal is so good in this stretch that a jump to another would cost more than it spares.
+    fn is_spared(&self, at: usize, length: usize) -> bool {
+        let target = &self.target[at..at + length];
+        length <= FOLLOWED && self.recent.iter().any(|diagonal| {
+            let place = at.checked_add_signed(*diagonal);
+            let base = place.and_then(|place| self.searched.get(place..place + target.len()));
+            base.is_some_and(|base| target.iter().zip(base).filter(|(a, b)| a != b).count() < self.spared)
+        })
+    }
+
+    /// How far back a candidate of this diagonal is of use.
+    fn since_last(&mut self, at: usize, place: usize) -> usize {
+        let diagonal = place.cast_signed() - at.cast_signed();
+        let last = &mut self.lately[diagonal.cast_unsigned() % LATELY];
+        let most = if last.0 == diagonal { (at - last.1).min(MOST_BACK) } else { MOST_BACK };
+        *last = (diagonal, at);
+        most
     }
 
     fn push(&mut self, target: usize, base: usize) {

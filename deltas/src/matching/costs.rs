@@ -19,27 +19,37 @@ pub(crate) struct Costs {
     pub(super) literal: i64,
     /// Shortest match that is looked at.
     pub(super) shortest: usize,
+    /// Whether no search is made where a known diagonal goes on well enough.
+    pub(super) follow: bool,
+    /// Unequal bytes that a short candidate has to spare.
+    pub(super) spared: usize,
+    /// Whether some places are passed over without a search.
+    pub(super) fast: bool,
     /// How much dearer than the best a way may be before it is given up.
     pub(super) margin: i64,
 }
 
+/// A larger program is searched in less detail.
+const LARGE: usize = 16 << 20;
 /// One bit.
 const BIT: i64 = 256;
 
 impl Costs {
     /// For programs: many small differences, literals that pack badly.
-    pub(crate) const fn of_programs() -> Self {
+    pub(crate) const fn of_programs(length: usize) -> Self {
+        let fast = length > LARGE;
+        let (spared, shortest) = if fast { (3, 9) } else { (2, 8) };
+        Self { follow: true, spared, fast, shortest, ..Self::new(36, 30, 6) }
+    }
+
+    /// For text that is like a program: rows of numbers, say.
+    pub(crate) const fn of_data() -> Self {
         Self::new(36, 30, 6)
     }
 
     /// For text: long matches, literals that pack well.
     pub(crate) const fn of_text() -> Self {
         Self::new(28, 24, 3)
-    }
-
-    /// Shortest match that is looked at.
-    pub(crate) const fn shortest(&self) -> usize {
-        self.shortest
     }
 
     const fn new(jump: i64, jump_near: i64, literal: i64) -> Self {
@@ -52,7 +62,10 @@ impl Costs {
             jump_near: jump_near * BIT,
             literal: literal * BIT,
             shortest: 8,
-            margin: 60 * BIT,
+            follow: false,
+            spared: 0,
+            fast: false,
+            margin: 30 * BIT,
         }
     }
 }

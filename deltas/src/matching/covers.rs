@@ -14,7 +14,7 @@ const FIRST_SWEEP: usize = 1 << 16;
 /// How far two diagonals are apart at most to be near.
 const NEAR: usize = 256;
 /// Bytes that a new diagonal is followed, whatever it costs.
-const TRIAL: usize = 64;
+const TRIAL: usize = 32;
 
 /// A stretch of the target that resembles a stretch of what was searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

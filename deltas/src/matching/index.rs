@@ -4,6 +4,8 @@ use libsais::SuffixArrayConstruction;
 
 /// How many neighbors are looked at for one that stands before a limit.
 const NEIGHBORS: usize = 64;
+/// One of so many suffixes is a sample.
+const SAMPLED: usize = 32;
 /// Bytes that are compared at most: longer matches are found again behind them.
 const MOST_COMPARED: usize = 1024;
 
@@ -13,6 +15,8 @@ pub(crate) struct Index<'a> {
     order: Vec<i32>,
     /// For each two bytes, the first suffix that begins with them or later ones.
     first: Vec<u32>,
+    /// What every 32nd suffix begins with: most of a search is made in here, near together in memory.
+    samples: Vec<u64>,
 }
 
 /// A match: a place in the bytes, and its length.
@@ -36,7 +40,20 @@ impl<'a> Index<'a> {
         for key in 0..65_536 {
             first[key + 1] += first[key];
         }
-        Some(Self { bytes, order, first })
+        let begins = |place: &i32| key(&bytes[usize::try_from(*place).unwrap_or(0)..]);
+        let samples = order.iter().step_by(SAMPLED).map(begins).collect();
+        Some(Self { bytes, order, first, samples })
+    }
+
+    /// The ranks between which `wanted` belongs, from the samples.
+    fn narrow(&self, wanted: &[u8], begin: usize, end: usize) -> (usize, usize) {
+        let key = key(wanted);
+        let (from, to) = (begin.div_ceil(SAMPLED), end.div_ceil(SAMPLED));
+        let samples = &self.samples[from..to.max(from)];
+        let low = from + samples.partition_point(|sample| *sample < key);
+        let high = from + samples.partition_point(|sample| *sample <= key);
+        let before = low.checked_sub(1).map_or(begin, |sample| sample * SAMPLED);
+        (before.max(begin), (high * SAMPLED).min(end))
     }
 
     /// What is indexed.
@@ -55,7 +72,7 @@ impl<'a> Index<'a> {
         let &[one, two, ..] = wanted else { return None };
         let key = usize::from(u16::from_be_bytes([one, two]));
         let (begin, end) = (self.first[key] as usize, self.first[key + 1] as usize);
-        let (mut low, mut high) = (begin, end);
+        let (mut low, mut high) = self.narrow(wanted, begin, end);
         // How much of `wanted` the suffixes at both ends share with it: those between share as much as the worse one.
         let (mut low_length, mut high_length) = (2, 2);
         while low < high {
@@ -79,6 +96,14 @@ impl<'a> Index<'a> {
         let behind = (low..end).take(NEIGHBORS).find_map(match_at);
         before.into_iter().chain(behind).max_by_key(|(_, length)| *length)
     }
+}
+
+/// The first eight bytes, in the order of suffixes.
+fn key(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or_else(
+        || bytes.iter().zip([56, 48, 40, 32, 24, 16, 8]).map(|(byte, shift)| u64::from(*byte) << shift).sum(),
+        |chunk| u64::from_be_bytes(*chunk),
+    )
 }
 
 /// Length of what both begin with.
