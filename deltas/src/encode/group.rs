@@ -7,7 +7,7 @@ use super::streams::{Raw, streams};
 use super::prefix;
 use crate::container::layout::{Codec, Cover, CoversHead, Image, Packed, STREAMS, Streams};
 use crate::image::{Parsed, Predictor, pair_up, parse, put_labels};
-use crate::matching::{Costs, Index, candidates, covers};
+use crate::matching::{Costs, Found, Pair};
 use crate::read_at::ReadAt;
 
 /// A program in the base and its next release in the target: places and lengths in the spaces.
@@ -95,10 +95,6 @@ fn read(space: &dyn ReadAt, (at, length): (u64, u64)) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn all(space: &dyn ReadAt) -> io::Result<Vec<u8>> {
-    read(space, (0, space.length()))
-}
-
 fn within(bytes: &mut [u8], (at, length): (u64, u64)) -> &mut [u8] {
     let (at, length) = (usize::try_from(at).unwrap_or(0), usize::try_from(length).unwrap_or(0));
     &mut bytes[at..at + length]
@@ -107,37 +103,36 @@ fn within(bytes: &mut [u8], (at, length): (u64, u64)) -> &mut [u8] {
 type Covers = (bool, Vec<Cover>);
 
 fn program_covers(base: &dyn ReadAt, target: &dyn ReadAt, images: &[Pairing]) -> io::Result<Covers> {
-    let (mut old, mut new) = (all(base)?, all(target)?);
+    let mut both = both(base, target)?;
+    let length = usize::try_from(base.length()).unwrap_or(usize::MAX);
+    let (old, new) = both.split_at_mut(length);
     for image in images {
-        put_labels(&image.base, within(&mut old, image.pair.base))?;
-        put_labels(&image.target, within(&mut new, image.pair.target))?;
+        put_labels(&image.base, within(old, image.pair.base))?;
+        put_labels(&image.target, within(new, image.pair.target))?;
     }
-    let index = Index::new(&old).ok_or(io::ErrorKind::OutOfMemory)?;
     let costs = Costs::of_programs(new.len());
-    let candidates = candidates(&index, &new, &costs, false);
-    drop(index);
-    let (found, _) = covers(&old, &new, &candidates, &costs);
-    Ok((false, spread(&found)))
+    let pair = Pair { both: &both, base: length, own: std::env::var("OWNP").is_ok(), programs: true };
+    let mut found = pair.covers(&[costs]).ok_or(io::ErrorKind::OutOfMemory)?;
+    Ok((false, spread(&found.pop().unwrap_or_default())))
 }
 
 fn text_covers(base: &dyn ReadAt, target: &dyn ReadAt) -> io::Result<Vec<Covers>> {
-    let own = target.length() <= MOST_OWN;
-    let (mut old, new) = (all(base)?, all(target)?);
-    if own {
-        old.extend_from_slice(&new);
-    }
-    let index = Index::new(&old).ok_or(io::ErrorKind::OutOfMemory)?;
-    let mut ways = Vec::new();
-    for costs in [Costs::of_data(), Costs::of_text()] {
-        let candidates = candidates(&index, &new, &costs, own);
-        let (found, _) = covers(&old, &new, &candidates, &costs);
-        ways.push((own, spread(&found)));
-    }
-    Ok(ways)
+    let own = true;
+    let both = both(base, target)?;
+    let length = usize::try_from(base.length()).unwrap_or(usize::MAX);
+    let pair = Pair { both: &both, base: length, own, programs: false };
+    let found = pair.covers(&[Costs::of_data(), Costs::of_text()]).ok_or(io::ErrorKind::OutOfMemory)?;
+    Ok(found.iter().map(|found| (own, spread(found))).collect())
 }
 
-fn spread(found: &[crate::matching::Found]) -> Vec<Cover> {
-    let cover = |found: &crate::matching::Found| Cover {
+/// The base, and the target behind it.
+fn both(base: &dyn ReadAt, target: &dyn ReadAt) -> io::Result<Vec<u8>> {
+    let both = Both { base, target };
+    read(&both, (0, both.length()))
+}
+
+fn spread(found: &[Found]) -> Vec<Cover> {
+    let cover = |found: &Found| Cover {
         base: found.base as u64,
         target: found.target as u64,
         length: found.length as u64,

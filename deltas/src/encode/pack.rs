@@ -9,8 +9,9 @@ use crate::container::layout::{Packed, Packing};
 
 /// Longer streams are packed once, as a sample of them packs best.
 const LONG: usize = 128 << 10;
-/// Length of that sample.
-const SAMPLE: usize = 32 << 10;
+/// Pieces of that sample, and the length of each.
+const SAMPLES: usize = 16;
+const SAMPLE: usize = 4 << 10;
 /// Longer streams are not tried with zstd: LZMA2 is smaller for them.
 const SHORT: usize = 32 << 10;
 /// Shortest dictionary of LZMA2.
@@ -41,18 +42,23 @@ pub(super) fn pack(bytes: &[u8], cap: usize) -> io::Result<(Packed, Vec<u8>)> {
     Ok((Packed { packing, length: packed.len() as u64 }, packed))
 }
 
-/// The bits of context that are worth a try: all for short bytes, the best of a sample for long ones.
+/// The bits of context that are worth a try: all for short bytes, the best of a sample for long ones, none if the sample cannot
+/// be packed: such bytes are packed already.
 fn contexts(bytes: &[u8], cap: usize) -> io::Result<Vec<u8>> {
     let all = [3, 1, 0];
-    let middle = (bytes.len() / 2).saturating_sub(SAMPLE / 2);
-    let Some(sample) = bytes.get(middle..middle + SAMPLE).filter(|_| bytes.len() > LONG) else {
+    if bytes.len() <= LONG {
         return Ok(all.to_vec());
-    };
-    let mut sizes = Vec::new();
-    for context in all {
-        sizes.push((lzma2(sample, context, cap)?.len(), context));
     }
-    Ok(sizes.into_iter().min().map(|(_, context)| context).into_iter().collect())
+    let pieces = bytes.chunks_exact(bytes.len() / SAMPLES).map(|part| &part[..SAMPLE.min(part.len())]);
+    let sample: Vec<u8> = pieces.collect::<Vec<_>>().concat();
+    let mut best = (sample.len() - sample.len() / 1024, None);
+    for context in all {
+        let length = lzma2(&sample, context, cap)?.len();
+        if length < best.0 {
+            best = (length, Some(context));
+        }
+    }
+    Ok(best.1.into_iter().collect())
 }
 
 /// The dictionary of LZMA2 for so many bytes.

@@ -1,11 +1,14 @@
 //! Where a cover could begin. Too many cost time, too few cost bytes: what no candidate names, no cover uses.
 
+use std::ops::Range;
+
 use super::costs::Costs;
+use super::covers::Found;
 use super::index::{Index, common};
 
 /// A diagonal, from a place of the target on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Candidate {
+pub(super) struct Candidate {
     /// Place in the target.
     pub(super) target: u32,
     /// Place in the base.
@@ -20,68 +23,114 @@ const BEFORE_END: usize = 8;
 const FOLLOWED: usize = 32;
 const FOLLOWED_EQUAL: usize = 27;
 const FOLLOWED_STEP: usize = 4;
+/// Misses in a row after which more and more places are passed over.
+const PATIENCE: usize = 256;
+/// How far back own copies reach.
+const MOST_OWN: usize = 8 << 20;
 /// Diagonals that are remembered, so that no candidate is moved back over the one before.
 const LATELY: usize = 1 << 12;
 /// How far a candidate is moved back over bytes that mostly agree.
 const MOST_BACK: usize = 4096;
 
-/// The candidates for a target, by place. With `own`, the index is of the base followed by the target, of which only what
-/// stands before a place can be used there.
-pub(crate) fn candidates(
+/// The candidates for parts of a target, by place. Where `own`, what is searched is the base followed by the target, of which
+/// only what stands before a place can be used there. Anchors are candidates as they are.
+pub(super) fn candidates(
     index: &Index<'_>,
     target: &[u8],
     costs: &Costs,
     own: bool,
+    ranges: &[Range<usize>],
+    anchors: &[Found],
 ) -> Vec<Candidate> {
-    let (shortest, follow, fast) = (costs.shortest, costs.follow, costs.fast);
-    let searched = index.bytes();
-    let mut found = Found { searched, target, all: Vec::new(), recent: [0; 4], next: 0, lately: vec![(0, 0); LATELY], spared: costs.spared };
-    let (mut at, mut reach) = (0, 0);
-    while at < target.len() {
-        let (known, diagonal) = found.longest_known(at);
-        if known >= SURE {
-            found.add_sure(at, diagonal);
-            at += known;
-            continue;
-        }
-        if follow && found.follows(at, diagonal) {
-            at += FOLLOWED_STEP;
-            continue;
-        }
-        let limit = if own { searched.len() - target.len() + at } else { searched.len() };
-        let longest = index.longest(&target[at..], limit);
-        let Some((place, length)) = longest.filter(|(_, length)| *length >= shortest && *length > known) else {
-            at += if known >= 16 { known - BEFORE_END } else { 1 + usize::from(fast) };
-            continue;
-        };
-        // What ends with an earlier match is a part of it: the earlier one has it at no further price.
-        if at + length > reach {
-            reach = at + length;
-            found.add(at, place, length);
-        }
-        if length >= 24 || length >= known + 8 {
-            found.remember(at, place);
-        }
-        at += if length >= 32 { length - BEFORE_END } else if fast { 1 + length / 8 } else { 1 };
+    let searched = index.searched();
+    let base = if own { searched.len() - target.len() } else { searched.len() };
+    let mut search = Search {
+        index,
+        searched,
+        base,
+        target,
+        costs,
+        all: Vec::new(),
+        recent: [0; 4],
+        next: 0,
+        lately: vec![(0, 0); LATELY],
+    };
+    for anchor in anchors {
+        search.push(anchor.target, anchor.base);
     }
-    found.all.sort_by_key(|candidate| candidate.target);
-    found.all
+    for range in ranges {
+        search.range(range);
+    }
+    search.all.sort_by_key(|candidate| candidate.target);
+    search.all
 }
 
-struct Found<'a> {
+struct Search<'a> {
+    index: &'a Index<'a>,
     searched: &'a [u8],
+    /// Length of the base.
+    base: usize,
     target: &'a [u8],
+    costs: &'a Costs,
     all: Vec<Candidate>,
     /// Diagonals that were found last.
     recent: [isize; 4],
     next: usize,
-    /// Unequal bytes that a jump has to spare.
-    spared: usize,
     /// Diagonals that were added, and where in the target last.
     lately: Vec<(isize, usize)>,
 }
 
-impl Found<'_> {
+impl Search<'_> {
+    /// Searches a part of the target.
+    fn range(&mut self, range: &Range<usize>) {
+        let (mut at, mut reach, mut misses) = (range.start, 0, 0);
+        while at < range.end {
+            let (known, diagonal) = self.longest_known(at);
+            if known >= SURE {
+                self.add_sure(at, diagonal);
+                at += known;
+                continue;
+            }
+            if self.costs.follow && self.follows(at, diagonal) {
+                at += FOLLOWED_STEP;
+                continue;
+            }
+            let longest = self.index.longest(&self.target[at..], &self.usable(at));
+            let Some((place, length)) = longest.filter(|(_, length)| *length >= self.costs.shortest && *length > known)
+            else {
+                misses += 1;
+                at += self.step_of_miss(known, misses);
+                continue;
+            };
+            misses = 0;
+            // What ends with an earlier match is a part of it: the earlier one has it at no further price.
+            if at + length > reach {
+                reach = at + length;
+                self.add(at, place, length);
+            }
+            if length >= 24 || length >= known + 8 {
+                self.remember(at, place);
+            }
+            at += match length {
+                32.. => length - BEFORE_END,
+                _ if self.costs.fast => 1 + length / 8,
+                _ => 1,
+            };
+        }
+    }
+
+    /// How far to go on where nothing new was found. Where nothing is found for long, nothing is to be found: such bytes are
+    /// packed already, or encrypted.
+    fn step_of_miss(&self, known: usize, misses: usize) -> usize {
+        if known >= 16 { known - BEFORE_END } else { 1 + usize::from(self.costs.fast) + misses / PATIENCE }
+    }
+
+    /// What can be used at a place: the base, and what has been made of the target and is still kept there.
+    fn usable(&self, at: usize) -> [Range<usize>; 2] {
+        let made = self.base + at;
+        [0..self.base, made.saturating_sub(MOST_OWN).max(self.base)..made]
+    }
+
     /// The longest match at this place on a recent diagonal.
     fn longest_known(&self, at: usize) -> (usize, isize) {
         let length = |diagonal: isize| {
@@ -146,7 +195,7 @@ impl Found<'_> {
         length <= FOLLOWED && self.recent.iter().any(|diagonal| {
             let place = at.checked_add_signed(*diagonal);
             let base = place.and_then(|place| self.searched.get(place..place + target.len()));
-            base.is_some_and(|base| target.iter().zip(base).filter(|(a, b)| a != b).count() < self.spared)
+            base.is_some_and(|base| target.iter().zip(base).filter(|(a, b)| a != b).count() < self.costs.spared)
         })
     }
 

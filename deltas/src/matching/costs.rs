@@ -25,6 +25,8 @@ pub(crate) struct Costs {
     pub(super) spared: usize,
     /// Whether some places are passed over without a search.
     pub(super) fast: bool,
+    /// Bytes that a new diagonal is followed, whatever it costs.
+    pub(super) trial: usize,
     /// How much dearer than the best a way may be before it is given up.
     pub(super) margin: i64,
 }
@@ -39,7 +41,7 @@ impl Costs {
     pub(crate) const fn of_programs(length: usize) -> Self {
         let fast = length > LARGE;
         let (spared, shortest) = if fast { (3, 9) } else { (2, 8) };
-        Self { follow: true, spared, fast, shortest, ..Self::new(36, 30, 6) }
+        Self { follow: true, spared, fast, shortest, trial: 32, margin: 30 * BIT, ..Self::new(36, 30, 6) }
     }
 
     /// For text that is like a program: rows of numbers, say.
@@ -65,7 +67,8 @@ impl Costs {
             follow: false,
             spared: 0,
             fast: false,
-            margin: 30 * BIT,
+            trial: 64,
+            margin: 60 * BIT,
         }
     }
 }

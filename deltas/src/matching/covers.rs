@@ -13,8 +13,6 @@ const NONE: u32 = u32::MAX;
 const FIRST_SWEEP: usize = 1 << 16;
 /// How far two diagonals are apart at most to be near.
 const NEAR: usize = 256;
-/// Bytes that a new diagonal is followed, whatever it costs.
-const TRIAL: usize = 32;
 
 /// A stretch of the target that resembles a stretch of what was searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub(crate) struct Found {
 }
 
 /// The covers of the cheapest way, by place in the target; and what the way costs, in bytes.
-pub(crate) fn covers(searched: &[u8], target: &[u8], candidates: &[Candidate], costs: &Costs) -> (Vec<Found>, u64) {
+pub(super) fn covers(searched: &[u8], target: &[u8], candidates: &[Candidate], costs: &Costs) -> (Vec<Found>, u64) {
     let mut way = Way::new(searched, target, costs);
     let mut next = candidates.iter().peekable();
     let mut at = 0;
@@ -161,7 +159,7 @@ impl<'a> Way<'a> {
         }
         let (cost, before) = (self.jump(diagonal), self.take_best(at));
         let on = On::Diagonal(diagonal);
-        self.states.push(State { on, cost, start: short(at), before, unequal: false, until: at + TRIAL });
+        self.states.push(State { on, cost, start: short(at), before, unequal: false, until: at + self.costs.trial });
     }
 
     /// A way in literals that comes from the cheapest state, if that is cheaper.

@@ -1,5 +1,8 @@
 //! A suffix array, searched by binary search within the suffixes that begin with the same two bytes.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use libsais::SuffixArrayConstruction;
 
 /// How many neighbors are looked at for one that stands before a limit.
@@ -9,9 +12,14 @@ const SAMPLED: usize = 32;
 /// Bytes that are compared at most: longer matches are found again behind them.
 const MOST_COMPARED: usize = 1024;
 
-/// The suffixes of bytes, in order.
-pub(crate) struct Index<'a> {
-    bytes: &'a [u8],
+/// The suffixes of what is searched, or of pieces of it, in order.
+pub(super) struct Index<'a> {
+    /// All of it.
+    searched: &'a [u8],
+    /// What is indexed: the pieces, one after the other.
+    bytes: Cow<'a, [u8]>,
+    /// Where a piece begins among the indexed bytes, and in what is searched.
+    pieces: Vec<(usize, usize)>,
     order: Vec<i32>,
     /// For each two bytes, the first suffix that begins with them or later ones.
     first: Vec<u32>,
@@ -23,26 +31,33 @@ pub(crate) struct Index<'a> {
 pub(super) type Match = (usize, usize);
 
 impl<'a> Index<'a> {
-    /// Memory that an index of so many bytes takes, besides those bytes.
-    pub(crate) const BYTES_PER_BYTE: usize = 4;
+    /// Orders the suffixes of all; nothing if there are more than 2 GiB.
+    pub(super) fn new(searched: &'a [u8]) -> Option<Self> {
+        Self::of(searched, Cow::Borrowed(searched), vec![(0, 0)])
+    }
 
-    /// Orders the suffixes; nothing if there are more than 2 GiB.
-    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
+    /// Orders the suffixes of these pieces.
+    pub(super) fn of_pieces(searched: &'a [u8], ranges: &[Range<usize>]) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+        let mut pieces = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            pieces.push((bytes.len(), range.start));
+            bytes.extend_from_slice(&searched[range.clone()]);
+        }
+        Self::of(searched, Cow::Owned(bytes), pieces)
+    }
+
+    fn of(searched: &'a [u8], bytes: Cow<'a, [u8]>, pieces: Vec<(usize, usize)>) -> Option<Self> {
         i32::try_from(bytes.len()).ok()?;
-        let order = SuffixArrayConstruction::for_text(bytes).in_owned_buffer().single_threaded().run();
-        let order = order.ok()?.into_vec();
-        let mut first = vec![0u32; 65_537];
-        let mut after = bytes.iter().skip(1).chain([&0]);
-        for byte in bytes {
-            let next = after.next().copied().unwrap_or(0);
-            first[usize::from(u16::from_be_bytes([*byte, next])) + 1] += 1;
-        }
-        for key in 0..65_536 {
-            first[key + 1] += first[key];
-        }
-        let begins = |place: &i32| key(&bytes[usize::try_from(*place).unwrap_or(0)..]);
-        let samples = order.iter().step_by(SAMPLED).map(begins).collect();
-        Some(Self { bytes, order, first, samples })
+        let (order, first, samples) = sorted(&bytes)?;
+        Some(Self { searched, bytes, pieces, order, first, samples })
+    }
+
+    /// The place in what is searched of an indexed byte.
+    fn searched_place(&self, place: usize) -> usize {
+        let next = self.pieces.partition_point(|(start, _)| *start <= place);
+        let piece = next.checked_sub(1).and_then(|piece| self.pieces.get(piece));
+        piece.map_or(place, |(start, searched)| place - start + searched)
     }
 
     /// The ranks between which `wanted` belongs, from the samples.
@@ -56,17 +71,17 @@ impl<'a> Index<'a> {
         (before.max(begin), (high * SAMPLED).min(end))
     }
 
-    /// What is indexed.
-    pub(super) const fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    /// What is searched.
+    pub(super) const fn searched(&self) -> &'a [u8] {
+        self.searched
     }
 
     fn place(&self, rank: usize) -> usize {
         usize::try_from(self.order[rank]).unwrap_or(0)
     }
 
-    /// The longest match of what `wanted` begins with, among places before the limit.
-    pub(super) fn longest(&self, wanted: &[u8], limit: usize) -> Option<Match> {
+    /// The longest match of what `wanted` begins with, among places that are usable.
+    pub(super) fn longest(&self, wanted: &[u8], usable: &[Range<usize>; 2]) -> Option<Match> {
         // Own places lead to themselves, and would be compared to their very end.
         let wanted = wanted.get(..MOST_COMPARED).unwrap_or(wanted);
         let &[one, two, ..] = wanted else { return None };
@@ -89,13 +104,31 @@ impl<'a> Index<'a> {
             }
         }
         let match_at = |rank: usize| {
-            let place = self.place(rank);
-            (place < limit).then(|| (place, common(&self.bytes[place..], wanted)))
+            let place = self.searched_place(self.place(rank));
+            usable.iter().any(|range| range.contains(&place)).then(|| (place, common(&self.searched[place..], wanted)))
         };
         let before = (begin..low).rev().take(NEIGHBORS).find_map(match_at);
         let behind = (low..end).take(NEIGHBORS).find_map(match_at);
         before.into_iter().chain(behind).max_by_key(|(_, length)| *length)
     }
+}
+
+/// The order of the suffixes, where each two bytes begin in it, and its samples.
+fn sorted(text: &[u8]) -> Option<(Vec<i32>, Vec<u32>, Vec<u64>)> {
+    let order = SuffixArrayConstruction::for_text(text).in_owned_buffer().single_threaded().run();
+    let order = order.ok()?.into_vec();
+    let mut first = vec![0u32; 65_537];
+    let mut after = text.iter().skip(1).chain([&0]);
+    for byte in text {
+        let next = after.next().copied().unwrap_or(0);
+        first[usize::from(u16::from_be_bytes([*byte, next])) + 1] += 1;
+    }
+    for key in 0..65_536 {
+        first[key + 1] += first[key];
+    }
+    let begins = |place: &i32| key(&text[usize::try_from(*place).unwrap_or(0)..]);
+    let samples: Vec<u64> = order.iter().step_by(SAMPLED).map(begins).collect();
+    Some((order, first, samples))
 }
 
 /// The first eight bytes, in the order of suffixes.
@@ -129,11 +162,12 @@ mod tests {
     fn the_longest_match_is_found_and_only_before_the_limit() {
         let bytes = b"abracadabra, abracadabri";
         let index = Index::new(bytes).unwrap();
-        assert_eq!(index.longest(b"abracadabri!", bytes.len()), Some((13, 11)));
-        assert_eq!(index.longest(b"abracadabri!", 13), Some((0, 10)));
-        assert_eq!(index.longest(b"adab", bytes.len()).map(|(_, length)| length), Some(4));
-        assert_eq!(index.longest(b"zz", bytes.len()), None);
-        assert_eq!(index.longest(b"a", bytes.len()), None);
+        let all = [0..bytes.len(), 0..0];
+        assert_eq!(index.longest(b"abracadabri!", &all), Some((13, 11)));
+        assert_eq!(index.longest(b"abracadabri!", &[0..13, 0..0]), Some((0, 10)));
+        assert_eq!(index.longest(b"adab", &all).map(|(_, length)| length), Some(4));
+        assert_eq!(index.longest(b"zz", &all), None);
+        assert_eq!(index.longest(b"a", &all), None);
     }
 
     #[test]

@@ -1,17 +1,77 @@
 //! Finds how a target resembles its base: covers that cost the fewest bits.
 //!
-//! - `index`: a suffix array of what is searched.
+//! - `anchors`: long stretches that are the same, found in one pass.
+//! - `index`: a suffix array of what is searched closely.
 //! - `candidates`: where a cover could begin, and on which diagonal.
 //! - `covers`: the cheapest way through the target, by what each step costs.
 //!
 //! A *diagonal* is a place in the base less a place in the target; a cover is a stretch on one diagonal.
 
+mod anchors;
 mod candidates;
 mod costs;
 mod covers;
 mod index;
 
-pub(crate) use candidates::candidates;
 pub(crate) use costs::Costs;
-pub(crate) use covers::{Found, covers};
-pub(crate) use index::Index;
+pub(crate) use covers::Found;
+
+use std::ops::Range;
+
+use anchors::{anchors, left_over, widened};
+use index::Index;
+
+/// Less than this is indexed whole.
+const SMALL: usize = 8 << 20;
+/// More than this never is.
+const LARGE: usize = 48 << 20;
+/// Between the two, texts of which more than this part has changed are.
+const MANY: usize = 256;
+
+/// What is matched: a base, and a target behind it.
+pub(crate) struct Pair<'a> {
+    /// The base, followed by the target.
+    pub(crate) both: &'a [u8],
+    /// Length of the base.
+    pub(crate) base: usize,
+    /// Whether covers may be copies of what stands before them in the target.
+    pub(crate) own: bool,
+    /// Whether it is programs.
+    pub(crate) programs: bool,
+}
+
+impl Pair<'_> {
+    /// Covers by each set of costs; nothing if there is too much to index.
+    pub(crate) fn covers(&self, costs: &[Costs]) -> Option<Vec<Vec<Found>>> {
+        let (base, target) = self.both.split_at(self.base);
+        let searched = if self.own { self.both } else { base };
+        let found = if self.both.len() > SMALL { anchors(base, target) } else { Vec::new() };
+        let (mut gaps, near) = left_over(&found, base.len(), target.len());
+        let left: usize = gaps.iter().map(Range::len).sum();
+        let index = if self.both.len() <= SMALL || self.indexes_all(left) {
+            if found.is_empty() {
+                gaps = vec![0..target.len()];
+            }
+            Index::new(searched)?
+        } else {
+            let mut near = near;
+            if self.own {
+                let own = widened(&gaps, target.len());
+                near.extend(own.into_iter().map(|range| range.start + self.base..range.end + self.base));
+            }
+            Index::of_pieces(searched, &near)?
+        };
+        let candidates: Vec<_> = costs
+            .iter()
+            .map(|costs| candidates::candidates(&index, target, costs, self.own, &gaps, &found))
+            .collect();
+        drop(index);
+        let ways = candidates.iter().zip(costs);
+        Some(ways.map(|(candidates, costs)| covers::covers(searched, target, candidates, costs).0).collect())
+    }
+
+    /// Whether everything is worth an index, when so many bytes of the target are not found by anchors.
+    fn indexes_all(&self, left: usize) -> bool {
+        !self.programs && self.both.len() <= LARGE && left > (self.both.len() - self.base) / MANY
+    }
+}
