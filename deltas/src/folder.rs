@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::apply::{BaseFiles, TargetWriter};
 use crate::tree::is_plain;
+use crate::v1::apply::{BaseFiles, TargetWriter};
 
 /// A base in a folder.
 #[derive(Clone, Debug)]

@@ -8,12 +8,12 @@ use std::io::{self, Read};
 
 use flate2::read::DeflateDecoder;
 
-use crate::codec::bsdiff::PatchReader;
-use crate::container::{BaseContent, Content, HeaderError, Make, Step, read_header};
 use crate::digest::{Broken, CheckedReader, sha256};
 use crate::limits::Limits;
 use crate::summary::Summary;
 use crate::tree::TreeProblem;
+use crate::v1::codec::bsdiff::PatchReader;
+use crate::v1::container::{BaseContent, Content, HeaderError, Make, Step, read_header};
 
 /// Opens the files of a base.
 pub trait BaseFiles {

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use crate::codec::{bsdiff, store};
-use crate::container::{BaseContent, Content, Header, HeaderError, Make, Step, write_header};
 use crate::digest::{CheckedReader, Sha256, sha256};
 use crate::limits::Limits;
 use crate::summary::Summary;
 use crate::tree::{self, CheckKind, Entry, EntryKind, Tree, TreeProblem};
+use crate::v1::codec::{bsdiff, store};
+use crate::v1::container::{BaseContent, Content, Header, HeaderError, Make, Step, write_header};
 
 /// Why a delta could not be made. The whole payload is always there instead.
 #[derive(Debug, thiserror::Error)]
