@@ -1,5 +1,7 @@
 //! A small encoder by hand, for the tests of the reader: it packs what it is told, also what is wrong.
 
+pub(crate) mod encoder;
+
 use liblzma::stream::{Action, Filters, LzmaOptions, Status, Stream};
 use zstd::zstd_safe::{CCtx, CParameter, FrameFormat};
 

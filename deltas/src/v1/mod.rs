@@ -4,3 +4,5 @@ pub(crate) mod apply;
 mod codec;
 mod container;
 pub(crate) mod make;
+
+pub(crate) use container::MAGIC;
