@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::apply::{BaseFiles, TargetWriter};
+use crate::read_at::{BaseFile, ReadAt};
 use crate::tree::is_plain;
 
 /// A base in a folder.
@@ -26,12 +27,8 @@ impl FolderBase {
 }
 
 impl BaseFiles for FolderBase {
-    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
-        let file = File::open(beneath(&self.root, path)?)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(Box::new(file))
+    fn open(&self, path: &str) -> io::Result<Box<dyn ReadAt + '_>> {
+        Ok(Box::new(BaseFile::new(File::open(beneath(&self.root, path)?)?)?))
     }
 }
 
@@ -66,6 +63,10 @@ impl TargetWriter for FolderTarget {
 
     fn create_symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
         symlink(target, self.place(path)?)
+    }
+
+    fn reopen(&mut self, path: &str) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(File::open(beneath(&self.root, path)?)?))
     }
 }
 

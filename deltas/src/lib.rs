@@ -11,18 +11,29 @@
 #![warn(missing_docs)]
 
 mod apply;
-mod codec;
 mod container;
 mod digest;
 mod folder;
+mod encode;
+mod image;
 mod limits;
-mod make;
+mod list;
+mod matching;
+mod plan;
+mod read_at;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod tree;
+mod v1;
 
-pub use apply::{ApplyError, BaseFiles, TargetWriter, apply};
+pub use apply::file::apply_file;
+pub use apply::tree::apply;
+pub use apply::{ApplyError, Base, BaseFiles, Control, Lists, Progress, ReadList, TargetWriter};
 pub use folder::{FolderBase, FolderTarget};
 pub use limits::Limits;
-pub use make::{MakeError, make};
+pub use list::folder_list;
+pub use read_at::{BaseFile, ReadAt};
 pub use summary::Summary;
 pub use tree::{Entry, EntryKind, Tree, TreeProblem};
+pub use v1::make::{MakeError, make};

@@ -5,10 +5,10 @@
 pub struct Limits {
     /// Most files and links in the target.
     pub entries: usize,
-    /// Most bytes of the delta's own list of files, uncompressed.
-    pub header_bytes: u32,
-    /// Largest file that is patched, old or new; a larger one is sent whole. The old side is held in memory.
-    pub patched_file_bytes: u64,
+    /// Most bytes of the target's list of files.
+    pub list_bytes: u64,
+    /// Most bytes of the delta's head, unpacked.
+    pub head_bytes: u64,
     /// Most bytes of all target files together.
     pub target_bytes: u64,
 }
@@ -17,8 +17,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: 100_000,
-            header_bytes: 32 * 1024 * 1024,
-            patched_file_bytes: 16 * 1024 * 1024,
+            list_bytes: 32 * 1024 * 1024,
+            head_bytes: 4 * 1024 * 1024,
             target_bytes: 16 * 1024 * 1024 * 1024,
         }
     }

@@ -13,6 +13,8 @@ pub struct Summary {
     pub links: u64,
     /// Paths of the base that the target does not have.
     pub removed: u64,
+    /// Files that were there already, from an earlier try.
+    pub kept: u64,
     /// Length of the delta.
     pub bytes: u64,
     /// Length of all target files together.

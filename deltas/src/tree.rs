@@ -115,6 +115,17 @@ pub(crate) fn check<'a>(
     Ok(())
 }
 
+/// As [`check`], for entries.
+pub(crate) fn check_entries(entries: &[Entry]) -> Result<(), TreeProblem> {
+    check(entries.iter().map(|entry| {
+        let kind = match &entry.kind {
+            EntryKind::File { mode, .. } => CheckKind::File(*mode),
+            EntryKind::Symlink { target } => CheckKind::Link(target),
+        };
+        (entry.path.as_str(), kind)
+    }))
+}
+
 /// What [`check`] needs to know of an entry.
 #[derive(Clone, Copy)]
 pub(crate) enum CheckKind<'a> {

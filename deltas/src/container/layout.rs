@@ -16,13 +16,13 @@ pub(crate) enum Subject {
 pub(crate) struct Head {
     pub(crate) subject: Subject,
     /// First bytes of SHA-256 of the base file, or of the base's list.
-    pub(crate) base_check: [u8; 4],
+    pub(crate) base_check: [u8; 2],
     /// Its length in bytes.
     pub(crate) base_length: u64,
     /// Length in bytes of the target file, or of the target's list.
     pub(crate) target_length: u64,
     /// First bytes of its SHA-256.
-    pub(crate) target_check: [u8; 8],
+    pub(crate) target_check: [u8; 6],
     pub(crate) groups: Vec<Group>,
 }
 
@@ -68,8 +68,10 @@ pub(crate) struct CoversHead {
 pub(crate) enum Streams {
     /// Packed together.
     Joined {
-        /// Length of each, in bytes.
-        lengths: [u64; STREAMS],
+        /// How many pairs of an equal and an unequal run there are.
+        runs: u64,
+        /// Length of all together, in bytes.
+        length: u64,
         packed: Packed,
     },
     /// Packed one by one: length in bytes of each, and how it is packed.
@@ -91,8 +93,8 @@ pub(crate) enum Packing {
     Plain,
     /// A zstd frame without magic number, checksum and content size.
     Zstd,
-    /// Raw LZMA2 with this many bits of literal context: 3, 1 or 0.
-    Lzma2(u8),
+    /// Raw LZMA2.
+    Lzma2,
 }
 
 /// A stretch of the target that resembles one of the base.

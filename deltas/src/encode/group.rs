@@ -6,6 +6,8 @@ use super::pack::pack;
 use super::streams::{Raw, streams};
 use super::prefix;
 use crate::container::layout::{Codec, Cover, CoversHead, Image, Packed, STREAMS, Streams};
+use crate::container::stream::EQUAL_RUNS;
+use crate::container::{JOINED_CAP, MAX_JOINED_BYTES, STREAM_CAPS, varint};
 use crate::image::{Parsed, Predictor, pair_up, parse, put_labels};
 use crate::matching::{Costs, Found, Pair};
 use crate::read_at::ReadAt;
@@ -37,12 +39,6 @@ impl Encoded {
     }
 }
 
-/// Dictionaries of the streams, at most.
-const CAPS: [usize; STREAMS] = [1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 4 << 20, 8 << 20];
-/// Bytes of streams that are packed together, at most.
-const MOST_JOINED: usize = 64 * 1024;
-/// A target with more is not copied from.
-const MOST_OWN: u64 = 8 << 20;
 
 /// Makes the group.
 ///
@@ -168,19 +164,20 @@ impl ReadAt for Both<'_> {
 fn pack_streams(raw: &Raw) -> io::Result<(Streams, Vec<Vec<u8>>)> {
     let mut heads = Vec::new();
     let mut bodies = Vec::new();
-    for (bytes, cap) in raw.iter().zip(CAPS) {
+    for (bytes, cap) in raw.iter().zip(STREAM_CAPS) {
         let (packed, body) = pack(bytes, cap)?;
         heads.push((bytes.len() as u64, packed));
         bodies.push(body);
     }
     let apart: [(u64, Packed); STREAMS] = heads.try_into().map_err(|_| io::ErrorKind::InvalidData)?;
     let together: Vec<u8> = raw.concat();
-    if together.len() <= MOST_JOINED {
-        let (packed, body) = pack(&together, MOST_JOINED)?;
+    if together.len() as u64 <= MAX_JOINED_BYTES {
+        let (packed, body) = pack(&together, JOINED_CAP)?;
         // What each stream has for its own head, and for its last bytes.
         let heads = apart.iter().filter(|(length, _)| *length > 0).count() * 2;
         if body.len() < bodies.iter().map(Vec::len).sum::<usize>() + heads {
-            return Ok((Streams::Joined { lengths: apart.map(|(length, _)| length), packed }, vec![body]));
+            let (runs, length) = (varint::count(&raw[EQUAL_RUNS]), together.len() as u64);
+            return Ok((Streams::Joined { runs, length, packed }, vec![body]));
         }
     }
     Ok((Streams::Apart(apart), bodies))

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use liblzma::stream::{Filters, LzmaOptions, Stream};
 use liblzma::write::XzEncoder;
 
+use crate::container::dictionary;
 use crate::container::layout::{Packed, Packing};
 
 /// Longer streams are packed once, as a sample of them packs best.
@@ -14,13 +15,11 @@ const SAMPLES: usize = 16;
 const SAMPLE: usize = 4 << 10;
 /// Longer streams are not tried with zstd: LZMA2 is smaller for them.
 const SHORT: usize = 32 << 10;
-/// Shortest dictionary of LZMA2.
-const LEAST_DICTIONARY: usize = 4096;
 /// Level of zstd.
 const LEVEL: i32 = 22;
 
 /// Packs bytes; `cap` is the longest dictionary.
-pub(super) fn pack(bytes: &[u8], cap: usize) -> io::Result<(Packed, Vec<u8>)> {
+pub(super) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
     let mut best = (Packing::Plain, None);
     let mut length = bytes.len();
     let mut consider = |packing, packed: Vec<u8>| {
@@ -31,7 +30,7 @@ pub(super) fn pack(bytes: &[u8], cap: usize) -> io::Result<(Packed, Vec<u8>)> {
     };
     if !bytes.is_empty() {
         for context in contexts(bytes, cap)? {
-            consider(Packing::Lzma2(context), lzma2(bytes, context, cap)?);
+            consider(Packing::Lzma2, lzma2(bytes, context, cap)?);
         }
         if bytes.len() <= SHORT {
             consider(Packing::Zstd, zstd(bytes, cap)?);
@@ -44,7 +43,7 @@ pub(super) fn pack(bytes: &[u8], cap: usize) -> io::Result<(Packed, Vec<u8>)> {
 
 /// The bits of context that are worth a try: all for short bytes, the best of a sample for long ones, none if the sample cannot
 /// be packed: such bytes are packed already.
-fn contexts(bytes: &[u8], cap: usize) -> io::Result<Vec<u8>> {
+fn contexts(bytes: &[u8], cap: u64) -> io::Result<Vec<u8>> {
     let all = [3, 1, 0];
     if bytes.len() <= LONG {
         return Ok(all.to_vec());
@@ -61,16 +60,10 @@ fn contexts(bytes: &[u8], cap: usize) -> io::Result<Vec<u8>> {
     Ok(best.1.into_iter().collect())
 }
 
-/// The dictionary of LZMA2 for so many bytes.
-pub(crate) fn dictionary(length: usize, cap: usize) -> u32 {
-    let wanted = length.max(LEAST_DICTIONARY).checked_next_power_of_two().unwrap_or(cap);
-    u32::try_from(wanted.min(cap)).unwrap_or(u32::MAX)
-}
-
-fn lzma2(bytes: &[u8], context: u8, cap: usize) -> io::Result<Vec<u8>> {
+fn lzma2(bytes: &[u8], context: u8, cap: u64) -> io::Result<Vec<u8>> {
     let mut options = LzmaOptions::new_preset(9 | PRESET_EXTREME)?;
     options.literal_context_bits(context.into()).literal_position_bits(0).position_bits(0);
-    options.dict_size(dictionary(bytes.len(), cap));
+    options.dict_size(u32::try_from(dictionary(bytes.len() as u64, cap)).unwrap_or(u32::MAX));
     let mut filters = Filters::new();
     filters.lzma2(&options);
     let mut encoder = XzEncoder::new_stream(Vec::new(), Stream::new_raw_encoder(&filters)?);
@@ -81,11 +74,11 @@ fn lzma2(bytes: &[u8], context: u8, cap: usize) -> io::Result<Vec<u8>> {
 /// liblzma's flag for slower and smaller.
 const PRESET_EXTREME: u32 = 1 << 31;
 
-fn zstd(bytes: &[u8], cap: usize) -> io::Result<Vec<u8>> {
+fn zstd(bytes: &[u8], cap: u64) -> io::Result<Vec<u8>> {
     let mut packer = zstd::bulk::Compressor::new(LEVEL)?;
     packer.include_checksum(false)?;
     packer.include_contentsize(false)?;
     packer.include_magicbytes(false)?;
-    packer.window_log(dictionary(bytes.len(), cap).ilog2().max(10))?;
+    packer.window_log(dictionary(bytes.len() as u64, cap).ilog2().max(10))?;
     packer.compress(bytes)
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::container::layout::{Cover, STREAMS};
-use crate::container::varint::{put_varint, signed_bits};
+use crate::container::varint;
 use crate::image::Predictor;
 use crate::read_at::ReadAt;
 
@@ -20,7 +20,7 @@ pub(super) fn streams(
     covers: &[Cover],
     base: &dyn ReadAt,
     target: &dyn ReadAt,
-    predictor: &Predictor<'_>,
+    predictor: &Predictor,
 ) -> io::Result<Raw> {
     let mut raw = Raw::default();
     control(covers, &mut raw);
@@ -41,24 +41,22 @@ fn control(covers: &[Cover], raw: &mut Raw) {
     let mut kept = [0u64; KEPT];
     let mut reached = 0;
     for cover in covers {
-        put_varint(&mut raw[0], cover.target - reached);
-        put_varint(&mut raw[1], cover.length);
+        varint::write(cover.target - reached, &mut raw[0]);
+        varint::write(cover.length, &mut raw[1]);
         reached = cover.target + cover.length;
         let diagonal = cover.base.wrapping_sub(cover.target);
         let known = kept.iter().position(|other| *other == diagonal);
         match known {
-            Some(number) => put_varint(&mut raw[2], number as u64),
-            None => put_signed_from(&mut raw[2], KEPT as u64, diagonal.wrapping_sub(kept[0]).cast_signed()),
+            Some(number) => varint::write(number as u64, &mut raw[2]),
+            None => {
+                let distance = varint::unsigned(varint::step(kept[0], diagonal));
+                varint::write(distance.saturating_add(KEPT as u64), &mut raw[2]);
+            }
         }
         let last = known.unwrap_or(KEPT - 1);
         kept.copy_within(..last, 1);
         kept[0] = diagonal;
     }
-}
-
-/// A signed number behind the numbers of the kept diagonals.
-fn put_signed_from(stream: &mut Vec<u8>, first: u64, number: i64) {
-    put_varint(stream, signed_bits(number).saturating_add(first));
 }
 
 /// Appends a stretch of the target.
@@ -77,7 +75,7 @@ fn compare(
     cover: &Cover,
     base: &dyn ReadAt,
     target: &dyn ReadAt,
-    predictor: &Predictor<'_>,
+    predictor: &Predictor,
     differences: &mut Differences,
     raw: &mut Raw,
 ) -> io::Result<()> {
@@ -125,8 +123,8 @@ impl Differences {
     /// Tells of a pair of runs; of equal bytes up to the end nothing is told.
     fn end(&self, raw: &mut Raw) {
         if self.unequal > 0 {
-            put_varint(&mut raw[3], self.equal);
-            put_varint(&mut raw[4], self.unequal);
+            varint::write(self.equal, &mut raw[3]);
+            varint::write(self.unequal, &mut raw[4]);
         }
     }
 }

@@ -10,26 +10,26 @@ use crate::container::layout::{Cover, Extent, Image, Pair};
 use crate::read_at::ReadAt;
 
 /// Corrects the bytes of covers.
-pub(crate) struct Predictor<'a> {
-    images: Vec<Corrected<'a>>,
+pub(crate) struct Predictor {
+    images: Vec<Corrected>,
     map: Map,
 }
 
 /// An image, and where addresses stand in the base's.
-struct Corrected<'a> {
-    image: &'a Image,
+struct Corrected {
+    image: Image,
     segments: Vec<(bool, Extent)>,
     regions: Vec<Region>,
     /// The end of the image's last region, in the base space.
     end: u64,
 }
 
-impl<'a> Predictor<'a> {
+impl Predictor {
     /// Looks at the tables of the images in the base.
     ///
     /// # Errors
     /// When the base cannot be read.
-    pub(crate) fn new(images: &'a [Image], covers: &[Cover], base: &dyn ReadAt) -> io::Result<Self> {
+    pub(crate) fn new(images: &[Image], covers: &[Cover], base: &dyn ReadAt) -> io::Result<Self> {
         let mut images = images.iter().map(|image| Corrected::new(image, base)).collect::<io::Result<Vec<_>>>()?;
         images.sort_by_key(|image| image.image.base_at);
         let mut reached = 0;
@@ -65,13 +65,13 @@ impl<'a> Predictor<'a> {
     }
 }
 
-impl<'a> Corrected<'a> {
-    fn new(image: &'a Image, base: &dyn ReadAt) -> io::Result<Self> {
+impl Corrected {
+    fn new(image: &Image, base: &dyn ReadAt) -> io::Result<Self> {
         let segments: Vec<_> = image.segments.iter().map(|segment| (segment.executable, segment.base)).collect();
         let side = Side { machine: image.machine, segments: &segments, tables: &image.tables };
         let regions = regions(&side, &From { base, at: image.base_at })?;
         let end = regions.last().map_or(0, |region| region.end);
-        Ok(Self { image, segments, regions, end: image.base_at.saturating_add(end) })
+        Ok(Self { end: image.base_at.saturating_add(end), image: image.clone(), segments, regions })
     }
 
     /// Corrects bytes of the image from the offset `at` on, which go to `target` in the target space.

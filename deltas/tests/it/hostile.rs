@@ -2,17 +2,17 @@
 //! writes outside its folder.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use sealpost_deltas::{ApplyError, FolderBase, FolderTarget, Limits, apply};
+use sealpost_deltas::{ApplyError, Limits};
 
-use crate::{Listing, applied, folder, listing, made, sha256, small_pair};
+use crate::{Listing, applied, apply_to, folder, listing, made, sha256, small_pair};
 
 const LIMITS: Limits =
-    Limits { entries: 1000, header_bytes: 1 << 20, patched_file_bytes: 1 << 20, target_bytes: 1 << 20 };
+    Limits { entries: 1000, list_bytes: 1 << 20, head_bytes: 1 << 20, target_bytes: 1 << 20 };
 
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
@@ -109,12 +109,7 @@ fn paths_and_links_out_of_the_target_are_refused_before_anything_is_written() {
         let out = tempfile::tempdir().unwrap();
         let base = folder(&[]);
         let bytes = delta(&header(&steps), &body);
-        let refused = apply(
-            &FolderBase::new(base.path()),
-            bytes.as_slice(),
-            &mut FolderTarget::new(out.path()),
-            &LIMITS,
-        );
+        let refused = apply_to(base.path(), bytes.as_slice(), out.path(), &LIMITS);
         assert!(matches!(refused, Err(ApplyError::UnsafeTree(_))), "{steps:?}: {refused:?}");
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     }
@@ -160,8 +155,7 @@ fn a_decompression_bomb_writes_no_more_than_it_promised() {
     let bytes = delta(&header(&[whole("a", &[0; 10], 10, body.len())]), &body);
     let base = folder(&[]);
     let out = tempfile::tempdir().unwrap();
-    let refused =
-        apply(&FolderBase::new(base.path()), bytes.as_slice(), &mut FolderTarget::new(out.path()), &LIMITS);
+    let refused = apply_to(base.path(), bytes.as_slice(), out.path(), &LIMITS);
     assert!(matches!(refused, Err(ApplyError::Content { .. })), "{refused:?}");
     assert!(fs::metadata(out.path().join("a")).unwrap().len() <= 10);
 
@@ -189,7 +183,7 @@ fn promises_over_the_limits_are_refused_before_anything_is_read() {
     assert!(matches!(outcome(&delta(&header(&worthless), b"")), Err(ApplyError::TooLarge { .. })));
     let sha = hex([0; 32]);
     let large_base = format!(
-        r#"{{"path":"a","make":{{"bsdiff":{{"file":{{"mode":420,"length":1,"sha256":"{sha}"}},"base":{{"path":"a","length":2000000,"sha256":"{sha}"}},"body":1}}}}}}"#
+        r#"{{"path":"a","make":{{"bsdiff":{{"file":{{"mode":420,"length":1,"sha256":"{sha}"}},"base":{{"path":"a","length":20000000,"sha256":"{sha}"}},"body":1}}}}}}"#
     );
     assert!(matches!(outcome(&delta(&header(&[large_base]), b"")), Err(ApplyError::TooLarge { .. })));
     let mut lying_header = b"slpdelta\x01\x00".to_vec();
@@ -236,11 +230,6 @@ fn a_target_that_cannot_be_written_is_told_apart_from_a_bad_delta() {
     let (delta, _) = made(base.path(), target.path());
     let out = tempfile::tempdir().unwrap();
     symlink("nowhere", out.path().join("data")).unwrap();
-    let refused = apply(
-        &FolderBase::new(base.path()),
-        delta.as_slice().by_ref(),
-        &mut FolderTarget::new(out.path()),
-        &LIMITS,
-    );
+    let refused = apply_to(base.path(), delta.as_slice(), out.path(), &LIMITS);
     assert!(matches!(refused, Err(ApplyError::Target { .. })), "{refused:?}");
 }

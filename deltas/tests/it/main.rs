@@ -11,7 +11,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use sealpost_deltas::{
-    ApplyError, Entry, EntryKind, FolderBase, FolderTarget, Limits, Summary, Tree, apply, make,
+    ApplyError, Base, Entry, EntryKind, FolderBase, FolderTarget, Limits, Lists, Progress, Summary, Tree,
+    apply, make,
 };
 
 /// What a tree holds, for comparing: path to mode and content, or to a link's text.
@@ -91,8 +92,15 @@ fn made(base: &Path, target: &Path) -> (Vec<u8>, Summary) {
 
 fn applied(base: &Path, delta: impl Read, limits: &Limits) -> Result<(Listing, Summary), ApplyError> {
     let out = tempfile::tempdir().unwrap();
-    let summary = apply(&FolderBase::new(base), delta, &mut FolderTarget::new(out.path()), limits)?;
+    let summary = apply_to(base, delta, out.path(), limits)?;
     Ok((listing(out.path()), summary))
+}
+
+fn apply_to(base: &Path, delta: impl Read, out: &Path, limits: &Limits) -> Result<Summary, ApplyError> {
+    // Version 1 needs no lists.
+    let base = Base { files: &FolderBase::new(base), list: &[], entries: &[] };
+    let mut target = FolderTarget::new(out);
+    apply(&base, delta, &mut Lists::Folder, &mut target, limits, &mut |_: Progress| true)
 }
 
 /// A base and a target that together use every kind of step.

@@ -52,17 +52,6 @@ fn a_small_change_in_a_large_file_makes_a_small_delta() {
 }
 
 #[test]
-fn a_file_over_the_patch_limit_is_sent_whole() {
-    let (base, target) = small_pair();
-    let limits = Limits { patched_file_bytes: 1000, ..Limits::default() };
-    let mut delta = Vec::new();
-    let summary = make(&tree(base.path()), &tree(target.path()), &mut delta, &limits).unwrap();
-    assert_eq!((summary.patched, summary.whole), (0, 3));
-    let (result, _) = applied(base.path(), delta.as_slice(), &limits).unwrap();
-    assert_eq!(result, listing(target.path()));
-}
-
-#[test]
 fn a_link_that_replaces_a_file_and_a_folder_that_replaces_a_link_go_through() {
     let base = folder(&[("a", b"file"), ("b", b"->a"), ("c/d", b"x")]);
     let target = folder(&[("a", b"->c"), ("b/a", b"file"), ("c", b"x")]);

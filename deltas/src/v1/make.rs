@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use crate::codec::{bsdiff, store};
-use crate::container::{BaseContent, Content, Header, HeaderError, Make, Step, write_header};
 use crate::digest::{CheckedReader, Sha256, sha256};
 use crate::limits::Limits;
 use crate::summary::Summary;
 use crate::tree::{self, CheckKind, Entry, EntryKind, Tree, TreeProblem};
+use crate::v1::codec::{bsdiff, store};
+use crate::v1::container::{
+    BaseContent, Content, Header, HeaderError, Make, PATCHED_FILE_BYTES, Step, write_header,
+};
 
 /// Why a delta could not be made. The whole payload is always there instead.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +78,6 @@ pub fn make(base: &Tree, target: &Tree, out: impl Write, limits: &Limits) -> Res
     let mut maker = Maker {
         base: &base,
         target,
-        limits,
         bodies: tempfile::tempfile().map_err(MakeError::Write)?,
         summary: Summary::default(),
     };
@@ -142,7 +143,6 @@ impl<'a> Base<'a> {
 struct Maker<'a> {
     base: &'a Base<'a>,
     target: &'a Tree,
-    limits: &'a Limits,
     bodies: File,
     summary: Summary,
 }
@@ -172,14 +172,14 @@ impl Maker<'_> {
             self.summary.unchanged += 1;
             return Ok(Make::Same { file, base: Some((*other).to_owned()) });
         }
-        if file.length > self.limits.patched_file_bytes {
+        if file.length > PATCHED_FILE_BYTES {
             return self.large(path, file);
         }
         let content = read_whole(self.target, path, file.length, file.sha256)?;
         let mut whole = Vec::new();
         store::pack(content.as_slice(), &mut whole).map_err(MakeError::Write)?;
         let patched = match old {
-            Some((length, digest)) if length <= self.limits.patched_file_bytes => self
+            Some((length, digest)) if length <= PATCHED_FILE_BYTES => self
                 .patch(path, length, digest, &content, whole.len())?
                 .filter(|(_, body)| body.len() < whole.len()),
             _ => None,

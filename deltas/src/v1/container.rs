@@ -25,10 +25,15 @@ use crate::digest::{Sha256, sha256};
 use crate::limits::Limits;
 use crate::tree::{self, CheckKind};
 
-const MAGIC: &[u8; 8] = b"slpdelta";
+/// What a delta begins with; the version follows.
+pub(crate) const MAGIC: &[u8; 8] = b"slpdelta";
 const VERSION: u16 = 1;
 /// What a deflated header can be longer than a plain one by, generously.
 const PACKING_OVERHEAD_BYTES: u32 = 64 * 1024;
+/// Most bytes of the header, uncompressed.
+const HEADER_BYTES: u32 = 32 * 1024 * 1024;
+/// Largest file that is patched, old or new: the old side is held in memory.
+pub(crate) const PATCHED_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How the whole target comes about.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,8 +119,8 @@ impl Header {
         for step in &self.steps {
             match &step.make {
                 Make::Bsdiff { file, base, .. } => {
-                    if file.length.max(base.length) > limits.patched_file_bytes {
-                        let limit = limits.patched_file_bytes;
+                    if file.length.max(base.length) > PATCHED_FILE_BYTES {
+                        let limit = PATCHED_FILE_BYTES;
                         return Err(HeaderError::TooLarge { what: "bytes in a patched file", limit });
                     }
                     plain_base(&base.path)?;
@@ -163,8 +168,8 @@ pub(crate) fn write_header(
 ) -> Result<(), HeaderError> {
     header.check(limits)?;
     let json = serde_json::to_vec(header).map_err(|error| HeaderError::Read(error.into()))?;
-    let too_large = HeaderError::TooLarge { what: "header bytes", limit: u64::from(limits.header_bytes) };
-    let Some(length) = u32::try_from(json.len()).ok().filter(|&length| length <= limits.header_bytes) else {
+    let too_large = HeaderError::TooLarge { what: "header bytes", limit: u64::from(HEADER_BYTES) };
+    let Some(length) = u32::try_from(json.len()).ok().filter(|&length| length <= HEADER_BYTES) else {
         return Err(too_large);
     };
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
@@ -192,10 +197,8 @@ pub(crate) fn read_header(delta: &mut impl Read, limits: &Limits) -> Result<Head
     let packed_length = u32::from_le_bytes(read_array(delta)?);
     let length = u32::from_le_bytes(read_array(delta)?);
     let digest = Sha256(read_array(delta)?);
-    if length > limits.header_bytes
-        || packed_length > limits.header_bytes.saturating_add(PACKING_OVERHEAD_BYTES)
-    {
-        return Err(HeaderError::TooLarge { what: "header bytes", limit: u64::from(limits.header_bytes) });
+    if length > HEADER_BYTES || packed_length > HEADER_BYTES.saturating_add(PACKING_OVERHEAD_BYTES) {
+        return Err(HeaderError::TooLarge { what: "header bytes", limit: u64::from(HEADER_BYTES) });
     }
     // Grows with what really comes, so a lie about the length costs the liar.
     let mut packed = Vec::new();

@@ -1,0 +1,8 @@
+//! Version 1: a list of files as JSON, bsdiff patches file by file, all deflated. It stays readable for ever.
+
+pub(crate) mod apply;
+mod codec;
+mod container;
+pub(crate) mod make;
+
+pub(crate) use container::MAGIC;
