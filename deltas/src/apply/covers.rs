@@ -8,7 +8,7 @@ use super::unpack::Unpacker;
 use crate::container::chunks::Source;
 use crate::container::layout::{Cover, Packed, STREAMS};
 use crate::container::stream::{GAPS, LENGTHS, SEEKS};
-use crate::container::{Flaw, STREAM_CAPS, varint};
+use crate::container::{Flaw, MAX_OWN_BYTES, STREAM_CAPS, varint};
 
 /// Diagonals that are kept.
 const KEPT: usize = 8;
@@ -73,7 +73,8 @@ impl Spaces {
     fn has(&self, cover: &Cover) -> bool {
         let Some(end) = cover.base.checked_add(cover.length) else { return false };
         let own = cover.base.checked_sub(self.base);
-        end <= self.base || (self.own_copies && own.is_some_and(|own| own < cover.target))
+        let is_kept = |own: u64| own < cover.target && cover.target.saturating_sub(own) <= MAX_OWN_BYTES;
+        end <= self.base || (self.own_copies && own.is_some_and(is_kept))
     }
 }
 

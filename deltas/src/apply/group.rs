@@ -32,8 +32,8 @@ pub(crate) struct CoversMaker<'a, S> {
     done: u64,
     /// Bytes of the target space that are made.
     at: u64,
-    /// They themselves, if covers may point at them.
-    own: Vec<u8>,
+    /// The last of them, if covers may point at them.
+    own: Made,
 }
 
 /// The streams that are packed together, unpacked.
@@ -106,9 +106,6 @@ impl<'a, S: Source> CoversMaker<'a, S> {
         target_length: u64,
     ) -> Result<Self, Flaw> {
         let spaces = Spaces { base: base.length(), target: target_length, own_copies: head.own_copies };
-        if head.own_copies && target_length > MAX_OWN_BYTES {
-            return Err(Flaw::Damaged);
-        }
         let covers = read_covers(&mut source, &streams, head.covers, spaces)?;
         let covered = covers.iter().fold(0u64, |sum, cover| sum.saturating_add(cover.length));
         // What is unpacked is bounded by what is made of it.
@@ -141,7 +138,7 @@ impl<'a, S: Source> CoversMaker<'a, S> {
             cover: 0,
             done: 0,
             at: 0,
-            own: Vec::new(),
+            own: Made::default(),
         })
     }
 
@@ -155,8 +152,7 @@ impl<'a, S: Source> CoversMaker<'a, S> {
         }
         let begin = window.len();
         if let Some(own) = from.checked_sub(self.spaces.base).filter(|_| self.spaces.own_copies) {
-            let own = usize::try_from(own).map_err(|_| Flaw::Damaged)?;
-            let made = self.own.get(own..).unwrap_or_default();
+            let made = self.own.from(own);
             count = count.min(made.len());
             window.extend_from_slice(made.get(..count).unwrap_or_default());
         } else {
@@ -179,6 +175,33 @@ impl<'a, S: Source> CoversMaker<'a, S> {
             self.done = 0;
         }
         Ok(true)
+    }
+}
+
+/// The last bytes of a target space that were made.
+#[derive(Default)]
+struct Made {
+    bytes: Vec<u8>,
+    /// Place of the first of them.
+    begin: u64,
+}
+
+impl Made {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        let most = usize::try_from(MAX_OWN_BYTES).unwrap_or(usize::MAX);
+        // Seldom, since what is kept is moved.
+        if self.bytes.len() > most.saturating_add(most / 4) {
+            let gone = self.bytes.len().saturating_sub(most);
+            self.bytes.drain(..gone);
+            self.begin = self.begin.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// What was made from this place on; nothing if it is not kept any more.
+    fn from(&self, place: u64) -> &[u8] {
+        let offset = place.checked_sub(self.begin).and_then(|offset| usize::try_from(offset).ok());
+        offset.and_then(|offset| self.bytes.get(offset..)).unwrap_or_default()
     }
 }
 
@@ -206,7 +229,7 @@ impl<S: Source> Maker for CoversMaker<'_, S> {
             let made = window.get(begin..).unwrap_or_default();
             self.at = self.at.saturating_add(u64::try_from(made.len()).unwrap_or(u64::MAX));
             if self.spaces.own_copies {
-                self.own.extend_from_slice(made);
+                self.own.add(made);
             }
         }
         Ok(())

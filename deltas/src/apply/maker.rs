@@ -9,7 +9,7 @@ use crate::container::chunks::{Recorded, Several, Single};
 use crate::container::layout::{Codec, CoversHead, Packing, Streams};
 use crate::container::read::checked_packed;
 use crate::container::read::images::image_fits;
-use crate::container::{CHUNK_BYTES, Flaw, MAX_OWN_BYTES, MAX_PREFIX_BYTES};
+use crate::container::{CHUNK_BYTES, Flaw, MAX_PREFIX_BYTES};
 use crate::digest::{Hasher, Sha256};
 use crate::read_at::ReadAt;
 
@@ -31,8 +31,7 @@ pub(crate) fn check(codec: &Codec, base_length: u64, target_length: u64) -> Resu
                 && base_length.checked_add(target_length).is_some_and(|both| both <= MAX_PREFIX_BYTES)
         }
         Codec::Covers(head) => {
-            (!head.own_copies || target_length <= MAX_OWN_BYTES)
-                && head.covers <= target_length
+            head.covers <= target_length
                 && head.images.iter().all(|image| image_fits(image, base_length))
         }
     };

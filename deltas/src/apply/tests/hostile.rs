@@ -187,20 +187,29 @@ fn a_prefix_beyond_its_bound_is_refused() {
 }
 
 #[test]
-fn own_copies_in_a_large_target_are_refused() {
-    let target = vec![7; (8 << 20) + 1];
-    let base = vec![7; 100];
-    let found = [Cover { base: 100, target: 1, length: 8 << 20 }];
-    let streams = streams(&base, &target, &found);
-    let (head, bodies) = covers_of_streams(&streams, 1, true, true, Packing::Plain);
-    assert!(is_damaged(&base, &file_delta(&base, &target, &(Codec::Covers(head), bodies.concat()))));
+fn own_copies_reach_eight_mib_back_and_no_further() {
+    let base = noise(100, 1);
+    for (distance, allowed) in [(8u64 << 20, true), ((8 << 20) + 1, false)] {
+        let mut target = noise(usize::try_from(distance).unwrap(), 2);
+        let copied = target[..100_000].to_vec();
+        target.extend_from_slice(&copied);
+        let found = [Cover { base: 100, target: distance, length: 100_000 }];
+        let streams = streams(&base, &target, &found);
+        let (head, bodies) = covers_of_streams(&streams, 1, true, false, Packing::Plain);
+        let order = vec![6; bodies[6].len().div_ceil(65_536)];
+        let mut body = Vec::new();
+        write_streams(&bodies, &order, &mut body).unwrap();
+        let delta = file_delta(&base, &target, &(Codec::Covers(head), body));
+        assert_eq!(applied(&base, &delta).is_ok_and(|made| made == target), allowed, "{distance}");
+        assert_eq!(is_damaged(&base, &delta), !allowed);
+    }
 }
 
 #[test]
 fn a_tree_is_no_file_and_a_wrong_check_is_no_success() {
     let target = text(100, 1);
     let (codec, body) = whole(&target, Packing::Plain);
-    let group = |codec| crate::container::layout::Group { targets: vec![], bases: vec![], codec };
+    let group = |codec| Group { targets: vec![], bases: vec![], codec };
     let tree = delta(Subject::Folder, b"", &target, vec![group(codec.clone())], &[&body]);
     assert!(matches!(applied(b"", &tree), Err(ApplyError::AnotherSubject { .. })));
     let mut other = body.clone();

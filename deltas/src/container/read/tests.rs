@@ -61,7 +61,7 @@ fn tree() -> Head {
             group(
                 &[4],
                 &[],
-                covers(Streams::Joined { lengths: [3, 3, 3, 0, 0, 0, 1], packed: plain(10) }, vec![], true),
+                covers(Streams::Joined { runs: 1, length: 13, packed: plain(13) }, vec![], true),
             ),
             group(&[3, 2], &[3, 3], Codec::Prefix { packed: 77 }),
             group(&[6], &[], Codec::Whole(Packed { packing: Packing::Lzma2, length: 5 })),
@@ -78,6 +78,15 @@ fn written(head: &Head) -> Vec<u8> {
     };
     write_head(head, packed, &mut out).unwrap();
     out
+}
+
+/// A head without what stands before it.
+fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
+    super::parse(Subject::Folder, bytes)
+}
+
+fn parse_file(bytes: &[u8]) -> Result<Head, Flaw> {
+    super::parse(Subject::File, bytes)
 }
 
 fn read(bytes: &[u8]) -> Result<Head, Flaw> {
@@ -97,7 +106,7 @@ fn what_is_written_is_read() {
     };
     for head in [tree(), file] {
         assert_eq!(read(&written(&head)).unwrap(), head);
-        assert_eq!(parse(&head_bytes(&head)).unwrap(), head);
+        assert_eq!(super::parse(head.subject, &head_bytes(&head)).unwrap(), head);
     }
 }
 
@@ -131,17 +140,20 @@ fn a_flipped_byte_gives_an_error_or_another_head_that_is_written_the_same_way() 
 #[test]
 fn what_a_later_program_made_is_named() {
     let bytes = head_bytes(&tree());
-    for (at, value) in [(0, 3), (20, 3)] {
+    for codec in [3, 12, 6, 0x41] {
         let mut changed = bytes.clone();
-        changed[at] = value;
-        assert!(matches!(parse(&changed), Err(Flaw::Later(_))), "{at}: {:?}", parse(&changed));
+        // Behind the checks, two lengths, and the number of groups.
+        changed[13] = codec;
+        assert!(matches!(parse(&changed), Err(Flaw::Later(_))), "{codec}: {:?}", parse(&changed));
     }
     let mut later = written(&tree());
     later[3] = 3;
     assert!(matches!(read(&later), Err(Flaw::Version(3))));
-    later[4] = 5;
     later[3] = 2;
+    later[4] = 3 << 2;
     assert!(matches!(read(&later), Err(Flaw::Later("a packing"))));
+    later[4] = 3;
+    assert!(matches!(read(&later), Err(Flaw::Later("a subject"))));
     later[0] = b'P';
     assert!(matches!(read(&later), Err(Flaw::NotADelta)));
 }
@@ -152,7 +164,7 @@ fn a_head_that_declares_too_much_is_refused_by_its_number() {
     varint::write(1 << 60, &mut bytes);
     assert!(matches!(read(&bytes), Err(Flaw::TooLarge { .. })));
     let mut many = head_bytes(&tree());
-    many.truncate(17);
+    many.truncate(12);
     varint::write(1 << 60, &mut many);
     assert!(matches!(parse(&many), Err(Flaw::TooLarge { what: "groups", .. })), "{:?}", parse(&many));
     let head = |covers, total| Head {
@@ -163,20 +175,18 @@ fn a_head_that_declares_too_much_is_refused_by_its_number() {
                 own_copies: false,
                 images: vec![],
                 covers,
-                streams: Streams::Joined {
-                    lengths: [covers, covers, covers, 0, 0, 0, total],
-                    packed: plain(0),
-                },
+                streams: Streams::Joined { runs: 1, length: total, packed: plain(0) },
             }),
         }],
         subject: Subject::File,
         ..tree()
     };
-    let refused = parse(&head_bytes(&head(200_001, 0)));
+    let refused = parse_file(&head_bytes(&head(200_001, 0)));
     assert!(matches!(refused, Err(Flaw::TooLarge { what: "covers in a group", .. })));
-    assert!(matches!(parse(&head_bytes(&head(1, 65_534))), Err(Flaw::Damaged)));
-    assert!(parse(&head_bytes(&head(1, 65_533))).is_ok());
-    assert!(matches!(parse(&head_bytes(&head(1, u64::MAX))), Err(Flaw::Damaged)));
+    assert!(matches!(parse_file(&head_bytes(&head(1, 65_537))), Err(Flaw::Damaged)));
+    assert!(parse_file(&head_bytes(&head(1, 65_536))).is_ok());
+    assert!(matches!(parse_file(&head_bytes(&head(1, 5))), Err(Flaw::Damaged)), "fewer bytes than numbers");
+    assert!(matches!(parse_file(&head_bytes(&head(1, u64::MAX))), Err(Flaw::Damaged)));
 }
 
 #[test]
@@ -199,7 +209,7 @@ fn images_with_sums_beyond_64_bits_or_tables_without_pairs_are_refused() {
             subject: Subject::File,
             ..tree()
         };
-        parse(&head_bytes(&head)).is_err()
+        parse_file(&head_bytes(&head)).is_err()
     };
     assert!(!refused(&|_| ()));
     assert!(refused(&|image| image.segments[0].base.offset = u64::MAX));
