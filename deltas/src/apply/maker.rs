@@ -92,7 +92,6 @@ fn packed_lengths(head: &CoversHead) -> [u64; STREAMS] {
 
 /// The order in which a reader asks for chunks of streams that are packed one by one, and the digest of what it makes:
 /// the writer's chunks stand in this order, and it sees that the group leads to the target.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the writer"))]
 pub(crate) fn order_of_chunks(
     head: &CoversHead,
     streams: &[Vec<u8>],
