@@ -4,23 +4,30 @@
 //! compares the result with. Still, hostile bytes never panic, never write outside the target, and
 //! never take more memory or disk than the [`Limits`] allow.
 //!
-//! There is one codec for changed files (bsdiff) beside whole files and references; another one can
-//! replace it behind the same two functions. Left out on purpose: networks, signatures, servers, empty
-//! folders, owners, times, and every kind of file but regular files and symbolic links.
+//! Rooms, from the making side: `matching` finds what resembles the base, `image` predicts what becomes of addresses in
+//! programs, `encode` makes streams of it, `container` says what a delta is byte by byte, `apply` makes targets. `make` and
+//! `apply` know files; the others know bytes. `v1` reads the deltas of earlier programs.
+//!
+//! Left out on purpose: networks, signatures, servers, empty folders, owners, times, and every kind of file but regular files
+//! and symbolic links.
 
 #![warn(missing_docs)]
 
 mod apply;
+mod assembly;
 mod container;
 mod digest;
-mod folder;
 mod encode;
+mod folder;
 mod image;
 mod limits;
 mod list;
+mod make;
 mod matching;
+mod pack;
 mod plan;
 mod read_at;
+mod show;
 mod summary;
 #[cfg(test)]
 mod testing;
@@ -33,7 +40,8 @@ pub use apply::{ApplyError, Base, BaseFiles, Control, Lists, Progress, ReadList,
 pub use folder::{FolderBase, FolderTarget};
 pub use limits::Limits;
 pub use list::folder_list;
+pub use make::{MakeError, MakeSettings, Release, make, make_file, make_folder};
 pub use read_at::{BaseFile, ReadAt};
+pub use show::{Shown, ShownGroup, ShownStream, show};
 pub use summary::Summary;
 pub use tree::{Entry, EntryKind, Tree, TreeProblem};
-pub use v1::make::{MakeError, make};

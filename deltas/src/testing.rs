@@ -2,10 +2,8 @@
 
 pub(crate) mod encoder;
 
-use liblzma::stream::{Action, Filters, LzmaOptions, Status, Stream};
-use zstd::zstd_safe::{CCtx, CParameter, FrameFormat};
-
 use crate::container::layout::{Packed, Packing};
+use crate::pack;
 
 /// Bytes that do not compress.
 pub(crate) fn noise(length: usize, seed: u32) -> Vec<u8> {
@@ -32,35 +30,11 @@ pub(crate) fn text(length: usize, seed: u32) -> Vec<u8> {
 }
 
 pub(crate) fn zstd_frame(bytes: &[u8], window_log: u32, prefix: &[u8]) -> Vec<u8> {
-    let mut context = CCtx::create();
-    for parameter in [
-        CParameter::CompressionLevel(6),
-        CParameter::Format(FrameFormat::Magicless),
-        CParameter::ContentSizeFlag(false),
-        CParameter::ChecksumFlag(false),
-        CParameter::DictIdFlag(false),
-        CParameter::WindowLog(window_log),
-    ] {
-        context.set_parameter(parameter).unwrap();
-    }
-    if !prefix.is_empty() {
-        context.ref_prefix(prefix).unwrap();
-    }
-    let mut packed = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes.len()));
-    context.compress2(&mut packed, bytes).unwrap();
-    packed
+    pack::zstd_frame(bytes, window_log, prefix, 6).unwrap()
 }
 
 pub(crate) fn lzma2(bytes: &[u8], dictionary: u32, literal_context: u32) -> Vec<u8> {
-    let mut options = LzmaOptions::new_preset(6).unwrap();
-    options.dict_size(dictionary).literal_context_bits(literal_context).position_bits(0);
-    let mut filters = Filters::new();
-    filters.lzma2(&options);
-    let mut stream = Stream::new_raw_encoder(&filters).unwrap();
-    let mut packed = Vec::with_capacity(bytes.len() * 2 + 4096);
-    let status = stream.process_vec(bytes, &mut packed, Action::Finish).unwrap();
-    assert_eq!(status, Status::StreamEnd);
-    packed
+    pack::lzma2(bytes, dictionary, literal_context, 6).unwrap()
 }
 
 /// Packs as told, or leaves the bytes as they are if that is no longer.

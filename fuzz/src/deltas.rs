@@ -1,15 +1,18 @@
-//! Deltas: whole files, and the steps inside of them with a container that fits.
+//! Deltas: of trees and of files, as they come; and the steps inside of version 1 with a container that fits.
 //!
-//! A container carries a digest of its header, and its bodies are deflated; both would hide the steps from a fuzzer. So
+//! Such a container carries a digest of its header, and its bodies are deflated; both would hide the steps from a fuzzer. So
 //! the input of [`delta_steps`] is text: the header as JSON on the first line, then the bodies before they are
 //! deflated, with a line `--` between two of them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use sealpost_deltas::{ApplyError, BaseFiles, Limits, TargetWriter, apply};
+use sealpost_deltas::{
+    ApplyError, Base, BaseFiles, Entry, EntryKind, Limits, Lists, Progress, ReadAt, TargetWriter, apply,
+    apply_file, folder_list,
+};
 use sealpost_manifests::digest::Sha256Digest;
 use serde_json::Value;
 
@@ -17,13 +20,17 @@ use crate::fixed::BASE_FILES;
 
 /// Small, so that a bound that does not hold is seen with small inputs.
 const LIMITS: Limits =
-    Limits { entries: 32, header_bytes: 16 * 1024, patched_file_bytes: 8 * 1024, target_bytes: 64 * 1024 };
+    Limits { entries: 32, list_bytes: 16 * 1024, head_bytes: 16 * 1024, target_bytes: 64 * 1024 };
 const BETWEEN_BODIES: &[u8] = b"\n--\n";
 
-/// Applies bytes as a delta file.
+/// Applies bytes as the delta of a tree.
 pub(crate) fn delta_files(data: &[u8]) -> bool {
     let mut target = Target::default();
-    match apply(&Base, data, &mut target, &LIMITS) {
+    let entries = base_entries();
+    let list = folder_list(&entries);
+    let base = Base { files: &BaseOfSeeds, list: &list, entries: &entries };
+    let result = apply(&base, data, &mut Lists::Folder, &mut target, &LIMITS, &mut |_: Progress| true);
+    match result {
         Ok(summary) => {
             assert_eq!(summary.bytes, data.len() as u64, "bytes behind the delta are accepted");
             assert_eq!(summary.target_bytes, target.bytes);
@@ -36,6 +43,20 @@ pub(crate) fn delta_files(data: &[u8]) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// Applies bytes as the delta of a file: the program of the installed release.
+pub(crate) fn delta_of_file(data: &[u8]) -> bool {
+    let mut out = Vec::new();
+    let (_, base) = BASE_FILES[0];
+    let result = apply_file(&base, data, &mut out, &LIMITS, &mut |_: Progress| true);
+    assert!(out.len() as u64 <= LIMITS.target_bytes, "more bytes than are allowed");
+    if let Ok(summary) = result {
+        assert_eq!(summary.bytes, data.len() as u64, "bytes behind the delta are accepted");
+        assert_eq!(summary.target_bytes, out.len() as u64);
+        return true;
+    }
+    false
 }
 
 /// Applies steps: the container is made to fit them.
@@ -84,7 +105,7 @@ fn set_lengths(header: &mut Value, bodies: &[Vec<u8>]) {
     }
 }
 
-/// A delta file, as `deltas/src/container.rs` describes it.
+/// A delta file, as `deltas/src/v1/container.rs` describes it.
 fn container(header: &[u8], bodies: &[Vec<u8>]) -> Vec<u8> {
     let packed = deflate(header);
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -106,10 +127,10 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The installed release.
-struct Base;
+struct BaseOfSeeds;
 
-impl BaseFiles for Base {
-    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
+impl BaseFiles for BaseOfSeeds {
+    fn open(&self, path: &str) -> io::Result<Box<dyn ReadAt + '_>> {
         assert_plain(path);
         let file = BASE_FILES.iter().find(|(name, _)| *name == path);
         let (_, content) = file.ok_or(io::ErrorKind::NotFound)?;
@@ -117,24 +138,36 @@ impl BaseFiles for Base {
     }
 }
 
+/// Its list.
+fn base_entries() -> Vec<Entry> {
+    let entry = |(path, content): &(&str, &[u8])| Entry {
+        path: (*path).to_owned(),
+        kind: EntryKind::File {
+            length: content.len() as u64,
+            sha256: *Sha256Digest::of(content).as_bytes(),
+            mode: if path.starts_with("bin/") { 0o755 } else { 0o644 },
+        },
+    };
+    BASE_FILES.iter().map(entry).collect()
+}
+
 /// Takes every file, and counts.
 #[derive(Default)]
 struct Target {
-    entries: BTreeMap<String, Option<u64>>,
+    entries: BTreeMap<String, Option<Vec<u8>>>,
     bytes: u64,
 }
 
 impl Target {
-    /// Paths come once and sorted, and nothing lies beneath what is no folder.
-    fn add(&mut self, path: &str, length: Option<u64>) {
+    /// Paths come once, and nothing lies beneath what is no folder.
+    fn add(&mut self, path: &str, content: Option<Vec<u8>>) {
         assert_plain(path);
-        assert!(
-            self.entries.last_key_value().is_none_or(|(last, _)| last.as_str() < path),
-            "{path:?} is not in order"
-        );
         let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         assert!(!folders.any(|folder| self.entries.contains_key(folder)), "{path:?} lies beneath a file");
-        self.entries.insert(path.to_owned(), length);
+        let beneath = format!("{path}/");
+        let next = self.entries.range(beneath.clone()..).next();
+        assert!(next.is_none_or(|(next, _)| !next.starts_with(&beneath)), "files lie beneath {path:?}");
+        assert!(self.entries.insert(path.to_owned(), content).is_none(), "{path:?} comes twice");
         assert!(self.entries.len() <= LIMITS.entries);
     }
 }
@@ -142,19 +175,28 @@ impl Target {
 impl TargetWriter for Target {
     fn create_file(&mut self, path: &str, mode: u32, length: u64, content: &mut dyn Read) -> io::Result<()> {
         assert_eq!(mode & !0o777, 0, "{path:?} has a special mode");
-        self.add(path, Some(length));
+        let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
-        let mut read = 0;
-        loop {
+        let count = loop {
             let count = content.read(&mut buffer)?;
-            read += count as u64;
             self.bytes += count as u64;
-            assert!(read <= length && self.bytes <= LIMITS.target_bytes, "more bytes than were announced");
+            bytes.extend_from_slice(&buffer[..count]);
+            assert!(
+                bytes.len() as u64 <= length && self.bytes <= LIMITS.target_bytes,
+                "more bytes than were announced"
+            );
             if count == 0 {
-                assert_eq!(read, length, "{path:?} ends well, and is too short");
-                return Ok(());
+                break bytes.len() as u64;
             }
-        }
+        };
+        assert_eq!(count, length, "{path:?} ends well, and is too short");
+        self.add(path, Some(bytes));
+        Ok(())
+    }
+
+    fn reopen(&mut self, path: &str) -> io::Result<Box<dyn Read>> {
+        let content = self.entries.get(path).and_then(Option::clone).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(Cursor::new(content)))
     }
 
     fn create_symlink(&mut self, path: &str, target: &str) -> io::Result<()> {

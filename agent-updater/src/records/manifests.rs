@@ -52,7 +52,7 @@ pub fn keep(home: &Home, installed: &Installed, manifest: &[u8], minisig: &Minis
 /// # Errors
 /// [`KeptManifestError`].
 pub fn read(home: &Home, installed: &Installed) -> Result<ReleaseManifest, KeptManifestError> {
-    read_with_bytes(home, installed).map(|(manifest, _)| manifest)
+    read_exact(home, installed).map(|(manifest, _)| manifest)
 }
 
 /// As [`read`], and the signature is verified again with the keys that are trusted today.
@@ -64,7 +64,7 @@ pub fn read_and_verify(
     installed: &Installed,
     trust: &TrustDocument,
 ) -> Result<ReleaseManifest, KeptManifestError> {
-    let (manifest, bytes) = read_with_bytes(home, installed)?;
+    let (manifest, bytes) = read_exact(home, installed)?;
     let (_, minisig_path) = home.manifest(&installed.release.package, &installed.slot);
     let release = installed.release.to_string();
     let unreadable = |source| KeptManifestError::Unreadable(release.clone(), source);
@@ -125,7 +125,11 @@ pub fn remove_others(home: &Home, package: &PackageName, is_needed: impl Fn(&str
     }
 }
 
-fn read_with_bytes(
+/// As [`read`], with the exact bytes.
+///
+/// # Errors
+/// [`KeptManifestError`].
+pub fn read_exact(
     home: &Home,
     installed: &Installed,
 ) -> Result<(ReleaseManifest, Vec<u8>), KeptManifestError> {

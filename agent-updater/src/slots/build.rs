@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use sealpost_deltas::{BaseFiles, TargetWriter};
+use sealpost_deltas::{BaseFile, BaseFiles, ReadAt, TargetWriter};
 use sealpost_files::faults::{Step, reach};
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::PayloadSink;
@@ -134,6 +134,10 @@ impl TargetWriter for SlotBuilder<'_> {
     fn create_symlink(&mut self, path: &str, target: &str) -> io::Result<()> {
         self.write_link(path, target)
     }
+
+    fn reopen(&mut self, path: &str) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(self.folder.file(path).map_err(into_io)?))
+    }
 }
 
 impl PayloadSink for SlotBuilder<'_> {
@@ -165,12 +169,8 @@ impl SlotBase {
 }
 
 impl BaseFiles for SlotBase {
-    fn open(&self, path: &str) -> io::Result<Box<dyn Read + '_>> {
-        let file = self.folder.file(path).map_err(into_io)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
-        Ok(Box::new(file))
+    fn open(&self, path: &str) -> io::Result<Box<dyn ReadAt + '_>> {
+        Ok(Box::new(BaseFile::new(self.folder.file(path).map_err(into_io)?)?))
     }
 }
 

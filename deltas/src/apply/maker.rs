@@ -86,17 +86,29 @@ pub(crate) fn begin<'a, R: Read>(
     })
 }
 
-/// The order in which a reader asks for chunks of streams that are packed one by one, and the digest of what it makes:
-/// the writer's chunks stand in this order, and it sees that the group leads to the target.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the writer"))]
-pub(crate) fn order_of_chunks(
-    head: &CoversHead,
+/// Makes a group's target space out of packed streams in memory: the order in which the reader asks for chunks of streams that are
+/// packed one by one, in which the writer's chunks stand; and the digest of what is made, so that the writer sees that the group
+/// leads to its target.
+pub(crate) fn proof(
+    codec: &Codec,
     streams: &[Vec<u8>],
     base: &dyn ReadAt,
     target_length: u64,
 ) -> Result<(Vec<usize>, Sha256), Flaw> {
-    let Streams::Apart(lengths) = &head.streams else { return Err(Flaw::Damaged) };
-    let mut maker = CoversMaker::new(head, *lengths, Recorded::new(streams), base, target_length)?;
+    if let Codec::Covers(head) = codec
+        && let Streams::Apart(lengths) = &head.streams
+    {
+        check(codec, base.length(), target_length)?;
+        let mut maker = CoversMaker::new(head, *lengths, Recorded::new(streams), base, target_length)?;
+        let digest = digest_of(&mut maker)?;
+        return Ok((maker.source.order, digest));
+    }
+    let mut body = streams.first().map(Vec::as_slice).unwrap_or_default();
+    let digest = digest_of(begin(codec, base, target_length, &mut body)?.as_mut())?;
+    if body.is_empty() { Ok((Vec::new(), digest)) } else { Err(Flaw::Damaged) }
+}
+
+fn digest_of(maker: &mut (dyn Maker + '_)) -> Result<Sha256, Flaw> {
     let mut hasher = Hasher::new();
     let mut window = Vec::new();
     loop {
@@ -107,5 +119,5 @@ pub(crate) fn order_of_chunks(
         hasher.update(&window);
     }
     maker.finish()?;
-    Ok((maker.source.order, hasher.finish()))
+    Ok(hasher.finish())
 }

@@ -24,11 +24,9 @@ mod whole;
 use std::io::{self, Read};
 
 pub(crate) use control::Ticker;
+pub(crate) use maker::{Maker, body_length, proof};
 pub use control::{Control, Progress};
 pub use error::ApplyError;
-pub(crate) use maker::Maker;
-#[cfg(test)]
-pub(crate) use maker::order_of_chunks;
 
 use crate::read_at::ReadAt;
 use crate::tree::Entry;

@@ -9,14 +9,14 @@ use super::file::{Counted, end_of, other_base};
 use super::maker::{begin, body_length, check};
 use super::reader::{FromBeginning, SpaceReader, Ticking};
 use super::space::BaseSpace;
-use super::{ApplyError, Base, Control, Lists, TargetWriter, Ticker, WINDOW_BYTES};
+use super::{ApplyError, Base, BaseFiles, Control, Lists, TargetWriter, Ticker, WINDOW_BYTES};
 use crate::container::chunks::read_array;
 use crate::container::layout::{Codec, Group, Head, Subject};
 use crate::container::read::read_head_after_version;
 use crate::container::{Flaw, MAGIC, VERSION};
 use crate::digest::{Broken, CheckedReader, Hasher, Sha256, sha256};
 use crate::limits::Limits;
-use crate::list;
+use crate::list::{self, folder_list};
 use crate::plan::{FileOf, Origin, Plan};
 use crate::read_at::ReadAt;
 use crate::summary::Summary;
@@ -128,6 +128,23 @@ fn read_target_list(
     }
     tree::check_entries(&entries).map_err(ApplyError::UnsafeTree)?;
     Ok(entries)
+}
+
+/// The entries of the target of a folder's delta.
+pub(crate) fn read_folder_list(
+    base: &[Entry],
+    head: &Head,
+    delta: &mut Counted<impl Read>,
+    limits: &Limits,
+) -> Result<Vec<Entry>, ApplyError> {
+    struct NoFiles;
+    impl BaseFiles for NoFiles {
+        fn open(&self, _path: &str) -> io::Result<Box<dyn ReadAt + '_>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+    let base = Base { files: &NoFiles, list: &folder_list(base), entries: base };
+    read_target_list(&base, head, delta, &mut Lists::Folder, limits)
 }
 
 /// Refuses groups that name files which are not there, do not make each open file once, or whose spaces do not fit.

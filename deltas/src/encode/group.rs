@@ -2,27 +2,30 @@
 
 use std::io;
 
+use super::images::{Pairing, ProgramPair, images, label_all, read};
 use super::pack::pack;
-use super::streams::{Raw, streams};
 use super::prefix;
+use super::streams::{Raw, streams};
+use crate::apply::Ticker;
 use crate::container::layout::{Codec, Cover, CoversHead, Image, Packed, STREAMS, Streams};
 use crate::container::stream::EQUAL_RUNS;
-use crate::container::{JOINED_CAP, MAX_JOINED_BYTES, STREAM_CAPS, varint};
-use crate::image::{Parsed, Predictor, pair_up, parse, put_labels};
+use crate::container::{Flaw, JOINED_CAP, MAX_COVERS, MAX_JOINED_BYTES, STREAM_CAPS, WHOLE_CAP, varint};
+use crate::image::Predictor;
 use crate::matching::{Costs, Found, Pair};
 use crate::read_at::ReadAt;
 
-/// A program in the base and its next release in the target: places and lengths in the spaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProgramPair {
-    pub(crate) base: (u64, u64),
-    pub(crate) target: (u64, u64),
-}
+/// Bytes of base and target up to which zstd is tried with the base as prefix: it takes long, and loses on larger ones.
+const MOST_PREFIX: u64 = 2 << 20;
+/// Bytes of a target up to which it is tried without its base.
+const MOST_WHOLE: u64 = 4 << 10;
 
 /// What is known of the spaces.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Hints {
+    /// Programs that are in both.
     pub(crate) programs: Vec<ProgramPair>,
+    /// Memory that making may take, nearly.
+    pub(crate) memory_bytes: u64,
 }
 
 /// A group as it is sent: its head, and the packed bytes of its streams in their order.
@@ -37,94 +40,105 @@ impl Encoded {
     fn cost(&self) -> usize {
         self.bodies.iter().map(Vec::len).sum()
     }
+
+    /// Itself, if it is shorter than what it makes.
+    fn filtered(self, target: usize) -> Option<Self> {
+        (self.cost() < target).then_some(self)
+    }
 }
 
 
 /// Makes the group.
 ///
 /// # Errors
-/// When a space cannot be read.
-pub(crate) fn encode(base: &dyn ReadAt, target: &dyn ReadAt, hints: &Hints) -> io::Result<Encoded> {
-    let images = images(base, target, hints)?;
-    let found = if images.is_empty() { text_covers(base, target)? } else { vec![program_covers(base, target, &images)?] };
+/// When a space cannot be read, or it was stopped.
+pub(crate) fn encode(
+    base: &dyn ReadAt,
+    target: &dyn ReadAt,
+    hints: &Hints,
+    ticker: &mut Ticker<'_>,
+) -> Result<Encoded, Flaw> {
+    let images = images(base, target, &hints.programs).map_err(Flaw::Read)?;
+    let ways = find(base, target, &images, hints, ticker)?;
     let images: Vec<Image> = images.into_iter().map(|image| image.image).collect();
-    let mut best: Option<Encoded> = None;
-    for (own, covers) in found {
-        let predictor = Predictor::new(&images, &covers, base)?;
-        let raw = if own {
-            streams(&covers, &Both { base, target }, target, &predictor)?
-        } else {
-            streams(&covers, base, target, &predictor)?
-        };
-        let (streams, bodies) = pack_streams(&raw)?;
-        let head = CoversHead { own_copies: own, images: images.clone(), covers: covers.len() as u64, streams };
-        let made = Encoded { codec: Codec::Covers(head), bodies };
-        if best.as_ref().is_none_or(|best| made.cost() < best.cost()) {
-            best = Some(made);
-        }
+    let mut best = None;
+    for (own, covers) in ways {
+        consider(&mut best, by_covers(base, target, &images, own, &covers)?);
     }
-    best.ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-/// A program in both spaces.
-struct Pairing {
-    pair: ProgramPair,
-    base: Parsed,
-    target: Parsed,
-    image: Image,
-}
-
-fn images(base: &dyn ReadAt, target: &dyn ReadAt, hints: &Hints) -> io::Result<Vec<Pairing>> {
-    let mut images = Vec::new();
-    for pair in &hints.programs {
-        let (Some(old), Some(new)) = (parse(&read(base, pair.base)?), parse(&read(target, pair.target)?)) else { continue };
-        if let Some(image) = pair_up(&old, pair.base.0, &new, pair.target.0) {
-            images.push(Pairing { pair: *pair, base: old, target: new, image });
-        }
+    let both = base.length() + target.length();
+    if images.is_empty() && both <= MOST_PREFIX {
+        let (old, new) = (read(base, (0, base.length())), read(target, (0, target.length())));
+        let (old, new) = (old.map_err(Flaw::Read)?, new.map_err(Flaw::Read)?);
+        let packed = prefix::pack(&old, &new).map_err(Flaw::Read)?;
+        let head = Codec::Prefix { packed: packed.len() as u64 };
+        consider(&mut best, Encoded { codec: head, bodies: vec![packed] }.filtered(new.len()));
     }
-    Ok(images)
+    let least = best.as_ref().map_or(usize::MAX, Encoded::cost);
+    if base.length() == 0 || target.length() <= MOST_WHOLE || least as u64 > target.length() / 2 {
+        let new = read(target, (0, target.length())).map_err(Flaw::Read)?;
+        let (packed, body) = pack(&new, WHOLE_CAP).map_err(Flaw::Read)?;
+        consider(&mut best, Some(Encoded { codec: Codec::Whole(packed), bodies: vec![body] }));
+    }
+    best.ok_or(Flaw::Damaged)
 }
 
-fn read(space: &dyn ReadAt, (at, length): (u64, u64)) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
-    space.read_exact_at(at, &mut bytes)?;
-    Ok(bytes)
+fn consider(best: &mut Option<Encoded>, made: Option<Encoded>) {
+    if let Some(made) = made
+        && best.as_ref().is_none_or(|best| made.cost() < best.cost())
+    {
+        *best = Some(made);
+    }
 }
 
-fn within(bytes: &mut [u8], (at, length): (u64, u64)) -> &mut [u8] {
-    let (at, length) = (usize::try_from(at).unwrap_or(0), usize::try_from(length).unwrap_or(0));
-    &mut bytes[at..at + length]
+/// A group of these covers; nothing if there are too many.
+fn by_covers(
+    base: &dyn ReadAt,
+    target: &dyn ReadAt,
+    images: &[Image],
+    own: bool,
+    covers: &[Cover],
+) -> Result<Option<Encoded>, Flaw> {
+    let count = covers.len() as u64;
+    if count > MAX_COVERS {
+        return Ok(None);
+    }
+    let predictor = Predictor::new(images, covers, base).map_err(Flaw::Read)?;
+    let raw = if own {
+        streams(covers, &Both { base, target }, target, &predictor)
+    } else {
+        streams(covers, base, target, &predictor)
+    };
+    let (streams, bodies) = pack_streams(&raw.map_err(Flaw::Read)?).map_err(Flaw::Read)?;
+    let head = CoversHead { own_copies: own, images: images.to_vec(), covers: count, streams };
+    Ok(Some(Encoded { codec: Codec::Covers(head), bodies }))
 }
 
 type Covers = (bool, Vec<Cover>);
 
-fn program_covers(base: &dyn ReadAt, target: &dyn ReadAt, images: &[Pairing]) -> io::Result<Covers> {
-    let mut both = both(base, target)?;
-    let length = usize::try_from(base.length()).unwrap_or(usize::MAX);
-    let (old, new) = both.split_at_mut(length);
-    for image in images {
-        put_labels(&image.base, within(old, image.pair.base))?;
-        put_labels(&image.target, within(new, image.pair.target))?;
-    }
-    let costs = Costs::of_programs(new.len());
-    let pair = Pair { both: &both, base: length, own: std::env::var("OWNP").is_ok(), programs: true };
-    let mut found = pair.covers(&[costs]).ok_or(io::ErrorKind::OutOfMemory)?;
-    Ok((false, spread(&found.pop().unwrap_or_default())))
-}
-
-fn text_covers(base: &dyn ReadAt, target: &dyn ReadAt) -> io::Result<Vec<Covers>> {
-    let own = true;
-    let both = both(base, target)?;
-    let length = usize::try_from(base.length()).unwrap_or(usize::MAX);
-    let pair = Pair { both: &both, base: length, own, programs: false };
-    let found = pair.covers(&[Costs::of_data(), Costs::of_text()]).ok_or(io::ErrorKind::OutOfMemory)?;
-    Ok(found.iter().map(|found| (own, spread(found))).collect())
-}
-
-/// The base, and the target behind it.
-fn both(base: &dyn ReadAt, target: &dyn ReadAt) -> io::Result<Vec<u8>> {
+/// The covers, by one set of costs or several.
+fn find(
+    base: &dyn ReadAt,
+    target: &dyn ReadAt,
+    images: &[Pairing],
+    hints: &Hints,
+    ticker: &mut Ticker<'_>,
+) -> Result<Vec<Covers>, Flaw> {
     let both = Both { base, target };
-    read(&both, (0, both.length()))
+    let mut both = read(&both, (0, both.length())).map_err(Flaw::Read)?;
+    let length = usize::try_from(base.length()).map_err(|_| Flaw::Damaged)?;
+    let (old, new) = both.split_at_mut(length);
+    let programs = !images.is_empty();
+    let costs = if programs {
+        label_all(images, old, new).map_err(Flaw::Read)?;
+        vec![Costs::of_programs(new.len())]
+    } else {
+        vec![Costs::of_data(), Costs::of_text()]
+    };
+    let pair = Pair { both: &both, base: length, own: !programs, programs, memory_bytes: hints.memory_bytes };
+    let found = pair.covers(&costs, ticker)?;
+    // A group without own copies needs no history when it is applied.
+    let own = |found: &[Found]| found.iter().any(|found| found.base >= length);
+    Ok(found.iter().map(|found| (own(found), spread(found))).collect())
 }
 
 fn spread(found: &[Found]) -> Vec<Cover> {

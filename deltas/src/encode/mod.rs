@@ -1,8 +1,11 @@
-//! From covers to bytes: seven streams, each packed as small as it gets.
+//! From covers to bytes: which codec, and streams that are packed as small as it gets.
 
 mod group;
+mod images;
 mod pack;
 mod prefix;
 mod streams;
 
-pub(crate) use group::{Encoded, Hints, ProgramPair, encode};
+pub(crate) use group::{Hints, encode};
+pub(crate) use images::ProgramPair;
+pub(crate) use pack::pack;

@@ -1,25 +1,29 @@
 //! Packs a stream as small as it gets.
 
-use std::io::{self, Write};
+use std::io;
 
-use liblzma::stream::{Filters, LzmaOptions, Stream};
-use liblzma::write::XzEncoder;
+use liblzma::stream::PRESET_EXTREME;
 
 use crate::container::dictionary;
 use crate::container::layout::{Packed, Packing};
+use crate::pack::{lzma2, zstd_frame};
 
 /// Longer streams are packed once, as a sample of them packs best.
 const LONG: usize = 128 << 10;
 /// Pieces of that sample, and the length of each.
 const SAMPLES: usize = 16;
 const SAMPLE: usize = 4 << 10;
+/// A dictionary for all of it.
+const LARGE_ENOUGH: u32 = 64 << 10;
 /// Longer streams are not tried with zstd: LZMA2 is smaller for them.
 const SHORT: usize = 32 << 10;
-/// Level of zstd.
-const LEVEL: i32 = 22;
+/// Levels of the two: the time that they take is spent once, and the bytes are sent a thousand times.
+pub(super) const ZSTD_LEVEL: i32 = 22;
+const LZMA2_PRESET: u32 = 9 | PRESET_EXTREME;
 
 /// Packs bytes; `cap` is the longest dictionary.
-pub(super) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
+pub(crate) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
+    let dictionary = u32::try_from(dictionary(bytes.len() as u64, cap)).unwrap_or(u32::MAX);
     let mut best = (Packing::Plain, None);
     let mut length = bytes.len();
     let mut consider = |packing, packed: Vec<u8>| {
@@ -29,11 +33,11 @@ pub(super) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
         }
     };
     if !bytes.is_empty() {
-        for context in contexts(bytes, cap)? {
-            consider(Packing::Lzma2, lzma2(bytes, context, cap)?);
+        for context in contexts(bytes)? {
+            consider(Packing::Lzma2, lzma2(bytes, dictionary, context, LZMA2_PRESET)?);
         }
         if bytes.len() <= SHORT {
-            consider(Packing::Zstd, zstd(bytes, cap)?);
+            consider(Packing::Zstd, zstd_frame(bytes, dictionary.ilog2(), &[], ZSTD_LEVEL)?);
         }
     }
     let (packing, packed) = best;
@@ -43,7 +47,7 @@ pub(super) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
 
 /// The bits of context that are worth a try: all for short bytes, the best of a sample for long ones, none if the sample cannot
 /// be packed: such bytes are packed already.
-fn contexts(bytes: &[u8], cap: u64) -> io::Result<Vec<u8>> {
+fn contexts(bytes: &[u8]) -> io::Result<Vec<u32>> {
     let all = [3, 1, 0];
     if bytes.len() <= LONG {
         return Ok(all.to_vec());
@@ -52,7 +56,7 @@ fn contexts(bytes: &[u8], cap: u64) -> io::Result<Vec<u8>> {
     let sample: Vec<u8> = pieces.collect::<Vec<_>>().concat();
     let mut best = (sample.len() - sample.len() / 1024, None);
     for context in all {
-        let length = lzma2(&sample, context, cap)?.len();
+        let length = lzma2(&sample, LARGE_ENOUGH, context, LZMA2_PRESET)?.len();
         if length < best.0 {
             best = (length, Some(context));
         }
@@ -60,25 +64,3 @@ fn contexts(bytes: &[u8], cap: u64) -> io::Result<Vec<u8>> {
     Ok(best.1.into_iter().collect())
 }
 
-fn lzma2(bytes: &[u8], context: u8, cap: u64) -> io::Result<Vec<u8>> {
-    let mut options = LzmaOptions::new_preset(9 | PRESET_EXTREME)?;
-    options.literal_context_bits(context.into()).literal_position_bits(0).position_bits(0);
-    options.dict_size(u32::try_from(dictionary(bytes.len() as u64, cap)).unwrap_or(u32::MAX));
-    let mut filters = Filters::new();
-    filters.lzma2(&options);
-    let mut encoder = XzEncoder::new_stream(Vec::new(), Stream::new_raw_encoder(&filters)?);
-    encoder.write_all(bytes)?;
-    encoder.finish()
-}
-
-/// liblzma's flag for slower and smaller.
-const PRESET_EXTREME: u32 = 1 << 31;
-
-fn zstd(bytes: &[u8], cap: u64) -> io::Result<Vec<u8>> {
-    let mut packer = zstd::bulk::Compressor::new(LEVEL)?;
-    packer.include_checksum(false)?;
-    packer.include_contentsize(false)?;
-    packer.include_magicbytes(false)?;
-    packer.window_log(dictionary(bytes.len() as u64, cap).ilog2().max(10))?;
-    packer.compress(bytes)
-}

@@ -2,25 +2,12 @@
 
 use std::io;
 
-/// Most bytes of base and target together.
-pub(crate) const MOST_BYTES: u64 = 16 << 20;
-/// Level of zstd.
-const LEVEL: i32 = 22;
+use super::pack::ZSTD_LEVEL;
+use crate::container::PREFIX_WINDOW_LOG;
+use crate::pack::zstd_frame;
 
 /// Packs a target with its base as prefix.
 pub(super) fn pack(base: &[u8], target: &[u8]) -> io::Result<Vec<u8>> {
-    let mut packer = zstd::stream::Encoder::with_ref_prefix(Vec::new(), LEVEL, base)?;
-    packer.include_checksum(false)?;
-    packer.include_contentsize(false)?;
-    packer.include_magicbytes(false)?;
-    packer.set_parameter(zstd::zstd_safe::CParameter::EnableLongDistanceMatching(true))?;
-    packer.window_log(window(base.len() + target.len()))?;
-    packer.set_pledged_src_size(Some(target.len() as u64))?;
-    io::Write::write_all(&mut packer, target)?;
-    packer.finish()
-}
-
-/// Logarithm of the window that reaches over so many bytes.
-fn window(bytes: usize) -> u32 {
-    bytes.max(1024).next_power_of_two().ilog2()
+    let window = (base.len() + target.len()).max(1024).next_power_of_two().ilog2();
+    zstd_frame(target, window.min(PREFIX_WINDOW_LOG), base, ZSTD_LEVEL)
 }

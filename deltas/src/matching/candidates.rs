@@ -5,6 +5,8 @@ use std::ops::Range;
 use super::costs::Costs;
 use super::covers::Found;
 use super::index::{Index, common};
+use crate::apply::Ticker;
+use crate::container::Flaw;
 
 /// A diagonal, from a place of the target on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ const BEFORE_END: usize = 8;
 const FOLLOWED: usize = 32;
 const FOLLOWED_EQUAL: usize = 27;
 const FOLLOWED_STEP: usize = 4;
+/// Bytes after which the caller is asked whether to go on.
+const ASK_EVERY: usize = 64 << 10;
 /// Misses in a row after which more and more places are passed over.
 const PATIENCE: usize = 256;
 /// How far back own copies reach.
@@ -41,7 +45,8 @@ pub(super) fn candidates(
     own: bool,
     ranges: &[Range<usize>],
     anchors: &[Found],
-) -> Vec<Candidate> {
+    ticker: &mut Ticker<'_>,
+) -> Result<Vec<Candidate>, Flaw> {
     let searched = index.searched();
     let base = if own { searched.len() - target.len() } else { searched.len() };
     let mut search = Search {
@@ -59,10 +64,10 @@ pub(super) fn candidates(
         search.push(anchor.target, anchor.base);
     }
     for range in ranges {
-        search.range(range);
+        search.range(range, ticker)?;
     }
     search.all.sort_by_key(|candidate| candidate.target);
-    search.all
+    Ok(search.all)
 }
 
 struct Search<'a> {
@@ -82,9 +87,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Searches a part of the target.
-    fn range(&mut self, range: &Range<usize>) {
+    fn range(&mut self, range: &Range<usize>, ticker: &mut Ticker<'_>) -> Result<(), Flaw> {
         let (mut at, mut reach, mut misses) = (range.start, 0, 0);
+        let mut asked = at;
         while at < range.end {
+            if at - asked >= ASK_EVERY {
+                asked = at;
+                ticker.made(0)?;
+            }
             let (known, diagonal) = self.longest_known(at);
             if known >= SURE {
                 self.add_sure(at, diagonal);
@@ -117,6 +127,7 @@ impl Search<'_> {
                 _ => 1,
             };
         }
+        Ok(())
     }
 
     /// How far to go on where nothing new was found. Where nothing is found for long, nothing is to be found: such bytes are

@@ -6,11 +6,14 @@
 use super::candidates::Candidate;
 use super::costs::Costs;
 use super::index::common;
+use crate::container::Flaw;
 
 /// No step before.
 const NONE: u32 = u32::MAX;
 /// Steps that are kept before those that no way uses any more are thrown away.
 const FIRST_SWEEP: usize = 1 << 16;
+/// Bytes after which the caller is told.
+const TOLD_EVERY: usize = 64 << 10;
 /// How far two diagonals are apart at most to be near.
 const NEAR: usize = 256;
 
@@ -25,13 +28,23 @@ pub(crate) struct Found {
     pub(crate) length: usize,
 }
 
-/// The covers of the cheapest way, by place in the target; and what the way costs, in bytes.
-pub(super) fn covers(searched: &[u8], target: &[u8], candidates: &[Candidate], costs: &Costs) -> (Vec<Found>, u64) {
+/// The covers of the cheapest way, by place in the target. `made` is told of the bytes that are behind, and can stop it.
+pub(super) fn covers(
+    searched: &[u8],
+    target: &[u8],
+    candidates: &[Candidate],
+    costs: &Costs,
+    made: &mut dyn FnMut(usize) -> Result<(), Flaw>,
+) -> Result<Vec<Found>, Flaw> {
     let mut way = Way::new(searched, target, costs);
     let mut next = candidates.iter().peekable();
-    let mut at = 0;
+    let (mut at, mut told) = (0, 0);
     while at < target.len() {
-        way.begin(at);
+        if at - told >= TOLD_EVERY {
+            made(at - told)?;
+            told = at;
+        }
+        way.begin();
         while let Some(candidate) = next.next_if(|candidate| candidate.target as usize <= at) {
             way.enter(at, candidate.base as usize, candidate.target as usize);
         }
@@ -47,7 +60,8 @@ pub(super) fn covers(searched: &[u8], target: &[u8], candidates: &[Candidate], c
             }
         };
     }
-    way.end(target.len())
+    made(at - told)?;
+    Ok(way.end(target.len()))
 }
 
 /// Where a way may be.
@@ -113,7 +127,7 @@ impl<'a> Way<'a> {
     }
 
     /// Looks which state is cheapest before the byte at this place.
-    fn begin(&mut self, _at: usize) {
+    fn begin(&mut self) {
         (self.best, self.best_cost) = (0, self.states[0].cost);
         for (number, state) in self.states.iter().enumerate().skip(1) {
             if state.cost < self.best_cost {
@@ -277,8 +291,8 @@ impl<'a> Way<'a> {
     }
 
     /// The cheapest way, from its end.
-    fn end(mut self, at: usize) -> (Vec<Found>, u64) {
-        self.begin(at);
+    fn end(mut self, at: usize) -> Vec<Found> {
+        self.begin();
         let mut step = self.take_best(at);
         let mut covers = Vec::new();
         while step != NONE {
@@ -291,7 +305,7 @@ impl<'a> Way<'a> {
             step = before;
         }
         covers.reverse();
-        (covers, self.best_cost.unsigned_abs() / (8 * 256))
+        covers
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) use covers::Found;
 
 use std::ops::Range;
 
+use crate::apply::Ticker;
+use crate::container::Flaw;
+
 use anchors::{anchors, left_over, widened};
 use index::Index;
 
@@ -27,6 +30,9 @@ const SMALL: usize = 8 << 20;
 const LARGE: usize = 48 << 20;
 /// Between the two, texts of which more than this part has changed are.
 const MANY: usize = 256;
+
+/// More than an index can hold.
+const TOO_LARGE: Flaw = Flaw::TooLarge { what: "bytes to compare at once", limit: 1 << 31 };
 
 /// What is matched: a base, and a target behind it.
 pub(crate) struct Pair<'a> {
@@ -38,11 +44,16 @@ pub(crate) struct Pair<'a> {
     pub(crate) own: bool,
     /// Whether it is programs.
     pub(crate) programs: bool,
+    /// Memory that matching may take, nearly.
+    pub(crate) memory_bytes: u64,
 }
 
 impl Pair<'_> {
-    /// Covers by each set of costs; nothing if there is too much to index.
-    pub(crate) fn covers(&self, costs: &[Costs]) -> Option<Vec<Vec<Found>>> {
+    /// Covers by each set of costs.
+    ///
+    /// # Errors
+    /// When it was stopped, or there is too much to index.
+    pub(crate) fn covers(&self, costs: &[Costs], ticker: &mut Ticker<'_>) -> Result<Vec<Vec<Found>>, Flaw> {
         let (base, target) = self.both.split_at(self.base);
         let searched = if self.own { self.both } else { base };
         let found = if self.both.len() > SMALL { anchors(base, target) } else { Vec::new() };
@@ -52,22 +63,28 @@ impl Pair<'_> {
             if found.is_empty() {
                 gaps = vec![0..target.len()];
             }
-            Index::new(searched)?
+            Index::new(searched).ok_or(TOO_LARGE)?
         } else {
             let mut near = near;
             if self.own {
                 let own = widened(&gaps, target.len());
                 near.extend(own.into_iter().map(|range| range.start + self.base..range.end + self.base));
             }
-            Index::of_pieces(searched, &near)?
+            Index::of_pieces(searched, &near).ok_or(TOO_LARGE)?
         };
-        let candidates: Vec<_> = costs
-            .iter()
-            .map(|costs| candidates::candidates(&index, target, costs, self.own, &gaps, &found))
-            .collect();
+        let mut candidates = Vec::new();
+        for costs in costs {
+            candidates.push(candidates::candidates(&index, target, costs, self.own, &gaps, &found, ticker)?);
+        }
         drop(index);
-        let ways = candidates.iter().zip(costs);
-        Some(ways.map(|(candidates, costs)| covers::covers(searched, target, candidates, costs).0).collect())
+        let mut ways = Vec::new();
+        for (number, (candidates, costs)) in candidates.iter().zip(costs).enumerate() {
+            // The first one counts as progress.
+            ways.push(covers::covers(searched, target, candidates, costs, &mut |bytes| {
+                ticker.made(if number == 0 { bytes } else { 0 })
+            })?);
+        }
+        Ok(ways)
     }
 
     /// Whether everything is worth an index, when so many bytes of the target are not found by anchors.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::pack;
-use crate::apply::order_of_chunks;
+use crate::apply::proof;
 use crate::container::layout::{
     Codec, Cover, CoversHead, Group, Head, Packed, Packing, STREAMS, Streams, Subject,
 };
@@ -114,7 +114,8 @@ pub(crate) fn covers(base: &[u8], target: &[u8], found: &[Cover], joined: bool, 
     if joined {
         return (Codec::Covers(head), bodies.concat());
     }
-    let (order, digest) = order_of_chunks(&head, &bodies, &base, target.len() as u64).unwrap();
+    let codec = Codec::Covers(head.clone());
+    let (order, digest) = proof(&codec, &bodies, &base, target.len() as u64).unwrap();
     assert_eq!(digest, sha256(target));
     let mut body = Vec::new();
     write_streams(&bodies, &order, &mut body).unwrap();

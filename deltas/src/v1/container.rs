@@ -13,11 +13,9 @@
 //! Numbers are little-endian. The header comes first and whole, so that every limit is checked before
 //! the first byte is written. Its digest finds accidents, not attacks: a delta is not signed.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use flate2::Compression;
 use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -158,31 +156,6 @@ impl From<io::Error> for HeaderError {
             _ => Self::Read(error),
         }
     }
-}
-
-/// Writes everything that stands before the bodies.
-pub(crate) fn write_header(
-    header: &Header,
-    limits: &Limits,
-    out: &mut impl Write,
-) -> Result<(), HeaderError> {
-    header.check(limits)?;
-    let json = serde_json::to_vec(header).map_err(|error| HeaderError::Read(error.into()))?;
-    let too_large = HeaderError::TooLarge { what: "header bytes", limit: u64::from(HEADER_BYTES) };
-    let Some(length) = u32::try_from(json.len()).ok().filter(|&length| length <= HEADER_BYTES) else {
-        return Err(too_large);
-    };
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&json)?;
-    let packed = encoder.finish()?;
-    let Ok(packed_length) = u32::try_from(packed.len()) else { return Err(too_large) };
-    out.write_all(MAGIC)?;
-    out.write_all(&VERSION.to_le_bytes())?;
-    out.write_all(&packed_length.to_le_bytes())?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(&sha256(&packed).0)?;
-    out.write_all(&packed)?;
-    Ok(())
 }
 
 /// Reads and checks everything that stands before the bodies.

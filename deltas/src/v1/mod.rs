@@ -3,6 +3,5 @@
 pub(crate) mod apply;
 mod codec;
 mod container;
-pub(crate) mod make;
 
 pub(crate) use container::MAGIC;

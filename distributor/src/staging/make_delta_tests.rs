@@ -1,6 +1,6 @@
 use std::os::unix::process::ExitStatusExt;
 
-use sealpost_deltas::{FolderBase, FolderTarget};
+use sealpost_deltas::{Base, FolderBase, FolderTarget, Lists, Progress};
 use sealpost_test_support::folders::write_folder;
 use sealpost_test_support::names::{acme_av, release_id};
 use sealpost_test_support::release::Draft;
@@ -60,8 +60,10 @@ async fn a_child_makes_a_small_delta_that_leads_to_the_target() {
     let out = tempfile::tempdir().unwrap();
     let mut writer = FolderTarget::new(out.path());
     let delta = File::open(made.file.path()).unwrap();
-    sealpost_deltas::apply(&FolderBase::new(base.join(TREE)), delta, &mut writer, &DeltaLimits::default())
-        .unwrap();
+    let (files, limits) = (FolderBase::new(base.join(TREE)), DeltaLimits::default());
+    let base = Base { files: &files, list: &[], entries: &[] };
+    let go_on = &mut |_: Progress| true;
+    sealpost_deltas::apply(&base, delta, &mut Lists::Folder, &mut writer, &limits, go_on).unwrap();
     assert_eq!(fs::read(out.path().join("bin/tool")).unwrap(), changed);
 }
 

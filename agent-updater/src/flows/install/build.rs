@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sealpost_deltas::Limits;
 use sealpost_files::with_causes;
 use sealpost_manifests::payload::read_gzip;
 use sealpost_manifests::release::{FileKind, ReleaseManifest};
@@ -24,6 +23,7 @@ use crate::slots::beneath::BeneathError;
 use crate::slots::{SlotBuilder, Slots};
 
 use super::checks::{download_bytes, payload_path};
+use super::delta::apply_delta;
 use super::fault::{ActionFault, NotNow};
 use super::vetted::VettedRelease;
 
@@ -96,7 +96,7 @@ pub(super) fn build(
             Ok(true) => {
                 ask()?;
                 let whole = whole_delta_path(host, &base, change);
-                let applied = apply_delta(&whole, &base, change, slots, new.vetted.manifest());
+                let applied = apply_delta(host, &whole, &base, change, slots, new.vetted);
                 let _ = fs::remove_file(&whole);
                 applied.map(|()| true)
             }
@@ -218,28 +218,6 @@ fn whole_delta_path(host: &Host, base: &Installed, change: &Change) -> PathBuf {
     delta_path(host, base, change).with_extension("whole-delta")
 }
 
-fn apply_delta(
-    path: &Path,
-    base: &Installed,
-    change: &Change,
-    slots: &Slots,
-    manifest: &ReleaseManifest,
-) -> Result<(), Refusal> {
-    let delta = File::open(path).map_err(|error| refusal_of_file("cannot read the delta", &error))?;
-    let base = slots.base(&base.slot).map_err(|error| refusal_of_slot(&error))?;
-    let mut builder = slots.begin(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
-    let limits = Limits {
-        entries: manifest.files.len(),
-        target_bytes: manifest.installed_bytes(),
-        ..Limits::default()
-    };
-    let applied = sealpost_deltas::apply(&base, io::BufReader::new(delta), &mut builder, &limits);
-    match applied {
-        Ok(_) => finish(builder, change, slots, manifest),
-        Err(error) => Err(invalid_or_full(&builder, "the delta cannot be applied", &error)),
-    }
-}
-
 fn by_payload(
     host: &Host,
     change: &Change,
@@ -275,7 +253,7 @@ fn unpack(path: &Path, change: &Change, slots: &Slots, manifest: &ReleaseManifes
 }
 
 /// Gives the slot its name, and digests its files.
-fn finish(
+pub(super) fn finish(
     builder: SlotBuilder<'_>,
     change: &Change,
     slots: &Slots,
@@ -298,17 +276,21 @@ fn finish(
     Ok(())
 }
 
-fn invalid_or_full(builder: &SlotBuilder<'_>, what: &str, error: &(dyn Error + 'static)) -> Refusal {
+pub(super) fn invalid_or_full(
+    builder: &SlotBuilder<'_>,
+    what: &str,
+    error: &(dyn Error + 'static),
+) -> Refusal {
     let reason = if builder.disk_was_full() { ReasonCode::DiskFull } else { ReasonCode::PayloadInvalid };
     Refusal::new(reason, format!("{what}: {}", with_causes(error)))
 }
 
-fn refusal_of_slot(error: &BeneathError) -> Refusal {
+pub(super) fn refusal_of_slot(error: &BeneathError) -> Refusal {
     let reason = if error.is_disk_full() { ReasonCode::DiskFull } else { ReasonCode::LocalFault };
     Refusal::new(reason, format!("the slot cannot be built: {}", with_causes(error)))
 }
 
-fn refusal_of_file(what: &str, error: &io::Error) -> Refusal {
+pub(super) fn refusal_of_file(what: &str, error: &io::Error) -> Refusal {
     Refusal::new(
         if disk::is_full(error) { ReasonCode::DiskFull } else { ReasonCode::LocalFault },
         format!("{what}: {error}"),

@@ -10,6 +10,7 @@ mod actions;
 mod build;
 mod checks;
 mod clean_up;
+mod delta;
 mod engine;
 mod fault;
 mod report;

@@ -60,6 +60,12 @@ impl VettedRelease {
         &self.digest
     }
 
+    /// The manifest's exact bytes.
+    #[must_use]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Keeps manifest and signature under the name of the slot.
     pub(super) fn keep(&self, home: &Home, installed: &Installed) -> io::Result<()> {
         manifests::keep(home, installed, &self.bytes, &self.minisig)

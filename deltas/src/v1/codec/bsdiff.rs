@@ -12,30 +12,6 @@ const RECORD_BYTES: usize = 24;
 /// Records in a row that yield nothing. The maker writes one at a time; more is a way to waste time.
 const MAX_IDLE_RECORDS: u32 = 16;
 
-/// Longest run of one byte that both sides may have: the search takes time with the square of it (4 s for
-/// 1 MiB), and cannot be stopped.
-const MAX_RUN_BYTES: usize = 256 * 1024;
-/// A file that deflates this well is sent whole: it gains little by a patch, and may be one long repetition.
-const REPETITIVE_RATIO: usize = 50;
-
-/// Whether a patch can be made in reasonable time. `deflated` is the length of the target, compressed.
-pub(crate) fn is_affordable(base: &[u8], target: &[u8], deflated: usize) -> bool {
-    let repetitive =
-        target.len() > MAX_RUN_BYTES && deflated.saturating_mul(REPETITIVE_RATIO) <= target.len();
-    !repetitive && longest_run(base).min(longest_run(target)) <= MAX_RUN_BYTES
-}
-
-fn longest_run(bytes: &[u8]) -> usize {
-    bytes.chunk_by(|a, b| a == b).map(<[u8]>::len).max().unwrap_or_default()
-}
-
-/// The patch from one content to another, not yet compressed.
-pub(crate) fn make(base: &[u8], target: &[u8]) -> io::Result<Vec<u8>> {
-    let mut patch = Vec::new();
-    bsdiff::diff(base, target, &mut patch)?;
-    Ok(patch)
-}
-
 /// Yields the new content out of the old one and a patch.
 pub(crate) struct PatchReader<R> {
     base: Vec<u8>,
@@ -156,20 +132,10 @@ mod tests {
         target.extend_from_slice(&base[4000..6000]);
         target[77] ^= 9;
         for (old, new) in [(&base, &target), (&target, &base), (&Vec::new(), &target), (&base, &Vec::new())] {
-            let patch = make(old, new).unwrap();
+            let mut patch = Vec::new();
+            bsdiff::diff(old, new, &mut patch).unwrap();
             assert_eq!(&patched(old, &patch, new.len()).unwrap(), new);
         }
-    }
-
-    #[test]
-    fn long_repetitions_are_not_searched() {
-        let noise: Vec<u8> =
-            (0..600_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-        let with_gap = [&noise[..300_000], &[0; MAX_RUN_BYTES + 1], &noise[300_000..]].concat();
-        assert!(is_affordable(&noise, &with_gap, noise.len()));
-        assert!(!is_affordable(&with_gap, &with_gap, noise.len()));
-        assert!(!is_affordable(&noise, &noise, noise.len() / REPETITIVE_RATIO));
-        assert!(is_affordable(b"small", &[0; 1000], 10));
     }
 
     #[test]

@@ -4,4 +4,3 @@
 //! compressor is another step in the container and leaves the codecs alone.
 
 pub(crate) mod bsdiff;
-pub(crate) mod store;

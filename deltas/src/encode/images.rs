@@ -1,0 +1,54 @@
+//! The programs of a group.
+
+use std::io;
+
+use crate::container::layout::Image;
+use crate::image::{Parsed, pair_up, parse, put_labels};
+use crate::read_at::ReadAt;
+
+/// A program in the base and its next release in the target: places and lengths in the spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProgramPair {
+    pub(crate) base: (u64, u64),
+    pub(crate) target: (u64, u64),
+}
+
+/// A program in both spaces.
+pub(super) struct Pairing {
+    pair: ProgramPair,
+    base: Parsed,
+    target: Parsed,
+    pub(super) image: Image,
+}
+
+/// Takes the programs apart that are in both spaces.
+pub(super) fn images(base: &dyn ReadAt, target: &dyn ReadAt, programs: &[ProgramPair]) -> io::Result<Vec<Pairing>> {
+    let mut images = Vec::new();
+    for pair in programs {
+        let (Some(old), Some(new)) = (parse(&read(base, pair.base)?), parse(&read(target, pair.target)?)) else { continue };
+        if let Some(image) = pair_up(&old, pair.base.0, &new, pair.target.0) {
+            images.push(Pairing { pair: *pair, base: old, target: new, image });
+        }
+    }
+    Ok(images)
+}
+
+pub(super) fn read(space: &dyn ReadAt, (at, length): (u64, u64)) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
+    space.read_exact_at(at, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn within(bytes: &mut [u8], (at, length): (u64, u64)) -> &mut [u8] {
+    let (at, length) = (usize::try_from(at).unwrap_or(0), usize::try_from(length).unwrap_or(0));
+    &mut bytes[at..at + length]
+}
+
+/// Replaces the addresses of all programs by labels, in both spaces.
+pub(super) fn label_all(images: &[Pairing], base: &mut [u8], target: &mut [u8]) -> io::Result<()> {
+    for image in images {
+        put_labels(&image.base, within(base, image.pair.base))?;
+        put_labels(&image.target, within(target, image.pair.target))?;
+    }
+    Ok(())
+}
