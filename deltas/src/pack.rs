@@ -20,6 +20,7 @@ pub(crate) fn zstd_frame(bytes: &[u8], window_log: u32, prefix: &[u8], level: i3
         context.set_parameter(parameter).map_err(failed)?;
     }
     if !prefix.is_empty() {
+        context.set_parameter(CParameter::EnableLongDistanceMatching(true)).map_err(failed)?;
         context.ref_prefix(prefix).map_err(failed)?;
     }
     let mut packed = Vec::with_capacity(compress_bound(bytes.len()));

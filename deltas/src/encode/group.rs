@@ -74,7 +74,8 @@ pub(crate) fn encode(
         consider(&mut best, Encoded { codec: head, bodies: vec![packed] }.filtered(new.len()));
     }
     let least = best.as_ref().map_or(usize::MAX, Encoded::cost);
-    if base.length() == 0 || target.length() <= MOST_WHOLE || least as u64 > target.length() / 2 {
+    let little = least as u64 <= target.length() / 2;
+    if base.length() == 0 || target.length() <= if little { MOST_WHOLE } else { MOST_PREFIX } {
         let new = read(target, (0, target.length())).map_err(Flaw::Read)?;
         let (packed, body) = pack(&new, WHOLE_CAP).map_err(Flaw::Read)?;
         consider(&mut best, Some(Encoded { codec: Codec::Whole(packed), bodies: vec![body] }));

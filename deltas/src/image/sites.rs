@@ -159,7 +159,9 @@ fn scan_words(
 
 /// Calls, jumps, conditional jumps, and operands that count from the next instruction.
 fn scan_x86(side: &Side<'_>, from: usize, image_at: u64, found: &mut Found<'_, '_>) -> usize {
-    let Some(start) = address_of(side, image_at) else { return found.bytes.len() };
+    // The bytes may begin in another part of the image than this region.
+    let here = address_of(side, image_at.saturating_add(from as u64));
+    let Some(start) = here.map(|here| here.wrapping_sub(from as u64)) else { return found.bytes.len() };
     let bytes = found.bytes;
     let mut at = from;
     while let Some([first, second, ..]) = bytes.get(at..at.saturating_add(6)) {
