@@ -1,12 +1,11 @@
-//! Patches between two trees of files: [`make`] on a server, [`apply`] on a computer.
+//! Patches between two files ([`make_file`], [`apply_file`]), or two trees of files ([`make`], [`apply`]).
 //!
-//! A delta is neither signed nor trusted: what counts is the signed list of files that the caller
-//! compares the result with. Still, hostile bytes never panic, never write outside the target, and
-//! never take more memory or disk than the [`Limits`] allow.
+//! A delta is neither signed nor trusted: what counts is the digest of what comes out, and, of a tree, the signed list of
+//! files that the caller verifies. Still, hostile bytes never panic, never write outside the target, and never take more
+//! memory or disk than the [`Limits`] allow. Applying takes at most 32 MiB beside the lists, whatever the size.
 //!
-//! There is one codec for changed files (bsdiff) beside whole files and references; another one can
-//! replace it behind the same two functions. Left out on purpose: networks, signatures, servers, empty
-//! folders, owners, times, and every kind of file but regular files and symbolic links.
+//! `docs/DELTA.md` describes the format. Left out on purpose: networks, signatures, servers, empty folders, owners, times,
+//! and every kind of file but regular files and symbolic links.
 
 #![warn(missing_docs)]
 
@@ -36,7 +35,7 @@ mod v1;
 pub use apply::file::apply_file;
 pub use apply::tree::apply;
 pub use apply::{ApplyError, Base, BaseFiles, Control, Lists, Progress, ReadList, TargetWriter};
-pub use folder::{FolderBase, FolderTarget};
+pub use folder::{FolderBase, FolderTarget, read_folder};
 pub use limits::Limits;
 pub use list::folder_list;
 pub use make::{make_file, make_folder};
