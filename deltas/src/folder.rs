@@ -9,9 +9,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::apply::{BaseFiles, TargetWriter};
+use crate::apply::{BaseFiles, TargetWriter, WINDOW_BYTES};
+use crate::digest::Hasher;
 use crate::read_at::{BaseFile, ReadAt};
-use crate::tree::is_plain;
+use crate::tree::{Entry, EntryKind, is_plain};
 
 /// A base in a folder.
 #[derive(Clone, Debug)]
@@ -68,6 +69,63 @@ impl TargetWriter for FolderTarget {
     fn reopen(&mut self, path: &str) -> io::Result<Box<dyn Read>> {
         Ok(Box::new(File::open(beneath(&self.root, path)?)?))
     }
+}
+
+/// The entries of a folder, in the order of its list. Empty folders and special bits of modes are left out.
+///
+/// # Errors
+/// When something cannot be read, is neither file, folder nor link, or has a name that is not UTF-8; the error names it.
+pub fn read_folder(root: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for found in fs::read_dir(&folder).map_err(|error| named(&folder, error))? {
+            let place = found.map_err(|error| named(&folder, error))?.path();
+            let metadata = place.symlink_metadata().map_err(|error| named(&place, error))?;
+            if metadata.is_dir() {
+                folders.push(place);
+                continue;
+            }
+            let path = place.strip_prefix(root).ok().and_then(Path::to_str);
+            let path = path.ok_or_else(|| unfit(&place, "its name is not UTF-8"))?.to_owned();
+            let kind = if metadata.is_symlink() {
+                let target = fs::read_link(&place).map_err(|error| named(&place, error))?;
+                let target = target.to_str().ok_or_else(|| unfit(&place, "its target is not UTF-8"))?;
+                EntryKind::Symlink { target: target.to_owned() }
+            } else if metadata.is_file() {
+                let (length, sha256) = digest(&place).map_err(|error| named(&place, error))?;
+                EntryKind::File { length, sha256, mode: metadata.permissions().mode() & 0o777 }
+            } else {
+                return Err(unfit(&place, "it is neither a file, a folder nor a link"));
+            };
+            entries.push(Entry { path, kind });
+        }
+    }
+    entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+    Ok(entries)
+}
+
+fn digest(place: &Path) -> io::Result<(u64, [u8; 32])> {
+    let mut file = File::open(place)?;
+    let mut hasher = Hasher::new();
+    let mut window = vec![0; WINDOW_BYTES];
+    let mut length = 0u64;
+    loop {
+        let count = file.read(&mut window)?;
+        if count == 0 {
+            return Ok((length, hasher.finish().0));
+        }
+        hasher.update(window.get(..count).unwrap_or_default());
+        length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+}
+
+fn named(place: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", place.display()))
+}
+
+fn unfit(place: &Path, why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {why}", place.display()))
 }
 
 fn beneath(root: &Path, path: &str) -> io::Result<PathBuf> {

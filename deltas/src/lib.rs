@@ -1,10 +1,10 @@
-//! Patches between two trees of files: [`make`] on a server, [`apply`] on a computer.
+//! Patches between two files ([`make_file`], [`apply_file`]), or two trees of files ([`make`], [`apply`]).
 //!
-//! A delta is neither signed nor trusted: what counts is the signed list of files that the caller
-//! compares the result with. Still, hostile bytes never panic, never write outside the target, and
-//! never take more memory or disk than the [`Limits`] allow.
+//! A delta is neither signed nor trusted: what counts is the digest of what comes out, and, of a tree, the signed list of
+//! files that the caller verifies. Still, hostile bytes never panic, never write outside the target, and never take more
+//! memory or disk than the [`Limits`] allow. Applying takes at most 32 MiB beside the lists, whatever the size.
 //!
-//! Rooms, from the making side: `matching` finds what resembles the base, `image` predicts what becomes of addresses in
+//! `docs/DELTA.md` describes the format. Rooms, from the making side: `matching` finds what resembles the base, `image` predicts what becomes of addresses in
 //! programs, `encode` makes streams of it, `container` says what a delta is byte by byte, `apply` makes targets. `make` and
 //! `apply` know files; the others know bytes. `v1` reads the deltas of earlier programs.
 //!
@@ -37,7 +37,7 @@ mod v1;
 pub use apply::file::apply_file;
 pub use apply::tree::apply;
 pub use apply::{ApplyError, Base, BaseFiles, Control, Lists, Progress, ReadList, TargetWriter};
-pub use folder::{FolderBase, FolderTarget};
+pub use folder::{FolderBase, FolderTarget, read_folder};
 pub use limits::Limits;
 pub use list::folder_list;
 pub use make::{MakeError, MakeSettings, Release, make, make_file, make_folder};

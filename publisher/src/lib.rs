@@ -11,6 +11,7 @@
 pub mod active_keys;
 pub mod authority;
 pub mod cli;
+pub mod delta;
 pub mod expiries;
 pub mod home;
 pub mod init;

@@ -42,12 +42,12 @@ impl Read for SpaceReader<'_, '_> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        if self.at >= self.window.len() {
-            if let Err(flaw) = self.fill() {
-                self.window.clear();
-                self.flaw = Some(flaw);
-                return Err(io::Error::other("the delta cannot be applied"));
-            }
+        if self.at >= self.window.len()
+            && let Err(flaw) = self.fill()
+        {
+            self.window.clear();
+            self.flaw = Some(flaw);
+            return Err(io::Error::other("the delta cannot be applied"));
         }
         let rest = self.window.get(self.at..).unwrap_or_default();
         let count = rest.len().min(buffer.len());

@@ -1,4 +1,5 @@
 //! Makes small deltas, in the simplest way.
+#![expect(clippy::cast_possible_truncation, reason = "places in small buffers")]
 
 use std::collections::HashMap;
 

@@ -4,11 +4,13 @@
 
 use std::ffi::OsStr;
 
+use sealpost_deltas::ApplyError;
 use sealpost_service::output::tell;
 use sealpost_service::text::{harmless_json, plain_lines};
 use serde::Serialize;
 
 use crate::authority::{AuthorityError, RegisterError};
+use crate::delta::DeltaError;
 use crate::home::{HomeError, KeyringError};
 use crate::publication::PublicationError;
 use crate::release::ReleaseError;
@@ -85,6 +87,16 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<&'static s
         return match error {
             TrustError::Ended { .. } => Some("role_ended"),
             TrustError::Reset { .. } | TrustError::Contact { .. } => Some("wrong_state"),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref() {
+        return match error {
+            DeltaError::Exists { .. } | DeltaError::FolderExists { .. } => Some("exists"),
+            DeltaError::Apply(ApplyError::AnotherBase { .. } | ApplyError::BaseDiffers { .. }) => {
+                Some("another_base")
+            }
+            DeltaError::Apply(ApplyError::NotADelta | ApplyError::Damaged) => Some("delta_unusable"),
             _ => None,
         };
     }

@@ -5,6 +5,7 @@
 mod channel;
 mod clear_key;
 mod contact;
+mod delta;
 mod ends;
 mod failure;
 mod init;
@@ -122,6 +123,16 @@ Examples:
     ClearKey(clear_key::Options),
     Serve(serve::Options),
     Lint(lint::Options),
+    /// Make, apply and show patches between two files or folders, without keys or a server.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  publisher delta make acme-1.0.tar acme-1.1.tar acme.delta
+  publisher delta apply acme-1.0.tar acme.delta acme-1.1.tar
+  publisher delta show acme.delta"
+    )]
+    Delta(delta::Command),
     #[command(flatten)]
     Service(service::Command),
 }
@@ -155,8 +166,8 @@ impl Command {
     /// Whether all that the command does is done as the home's owner, if root types it: the server must be able to read what
     /// it makes, and a link that the owner lays must not lead root out of the home.
     const fn is_the_owners(&self) -> bool {
-        // Units are root's; root keys are read before the rights are given up.
-        !matches!(self, Self::Service(_) | Self::Root(_))
+        // Units are root's; root keys are read before the rights are given up; deltas have nothing to do with a home.
+        !matches!(self, Self::Service(_) | Self::Root(_) | Self::Delta(_))
     }
 }
 
@@ -183,6 +194,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<Ending> {
         Command::Serial(command) => serial::run(home, command),
         Command::Serve(options) => serve::run(home, options),
         Command::Lint(options) => lint::run(home, options),
+        Command::Delta(command) => delta::run(command),
         Command::Service(command) => service::run(home, &Arguments::command(), command),
     }
 }

@@ -92,6 +92,18 @@ pub(super) fn spinner() -> ProgressBar {
     bar
 }
 
+/// Shows on a terminal how much of so many bytes is done; nothing elsewhere.
+pub(super) fn bar(message: &'static str) -> ProgressBar {
+    if !is_told_to_a_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(message);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// Says once that another publisher is at work.
 pub(super) fn waiting() {
     tell("another publisher works in this home; waiting for it to finish …");

@@ -6,6 +6,7 @@ mod attachments;
 mod cli;
 mod cli_licenses;
 mod crash;
+mod delta;
 mod ends;
 mod forged_home;
 mod formats;

@@ -71,8 +71,8 @@ fn covers_may_point_at_what_is_made_also_at_what_they_make() {
 fn streams_of_more_than_a_chunk_are_read_in_chunks() {
     let base = noise(900_000, 1);
     let mut target = base.clone();
-    for at in (0..base.len()).step_by(100) {
-        target[at..at + 60].copy_from_slice(&noise(60, at as u32));
+    for (number, at) in (0u32..).zip((0..base.len()).step_by(100)) {
+        target[at..at + 60].copy_from_slice(&noise(60, number));
     }
     let extra = noise(200_000, 9);
     target.splice(300_000..300_000, extra);

@@ -4,6 +4,7 @@
 //! missing ones are written. Seeds that no program makes are findings; they stand in the same folders.
 
 mod bodies;
+mod deltas;
 mod documents;
 mod entries;
 mod files;
@@ -26,6 +27,7 @@ fn made() -> BTreeMap<&'static str, Seeds> {
         ("contact_answers", bodies::contact_answers()),
         ("contact_requests", bodies::contact_requests()),
         ("delta_files", trees::delta_files()),
+        ("delta_of_file", deltas::delta_of_file()),
         ("delta_steps", trees::delta_steps()),
         ("documents", documents::documents()),
         ("enrollments", bodies::enrollments()),

@@ -139,7 +139,11 @@ pub(super) fn delta_files() -> Seeds {
     ]);
     let mut delta = Vec::new();
     make(&tree(base.path()), &tree(target.path()), &mut delta, &Limits::default()).unwrap();
-    vec![("golden", golden("deltas/tests/golden/delta-v1.bin")), ("made", delta)]
+    vec![
+        ("golden", golden("deltas/tests/golden/delta-v1.bin")),
+        ("made", delta),
+        ("second_version", super::deltas::second_version()),
+    ]
 }
 
 pub(super) fn delta_steps() -> Seeds {
