@@ -11,8 +11,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use sealpost_deltas::{
-    ApplyError, Base, Entry, EntryKind, FolderBase, FolderTarget, Limits, Lists, Progress, Summary, Tree,
-    apply, make,
+    ApplyError, Base, Entry, EntryKind, FolderBase, FolderTarget, Limits, Lists, MakeError, MakeSettings,
+    Progress, Summary, Tree, apply, folder_list, make_folder,
 };
 
 /// What a tree holds, for comparing: path to mode and content, or to a link's text.
@@ -86,8 +86,12 @@ fn walk(root: &Path, folder: &Path, visit: &mut dyn FnMut(String, &Path)) {
 
 fn made(base: &Path, target: &Path) -> (Vec<u8>, Summary) {
     let mut delta = Vec::new();
-    let summary = make(&tree(base), &tree(target), &mut delta, &Limits::default()).unwrap();
+    let summary = make_of(&tree(base), &tree(target), &mut delta).unwrap();
     (delta, summary)
+}
+
+fn make_of(base: &Tree, target: &Tree, delta: &mut Vec<u8>) -> Result<Summary, MakeError> {
+    make_folder(base, target, delta, &Limits::default(), &MakeSettings::default(), &mut |_: Progress| true)
 }
 
 fn applied(base: &Path, delta: impl Read, limits: &Limits) -> Result<(Listing, Summary), ApplyError> {
@@ -97,8 +101,12 @@ fn applied(base: &Path, delta: impl Read, limits: &Limits) -> Result<(Listing, S
 }
 
 fn apply_to(base: &Path, delta: impl Read, out: &Path, limits: &Limits) -> Result<Summary, ApplyError> {
-    // Version 1 needs no lists.
-    let base = Base { files: &FolderBase::new(base), list: &[], entries: &[] };
+    let tree = tree(base);
+    let base = Base {
+        files: &FolderBase::new(base),
+        list: &folder_list(&tree.entries),
+        entries: &tree.entries,
+    };
     let mut target = FolderTarget::new(out);
     apply(&base, delta, &mut Lists::Folder, &mut target, limits, &mut |_: Progress| true)
 }

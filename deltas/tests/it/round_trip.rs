@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use sealpost_deltas::{Limits, MakeError, make};
+use sealpost_deltas::{Limits, MakeError};
 
-use crate::{applied, folder, listing, made, small_pair, tree};
+use crate::{applied, folder, listing, made, make_of, small_pair, tree};
 
 #[test]
 fn base_and_delta_give_the_target_with_every_kind_of_step() {
@@ -66,13 +66,13 @@ fn a_disk_that_changed_beneath_its_list_is_found_when_the_delta_is_made() {
         let (base, target) = small_pair();
         let lists = (tree(base.path()), tree(target.path()));
         fs::write(target.path().join(changed), b"other").unwrap();
-        let refused = make(&lists.0, &lists.1, &mut Vec::new(), &Limits::default()).unwrap_err();
+        let refused = make_of(&lists.0, &lists.1, &mut Vec::new()).unwrap_err();
         assert!(matches!(refused, MakeError::Differs { path } if path == changed));
     }
     let (base, target) = small_pair();
     let lists = (tree(base.path()), tree(target.path()));
     fs::write(base.path().join("bin/program"), b"other").unwrap();
-    let refused = make(&lists.0, &lists.1, &mut Vec::new(), &Limits::default()).unwrap_err();
+    let refused = make_of(&lists.0, &lists.1, &mut Vec::new()).unwrap_err();
     assert!(matches!(refused, MakeError::Differs { .. }));
 }
 
@@ -80,6 +80,6 @@ fn a_disk_that_changed_beneath_its_list_is_found_when_the_delta_is_made() {
 fn a_target_with_an_escaping_link_is_refused_when_the_delta_is_made() {
     let base = folder(&[]);
     let target = folder(&[("a", b"->../outside")]);
-    let refused = make(&tree(base.path()), &tree(target.path()), &mut Vec::new(), &Limits::default());
+    let refused = make_of(&tree(base.path()), &tree(target.path()), &mut Vec::new());
     assert!(matches!(refused, Err(MakeError::UnsafeTree(_))));
 }
