@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use crate::apply::order_of_chunks;
+use crate::apply::maker::order_of_chunks;
 use crate::container::layout::{Codec, Group, Head, Packing, Streams, Subject};
 use crate::container::write::{write_head, write_streams};
 use crate::container::{Flaw, HEAD_CAP};

@@ -7,7 +7,7 @@ use super::covers::{Spaces, read_covers};
 use super::differences::Differences;
 use super::numbers::Numbers;
 use super::unpack::Unpacker;
-use super::{Maker, WINDOW_BYTES};
+use super::window::{Maker, WINDOW_BYTES};
 use crate::container::chunks::Source;
 use crate::container::layout::{Cover, CoversHead, Packed, Packing, STREAMS, Streams};
 use crate::container::stream::{EQUAL_RUNS, LITERALS, UNEQUAL_RUNS, VALUES};

@@ -2,6 +2,8 @@
 
 mod files;
 mod hostile;
+mod large;
+mod memory;
 mod trees;
 
 use super::file::apply_file;

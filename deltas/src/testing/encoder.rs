@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::pack;
-use crate::apply::order_of_chunks;
+use crate::apply::maker::order_of_chunks;
 use crate::container::layout::{
     Codec, Cover, CoversHead, Group, Head, Packed, Packing, STREAMS, Streams, Subject,
 };

@@ -2,7 +2,7 @@
 
 pub(crate) mod apply;
 mod codec;
-mod container;
+pub(crate) mod container;
 pub(crate) mod make;
 
 pub(crate) use container::MAGIC;
