@@ -112,6 +112,9 @@ impl<'a, S: Source> CoversMaker<'a, S> {
             Numbers::new(unpacker(UNEQUAL_RUNS)?),
             unpacker(VALUES)?,
         );
+        // Bounded above.
+        let own_length =
+            if head.own_copies { usize::try_from(target_length).map_err(|_| Flaw::Damaged)? } else { 0 };
         let predictor = Predictor::new(&head.images, &covers, base).map_err(Flaw::Base)?;
         Ok(Self {
             literals: unpacker(LITERALS)?,
@@ -124,7 +127,7 @@ impl<'a, S: Source> CoversMaker<'a, S> {
             cover: 0,
             done: 0,
             at: 0,
-            own: Vec::new(),
+            own: Vec::with_capacity(own_length),
         })
     }
 

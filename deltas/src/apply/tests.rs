@@ -4,6 +4,7 @@ mod files;
 mod hostile;
 mod large;
 mod memory;
+mod random;
 mod trees;
 
 use super::file::apply_file;
