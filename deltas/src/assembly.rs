@@ -7,10 +7,10 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use crate::apply::proof;
+use crate::apply::maker::proof;
+use crate::container::HEAD_CAP;
 use crate::container::layout::{Codec, Group, Head, Streams, Subject};
 use crate::container::write::{write_head, write_streams};
-use crate::container::HEAD_CAP;
 use crate::digest::Sha256;
 use crate::encode::pack;
 use crate::make::MakeError;

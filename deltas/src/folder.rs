@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::apply::{BaseFiles, TargetWriter, WINDOW_BYTES};
+use crate::apply::window::WINDOW_BYTES;
+use crate::apply::{BaseFiles, TargetWriter};
 use crate::digest::Hasher;
 use crate::read_at::{BaseFile, ReadAt};
 use crate::tree::{Entry, EntryKind, is_plain};

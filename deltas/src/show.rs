@@ -4,9 +4,10 @@ use std::io::Read;
 
 use serde::Serialize;
 
+use crate::apply::ApplyError;
 use crate::apply::file::Counted;
-use crate::apply::tree::read_folder_list;
-use crate::apply::{ApplyError, body_length};
+use crate::apply::maker::body_length;
+use crate::apply::target_list::read_folder_list;
 use crate::container::layout::{Codec, CoversHead, Group, Head, Packed, Packing, STREAMS, Streams, Subject};
 use crate::container::read::read_head;
 use crate::container::{Flaw, MAGIC};
@@ -14,6 +15,7 @@ use crate::limits::Limits;
 use crate::plan::Plan;
 use crate::tree::Entry;
 use crate::v1;
+use crate::v1::container::{Content, Make, read_header};
 
 /// Names of the streams of covers, in their order.
 const STREAM_NAMES: [&str; STREAMS] =
@@ -100,7 +102,7 @@ pub fn show(delta: impl Read, base: Option<&[Entry]>, limits: &Limits) -> Result
     let mut magic = Vec::new();
     (&mut delta).take(3).read_to_end(&mut magic).map_err(ApplyError::Read)?;
     if magic.len() == 3 && v1::MAGIC.starts_with(&magic) {
-        let groups = v1::apply::show(&mut magic.as_slice().chain(&mut delta), limits)?;
+        let groups = first_version(&mut magic.as_slice().chain(&mut delta), limits)?;
         let head_bytes = delta.bytes;
         return Ok(Shown {
             version: 1,
@@ -142,6 +144,26 @@ pub fn show(delta: impl Read, base: Option<&[Entry]>, limits: &Limits) -> Result
         target_check: hex(&head.target_check),
         groups,
     })
+}
+
+/// What each file cost in version 1.
+fn first_version(delta: &mut impl Read, limits: &Limits) -> Result<Vec<ShownGroup>, ApplyError> {
+    let header = read_header(delta, limits).map_err(ApplyError::from)?;
+    let shown = |path: &str, codec, file: &Content, body, base_files| ShownGroup {
+        codec,
+        bytes: Some(body),
+        makes: vec![path.to_owned()],
+        files: 1,
+        base_files,
+        target_bytes: Some(file.length),
+        ..ShownGroup::default()
+    };
+    let groups = header.steps.iter().filter_map(|step| match &step.make {
+        Make::Bsdiff { file, body, .. } => Some(shown(&step.path, "bsdiff", file, *body, 1)),
+        Make::Whole { file, body } => Some(shown(&step.path, "whole", file, *body, 0)),
+        Make::Same { .. } | Make::Link { .. } => None,
+    });
+    Ok(groups.collect())
 }
 
 /// Reads to the end, and gives the length of the whole.

@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 
 use super::maker::begin;
 use super::reader::SpaceReader;
-use super::{ApplyError, Control, Ticker, WINDOW_BYTES};
+use super::window::WINDOW_BYTES;
+use super::{ApplyError, Control, Ticker};
 use crate::container::Flaw;
 use crate::container::layout::{Codec, Head, Subject};
 use crate::container::read::read_head;

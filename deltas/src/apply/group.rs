@@ -7,11 +7,11 @@ use super::covers::{Spaces, read_covers};
 use super::differences::Differences;
 use super::numbers::Numbers;
 use super::unpack::Unpacker;
-use super::{Maker, WINDOW_BYTES};
+use super::window::{Maker, WINDOW_BYTES};
 use crate::container::chunks::Source;
 use crate::container::layout::{Cover, CoversHead, Packed, Packing, STREAMS};
 use crate::container::stream::{EQUAL_RUNS, LITERALS, UNEQUAL_RUNS, VALUES};
-use crate::container::{Flaw, JOINED_CAP, MAX_OWN_BYTES, STREAM_CAPS, varint};
+use crate::container::{CHUNK_BYTES, Flaw, JOINED_CAP, MAX_OWN_BYTES, STREAM_CAPS, varint};
 use crate::image::Predictor;
 use crate::read_at::ReadAt;
 
@@ -69,7 +69,8 @@ impl Held {
                     values = values.saturating_add(number);
                 }
             }
-            let (numbers, _) = rest.split_at_checked(rest.len().saturating_sub(after.len())).ok_or(Flaw::Damaged)?;
+            let (numbers, _) =
+                rest.split_at_checked(rest.len().saturating_sub(after.len())).ok_or(Flaw::Damaged)?;
             streams.push(numbers.to_vec());
             rest = after;
         }
@@ -126,6 +127,7 @@ impl<'a, S: Source> CoversMaker<'a, S> {
             Numbers::new(unpacker(UNEQUAL_RUNS)?),
             unpacker(VALUES)?,
         );
+        // Bounded above.
         let predictor = Predictor::new(&head.images, &covers, base).map_err(Flaw::Base)?;
         Ok(Self {
             literals: unpacker(LITERALS)?,
@@ -138,7 +140,7 @@ impl<'a, S: Source> CoversMaker<'a, S> {
             cover: 0,
             done: 0,
             at: 0,
-            own: Made::default(),
+            own: Made::new(if head.own_copies { target_length } else { 0 }),
         })
     }
 
@@ -179,7 +181,6 @@ impl<'a, S: Source> CoversMaker<'a, S> {
 }
 
 /// The last bytes of a target space that were made.
-#[derive(Default)]
 struct Made {
     bytes: Vec<u8>,
     /// Place of the first of them.
@@ -187,6 +188,12 @@ struct Made {
 }
 
 impl Made {
+    /// Takes its memory at once: growing would take twice as much for a moment.
+    fn new(length: u64) -> Self {
+        let most = MAX_OWN_BYTES.saturating_add(MAX_OWN_BYTES / 4).saturating_add(2 * CHUNK_BYTES);
+        Self { bytes: Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or(0)), begin: 0 }
+    }
+
     fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         let most = usize::try_from(MAX_OWN_BYTES).unwrap_or(usize::MAX);

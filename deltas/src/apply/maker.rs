@@ -5,6 +5,7 @@ use std::io::Read;
 use super::group::{CoversMaker, Held};
 use super::prefix::PrefixMaker;
 use super::whole::WholeMaker;
+use super::window::Maker;
 use crate::container::chunks::{Recorded, Several, Single};
 use crate::container::layout::{Codec, CoversHead, Packing, Streams};
 use crate::container::read::checked_packed;
@@ -12,15 +13,6 @@ use crate::container::read::images::image_fits;
 use crate::container::{CHUNK_BYTES, Flaw, MAX_PREFIX_BYTES};
 use crate::digest::{Hasher, Sha256};
 use crate::read_at::ReadAt;
-
-/// Makes a target space, from its beginning to its end.
-pub(crate) trait Maker {
-    /// Replaces the window by the next bytes, which are none at the end.
-    fn fill(&mut self, window: &mut Vec<u8>) -> Result<(), Flaw>;
-
-    /// Checks that nothing is left over, when all bytes were made.
-    fn finish(&mut self) -> Result<(), Flaw>;
-}
 
 /// Refuses what the lengths of the spaces do not allow.
 pub(crate) fn check(codec: &Codec, base_length: u64, target_length: u64) -> Result<(), Flaw> {
@@ -31,8 +23,7 @@ pub(crate) fn check(codec: &Codec, base_length: u64, target_length: u64) -> Resu
                 && base_length.checked_add(target_length).is_some_and(|both| both <= MAX_PREFIX_BYTES)
         }
         Codec::Covers(head) => {
-            head.covers <= target_length
-                && head.images.iter().all(|image| image_fits(image, base_length))
+            head.covers <= target_length && head.images.iter().all(|image| image_fits(image, base_length))
         }
     };
     if fits { Ok(()) } else { Err(Flaw::Damaged) }

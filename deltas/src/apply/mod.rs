@@ -10,29 +10,27 @@ mod differences;
 mod error;
 pub(crate) mod file;
 mod group;
-mod maker;
+pub(crate) mod maker;
 mod numbers;
 mod prefix;
 pub(crate) mod reader;
 mod space;
+pub(crate) mod target_list;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
 pub(crate) mod unpack;
 mod whole;
+pub(crate) mod window;
 
 use std::io::{self, Read};
 
 pub(crate) use control::Ticker;
-pub(crate) use maker::{Maker, body_length, proof};
 pub use control::{Control, Progress};
 pub use error::ApplyError;
 
 use crate::read_at::ReadAt;
 use crate::tree::Entry;
-
-/// Bytes of a target that are made at once.
-pub(crate) const WINDOW_BYTES: usize = 64 * 1024;
 
 /// Opens the files of a base.
 pub trait BaseFiles {

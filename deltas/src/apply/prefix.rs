@@ -7,7 +7,7 @@ use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 use zstd::zstd_safe::DParameter;
 
 use super::unpack::{FRAME_DESCRIPTOR, frame_decoder};
-use super::{Maker, WINDOW_BYTES};
+use super::window::{Maker, WINDOW_BYTES};
 use crate::container::chunks::Source;
 use crate::container::{Flaw, MAX_PREFIX_BYTES, PREFIX_WINDOW_LOG};
 use crate::read_at::ReadAt;

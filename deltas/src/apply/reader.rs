@@ -2,7 +2,8 @@
 
 use std::io::{self, Read};
 
-use super::{Maker, Ticker};
+use super::control::Ticker;
+use super::window::{Maker, WINDOW_BYTES};
 use crate::container::Flaw;
 use crate::read_at::ReadAt;
 
@@ -97,7 +98,7 @@ impl<'a, 'c, R> Ticking<'a, 'c, R> {
 
 impl<R: Read> Read for Ticking<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = super::WINDOW_BYTES.min(buffer.len());
+        let most = WINDOW_BYTES.min(buffer.len());
         let count = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;
         if self.ticker.made(count).is_err() {
             self.cancelled = true;

@@ -2,6 +2,9 @@
 
 mod files;
 mod hostile;
+mod large;
+mod memory;
+mod random;
 mod trees;
 
 use super::file::apply_file;

@@ -5,22 +5,21 @@
 
 use std::io::{self, Read};
 
-use super::file::{Counted, end_of, other_base};
+use super::file::{Counted, end_of};
 use super::maker::{begin, body_length, check};
 use super::reader::{FromBeginning, SpaceReader, Ticking};
 use super::space::BaseSpace;
-use super::{ApplyError, Base, BaseFiles, Control, Lists, TargetWriter, Ticker, WINDOW_BYTES};
+use super::target_list::read_target_list;
+use super::window::WINDOW_BYTES;
+use super::{ApplyError, Base, Control, Lists, TargetWriter, Ticker};
 use crate::container::chunks::read_array;
-use crate::container::layout::{Codec, Group, Head, Subject};
+use crate::container::layout::{Codec, Group};
 use crate::container::read::read_head_after_version;
 use crate::container::{Flaw, MAGIC, VERSION};
-use crate::digest::{Broken, CheckedReader, Hasher, Sha256, sha256};
+use crate::digest::{Broken, CheckedReader, Hasher, Sha256};
 use crate::limits::Limits;
-use crate::list::{self, folder_list};
 use crate::plan::{FileOf, Origin, Plan};
-use crate::read_at::ReadAt;
 use crate::summary::Summary;
-use crate::tree::{self, Entry};
 use crate::v1;
 
 /// Makes the target of a tree's delta, of any version. Nothing that was written counts unless this succeeds.
@@ -74,77 +73,6 @@ pub fn apply(
     let mut summary = work.summary;
     summary.bytes = delta.bytes;
     Ok(summary)
-}
-
-/// Makes the target's list out of the base's, and has it verified.
-fn read_target_list(
-    base: &Base<'_>,
-    head: &Head,
-    delta: &mut Counted<impl Read>,
-    lists: &mut Lists<'_>,
-    limits: &Limits,
-) -> Result<Vec<Entry>, ApplyError> {
-    let name = |subject| match subject {
-        Subject::File => "a file",
-        Subject::Folder => "a folder",
-        Subject::Manifest => "a signed release",
-    };
-    let wanted = match lists {
-        Lists::Folder => Subject::Folder,
-        Lists::Manifest(_) => Subject::Manifest,
-    };
-    if head.subject != wanted {
-        return Err(ApplyError::AnotherSubject { made_for: name(head.subject), wanted: name(wanted) });
-    }
-    if head.target_length > limits.list_bytes {
-        return Err(ApplyError::TooLarge { what: "bytes in its list of files", limit: limits.list_bytes });
-    }
-    if let Some(error) = other_base(head, &sha256(base.list).0, base.list.length()) {
-        return Err(error);
-    }
-    let group = head.groups.first().ok_or(ApplyError::Damaged)?;
-    let mut maker = begin(&group.codec, &base.list, head.target_length, delta).map_err(ApplyError::of)?;
-    // Grows with what really comes.
-    let mut bytes = Vec::new();
-    let mut window = Vec::new();
-    loop {
-        maker.fill(&mut window).map_err(ApplyError::of)?;
-        if window.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&window);
-    }
-    maker.finish().map_err(ApplyError::of)?;
-    if bytes.length() != head.target_length || !sha256(&bytes).0.starts_with(&head.target_check) {
-        return Err(ApplyError::Damaged);
-    }
-    let entries = match lists {
-        Lists::Folder => list::parse(&bytes, limits.entries).map_err(ApplyError::of)?,
-        Lists::Manifest(read) => read(&bytes).map_err(ApplyError::List)?,
-    };
-    if entries.len() > limits.entries {
-        let limit = u64::try_from(limits.entries).unwrap_or(u64::MAX);
-        return Err(ApplyError::TooLarge { what: "files", limit });
-    }
-    tree::check_entries(&entries).map_err(ApplyError::UnsafeTree)?;
-    Ok(entries)
-}
-
-/// The entries of the target of a folder's delta.
-pub(crate) fn read_folder_list(
-    base: &[Entry],
-    head: &Head,
-    delta: &mut Counted<impl Read>,
-    limits: &Limits,
-) -> Result<Vec<Entry>, ApplyError> {
-    struct NoFiles;
-    impl BaseFiles for NoFiles {
-        fn open(&self, _path: &str) -> io::Result<Box<dyn ReadAt + '_>> {
-            Err(io::ErrorKind::NotFound.into())
-        }
-    }
-    let base = Base { files: &NoFiles, list: &folder_list(base), entries: base };
-    read_target_list(&base, head, delta, &mut Lists::Folder, limits)
 }
 
 /// Refuses groups that name files which are not there, do not make each open file once, or whose spaces do not fit.

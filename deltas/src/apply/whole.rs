@@ -1,7 +1,7 @@
 //! Makes a target space that is packed as it is.
 
 use super::unpack::Unpacker;
-use super::{Maker, WINDOW_BYTES};
+use super::window::{Maker, WINDOW_BYTES};
 use crate::container::chunks::Source;
 use crate::container::layout::Packed;
 use crate::container::read::checked_packed;

@@ -89,7 +89,9 @@ fn parse(subject: Subject, bytes: &[u8]) -> Result<Head, Flaw> {
             }
         }
         let codec = match (codec & 3, codec >> 2) {
-            (0, packing) => Codec::Whole(bytes.whole(read_packing(packing)?, first.then_some(target_length))?),
+            (0, packing) => {
+                Codec::Whole(bytes.whole(read_packing(packing)?, first.then_some(target_length))?)
+            }
             (1, flags) => Codec::Covers(bytes.covers(flags, &mut image_parts)?),
             (2, 0) => Codec::Prefix { packed: bytes.prefix()? },
             _ => return Err(Flaw::Later("a codec")),

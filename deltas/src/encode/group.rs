@@ -47,7 +47,6 @@ impl Encoded {
     }
 }
 
-
 /// Makes the group.
 ///
 /// # Errors

@@ -22,10 +22,17 @@ pub(super) struct Pairing {
 }
 
 /// Takes the programs apart that are in both spaces.
-pub(super) fn images(base: &dyn ReadAt, target: &dyn ReadAt, programs: &[ProgramPair]) -> io::Result<Vec<Pairing>> {
+pub(super) fn images(
+    base: &dyn ReadAt,
+    target: &dyn ReadAt,
+    programs: &[ProgramPair],
+) -> io::Result<Vec<Pairing>> {
     let mut images = Vec::new();
     for pair in programs {
-        let (Some(old), Some(new)) = (parse(&read(base, pair.base)?), parse(&read(target, pair.target)?)) else { continue };
+        let (Some(old), Some(new)) = (parse(&read(base, pair.base)?), parse(&read(target, pair.target)?))
+        else {
+            continue;
+        };
         if let Some(image) = pair_up(&old, pair.base.0, &new, pair.target.0) {
             images.push(Pairing { pair: *pair, base: old, target: new, image });
         }

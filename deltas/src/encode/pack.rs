@@ -63,4 +63,3 @@ fn contexts(bytes: &[u8]) -> io::Result<Vec<u32>> {
     }
     Ok(best.1.into_iter().collect())
 }
-

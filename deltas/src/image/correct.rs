@@ -30,7 +30,8 @@ impl Predictor {
     /// # Errors
     /// When the base cannot be read.
     pub(crate) fn new(images: &[Image], covers: &[Cover], base: &dyn ReadAt) -> io::Result<Self> {
-        let mut images = images.iter().map(|image| Corrected::new(image, base)).collect::<io::Result<Vec<_>>>()?;
+        let mut images =
+            images.iter().map(|image| Corrected::new(image, base)).collect::<io::Result<Vec<_>>>()?;
         images.sort_by_key(|image| image.image.base_at);
         let mut reached = 0;
         // Images of a hostile delta may overlap; the first one of a place counts.
@@ -67,7 +68,8 @@ impl Predictor {
 
 impl Corrected {
     fn new(image: &Image, base: &dyn ReadAt) -> io::Result<Self> {
-        let segments: Vec<_> = image.segments.iter().map(|segment| (segment.executable, segment.base)).collect();
+        let segments: Vec<_> =
+            image.segments.iter().map(|segment| (segment.executable, segment.base)).collect();
         let side = Side { machine: image.machine, segments: &segments, tables: &image.tables };
         let regions = regions(&side, &From { base, at: image.base_at })?;
         let end = regions.last().map_or(0, |region| region.end);

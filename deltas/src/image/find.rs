@@ -40,7 +40,8 @@ impl Table {
         match (self, other) {
             (Self::Words { from, .. }, Self::Words { from: other, .. })
             | (Self::PlausibleWords { from, .. }, Self::PlausibleWords { from: other, .. }) => from == other,
-            (Self::GoFunctions { .. }, Self::GoFunctions { .. }) | (Self::Frames { .. }, Self::Frames { .. }) => true,
+            (Self::GoFunctions { .. }, Self::GoFunctions { .. })
+            | (Self::Frames { .. }, Self::Frames { .. }) => true,
             _ => false,
         }
     }
@@ -122,7 +123,11 @@ pub(crate) fn pair_up(base: &Parsed, base_at: u64, target: &Parsed, target_at: u
     let both = base.parts.iter().zip(&target.parts);
     let segments: Vec<Segment> = both
         .take_while(|(base, target)| base.executable == target.executable)
-        .map(|(base, target)| Segment { executable: base.executable, base: base.extent, target: target.extent })
+        .map(|(base, target)| Segment {
+            executable: base.executable,
+            base: base.extent,
+            target: target.extent,
+        })
         .collect();
     let mut pairs: Vec<Pair> = Vec::new();
     let mut tables = Vec::new();
@@ -132,7 +137,14 @@ pub(crate) fn pair_up(base: &Parsed, base_at: u64, target: &Parsed, target_at: u
             tables.push(Described { at: *at as u64, kind });
         }
     }
-    (!segments.is_empty()).then_some(Image { machine: base.machine, base_at, target_at, segments, pairs, tables })
+    (!segments.is_empty()).then_some(Image {
+        machine: base.machine,
+        base_at,
+        target_at,
+        segments,
+        pairs,
+        tables,
+    })
 }
 
 fn describe(table: &Table, like: &Table, pairs: &mut Vec<Pair>) -> Option<TableKind> {

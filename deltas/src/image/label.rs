@@ -19,7 +19,8 @@ const LABEL_OF: usize = 32;
 pub(crate) fn put_labels(program: &Parsed, bytes: &mut [u8]) -> io::Result<()> {
     let segments: Vec<_> = program.parts.iter().map(|part| (part.executable, part.extent)).collect();
     let mut starts = Vec::new();
-    let tables: Vec<Described> = program.tables.iter().map(|(at, table)| describe(*at, table, &mut starts)).collect();
+    let tables: Vec<Described> =
+        program.tables.iter().map(|(at, table)| describe(*at, table, &mut starts)).collect();
     let side = Side { machine: program.machine, segments: &segments, tables: &tables };
     let regions = regions(&side, &&*bytes)?;
     let mut sites: Vec<(u32, u32)> = Vec::new();

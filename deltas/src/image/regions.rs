@@ -78,7 +78,8 @@ pub(super) fn regions(side: &Side<'_>, image: &dyn ReadAt) -> io::Result<Vec<Reg
     for (executable, extent) in side.segments {
         let end = extent.offset.saturating_add(extent.stored).min(image.length());
         let mut start = extent.offset;
-        for &(table_start, table_end) in tables.iter().filter(|(from, to)| *to > extent.offset && *from < end) {
+        for &(table_start, table_end) in tables.iter().filter(|(from, to)| *to > extent.offset && *from < end)
+        {
             add_segment(side.machine, *executable, start, table_start, &mut regions);
             start = start.max(table_end);
         }
@@ -135,13 +136,20 @@ fn add_table(table: &Table, image: &dyn ReadAt, regions: &mut Vec<Region>) -> io
 }
 
 /// The functions behind Go's table of them, from its words; a word that is no place of one is passed over.
-fn go_records(at: u64, functions: u64, head: u64, length: u64, image: &dyn ReadAt) -> io::Result<Vec<Record>> {
+fn go_records(
+    at: u64,
+    functions: u64,
+    head: u64,
+    length: u64,
+    image: &dyn ReadAt,
+) -> io::Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::new();
     let mut window = Window::new(image);
     let count = usize::try_from(functions).unwrap_or(usize::MAX).min(MAX_RECORDS);
     let mut places = Vec::new();
     for number in 0..count as u64 {
-        let Some(word) = at.checked_add(number * 8 + 4).map(|place| window.u32(place)).transpose()?.flatten() else {
+        let Some(word) = at.checked_add(number * 8 + 4).map(|place| window.u32(place)).transpose()?.flatten()
+        else {
             break;
         };
         if u64::from(word) >= head && u64::from(word).saturating_add(GO_HEAD) <= length {
@@ -170,14 +178,17 @@ fn frame_records(at: u64, length: u64, image: &dyn ReadAt) -> io::Result<Vec<Rec
     let mut place = 0u64;
     while place.saturating_add(12) <= length && records.len() < MAX_RECORDS {
         let start = at.saturating_add(place);
-        let (Some(size), Some(pointer)) = (window.u32(start)?, window.u32(start.saturating_add(4))?) else { break };
+        let (Some(size), Some(pointer)) = (window.u32(start)?, window.u32(start.saturating_add(4))?) else {
+            break;
+        };
         if size == 0 || size == u32::MAX {
             break;
         }
         if pointer != 0
             && let Ok(at) = u32::try_from(place)
         {
-            let augmented = size > 20 && window.u32(start.saturating_add(16))?.is_some_and(|word| word.to_le_bytes()[0] == 4);
+            let augmented = size > 20
+                && window.u32(start.saturating_add(16))?.is_some_and(|word| word.to_le_bytes()[0] == 4);
             records.push(Record { at, counters: u8::from(augmented), data: 0 });
         }
         place = place.saturating_add(4).saturating_add(u64::from(size));
@@ -223,7 +234,9 @@ pub(super) fn is_loaded(segments: &[(bool, Extent)], address: u64) -> bool {
 
 /// Whether this address lies in code that is stored.
 pub(super) fn is_code(segments: &[(bool, Extent)], address: u64) -> bool {
-    segments.iter().any(|(executable, extent)| *executable && address.wrapping_sub(extent.address) < extent.stored)
+    segments
+        .iter()
+        .any(|(executable, extent)| *executable && address.wrapping_sub(extent.address) < extent.stored)
 }
 
 /// Whether these eight bytes are an address of the image. Small numbers are none, though a segment may begin at 0.

@@ -20,9 +20,7 @@ pub(super) enum Site {
     /// A branch of AArch64: 26 bits.
     Branch,
     /// `ADRP`: 21 bits of page; and whether the `ADD` of the low bits follows.
-    Page {
-        with_low_bits: bool,
-    },
+    Page { with_low_bits: bool },
 }
 
 impl Site {
@@ -30,7 +28,13 @@ impl Site {
     pub(super) const fn length(self) -> usize {
         match self {
             Self::Relative | Self::FromHere | Self::FromPair(_) | Self::Branch => 4,
-            Self::Page { with_low_bits } => if with_low_bits { 8 } else { 4 },
+            Self::Page { with_low_bits } => {
+                if with_low_bits {
+                    8
+                } else {
+                    4
+                }
+            }
             Self::Address => 8,
         }
     }
@@ -95,7 +99,9 @@ fn scan_region(side: &Side<'_>, region: &Region, from: usize, at: u64, found: &m
         Style::Arm => scan_arm(from, at, found),
         Style::Addresses => {
             let first = from.saturating_add(to_next(at.saturating_add(from as u64), 8));
-            scan_words(first, 8, found, |bytes, at| is_address(side.segments, bytes, at).then_some(Site::Address))
+            scan_words(first, 8, found, |bytes, at| {
+                is_address(side.segments, bytes, at).then_some(Site::Address)
+            })
         }
         Style::Words { pair } => {
             let first = from.saturating_add(to_next(place, 4));
@@ -103,7 +109,8 @@ fn scan_region(side: &Side<'_>, region: &Region, from: usize, at: u64, found: &m
         }
         Style::Plausible { pair, limit } => {
             let first = from.saturating_add(to_next(place, 4));
-            let plausible = |bytes: &[u8], at| u32_at(bytes, at).is_some_and(|word| word >= 4096 && word < *limit);
+            let plausible =
+                |bytes: &[u8], at| u32_at(bytes, at).is_some_and(|word| word >= 4096 && word < *limit);
             scan_words(first, 4, found, |bytes, offset| {
                 let aligned = at.saturating_add(offset as u64) % 8 == 0;
                 if aligned && is_address(side.segments, bytes, offset) {
@@ -176,8 +183,7 @@ fn scan_x86(side: &Side<'_>, from: usize, image_at: u64, found: &mut Found<'_, '
         };
         let distance = u32_at(bytes, operand).map_or(0, extended);
         let target = start.wrapping_add(operand as u64).wrapping_add(4).wrapping_add(distance);
-        let plausible =
-            if jumps { is_code(side.segments, target) } else { is_loaded(side.segments, target) };
+        let plausible = if jumps { is_code(side.segments, target) } else { is_loaded(side.segments, target) };
         if plausible && found.report(operand, Site::Relative) {
             at = operand + 4;
         } else {
@@ -234,7 +240,9 @@ fn scan_records(
     let end = at.saturating_add(found.bytes.len() as u64).saturating_sub(region.start);
     let first = records.partition_point(|record| u64::from(record.at).saturating_add(most) <= start);
     let mut reached = from;
-    for (record, next) in records.iter().skip(first).zip(records.iter().map(Some).skip(first + 1).chain([None])) {
+    for (record, next) in
+        records.iter().skip(first).zip(records.iter().map(Some).skip(first + 1).chain([None]))
+    {
         let place = u64::from(record.at);
         if place >= end {
             break;
@@ -246,7 +254,9 @@ fn scan_records(
             if place < start {
                 continue;
             }
-            let Some(offset) = offset_of(region, place, at).filter(|offset| *offset >= reached) else { continue };
+            let Some(offset) = offset_of(region, place, at).filter(|offset| *offset >= reached) else {
+                continue;
+            };
             if let Some(site) = site(*record, word, found.bytes, offset) {
                 if !found.report(offset, site) {
                     return offset;

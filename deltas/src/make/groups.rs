@@ -90,7 +90,10 @@ impl<'a> Bases<'a> {
         }
         let alike = self.by_name.get(&stem(file.path))?;
         let length = |number: &usize| self.lengths.get(*number).copied().unwrap_or_default();
-        alike.iter().copied().min_by_key(|number| (!self.gone.contains(number), length(number).abs_diff(file.length)))
+        alike
+            .iter()
+            .copied()
+            .min_by_key(|number| (!self.gone.contains(number), length(number).abs_diff(file.length)))
     }
 }
 
@@ -126,7 +129,8 @@ mod tests {
             file("lib/x.so", 4, 4 << 20),
             file("same", 5, 10),
         ];
-        let together = |targets: &[usize], bases: &[usize]| Together { targets: targets.into(), bases: bases.into() };
+        let together =
+            |targets: &[usize], bases: &[usize]| Together { targets: targets.into(), bases: bases.into() };
         let plan = Plan::new(&base, &target);
         // Of the base: `a`, and what is gone, among which a renamed file may be.
         let small = together(&[0], &[0, 2, 5]);

@@ -74,7 +74,9 @@ fn members(content: &dyn ReadAt) -> Vec<Member> {
         let Ok(entry) = entry else { break };
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let (at, length) = (entry.raw_file_position(), entry.size());
-        if entry.header().entry_type().is_file() && at.checked_add(length).is_some_and(|end| end <= content.length()) {
+        if entry.header().entry_type().is_file()
+            && at.checked_add(length).is_some_and(|end| end <= content.length())
+        {
             members.push(Member { name, at, length });
         }
     }

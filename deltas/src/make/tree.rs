@@ -79,11 +79,11 @@ impl Making<'_> {
         let (old, new) = (self.base.manifest, self.target.manifest);
         let plan = Plan::new(&self.base.tree.entries, &self.target.tree.entries);
         let target_bytes = self.check(&plan)?;
-        let ends =
-            Ends { base: (old.len() as u64, sha256(old)), target: (new.len() as u64, sha256(new)) };
+        let ends = Ends { base: (old.len() as u64, sha256(old)), target: (new.len() as u64, sha256(new)) };
         let mut assembly = Assembly::new(self.subject, ends).map_err(MakeError::Write)?;
         let open = plan.open.iter().filter_map(|number| plan.targets.get(*number));
-        let mut ticker = Ticker::new(control, new.len() as u64 + open.map(|(file, _)| file.length).sum::<u64>());
+        let mut ticker =
+            Ticker::new(control, new.len() as u64 + open.map(|(file, _)| file.length).sum::<u64>());
         let hints = Hints { programs: Vec::new(), memory_bytes: self.settings.memory_bytes };
         let list = encode(&old, &new, &hints, &mut ticker).map_err(MakeError::of)?;
         let first = Group { targets: Vec::new(), bases: Vec::new(), codec: list.codec };
@@ -135,7 +135,8 @@ impl Making<'_> {
         ticker: &mut Ticker<'_>,
     ) -> Result<bool, MakeError> {
         let open = |number: &usize| plan.open.get(*number).and_then(|place| plan.targets.get(*place));
-        let new_files: Vec<FileOf<'_>> = together.targets.iter().filter_map(open).map(|(file, _)| *file).collect();
+        let new_files: Vec<FileOf<'_>> =
+            together.targets.iter().filter_map(open).map(|(file, _)| *file).collect();
         let old_files: Vec<FileOf<'_>> =
             together.bases.iter().filter_map(|number| plan.bases.get(*number)).copied().collect();
         let base = TreeSpace::open(&self.base.tree.root, &old_files)?;
@@ -147,7 +148,8 @@ impl Making<'_> {
         let encoded = encode(&base, &target, &hints, ticker).map_err(MakeError::of)?;
         let whole = matches!(encoded.codec, Codec::Whole(_));
         let ends = (target.length(), digest(&target).map_err(failed)?);
-        let numbers = |list: &[usize]| list.iter().map(|number| u32::try_from(*number).unwrap_or(u32::MAX)).collect();
+        let numbers =
+            |list: &[usize]| list.iter().map(|number| u32::try_from(*number).unwrap_or(u32::MAX)).collect();
         // What is whole needs no base.
         let bases = if whole { Vec::new() } else { numbers(&together.bases) };
         let group = Group { targets: numbers(&together.targets), bases, codec: encoded.codec };

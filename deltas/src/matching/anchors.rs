@@ -64,7 +64,8 @@ fn longest(base: &[u8], target: &[u8], at: usize, place: usize, before: Option<&
         }
     }
     let (length, place) = best;
-    let back = target[from..at].iter().rev().zip(base[..place].iter().rev()).take_while(|(a, b)| a == b).count();
+    let back =
+        target[from..at].iter().rev().zip(base[..place].iter().rev()).take_while(|(a, b)| a == b).count();
     (length >= BLOCK).then(|| Found { base: place - back, target: at - back, length: length + back })
 }
 
@@ -123,7 +124,11 @@ const NEAR: usize = 4 << 20;
 const MARGIN: usize = 64;
 
 /// What anchors leave: the parts of the target and of the base that are worth a closer look, by place, without overlaps.
-pub(super) fn left_over(anchors: &[Found], base: usize, target: usize) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+pub(super) fn left_over(
+    anchors: &[Found],
+    base: usize,
+    target: usize,
+) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
     let ends = Found { base, target, length: 0 };
     let mut before = Found { base: 0, target: 0, length: 0 };
     let (mut gaps, mut near) = (Vec::new(), Vec::new());
@@ -138,7 +143,8 @@ pub(super) fn left_over(anchors: &[Found], base: usize, target: usize) -> (Vec<R
         }
         before = next;
     }
-    let mut taken: Vec<(usize, usize)> = anchors.iter().map(|found| (found.base, found.base + found.length)).collect();
+    let mut taken: Vec<(usize, usize)> =
+        anchors.iter().map(|found| (found.base, found.base + found.length)).collect();
     taken.sort_unstable();
     let mut reached = 0;
     for (start, end) in taken.into_iter().chain([(base, base)]) {

@@ -106,7 +106,8 @@ impl Search<'_> {
                 continue;
             }
             let longest = self.index.longest(&self.target[at..], &self.usable(at));
-            let Some((place, length)) = longest.filter(|(_, length)| *length >= self.costs.shortest && *length > known)
+            let Some((place, length)) =
+                longest.filter(|(_, length)| *length >= self.costs.shortest && *length > known)
             else {
                 misses += 1;
                 at += self.step_of_miss(known, misses);
@@ -161,7 +162,8 @@ impl Search<'_> {
     /// Whether a recent diagonal goes on well enough here: a better one will be found soon, and moved back to where it begins.
     fn follows(&self, at: usize, diagonal: isize) -> bool {
         let Some(place) = at.checked_add_signed(diagonal) else { return false };
-        let (Some(target), Some(base)) = (self.target.get(at..at + FOLLOWED), self.searched.get(place..place + FOLLOWED))
+        let (Some(target), Some(base)) =
+            (self.target.get(at..at + FOLLOWED), self.searched.get(place..place + FOLLOWED))
         else {
             return false;
         };
@@ -177,7 +179,8 @@ impl Search<'_> {
     fn add_sure(&mut self, at: usize, diagonal: isize) {
         let place = at.strict_add_signed(diagonal);
         let (before, of_base) = (&self.target[..at], &self.searched[..place]);
-        let equal = before.iter().rev().zip(of_base.iter().rev()).take(SURE).take_while(|(a, b)| a == b).count();
+        let equal =
+            before.iter().rev().zip(of_base.iter().rev()).take(SURE).take_while(|(a, b)| a == b).count();
         self.push(at - equal, place - equal);
     }
 
@@ -203,11 +206,14 @@ impl Search<'_> {
     /// Whether a recent diagonal is so good in this stretch that a jump to another would cost more than it spares.
     fn is_spared(&self, at: usize, length: usize) -> bool {
         let target = &self.target[at..at + length];
-        length <= FOLLOWED && self.recent.iter().any(|diagonal| {
-            let place = at.checked_add_signed(*diagonal);
-            let base = place.and_then(|place| self.searched.get(place..place + target.len()));
-            base.is_some_and(|base| target.iter().zip(base).filter(|(a, b)| a != b).count() < self.costs.spared)
-        })
+        length <= FOLLOWED
+            && self.recent.iter().any(|diagonal| {
+                let place = at.checked_add_signed(*diagonal);
+                let base = place.and_then(|place| self.searched.get(place..place + target.len()));
+                base.is_some_and(|base| {
+                    target.iter().zip(base).filter(|(a, b)| a != b).count() < self.costs.spared
+                })
+            })
     }
 
     /// How far back a candidate of this diagonal is of use.

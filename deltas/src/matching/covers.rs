@@ -173,7 +173,14 @@ impl<'a> Way<'a> {
         }
         let (cost, before) = (self.jump(diagonal), self.take_best(at));
         let on = On::Diagonal(diagonal);
-        self.states.push(State { on, cost, start: short(at), before, unequal: false, until: at + self.costs.trial });
+        self.states.push(State {
+            on,
+            cost,
+            start: short(at),
+            before,
+            unequal: false,
+            until: at + self.costs.trial,
+        });
     }
 
     /// A way in literals that comes from the cheapest state, if that is cheaper.

@@ -105,7 +105,10 @@ impl<'a> Index<'a> {
         }
         let match_at = |rank: usize| {
             let place = self.searched_place(self.place(rank));
-            usable.iter().any(|range| range.contains(&place)).then(|| (place, common(&self.searched[place..], wanted)))
+            usable
+                .iter()
+                .any(|range| range.contains(&place))
+                .then(|| (place, common(&self.searched[place..], wanted)))
         };
         let before = (begin..low).rev().take(NEIGHBORS).find_map(match_at);
         let behind = (low..end).take(NEIGHBORS).find_map(match_at);

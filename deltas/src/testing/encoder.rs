@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::pack;
-use crate::apply::proof;
+use crate::apply::maker::proof;
 use crate::container::layout::{
     Codec, Cover, CoversHead, Group, Head, Packed, Packing, STREAMS, Streams, Subject,
 };

@@ -11,7 +11,6 @@ use crate::apply::reader::{FromBeginning, Ticking};
 use crate::apply::{ApplyError, BaseFiles, Control, TargetWriter, Ticker};
 use crate::digest::{Broken, CheckedReader, sha256};
 use crate::limits::Limits;
-use crate::show::ShownGroup;
 use crate::summary::Summary;
 use crate::v1::codec::bsdiff::PatchReader;
 use crate::v1::container::{BaseContent, Content, HeaderError, Make, Step, read_header};
@@ -53,26 +52,6 @@ pub(crate) fn apply(
     let mut summary = work.summary;
     summary.bytes = delta.bytes;
     Ok(summary)
-}
-
-/// What each file cost.
-pub(crate) fn show(delta: &mut impl Read, limits: &Limits) -> Result<Vec<ShownGroup>, ApplyError> {
-    let header = read_header(delta, limits)?;
-    let shown = |path: &str, codec, file: &Content, body, base_files| ShownGroup {
-        codec,
-        bytes: Some(body),
-        makes: vec![path.to_owned()],
-        files: 1,
-        base_files,
-        target_bytes: Some(file.length),
-        ..ShownGroup::default()
-    };
-    let groups = header.steps.iter().filter_map(|step| match &step.make {
-        Make::Bsdiff { file, body, .. } => Some(shown(&step.path, "bsdiff", file, *body, 1)),
-        Make::Whole { file, body } => Some(shown(&step.path, "whole", file, *body, 0)),
-        Make::Same { .. } | Make::Link { .. } => None,
-    });
-    Ok(groups.collect())
 }
 
 struct Work<'a, 'c> {

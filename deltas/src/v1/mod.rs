@@ -2,6 +2,6 @@
 
 pub(crate) mod apply;
 mod codec;
-mod container;
+pub(crate) mod container;
 
 pub(crate) use container::MAGIC;

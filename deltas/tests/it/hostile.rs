@@ -9,7 +9,9 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use sealpost_deltas::{ApplyError, Limits};
 
-use crate::{Listing, applied, apply_to, folder, listing, made, sha256, small_pair};
+use crate::{
+    Listing, applied, applied_with, apply_to, folder, golden, listing, made, sha256, small_pair, tree,
+};
 
 const LIMITS: Limits =
     Limits { entries: 1000, list_bytes: 1 << 20, head_bytes: 1 << 20, target_bytes: 1 << 20 };
@@ -66,25 +68,27 @@ fn a_delta_built_by_hand_as_these_tests_do_is_accepted() {
 #[test]
 fn a_delta_cut_at_any_byte_is_refused() {
     let (base, target) = small_pair();
-    let (delta, _) = made(base.path(), target.path());
-    for end in 0..delta.len() {
-        assert!(applied(base.path(), &delta[..end], &LIMITS).is_err(), "cut at {end}");
+    for delta in [made(base.path(), target.path()).0, golden("delta-v1.bin")] {
+        for end in 0..delta.len() {
+            assert!(applied(base.path(), &delta[..end], &LIMITS).is_err(), "cut at {end}");
+        }
+        let longer = [delta.as_slice(), b"x"].concat();
+        assert!(matches!(applied(base.path(), longer.as_slice(), &LIMITS), Err(ApplyError::Damaged)));
     }
-    let longer = [delta.as_slice(), b"x"].concat();
-    assert!(matches!(applied(base.path(), longer.as_slice(), &LIMITS), Err(ApplyError::Damaged)));
 }
 
 #[test]
 fn a_flipped_bit_anywhere_gives_an_error_or_the_very_same_target() {
     let (base, target) = small_pair();
-    let (delta, _) = made(base.path(), target.path());
     let expected = listing(target.path());
-    for index in 0..delta.len() {
-        for bit in [0x01, 0x80] {
-            let mut changed = delta.clone();
-            changed[index] ^= bit;
-            if let Ok((result, _)) = applied(base.path(), changed.as_slice(), &LIMITS) {
-                assert_eq!(result, expected, "flipped at {index}");
+    for delta in [made(base.path(), target.path()).0, golden("delta-v1.bin")] {
+        for index in 0..delta.len() {
+            for bit in [0x01, 0x80] {
+                let mut changed = delta.clone();
+                changed[index] ^= bit;
+                if let Ok((result, _)) = applied(base.path(), changed.as_slice(), &LIMITS) {
+                    assert_eq!(result, expected, "flipped at {index}");
+                }
             }
         }
     }
@@ -193,24 +197,38 @@ fn promises_over_the_limits_are_refused_before_anything_is_read() {
 }
 
 #[test]
-fn another_base_than_the_one_the_delta_was_made_for_is_refused() {
+fn another_base_than_the_one_the_delta_was_made_for_is_refused_by_name() {
     let (base, target) = small_pair();
     let (delta, _) = made(base.path(), target.path());
-    for (path, content) in [("data/same", b"unchanged c0ntent".as_slice()), ("bin/program", b"other")] {
-        let (other, _) = small_pair();
-        fs::write(other.path().join(path), content).unwrap();
-        let refused = applied(other.path(), delta.as_slice(), &LIMITS).unwrap_err();
-        assert!(matches!(&refused, ApplyError::BaseDiffers { path: named } if named == path), "{refused}");
-        fs::remove_file(other.path().join(path)).unwrap();
-        let refused = applied(other.path(), delta.as_slice(), &LIMITS).unwrap_err();
-        assert!(matches!(&refused, ApplyError::Base { .. }), "{refused}");
+    for version in [delta, golden("delta-v1.bin")] {
+        for (path, content) in [("data/same", b"unchanged c0ntent".as_slice()), ("bin/program", b"other")] {
+            let (other, _) = small_pair();
+            let list = tree(other.path());
+            fs::write(other.path().join(path), content).unwrap();
+            // The list says what was installed; the file has changed since.
+            let refused = applied_with(&list, version.as_slice(), &LIMITS).unwrap_err();
+            assert!(
+                matches!(&refused, ApplyError::BaseDiffers { path: named } if named == path),
+                "{refused}"
+            );
+            fs::remove_file(other.path().join(path)).unwrap();
+            let refused = applied_with(&list, version.as_slice(), &LIMITS).unwrap_err();
+            assert!(matches!(&refused, ApplyError::Base { .. }), "{refused}");
+        }
     }
+    let (delta, _) = made(base.path(), target.path());
+    let refused = applied(target.path(), delta.as_slice(), &LIMITS).unwrap_err();
+    assert!(matches!(&refused, ApplyError::AnotherBase { .. }), "{refused}");
 }
 
 #[test]
 fn an_unknown_version_and_another_file_are_named_as_such() {
     let (base, target) = small_pair();
     let (mut delta, _) = made(base.path(), target.path());
+    delta[3] = 3;
+    let later = applied(base.path(), delta.as_slice(), &LIMITS).unwrap_err();
+    assert!(matches!(later, ApplyError::UnsupportedVersion { version: 3 }));
+    let mut delta = golden("delta-v1.bin");
     delta[8] = 2;
     let later = applied(base.path(), delta.as_slice(), &LIMITS).unwrap_err();
     assert!(matches!(later, ApplyError::UnsupportedVersion { version: 2 }));

@@ -100,10 +100,24 @@ fn applied(base: &Path, delta: impl Read, limits: &Limits) -> Result<(Listing, S
     Ok((listing(out.path()), summary))
 }
 
+/// The same, with the list that the base had once.
+fn applied_with(base: &Tree, delta: impl Read, limits: &Limits) -> Result<(Listing, Summary), ApplyError> {
+    let out = tempfile::tempdir().unwrap();
+    let summary = apply_tree(base, delta, out.path(), limits)?;
+    Ok((listing(out.path()), summary))
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+}
+
 fn apply_to(base: &Path, delta: impl Read, out: &Path, limits: &Limits) -> Result<Summary, ApplyError> {
-    let tree = tree(base);
+    apply_tree(&tree(base), delta, out, limits)
+}
+
+fn apply_tree(tree: &Tree, delta: impl Read, out: &Path, limits: &Limits) -> Result<Summary, ApplyError> {
     let base = Base {
-        files: &FolderBase::new(base),
+        files: &FolderBase::new(&tree.root),
         list: &folder_list(&tree.entries),
         entries: &tree.entries,
     };

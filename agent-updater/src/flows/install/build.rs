@@ -3,28 +3,25 @@
 //!
 //! Invariant: none of them is trusted. A slot counts as built only if it is, path by path, what the signed manifest says.
 
-use std::error::Error;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sealpost_files::with_causes;
 use sealpost_manifests::payload::read_gzip;
 use sealpost_manifests::release::{FileKind, ReleaseManifest};
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
 
-use crate::domain::record::{Change, ChangeKind, Installed};
+use crate::domain::record::{Change, Installed};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
-use crate::platform::{disk, program};
+use crate::platform::program;
 use crate::ports::Source;
-use crate::slots::beneath::BeneathError;
-use crate::slots::{SlotBuilder, Slots};
+use crate::slots::Slots;
 
 use super::checks::{download_bytes, payload_path};
 use super::delta::apply_delta;
 use super::fault::{ActionFault, NotNow};
+use super::finished::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
 use super::vetted::VettedRelease;
 
 /// A release whose slot is still to be built.
@@ -250,49 +247,4 @@ fn unpack(path: &Path, change: &Change, slots: &Slots, manifest: &ReleaseManifes
         Ok(()) => finish(builder, change, slots, manifest),
         Err(error) => Err(invalid_or_full(&builder, "the payload is not what was signed", &error)),
     }
-}
-
-/// Gives the slot its name, and digests its files.
-pub(super) fn finish(
-    builder: SlotBuilder<'_>,
-    change: &Change,
-    slots: &Slots,
-    manifest: &ReleaseManifest,
-) -> Result<(), Refusal> {
-    if change.kind == ChangeKind::Repair {
-        builder.finish_beside().map_err(|error| refusal_of_slot(&error))?;
-        return slots.check_beside(&change.to.slot, manifest).map_err(|error| {
-            let detail = format!("what was built is not what was signed: {}", with_causes(&error));
-            Refusal::new(ReasonCode::PayloadInvalid, detail)
-        });
-    }
-    builder.finish().map_err(|error| refusal_of_slot(&error))?;
-    let checked = slots.check(&change.to.slot, manifest);
-    if let Err(error) = checked {
-        slots.remove(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
-        let detail = format!("what was built is not what was signed: {}", with_causes(&error));
-        return Err(Refusal::new(ReasonCode::PayloadInvalid, detail));
-    }
-    Ok(())
-}
-
-pub(super) fn invalid_or_full(
-    builder: &SlotBuilder<'_>,
-    what: &str,
-    error: &(dyn Error + 'static),
-) -> Refusal {
-    let reason = if builder.disk_was_full() { ReasonCode::DiskFull } else { ReasonCode::PayloadInvalid };
-    Refusal::new(reason, format!("{what}: {}", with_causes(error)))
-}
-
-pub(super) fn refusal_of_slot(error: &BeneathError) -> Refusal {
-    let reason = if error.is_disk_full() { ReasonCode::DiskFull } else { ReasonCode::LocalFault };
-    Refusal::new(reason, format!("the slot cannot be built: {}", with_causes(error)))
-}
-
-pub(super) fn refusal_of_file(what: &str, error: &io::Error) -> Refusal {
-    Refusal::new(
-        if disk::is_full(error) { ReasonCode::DiskFull } else { ReasonCode::LocalFault },
-        format!("{what}: {error}"),
-    )
 }

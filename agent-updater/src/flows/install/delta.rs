@@ -21,7 +21,7 @@ use crate::flows::context::Host;
 use crate::records::manifests;
 use crate::slots::Slots;
 
-use super::build::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
+use super::finished::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
 use super::vetted::VettedRelease;
 
 /// Time of the processor that a delta may take however small its target is.

@@ -13,6 +13,7 @@ mod clean_up;
 mod delta;
 mod engine;
 mod fault;
+mod finished;
 mod report;
 mod terms;
 mod vetted;

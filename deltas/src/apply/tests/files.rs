@@ -1,6 +1,7 @@
 use super::applied;
 use crate::apply::file::apply_file;
-use crate::apply::{ApplyError, Progress, WINDOW_BYTES};
+use crate::apply::window::WINDOW_BYTES;
+use crate::apply::{ApplyError, Progress};
 use crate::container::layout::{Cover, Packing};
 use crate::limits::Limits;
 use crate::testing::encoder::{all_ways, covers, file_delta, find_covers, streams, whole};

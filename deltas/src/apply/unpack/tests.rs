@@ -18,8 +18,7 @@ fn unpacked(packed: &[u8], how: Packed, length: u64, cap: u64, step: usize) -> R
     Ok(bytes)
 }
 
-const PACKINGS: [Packing; 3] =
-    [Packing::Plain, Packing::Zstd, Packing::Lzma2];
+const PACKINGS: [Packing; 3] = [Packing::Plain, Packing::Zstd, Packing::Lzma2];
 
 #[test]
 fn every_packing_gives_its_bytes_back_in_pieces_of_any_size() {

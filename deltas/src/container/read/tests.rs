@@ -230,5 +230,5 @@ fn own_copies_and_images_exclude_each_other() {
         subject: Subject::File,
         ..tree()
     };
-    assert!(matches!(parse(&head_bytes(&head)), Err(Flaw::Damaged)));
+    assert!(matches!(parse_file(&head_bytes(&head)), Err(Flaw::Damaged)));
 }
