@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sealpost_deltas::{
-    ApplyError, Base, BaseFile, Control, FolderBase, FolderTarget, Limits, Lists, MakeError, Shown, Summary,
-    Tree, apply, apply_file, folder_list, make_file, make_folder, read_folder,
+    ApplyError, Base, BaseFile, Control, FolderBase, FolderTarget, Limits, Lists, MakeError, MakeSettings,
+    Shown, Summary, Tree, apply, apply_file, folder_list, make_file, make_folder, read_folder,
 };
 use tempfile::NamedTempFile;
 
@@ -52,15 +52,25 @@ enum Kind {
 ///
 /// # Errors
 /// [`DeltaError`].
-pub fn make(base: &Path, target: &Path, out: &Path, existing: Existing) -> Result<Summary, DeltaError> {
+pub fn make(
+    base: &Path,
+    target: &Path,
+    out: &Path,
+    existing: Existing,
+    settings: &MakeSettings,
+    control: &mut dyn Control,
+) -> Result<Summary, DeltaError> {
     let kind = kind_of(base)?;
     if kind_of(target)? != kind {
         return Err(DeltaError::Mixed { base: base.to_owned(), target: target.to_owned() });
     }
     let mut written = NewFile::beside(out, existing)?;
     let made = match kind {
-        Kind::File => make_file(&open(base)?, &open(target)?, written.writer())?,
-        Kind::Folder => make_folder(&tree(base)?, &tree(target)?, written.writer())?,
+        Kind::File => make_file(&open(base)?, &open(target)?, written.writer(), settings, control)?,
+        Kind::Folder => {
+            let limits = Limits { target_bytes: u64::MAX, ..Limits::default() };
+            make_folder(&tree(base)?, &tree(target)?, written.writer(), &limits, settings, control)?
+        }
     };
     written.finish()?;
     Ok(made)

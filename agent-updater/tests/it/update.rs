@@ -60,7 +60,7 @@ fn delta(releases: [(&ReleaseManifest, &str); 2]) -> Vec<u8> {
         write_folder(folder.path(), &files(text, &large())).unwrap();
         folder
     });
-    let [base, target] = [0, 1].map(|number| (folders[number].path(), releases[number].0.files.as_slice()));
+    let [base, target] = [0, 1].map(|number| (folders[number].path(), releases[number].0));
     delta::between(base, target)
 }
 

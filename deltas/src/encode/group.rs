@@ -2,16 +2,16 @@
 
 use std::io;
 
-use super::images::{Pairing, ProgramPair, images, label_all, read};
+use super::find::Both;
+use super::images::{ProgramPair, read};
 use super::pack::pack;
 use super::prefix;
 use super::streams::{Raw, streams};
 use crate::apply::Ticker;
 use crate::container::layout::{Codec, Cover, CoversHead, Image, Packed, STREAMS, Streams};
 use crate::container::stream::EQUAL_RUNS;
-use crate::container::{Flaw, JOINED_CAP, MAX_COVERS, MAX_JOINED_BYTES, STREAM_CAPS, WHOLE_CAP, varint};
+use crate::container::{Flaw, JOINED_CAP, MAX_JOINED_BYTES, STREAM_CAPS, WHOLE_CAP, varint};
 use crate::image::Predictor;
-use crate::matching::{Costs, Found, Pair};
 use crate::read_at::ReadAt;
 
 /// Bytes of base and target up to which zstd is tried with the base as prefix: it takes long, and loses on larger ones.
@@ -57,12 +57,11 @@ pub(crate) fn encode(
     hints: &Hints,
     ticker: &mut Ticker<'_>,
 ) -> Result<Encoded, Flaw> {
-    let images = images(base, target, &hints.programs).map_err(Flaw::Read)?;
-    let ways = find(base, target, &images, hints, ticker)?;
-    let images: Vec<Image> = images.into_iter().map(|image| image.image).collect();
+    let spaces = Both { base, target };
+    let (images, ways) = spaces.covers(hints, ticker)?;
     let mut best = None;
     for (own, covers) in ways {
-        consider(&mut best, by_covers(base, target, &images, own, &covers)?);
+        consider(&mut best, Some(by_covers(base, target, &images, own, &covers)?));
     }
     let both = base.length() + target.length();
     if images.is_empty() && both <= MOST_PREFIX {
@@ -74,7 +73,10 @@ pub(crate) fn encode(
     }
     let least = best.as_ref().map_or(usize::MAX, Encoded::cost);
     let little = least as u64 <= target.length() / 2;
-    if base.length() == 0 || target.length() <= if little { MOST_WHOLE } else { MOST_PREFIX } {
+    if best.is_none()
+        || base.length() == 0
+        || target.length() <= if little { MOST_WHOLE } else { MOST_PREFIX }
+    {
         let new = read(target, (0, target.length())).map_err(Flaw::Read)?;
         let (packed, body) = pack(&new, WHOLE_CAP).map_err(Flaw::Read)?;
         consider(&mut best, Some(Encoded { codec: Codec::Whole(packed), bodies: vec![body] }));
@@ -90,18 +92,15 @@ fn consider(best: &mut Option<Encoded>, made: Option<Encoded>) {
     }
 }
 
-/// A group of these covers; nothing if there are too many.
+/// A group of these covers.
 fn by_covers(
     base: &dyn ReadAt,
     target: &dyn ReadAt,
     images: &[Image],
     own: bool,
     covers: &[Cover],
-) -> Result<Option<Encoded>, Flaw> {
+) -> Result<Encoded, Flaw> {
     let count = covers.len() as u64;
-    if count > MAX_COVERS {
-        return Ok(None);
-    }
     let predictor = Predictor::new(images, covers, base).map_err(Flaw::Read)?;
     let raw = if own {
         streams(covers, &Both { base, target }, target, &predictor)
@@ -110,68 +109,7 @@ fn by_covers(
     };
     let (streams, bodies) = pack_streams(&raw.map_err(Flaw::Read)?).map_err(Flaw::Read)?;
     let head = CoversHead { own_copies: own, images: images.to_vec(), covers: count, streams };
-    Ok(Some(Encoded { codec: Codec::Covers(head), bodies }))
-}
-
-type Covers = (bool, Vec<Cover>);
-
-/// The covers, by one set of costs or several.
-fn find(
-    base: &dyn ReadAt,
-    target: &dyn ReadAt,
-    images: &[Pairing],
-    hints: &Hints,
-    ticker: &mut Ticker<'_>,
-) -> Result<Vec<Covers>, Flaw> {
-    let both = Both { base, target };
-    let mut both = read(&both, (0, both.length())).map_err(Flaw::Read)?;
-    let length = usize::try_from(base.length()).map_err(|_| Flaw::Damaged)?;
-    let (old, new) = both.split_at_mut(length);
-    let programs = !images.is_empty();
-    let costs = if programs {
-        label_all(images, old, new).map_err(Flaw::Read)?;
-        vec![Costs::of_programs(new.len())]
-    } else {
-        vec![Costs::of_data(), Costs::of_text()]
-    };
-    let pair = Pair { both: &both, base: length, own: !programs, programs, memory_bytes: hints.memory_bytes };
-    let found = pair.covers(&costs, ticker)?;
-    // A group without own copies needs no history when it is applied.
-    let own = |found: &[Found]| found.iter().any(|found| found.base >= length);
-    Ok(found.iter().map(|found| (own(found), spread(found))).collect())
-}
-
-fn spread(found: &[Found]) -> Vec<Cover> {
-    let cover = |found: &Found| Cover {
-        base: found.base as u64,
-        target: found.target as u64,
-        length: found.length as u64,
-    };
-    found.iter().map(cover).collect()
-}
-
-/// The base, and the target behind it.
-struct Both<'a> {
-    base: &'a dyn ReadAt,
-    target: &'a dyn ReadAt,
-}
-
-impl ReadAt for Both<'_> {
-    fn length(&self) -> u64 {
-        self.base.length() + self.target.length()
-    }
-
-    fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let before = self.base.length().saturating_sub(at).min(buffer.len() as u64);
-        let (of_base, of_target) = buffer.split_at_mut(usize::try_from(before).unwrap_or(0));
-        if !of_base.is_empty() {
-            self.base.read_exact_at(at, of_base)?;
-        }
-        if !of_target.is_empty() {
-            self.target.read_exact_at((at + before) - self.base.length(), of_target)?;
-        }
-        Ok(())
-    }
+    Ok(Encoded { codec: Codec::Covers(head), bodies })
 }
 
 /// Packs the streams together or one by one, whichever is smaller.

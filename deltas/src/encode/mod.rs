@@ -1,5 +1,6 @@
 //! From covers to bytes: which codec, and streams that are packed as small as it gets.
 
+mod find;
 mod group;
 mod images;
 mod pack;

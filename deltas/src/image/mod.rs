@@ -19,6 +19,8 @@ mod map;
 mod pe;
 mod regions;
 mod sites;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub(crate) use correct::Predictor;

@@ -112,7 +112,7 @@ fn scan_region(side: &Side<'_>, region: &Region, from: usize, at: u64, found: &m
             let plausible =
                 |bytes: &[u8], at| u32_at(bytes, at).is_some_and(|word| word >= 4096 && word < *limit);
             scan_words(first, 4, found, |bytes, offset| {
-                let aligned = at.saturating_add(offset as u64) % 8 == 0;
+                let aligned = at.saturating_add(offset as u64).is_multiple_of(8);
                 if aligned && is_address(side.segments, bytes, offset) {
                     return Some(Site::Address);
                 }
@@ -226,6 +226,9 @@ const FRAME_BYTES: u64 = 21;
 /// Bytes of a function of Go that are looked at, at most.
 const GO_WORDS_BYTES: u64 = GO_HEAD + 4 * 64;
 
+/// What stands at a byte of a record, which is at an offset of these bytes.
+type WhatStands<'a> = &'a dyn Fn(Record, u64, &[u8], usize) -> Option<Site>;
+
 /// Visits the words of records; `site` says what stands at a place of one.
 fn scan_records(
     region: &Region,
@@ -234,7 +237,7 @@ fn scan_records(
     from: usize,
     at: u64,
     found: &mut Found<'_, '_>,
-    site: &dyn Fn(Record, u64, &[u8], usize) -> Option<Site>,
+    site: WhatStands<'_>,
 ) -> usize {
     let start = at.saturating_add(from as u64).saturating_sub(region.start);
     let end = at.saturating_add(found.bytes.len() as u64).saturating_sub(region.start);
@@ -281,7 +284,7 @@ fn go_word(first_pair: u32, record: Record, word: u64, bytes: &[u8], at: usize) 
         0 => pair(0),
         4 => pair(2),
         16 | 20 | 24 if is_not(0) => pair(3),
-        _ if word % 4 != 0 || word < GO_HEAD => None,
+        _ if !word.is_multiple_of(4) || word < GO_HEAD => None,
         _ if word < counters_end => is_not(0).then_some(Site::FromPair(first_pair.saturating_add(3))),
         _ if word < counters_end + 4 * u64::from(record.data) => {
             is_not(u32::MAX).then_some(Site::FromPair(first_pair.saturating_add(4)))

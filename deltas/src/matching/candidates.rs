@@ -177,7 +177,7 @@ impl Search<'_> {
 
     /// Adds a long match on a known diagonal, moved back over what is equal.
     fn add_sure(&mut self, at: usize, diagonal: isize) {
-        let place = at.strict_add_signed(diagonal);
+        let place = at.saturating_add_signed(diagonal);
         let (before, of_base) = (&self.target[..at], &self.searched[..place]);
         let equal =
             before.iter().rev().zip(of_base.iter().rev()).take(SURE).take_while(|(a, b)| a == b).count();

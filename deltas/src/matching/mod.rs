@@ -12,6 +12,8 @@ mod candidates;
 mod costs;
 mod covers;
 mod index;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use costs::Costs;
 pub(crate) use covers::Found;
@@ -44,8 +46,6 @@ pub(crate) struct Pair<'a> {
     pub(crate) own: bool,
     /// Whether it is programs.
     pub(crate) programs: bool,
-    /// Memory that matching may take, nearly.
-    pub(crate) memory_bytes: u64,
 }
 
 impl Pair<'_> {
@@ -61,7 +61,8 @@ impl Pair<'_> {
         let left: usize = gaps.iter().map(Range::len).sum();
         let index = if self.both.len() <= SMALL || self.indexes_all(left) {
             if found.is_empty() {
-                gaps = vec![0..target.len()];
+                gaps.clear();
+                gaps.push(0..target.len());
             }
             Index::new(searched).ok_or(TOO_LARGE)?
         } else {

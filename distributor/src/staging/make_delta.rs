@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use close_fds::set_fds_cloexec_threadsafe;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use sealpost_deltas::{Entry, EntryKind, Limits as DeltaLimits, MakeError, Summary, Tree};
+use sealpost_deltas::{
+    Entry, EntryKind, Limits as DeltaLimits, MakeError, MakeSettings, Progress, Release, Summary, Tree,
+};
 use sealpost_files::{Unfinished, open_regular, read_bounded};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, DocumentError, MAX_DOCUMENT_BYTES};
@@ -179,11 +181,17 @@ impl ChildTask {
             bound(resource, self.memory_bytes).map_err(failed("limit the memory"))?;
         }
         bound(Resource::Core, 0).map_err(failed("switch off core dumps"))?;
-        let (base, target) = (read_tree(&self.base)?, read_tree(&self.target)?);
+        let (base, old) = read_tree(&self.base)?;
+        let (target, new) = read_tree(&self.target)?;
         let out = fs::OpenOptions::new().write(true).truncate(true).open(&self.out);
         let out = out.map_err(failed("open the result"))?;
         let writer = io::BufWriter::new(out.try_clone().map_err(failed("open the result"))?);
-        let summary = sealpost_deltas::make(&base, &target, writer, &DeltaLimits::default())?;
+        let base = Release { tree: &base, manifest: &old };
+        let target = Release { tree: &target, manifest: &new };
+        // The rest is for the program itself.
+        let settings = MakeSettings { memory_bytes: self.memory_bytes / 4 * 3 };
+        let (limits, go_on) = (DeltaLimits::default(), &mut |_: Progress| true);
+        let summary = sealpost_deltas::make(&base, &target, writer, &limits, &settings, go_on)?;
         out.sync_all().map_err(failed("flush the result"))?;
         Ok(summary)
     }
@@ -193,9 +201,9 @@ fn bound(resource: Resource, bytes: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(bytes), maximum: Some(bytes) })?)
 }
 
-/// An unpacked release with the list of its files, from the verified manifest beside it. Every byte of the tree is
-/// compared with it while the delta is made.
-fn read_tree(folder: &Path) -> Result<Tree, ChildError> {
+/// An unpacked release with the list of its files, and the verified manifest beside it that the list is from. Every byte of
+/// the tree is compared with it while the delta is made.
+fn read_tree(folder: &Path) -> Result<(Tree, Vec<u8>), ChildError> {
     let text = read_bounded(&folder.join(MANIFEST), MAX_DOCUMENT_BYTES)
         .and_then(|text| text.ok_or_else(|| io::ErrorKind::NotFound.into()))
         .map_err(|source| ChildError::Io { attempted: "read a manifest", source })?;
@@ -210,7 +218,7 @@ fn read_tree(folder: &Path) -> Result<Tree, ChildError> {
         };
         Entry { path: entry.path.into(), kind }
     });
-    Ok(Tree { root: folder.join(TREE), entries: entries.collect() })
+    Ok((Tree { root: folder.join(TREE), entries: entries.collect() }, text))
 }
 
 #[cfg(test)]

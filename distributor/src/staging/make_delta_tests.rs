@@ -61,9 +61,14 @@ async fn a_child_makes_a_small_delta_that_leads_to_the_target() {
     let mut writer = FolderTarget::new(out.path());
     let delta = File::open(made.file.path()).unwrap();
     let (files, limits) = (FolderBase::new(base.join(TREE)), DeltaLimits::default());
-    let base = Base { files: &files, list: &[], entries: &[] };
+    let (tree, list) = read_tree(&base).unwrap();
+    let (new_tree, new_list) = read_tree(&target).unwrap();
+    let base = Base { files: &files, list: &list, entries: &tree.entries };
+    let mut vet =
+        |list: &[u8]| if list == new_list { Ok(new_tree.entries.clone()) } else { Err("other".into()) };
     let go_on = &mut |_: Progress| true;
-    sealpost_deltas::apply(&base, delta, &mut Lists::Folder, &mut writer, &limits, go_on).unwrap();
+    sealpost_deltas::apply(&base, delta, &mut Lists::Manifest(&mut vet), &mut writer, &limits, go_on)
+        .unwrap();
     assert_eq!(fs::read(out.path().join("bin/tool")).unwrap(), changed);
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sealpost_deltas::{Base, FolderBase, FolderTarget, Lists, Progress};
 use sealpost_distributor::config::Limits;
 use sealpost_distributor::ports::staging::Staging;
+use sealpost_manifests::document;
+use sealpost_test_support::delta;
 use sealpost_test_support::release::noise;
 
 use crate::site::{Site, approved, vendor, vendor_and_site};
@@ -27,16 +29,22 @@ async fn a_delta_leads_from_the_approved_release_to_the_new_one_and_survives_a_r
     assert_eq!(row.deltas[0].base, base);
     assert!(row.deltas[0].bytes < row.payload_bytes / 10, "{row:?}");
     site.restart().await;
-    let delta = site.parts().staging.delta(&base, &target).unwrap().unwrap();
-    assert_eq!(delta.length, row.deltas[0].bytes);
+    let made = site.parts().staging.delta(&base, &target).unwrap().unwrap();
+    assert_eq!(made.length, row.deltas[0].bytes);
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::create_dir(from.path().join("bin")).unwrap();
     fs::write(from.path().join("bin/av"), &one).unwrap();
     let mut writer = FolderTarget::new(to.path());
-    let base = Base { files: &FolderBase::new(from.path()), list: &[], entries: &[] };
-    let limits = sealpost_deltas::Limits::default();
-    let go_on = &mut |_: Progress| true;
-    sealpost_deltas::apply(&base, delta.file, &mut Lists::Folder, &mut writer, &limits, go_on).unwrap();
+    let [old, new] = [base, target].map(|digest| site.parts().staging.manifest(&digest).unwrap().unwrap());
+    let (list, new_list) = (document::write(&old).unwrap(), document::write(&new).unwrap());
+    let [old, new] = [old, new].map(|manifest| delta::tree(from.path(), &manifest).entries);
+    let files = FolderBase::new(from.path());
+    let origin = Base { files: &files, list: list.as_bytes(), entries: &old };
+    let mut vet =
+        |list: &[u8]| if list == new_list.as_bytes() { Ok(new.clone()) } else { Err("other".into()) };
+    let (limits, go_on) = (sealpost_deltas::Limits::default(), &mut |_: Progress| true);
+    let lists = &mut Lists::Manifest(&mut vet);
+    sealpost_deltas::apply(&origin, made.file, lists, &mut writer, &limits, go_on).unwrap();
     assert_eq!(fs::read(to.path().join("bin/av")).unwrap(), two);
     assert!(site.parts().staging.delta(&target, &base).unwrap().is_none());
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use sealpost_deltas::{Progress, Shown, ShownGroup, Summary};
+use indicatif::ProgressBar;
+use sealpost_deltas::{MakeSettings, Progress, Shown, ShownGroup, Summary};
 use serde_json::json;
 
-use super::output::{Ending, bar, counted, print_json, print_line, spinner};
+use super::output::{Ending, bar, counted, print_json, print_line};
 use crate::delta::{Existing, apply_delta, make, show};
 
 /// Paths of a group that are printed; the others are counted.
@@ -35,6 +36,9 @@ pub(super) struct Make {
     target: PathBuf,
     /// The delta.
     out: PathBuf,
+    /// Memory that making may take, nearly; with less than it needs the delta becomes larger.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(64..))]
+    memory_mib: u64,
     /// Replace a file that has the delta's name.
     #[arg(long)]
     force: bool,
@@ -86,19 +90,17 @@ pub(super) struct Show {
 pub(super) fn run(command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::Make(options) => {
-            let spinner = spinner();
-            spinner.set_message("making the delta");
-            let made = make(&options.base, &options.target, &options.out, existing(options.force));
-            spinner.finish_and_clear();
+            let bar = bar("making the delta");
+            let mut control = shown_in(&bar);
+            let settings = MakeSettings { memory_bytes: options.memory_mib.saturating_mul(1 << 20) };
+            let existing = existing(options.force);
+            let made = make(&options.base, &options.target, &options.out, existing, &settings, &mut control);
+            bar.finish_and_clear();
             print_summary(&made?, options.json)?;
         }
         Command::Apply(options) => {
             let bar = bar("applying the delta");
-            let mut control = |progress: Progress| {
-                bar.set_length(progress.whole);
-                bar.set_position(progress.done);
-                true
-            };
+            let mut control = shown_in(&bar);
             let existing = existing(options.force);
             let made = apply_delta(&options.base, &options.delta, &options.out, existing, &mut control);
             bar.finish_and_clear();
@@ -110,6 +112,14 @@ pub(super) fn run(command: Command) -> anyhow::Result<Ending> {
         }
     }
     Ok(Ending::Done)
+}
+
+fn shown_in(bar: &ProgressBar) -> impl FnMut(Progress) -> bool {
+    |progress| {
+        bar.set_length(progress.whole);
+        bar.set_position(progress.done);
+        true
+    }
 }
 
 const fn existing(force: bool) -> Existing {

@@ -2,17 +2,27 @@
 
 use std::path::Path;
 
-use sealpost_deltas::{Entry, EntryKind, Limits, Tree};
-use sealpost_manifests::release::{FileEntry, FileKind};
+use sealpost_deltas::{Entry, EntryKind, Limits, MakeSettings, Progress, Release, Tree};
+use sealpost_manifests::document;
+use sealpost_manifests::release::{FileEntry, FileKind, ReleaseManifest};
 
-/// The delta that leads from one release to another; each is a folder and the files that its manifest lists.
+/// The delta that leads from one release to another; each is a folder and its manifest.
 #[must_use]
-pub fn between(base: (&Path, &[FileEntry]), target: (&Path, &[FileEntry])) -> Vec<u8> {
-    let [base, target] = [base, target]
-        .map(|(folder, files)| Tree { root: folder.to_owned(), entries: files.iter().map(entry).collect() });
-    let mut bytes = Vec::new();
-    sealpost_deltas::make(&base, &target, &mut bytes, &Limits::default()).unwrap();
+pub fn between(base: (&Path, &ReleaseManifest), target: (&Path, &ReleaseManifest)) -> Vec<u8> {
+    let [(base, old), (target, new)] =
+        [base, target].map(|(folder, manifest)| (tree(folder, manifest), document::write(manifest).unwrap()));
+    let base = Release { tree: &base, manifest: old.as_bytes() };
+    let target = Release { tree: &target, manifest: new.as_bytes() };
+    let (mut bytes, settings) = (Vec::new(), MakeSettings::default());
+    let go_on = &mut |_: Progress| true;
+    sealpost_deltas::make(&base, &target, &mut bytes, &Limits::default(), &settings, go_on).unwrap();
     bytes
+}
+
+/// A release's files, as deltas take them.
+#[must_use]
+pub fn tree(folder: &Path, manifest: &ReleaseManifest) -> Tree {
+    Tree { root: folder.to_owned(), entries: manifest.files.iter().map(entry).collect() }
 }
 
 fn entry(file: &FileEntry) -> Entry {

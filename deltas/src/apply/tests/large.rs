@@ -64,11 +64,11 @@ fn write_delta(path: &Path) {
         varint::write(COVER - UNEQUAL, &mut streams[3]);
         varint::write(UNEQUAL, &mut streams[4]);
         let at = usize::try_from(number * 97 % 1_000_000).unwrap();
-        streams[5].extend(values[at..at + UNEQUAL as usize].iter().map(|value| value | 1));
-        streams[6].extend_from_slice(&literals[at..at + GAP as usize]);
+        streams[5].extend(values[at..at + size(UNEQUAL)].iter().map(|value| value | 1));
+        streams[6].extend_from_slice(&literals[at..at + size(GAP)]);
     }
     let length = COVERS * (COVER + GAP);
-    let (head, bodies) = covers_of_streams(&streams, COVERS as usize, false, false, Packing::Lzma2);
+    let (head, bodies) = covers_of_streams(&streams, size(COVERS), false, false, Packing::Lzma2);
     let (order, digest) = proof(&Codec::Covers(head.clone()), &bodies, &Noise::new(), length).unwrap();
     let head = Head {
         subject: Subject::File,
@@ -81,6 +81,10 @@ fn write_delta(path: &Path) {
     let mut file = File::create(path).unwrap();
     write_head(&head, |_| Ok((Packing::Plain, vec![])), &mut file).unwrap();
     write_streams(&bodies, &order, &mut file).unwrap();
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap()
 }
 
 /// In a process of its own, which is told where the delta lies.

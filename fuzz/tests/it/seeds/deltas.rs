@@ -20,27 +20,51 @@ fn length(bytes: &[u8]) -> Vec<u8> {
     varint(bytes.len() as u64)
 }
 
+fn signed(from: usize, to: usize) -> Vec<u8> {
+    let step = i64::try_from(to).unwrap() - i64::try_from(from).unwrap();
+    varint(((step << 1) ^ (step >> 63)).cast_unsigned())
+}
+
+/// A group: its codec with flags, what follows the files in its description, and its body.
+type Group = (u8, Vec<u8>, Vec<u8>);
+
 /// A delta from `base` to `target`, which are the files or the lists, with the descriptions of its groups and their bodies.
 fn delta(subject: u8, base: &[u8], target: &[u8], groups: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let check = |bytes: &[u8], length: usize| Sha256Digest::of(bytes).as_bytes()[..length].to_vec();
-    let mut head = [vec![subject], check(base, 4), length(base), length(target), check(target, 8)].concat();
-    head.extend(varint(groups.len() as u64));
+    let lengths = [length(base), signed(base.len(), target.len())].concat();
+    let mut head = [check(base, 2), lengths, check(target, 6)].concat();
+    if subject > 0 {
+        head.extend(varint(groups.len() as u64));
+    }
     groups.iter().for_each(|(description, _)| head.extend_from_slice(description));
     let bodies = groups.iter().flat_map(|(_, body)| body.clone());
-    let begin = [b"\xd5SL\x02\x00".to_vec(), length(&head), head].concat();
+    let begin = [b"\xd5SL\x02".to_vec(), vec![subject], length(&head), head].concat();
     begin.into_iter().chain(bodies).collect()
 }
 
-/// Covers, one by one or joined: flags, their number, lengths of the streams, packings; and the streams.
-fn covers(flags: u8, count: u8, streams: [&[u8]; 7]) -> (Vec<u8>, Vec<u8>) {
-    let lengths = streams.map(length).concat();
-    let packings =
-        if flags & 2 == 0 { streams.iter().filter(|stream| !stream.is_empty()).count() } else { 1 };
-    ([vec![flags, count], lengths, vec![0; packings]].concat(), streams.concat())
+/// A group as a head describes it; `files` are targets and bases, if it has them.
+fn described((codec, description, body): Group, files: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    ([vec![codec], files.to_vec(), description].concat(), body)
+}
+
+fn whole(content: &[u8]) -> Group {
+    (0, Vec::new(), content.to_vec())
+}
+
+/// Covers, whose streams are one by one or joined: their number, lengths of the streams, packings; and the streams.
+fn covers(own: bool, joined: bool, count: u8, streams: [&[u8]; 7]) -> Group {
+    let codec = 1 | u8::from(own) << 2 | u8::from(joined) << 4;
+    let body = streams.concat();
+    if joined {
+        let runs = streams[3].iter().filter(|byte| **byte < 0x80).count() as u64;
+        return (codec, [vec![count], varint(runs), length(&body)].concat(), body);
+    }
+    let packings = streams.iter().filter(|stream| !stream.is_empty()).count();
+    (codec, [vec![count], streams.map(length).concat(), vec![0; packings]].concat(), body)
 }
 
 /// The program with an insertion and another byte, and the streams that lead to it.
-fn next_program(flags: u8) -> (Vec<u8>, (Vec<u8>, Vec<u8>)) {
+fn next_program(joined: bool) -> (Vec<u8>, Group) {
     let (_, base) = BASE_FILES[0];
     let mut target = base.to_vec();
     target.splice(20..25, b"an insertion".iter().copied());
@@ -49,31 +73,28 @@ fn next_program(flags: u8) -> (Vec<u8>, (Vec<u8>, Vec<u8>)) {
     let lengths = [vec![20], varint(rest)].concat();
     let value = [target[200].wrapping_sub(base[193])];
     let equal = varint(188);
-    let group = covers(flags, 2, [&[0, 12], &lengths, &[0, 21], &equal, &[1], &value, b"an insertion"]);
+    let group =
+        covers(false, joined, 2, [&[0, 12], &lengths, &[0, 21], &equal, &[1], &value, b"an insertion"]);
     (target, group)
-}
-
-fn described(codec: u8, (description, body): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
-    ([vec![codec], description].concat(), body)
 }
 
 pub(super) fn delta_of_file() -> Seeds {
     let (_, base) = BASE_FILES[0];
-    let of_covers = |flags| {
-        let (target, group) = next_program(flags);
-        delta(0, base, &target, &[described(1, group)])
+    let of_covers = |joined| {
+        let (target, group) = next_program(joined);
+        delta(0, base, &target, &[described(group, &[])])
     };
     // Ten bytes, and what was made from its second byte on, which goes on into itself.
     let own = [b"repetition".as_slice(), &b"epetition".repeat(9)].concat();
     let diagonal = base.len() as u64 + 1 - 10;
     let seek = varint(8 + 2 * diagonal);
-    let own_copies = covers(3, 1, [&[10], &[81], &seek, &[], &[], &[], b"repetition"]);
-    let whole = delta(0, base, b"all of it", &[(vec![0, 0], b"all of it".to_vec())]);
+    let own_copies = covers(true, true, 1, [&[10], &[81], &seek, &[], &[], &[], b"repetition"]);
+    let all = b"all of it".as_slice();
     vec![
-        ("covers", of_covers(0)),
-        ("joined", of_covers(2)),
-        ("own_copies", delta(0, base, &own, &[described(1, own_copies)])),
-        ("whole", whole),
+        ("covers", of_covers(false)),
+        ("joined", of_covers(true)),
+        ("own_copies", delta(0, base, &own, &[described(own_copies, &[])])),
+        ("whole", delta(0, base, all, &[described(whole(all), &[])])),
     ]
 }
 
@@ -90,7 +111,7 @@ pub(super) fn second_version() -> Vec<u8> {
     let mode = |path: &str| if path.starts_with("bin/") { 0o755 } else { 0o644 };
     let base: Vec<Entry> =
         BASE_FILES.iter().map(|(path, content)| entry(path, content, mode(path))).collect();
-    let (program, group) = next_program(0);
+    let (program, group) = next_program(false);
     let new = b"new content".as_slice();
     let target = [
         Entry { path: "bin/link".to_owned(), kind: EntryKind::Symlink { target: "program".to_owned() } },
@@ -102,6 +123,11 @@ pub(super) fn second_version() -> Vec<u8> {
         entry("empty", b"", 0o644),
     ];
     let (old, list) = (folder_list(&base), folder_list(&target));
-    let of_program = ([vec![1, 1, 0, 1, 0], group.0].concat(), group.1);
-    delta(1, &old, &list, &[(vec![0, 0], list.clone()), of_program, (vec![0, 1, 1, 0, 0], new.to_vec())])
+    let groups = [
+        described(whole(&list), &[]),
+        // One target and one base, then one target and none.
+        described(group, &[1, 0, 1, 0]),
+        described(whole(new), &[1, 1, 0]),
+    ];
+    delta(1, &old, &list, &groups)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
-use sealpost_deltas::{Entry, EntryKind, Limits, Tree, make};
+use sealpost_deltas::{Entry, EntryKind, Limits, MakeSettings, Progress, Tree, make_folder};
 use sealpost_fuzz::BASE_FILES;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
@@ -138,7 +138,9 @@ pub(super) fn delta_files() -> Seeds {
         ("empty", b""),
     ]);
     let mut delta = Vec::new();
-    make(&tree(base.path()), &tree(target.path()), &mut delta, &Limits::default()).unwrap();
+    let (base, target) = (tree(base.path()), tree(target.path()));
+    let (limits, settings) = (Limits::default(), MakeSettings::default());
+    make_folder(&base, &target, &mut delta, &limits, &settings, &mut |_: Progress| true).unwrap();
     vec![
         ("golden", golden("deltas/tests/golden/delta-v1.bin")),
         ("made", delta),

@@ -316,8 +316,7 @@ pub(super) fn trusted(key: &PublicKey, status: KeyStatus) -> TrustedKey {
 
 /// A delta between two published releases.
 pub(super) fn delta(base: &Published, target: &Published) -> Vec<u8> {
-    let [base, target] =
-        [base, target].map(|release| (release.folder.as_path(), release.manifest.files.as_slice()));
+    let [base, target] = [base, target].map(|release| (release.folder.as_path(), &release.manifest));
     delta::between(base, target)
 }
 
