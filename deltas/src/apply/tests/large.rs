@@ -64,11 +64,12 @@ fn write_delta(path: &Path) {
         varint::write(COVER - UNEQUAL, &mut streams[3]);
         varint::write(UNEQUAL, &mut streams[4]);
         let at = usize::try_from(number * 97 % 1_000_000).unwrap();
-        streams[5].extend(values[at..at + UNEQUAL as usize].iter().map(|value| value | 1));
-        streams[6].extend_from_slice(&literals[at..at + GAP as usize]);
+        streams[5].extend(values[at..][..usize::try_from(UNEQUAL).unwrap()].iter().map(|value| value | 1));
+        streams[6].extend_from_slice(&literals[at..][..usize::try_from(GAP).unwrap()]);
     }
     let length = COVERS * (COVER + GAP);
-    let (head, bodies) = covers_of_streams(&streams, COVERS as usize, false, false, Packing::Lzma2(0));
+    let (head, bodies) =
+        covers_of_streams(&streams, usize::try_from(COVERS).unwrap(), false, false, Packing::Lzma2(0));
     let (order, digest) = order_of_chunks(&head, &bodies, &Noise::new(), length).unwrap();
     let head = Head {
         subject: Subject::File,

@@ -132,7 +132,7 @@ fn trees_come_back() {
         let bytes = delta(Subject::Folder, &old_list, &new_list, groups.collect(), &bodies);
         let base = Base { files: &Memory(&base), list: &old_list, entries: &old };
         let mut out = Out { most: random.below(target.len() + 1), ..Out::new() };
-        let mut go = |out: &mut Out| {
+        let go = |out: &mut Out| {
             let limits = Limits::default();
             apply(&base, bytes.as_slice(), &mut Lists::Folder, out, &limits, &mut |_: Progress| true)
         };
