@@ -33,10 +33,10 @@ async fn a_delta_leads_from_the_approved_release_to_the_new_one_and_survives_a_r
     fs::create_dir(from.path().join("bin")).unwrap();
     fs::write(from.path().join("bin/av"), &one).unwrap();
     let mut writer = FolderTarget::new(to.path());
-    let base = Base { files: &FolderBase::new(from.path()), list: &[], entries: &[] };
+    let files = Base { files: &FolderBase::new(from.path()), list: &[], entries: &[] };
     let limits = sealpost_deltas::Limits::default();
     let go_on = &mut |_: Progress| true;
-    sealpost_deltas::apply(&base, delta.file, &mut Lists::Folder, &mut writer, &limits, go_on).unwrap();
+    sealpost_deltas::apply(&files, delta.file, &mut Lists::Folder, &mut writer, &limits, go_on).unwrap();
     assert_eq!(fs::read(to.path().join("bin/av")).unwrap(), two);
     assert!(site.parts().staging.delta(&target, &base).unwrap().is_none());
 }

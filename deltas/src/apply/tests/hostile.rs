@@ -203,7 +203,10 @@ fn a_tree_is_no_file_and_a_wrong_check_is_no_success() {
     let (codec, body) = whole(&target, Packing::Plain);
     let group = |codec| Group { targets: vec![], bases: vec![], codec };
     let tree = delta(Subject::Folder, b"", &target, vec![group(codec.clone())], &[&body]);
-    assert!(matches!(applied(b"", &tree), Err(ApplyError::AnotherSubject { .. })));
+    let first_version = include_bytes!("../../../tests/golden/delta-v1.bin");
+    for tree in [tree.as_slice(), first_version] {
+        assert!(matches!(applied(b"", tree), Err(ApplyError::AnotherSubject { .. })));
+    }
     let mut other = body.clone();
     other[5] ^= 1;
     let wrong = delta(Subject::File, b"", &target, vec![group(codec)], &[&other]);
