@@ -188,6 +188,21 @@ fn a_prefix_beyond_its_bound_is_refused() {
 }
 
 #[test]
+fn a_prefix_with_a_larger_window_or_more_than_its_target_is_refused() {
+    let (base, target) = (text(10_000, 1), text(12_000, 1));
+    let (codec, body) = prefix(&base, &target);
+    for log in [24, 25, 31] {
+        let mut body = body.clone();
+        body[1] = (log - 10) << 3;
+        let result = applied(&base, &file_delta(&base, &target, &(codec.clone(), body)));
+        assert_eq!(result.is_ok(), log == 24, "{log}: {result:?}");
+    }
+    for made in [&target[..11_999], &[target.as_slice(), b"x"].concat()] {
+        assert!(is_damaged(&base, &file_delta(&base, made, &(codec.clone(), body.clone()))));
+    }
+}
+
+#[test]
 fn own_copies_in_a_large_target_are_refused() {
     let target = vec![7; (8 << 20) + 1];
     let base = vec![7; 100];
