@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use sealpost_deltas::TargetWriter;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::release::{Blob, FileEntry, FileKind, Payload, ReleaseManifest};
@@ -336,6 +337,24 @@ fn a_file_that_is_longer_or_shorter_than_signed_is_not_accepted() {
     let shorter = builder.write_file("b", false, 4, &mut &b"abc"[..]).unwrap_err();
     assert_eq!(shorter.kind(), io::ErrorKind::UnexpectedEof);
     assert!(!slots.has(&slot("1")).unwrap());
+}
+
+#[test]
+fn a_file_is_read_back_while_building_and_a_link_in_its_place_is_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let slots = Slots::open(root.path(), &package()).unwrap();
+    let mut builder = slots.begin(&slot("1")).unwrap();
+    builder.write_file("lib/a", false, 3, &mut &b"abc"[..]).unwrap();
+    let read = |builder: &mut SlotBuilder<'_>, path: &str| {
+        let mut text = String::new();
+        builder.reopen(path)?.read_to_string(&mut text).map(|_| text)
+    };
+    assert_eq!(read(&mut builder, "lib/a").unwrap(), "abc");
+    assert_eq!(read(&mut builder, "lib/b").unwrap_err().kind(), io::ErrorKind::NotFound);
+    let building = root.path().join("acme/slots").join(format!("{}.building", slot("1")));
+    fs::rename(building.join("lib/a"), building.join("lib/moved")).unwrap();
+    symlink("moved", building.join("lib/a")).unwrap();
+    assert!(read(&mut builder, "lib/a").is_err());
 }
 
 #[test]

@@ -65,6 +65,12 @@ pub enum ApplyError {
         /// The same of this one.
         found: String,
     },
+    /// The base, which is one file, could not be read.
+    #[error("cannot apply the delta: the base cannot be read; check the disk")]
+    BaseUnreadable(#[source] io::Error),
+    /// The target, which is one file, could not be written.
+    #[error("cannot apply the delta: the target cannot be written; check the disk")]
+    TargetUnwritable(#[source] io::Error),
     /// A file of the base could not be read.
     #[error(
         "cannot apply the delta: {path:?} cannot be read in the installed release; use the whole payload"
@@ -103,7 +109,7 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// The error of a flaw. That the base cannot be read is told by whoever knows its path.
+    /// The error of a flaw. Which file of a tree's base cannot be read is told by whoever knows its path.
     pub(crate) fn of(flaw: Flaw) -> Self {
         match flaw {
             Flaw::Read(error) => Self::Read(error),
@@ -112,7 +118,7 @@ impl ApplyError {
             Flaw::Later(what) => Self::UnknownPart { what },
             Flaw::Damaged => Self::Damaged,
             Flaw::TooLarge { what, limit } => Self::TooLarge { what, limit },
-            Flaw::Base(source) => Self::Base { path: String::new(), source },
+            Flaw::Base(source) => Self::BaseUnreadable(source),
             Flaw::Cancelled => Self::Cancelled,
         }
     }

@@ -7,12 +7,14 @@ use super::reader::SpaceReader;
 use super::window::WINDOW_BYTES;
 use super::{ApplyError, Control, Ticker};
 use crate::container::Flaw;
+use crate::container::chunks::read_array;
 use crate::container::layout::{Codec, Head, Subject};
 use crate::container::read::read_head;
 use crate::digest::Hasher;
 use crate::limits::Limits;
 use crate::read_at::ReadAt;
 use crate::summary::Summary;
+use crate::v1;
 
 /// Writes the target that a delta makes of a file. What was written counts only if this succeeds.
 ///
@@ -26,7 +28,12 @@ pub fn apply_file(
     control: &mut dyn Control,
 ) -> Result<Summary, ApplyError> {
     let mut delta = Counted::new(delta);
-    let head = read_head(&mut delta, limits.head_bytes).map_err(ApplyError::of)?;
+    let magic: [u8; 3] = read_array(&mut delta).map_err(ApplyError::of)?;
+    if v1::MAGIC.starts_with(&magic) {
+        return Err(ApplyError::AnotherSubject { made_for: "a tree of files", wanted: "a file" });
+    }
+    let head = read_head(&mut magic.as_slice().chain(&mut delta), limits.head_bytes);
+    let head = head.map_err(ApplyError::of)?;
     let Head { subject: Subject::File, groups, .. } = &head else {
         return Err(ApplyError::AnotherSubject { made_for: "a tree of files", wanted: "a file" });
     };
@@ -39,7 +46,7 @@ pub fn apply_file(
     let mut ticker = Ticker::new(control, head.target_length);
     let made = make(base, &head, &mut delta, out, &mut ticker);
     if let Err(error) = made {
-        let by_base = matches!(error, ApplyError::Damaged | ApplyError::Base { .. });
+        let by_base = matches!(error, ApplyError::Damaged | ApplyError::BaseUnreadable(_));
         return Err(if by_base { another_base(&head, base).unwrap_or(error) } else { error });
     }
     let whole = groups.iter().any(|group| matches!(group.codec, Codec::Whole(_)));
@@ -59,7 +66,7 @@ fn make(
     out: &mut dyn Write,
     ticker: &mut Ticker<'_>,
 ) -> Result<(), ApplyError> {
-    let target_failed = |source| ApplyError::Target { path: String::new(), source };
+    let target_failed = ApplyError::TargetUnwritable;
     let group = head.groups.first().ok_or(ApplyError::Damaged)?;
     let maker = begin(&group.codec, base, head.target_length, delta).map_err(ApplyError::of)?;
     let mut reader = SpaceReader::new(maker, ticker);
@@ -103,7 +110,7 @@ fn another_base(head: &Head, base: &dyn ReadAt) -> Result<ApplyError, ApplyError
     while at < base.length() {
         let count = usize::try_from(base.length().saturating_sub(at)).unwrap_or(usize::MAX).min(WINDOW_BYTES);
         let bytes = window.get_mut(..count).unwrap_or_default();
-        base.read_exact_at(at, bytes).map_err(|source| ApplyError::Base { path: String::new(), source })?;
+        base.read_exact_at(at, bytes).map_err(ApplyError::BaseUnreadable)?;
         hasher.update(bytes);
         at = at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
     }

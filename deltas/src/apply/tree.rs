@@ -203,7 +203,7 @@ impl Work<'_, '_> {
         let space = BaseSpace::new(self.base.files, list).ok_or(ApplyError::Damaged)?;
         let made = self.make_files(group, &space, &files, &there, length, delta);
         made.map_err(|error| match error {
-            ApplyError::Base { .. } => space.take_trouble().unwrap_or(error),
+            ApplyError::BaseUnreadable(_) => space.take_trouble().unwrap_or(error),
             ApplyError::Content { .. } | ApplyError::Damaged => self.differing_base(group).unwrap_or(error),
             other => other,
         })

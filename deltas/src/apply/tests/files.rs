@@ -1,9 +1,12 @@
+use std::io;
+
 use super::applied;
 use crate::apply::file::apply_file;
 use crate::apply::window::WINDOW_BYTES;
 use crate::apply::{ApplyError, Progress};
 use crate::container::layout::{Cover, Packing};
 use crate::limits::Limits;
+use crate::read_at::ReadAt;
 use crate::testing::encoder::{all_ways, covers, file_delta, find_covers, streams, whole};
 use crate::testing::{noise, text};
 
@@ -99,6 +102,44 @@ fn another_base_is_refused_by_name() {
         assert!(made_for.ends_with(" (5000 bytes)"), "{made_for}");
         assert!(found.ends_with(&format!(" ({} bytes)", other.len())), "{found}");
     }
+}
+
+/// Fails from some place on, as a bad disk does; or takes nothing, as a full one.
+struct Bad(Vec<u8>);
+
+impl ReadAt for Bad {
+    fn length(&self) -> u64 {
+        self.0.length()
+    }
+
+    fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if at + buffer.len() as u64 > 3000 {
+            return Err(io::Error::other("bad sector"));
+        }
+        self.0.read_exact_at(at, buffer)
+    }
+}
+
+impl io::Write for Bad {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_base_that_cannot_be_read_and_a_target_that_cannot_be_written_are_told_apart() {
+    let (base, target) = (text(5000, 1), text(5000, 1));
+    let way = covers(&base, &target, &find_covers(&base, &target), false, Packing::Zstd);
+    let delta = file_delta(&base, &target, &way);
+    let go = |base: &dyn ReadAt, out: &mut dyn io::Write| {
+        apply_file(base, delta.as_slice(), out, &Limits::default(), &mut |_: Progress| true).unwrap_err()
+    };
+    assert!(matches!(go(&Bad(base.clone()), &mut io::sink()), ApplyError::BaseUnreadable(_)));
+    assert!(matches!(go(&base, &mut Bad(vec![])), ApplyError::TargetUnwritable(_)));
 }
 
 #[test]

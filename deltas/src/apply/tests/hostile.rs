@@ -188,6 +188,21 @@ fn a_prefix_beyond_its_bound_is_refused() {
 }
 
 #[test]
+fn a_prefix_with_a_larger_window_or_more_than_its_target_is_refused() {
+    let (base, target) = (text(10_000, 1), text(12_000, 1));
+    let (codec, body) = prefix(&base, &target);
+    for log in [24, 25, 31] {
+        let mut body = body.clone();
+        body[1] = (log - 10) << 3;
+        let result = applied(&base, &file_delta(&base, &target, &(codec.clone(), body)));
+        assert_eq!(result.is_ok(), log == 24, "{log}: {result:?}");
+    }
+    for made in [&target[..11_999], &[target.as_slice(), b"x"].concat()] {
+        assert!(is_damaged(&base, &file_delta(&base, made, &(codec.clone(), body.clone()))));
+    }
+}
+
+#[test]
 fn own_copies_reach_eight_mib_back_and_no_further() {
     let base = noise(100, 1);
     for (distance, allowed) in [(8u64 << 20, true), ((8 << 20) + 1, false)] {
@@ -212,7 +227,10 @@ fn a_tree_is_no_file_and_a_wrong_check_is_no_success() {
     let (codec, body) = whole(&target, Packing::Plain);
     let group = |codec| Group { targets: vec![], bases: vec![], codec };
     let tree = delta(Subject::Folder, b"", &target, vec![group(codec.clone())], &[&body]);
-    assert!(matches!(applied(b"", &tree), Err(ApplyError::AnotherSubject { .. })));
+    let first_version = include_bytes!("../../../tests/golden/delta-v1.bin");
+    for tree in [tree.as_slice(), first_version] {
+        assert!(matches!(applied(b"", tree), Err(ApplyError::AnotherSubject { .. })));
+    }
     let mut other = body.clone();
     other[5] ^= 1;
     let wrong = delta(Subject::File, b"", &target, vec![group(codec)], &[&other]);
