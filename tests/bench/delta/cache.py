@@ -15,15 +15,19 @@ class Cache:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.entries: dict[str, dict] = {}
-        if file.is_file():
-            self.entries = json.loads(file.read_text(encoding="utf-8"))
+        self.read()
+
+    def read(self) -> None:
+        if self.file.is_file():
+            self.entries = json.loads(self.file.read_text(encoding="utf-8"))
 
     def find(self, pair: Pair, peer: Program) -> Figures | None:
         entry = self.entries.get(key_of(pair, peer))
         return None if entry is None else Figures(**entry)
 
     def keep(self, pair: Pair, peer: Program, figures: Figures) -> None:
-        """Writes at once, so that a run that is broken off loses nothing."""
+        """Writes at once, so that a run that is broken off loses nothing; keeps what another run wrote meanwhile."""
+        self.read()
         self.entries[key_of(pair, peer)] = asdict(figures)
         written = self.file.with_suffix(".new")
         written.write_text(json.dumps(self.entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")

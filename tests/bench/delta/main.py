@@ -8,12 +8,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "corpora"))
 
-from fetch_pairs import FetchError, Pair, fetch, read_pairs, tar_of  # noqa: E402
+from fetch_pairs import FetchError, Pair, fetch, read_pairs, tar_of
 
-import programs  # noqa: E402
-import report  # noqa: E402
-from cache import Cache  # noqa: E402
-from measure import measure_alternating  # noqa: E402
+import programs
+import report
+from cache import Cache
+from measure import measure_alternating
 
 
 def main() -> int:
@@ -92,7 +92,7 @@ def tell_what_is_measured(peers: list[programs.Program], options: argparse.Names
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/bench/deltas", description="Measures our deltas beside their peers'.")
-    parser.add_argument("--folder", type=Path, required=True, help="what is fetched and kept; the script gives it")
+    parser.add_argument("--folder", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--ours", metavar="PROGRAM", help="measure this instead of the publisher of this tree")
     parser.add_argument("--no-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--pairs", type=names, metavar="A,B", help="only these pairs")
@@ -116,10 +116,9 @@ def names(text: str) -> list[str]:
 
 
 def at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("at least one round")
-    return number
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of rounds: at least 1")
+    return int(text)
 
 
 if __name__ == "__main__":
