@@ -172,7 +172,9 @@ def only_file(folder: Path) -> Path:
 
 def run(command: list[str], folder: Path) -> None:
     try:
-        done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
     except FileNotFoundError as missing:
         raise FetchError(f"{command[0]} is not installed: install it by hand") from missing
     if done.returncode != 0:

@@ -25,6 +25,15 @@ class Cache:
         entry = self.entries.get(key_of(pair, peer))
         return None if entry is None else Figures(**entry)
 
+    def kept(self, pair: Pair) -> dict[str, tuple[str, Figures]]:
+        """All that is kept of a pair, whatever is installed now: per peer what was measured, and its figures."""
+        found = {}
+        for key, entry in sorted(self.entries.items()):
+            of_pair, of_peer, options = key.split(" | ")
+            if of_pair == pair_key(pair):
+                found[of_peer.split()[0]] = f"{of_peer} {options}".strip(), Figures(**entry)
+        return found
+
     def keep(self, pair: Pair, peer: Program, figures: Figures) -> None:
         """Writes at once, so that a run that is broken off loses nothing; keeps what another run wrote meanwhile."""
         self.read()
@@ -34,5 +43,9 @@ class Cache:
         written.replace(self.file)
 
 
+def pair_key(pair: Pair) -> str:
+    return f"{pair.name} {pair.old} {pair.new}"
+
+
 def key_of(pair: Pair, peer: Program) -> str:
-    return f"{pair.name} {pair.old} {pair.new} | {peer.name} {peer.version} | {peer.options}"
+    return f"{pair_key(pair)} | {peer.name} {peer.version} | {peer.options}"

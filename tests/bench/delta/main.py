@@ -23,16 +23,11 @@ def main() -> int:
     if unknown:
         print(f"tests/corpora/pairs.txt has no pair {', '.join(unknown)}", file=sys.stderr)
         return 1
-    peers = programs.peers(options.hdiffz)
-    unknown = sorted(set(options.peers or []) - {peer.name for peer in peers})
-    if unknown:
-        found = ", ".join(peer.name for peer in peers)
-        print(f"no peer {', '.join(unknown)} is installed; there is {found or 'none'}", file=sys.stderr)
-        return 1
-    peers = [peer for peer in peers if options.peers is None or peer.name in options.peers]
-    tell_what_is_measured(peers, options)
     (options.folder / "scratch").mkdir(parents=True, exist_ok=True)
     cache = Cache(options.folder / "peers.json")
+    peers = [] if options.no_peers else wanted_peers(options)
+    named = kept_names(cache, pairs, options) if options.no_peers else [peer.words for peer in peers]
+    print(f"peers: {', '.join(named) or 'none'}", file=sys.stderr)
     rows = []
     for pair in pairs:
         try:
@@ -52,18 +47,18 @@ def main() -> int:
 def measure_pair(pair: Pair, peers: list[programs.Program], cache: Cache, options: argparse.Namespace) -> report.Row:
     """Takes the peers' figures from the cache, and measures what is not there, and ours, in turn."""
     old, new = (tar_of(options.folder / "pairs", pair, version) for version in pair.versions)
-    known, wanted = {}, []
+    known, missing = {}, []
+    if options.no_peers:
+        known = {name: figures for name, (_, figures) in cache.kept(pair).items() if is_wanted(name, options)}
     for peer in peers:
-        if not peer.takes(old, new):
-            continue
         figures = None if options.fresh else cache.find(pair, peer)
         if figures is not None:
             known[peer.name] = figures
-        elif not options.no_peers:
-            wanted.append(peer)
+        elif peer.takes(old, new):
+            missing.append(peer)
     ours = [] if options.no_ours else [programs.ours(options.ours)]
-    results = measure_alternating(wanted + ours, old, new, options.folder / "scratch", options.rounds)
-    for peer in wanted:
+    results = measure_alternating(missing + ours, old, new, options.folder / "scratch", options.rounds)
+    for peer in missing:
         figures = results[peer.name]
         if isinstance(figures, Exception):
             print(f"{peer.name} is left out for {pair.name}: {figures}", file=sys.stderr)
@@ -76,18 +71,30 @@ def measure_pair(pair: Pair, peers: list[programs.Program], cache: Cache, option
     return report.Row(pair, new.stat().st_size, known, our_figures)
 
 
-def tell_what_is_measured(peers: list[programs.Program], options: argparse.Namespace) -> None:
-    named = ", ".join(f"{peer.name} {peer.version} {peer.options}".strip() for peer in peers)
-    print(f"peers: {named or 'none'}", file=sys.stderr)
-    if not any(peer.name == programs.HDIFFZ for peer in peers):
+def wanted_peers(options: argparse.Namespace) -> list[programs.Program]:
+    """The installed peers that are to be compared with; ends the program if one was asked for that is not there."""
+    peers = programs.peers(options.hdiffz)
+    unknown = sorted(set(options.peers or []) - {peer.name for peer in peers})
+    if unknown:
+        found = ", ".join(peer.name for peer in peers)
+        sys.exit(f"no peer {', '.join(unknown)} is installed; there is {found or 'none'}")
+    if options.hdiffz is None:
         print(
-            "hdiffz is not here: HDiffPatch's cost is that of PyPI's hdiffpatch, and the time to apply is compared with "
-            "nothing; build hdiffz and hpatchz from HDiffPatch's public repository and give `--hdiffz PROGRAM`",
+            "hdiffz is not here: HDiffPatch's cost is that of PyPI's hdiffpatch, and the time to apply is compared "
+            "with nothing; build hdiffz and hpatchz from HDiffPatch's public repository and give `--hdiffz PROGRAM`",
             file=sys.stderr,
         )
-    if options.fresh and options.no_peers:
-        print("--fresh measures the peers again, and --no-peers measures none: --fresh is left out", file=sys.stderr)
-        options.fresh = False
+    return [peer for peer in peers if is_wanted(peer.name, options)]
+
+
+def kept_names(cache: Cache, pairs: list[Pair], options: argparse.Namespace) -> list[str]:
+    """What was measured when the figures were kept, in the order of the names."""
+    kept = [cache.kept(pair) for pair in pairs]
+    return sorted({words for of_pair in kept for name, (words, _) in of_pair.items() if is_wanted(name, options)})
+
+
+def is_wanted(peer: str, options: argparse.Namespace) -> bool:
+    return options.peers is None or peer in options.peers
 
 
 def read_options() -> argparse.Namespace:
@@ -105,6 +112,8 @@ def read_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.ours is None and not options.no_ours:
         parser.error("give --ours PROGRAM or --no-ours")
+    if options.fresh and options.no_peers:
+        parser.error("--fresh measures the peers again, and --no-peers measures none: give one of them")
     for name, program in (("--ours", options.ours), ("--hdiffz", options.hdiffz)):
         if program is not None and shutil.which(program) is None:
             parser.error(f"{name} {program}: there is no such program")

@@ -31,6 +31,11 @@ class Program:
     apply: Callable[[Path, Path, Path], list[str]]
     input_bytes_max: int | None = None
 
+    @property
+    def words(self) -> str:
+        """Name, version and options, as they are printed and kept."""
+        return f"{self.name} {self.version} {self.options}".strip()
+
     def takes(self, old: Path, new: Path) -> bool:
         largest = max(old.stat().st_size, new.stat().st_size)
         return self.input_bytes_max is None or largest <= self.input_bytes_max
@@ -53,7 +58,8 @@ def peers(hdiffz: str | None) -> list[Program]:
     if shutil.which("bsdiff") and shutil.which("bspatch"):
         found.append(bsdiff())
     if shutil.which("xdelta3"):
-        # Its second stage makes small deltas larger, so that it is measured with and without. `-A` leaves the files' names out.
+        # Its second stage makes small deltas larger, so that it is measured with and without. `-A` leaves out the names
+        # of the files.
         found.append(xdelta3("xdelta3", ["-9", "-A"]))
         found.append(xdelta3("xdelta3-plain", ["-9", "-A", "-S", "none"]))
     if shutil.which("zstd"):
@@ -88,12 +94,13 @@ def xdelta3(name: str, options: list[str]) -> Program:
 
 def zstd() -> Program:
     options = ["--ultra", "-22", "--long=31"]
+    quiet = ["zstd", "-q", "-f"]
     return Program(
         "zstd",
         first_line(["zstd", "-q", "-V"], word=0),
         " ".join(options),
-        lambda old, new, delta: ["zstd", "-q", "-f", *options, f"--patch-from={old}", str(new), "-o", str(delta)],
-        lambda old, delta, new: ["zstd", "-q", "-f", "-d", "--long=31", f"--patch-from={old}", str(delta), "-o", str(new)],
+        lambda old, new, delta: [*quiet, *options, f"--patch-from={old}", str(new), "-o", str(delta)],
+        lambda old, delta, new: [*quiet, "-d", "--long=31", f"--patch-from={old}", str(delta), "-o", str(new)],
     )
 
 

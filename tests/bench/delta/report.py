@@ -77,8 +77,8 @@ def print_json(rows: list[Row]) -> None:
             )
         )
     for total in totals(rows):
-        computed = {"ratio": total.ratio, "reached": total.reached, "aim_reached": total.aim_reached}
-        print(json.dumps({"type": "total"} | vars(total) | computed))
+        computed = ("ratio", "mean_ratio", "smaller", "reached", "aim_reached")
+        print(json.dumps({"type": "total"} | vars(total) | {name: getattr(total, name) for name in computed}))
 
 
 def figures_json(figures: Figures) -> dict:
@@ -156,10 +156,13 @@ def missed_text(goal: Goal) -> str:
 def print_totals(found: list[Total]) -> None:
     if not found:
         return
-    print("\nTotals per class; the goal: below the sum of each pair's best peer. CPU of the best peers beside ours")
+    print(
+        "\nTotals per class; the goal: below the sum of each pair's best peer, whose CPU time to make is beside ours "
+        "(mean: geometric, of each pair's ours/best)"
+    )
     print(
         f"{'table':<11}{'class':<11}{'pairs':>6}{'smaller':>9}{'best peers':>13}{'ours':>13}{'ours/best':>11}"
-        f"{'their CPU s':>13}{'ours':>9}{'hpatchz s':>11}{'apply s':>9}  goal"
+        f"{'mean':>7}{'their CPU s':>13}{'ours':>9}{'hpatchz s':>11}{'apply s':>9}  goal"
     )
     for total in found:
         hpatchz = "-" if total.hpatch_apply_cpu is None else f"{total.hpatch_apply_cpu:.3f}"
@@ -167,6 +170,6 @@ def print_totals(found: list[Total]) -> None:
         words += ", and the aim" if total.aim_reached else ""
         print(
             f"{total.table:<11}{total.kind:<11}{total.pairs:>6}{total.smaller:>9}{total.best_bytes:>13,}"
-            f"{total.our_bytes:>13,}{total.ratio:>11.3f}{total.best_make_cpu:>13.2f}{total.our_make_cpu:>9.2f}"
-            f"{hpatchz:>11}{total.our_apply_cpu:>9.3f}  {words}"
+            f"{total.our_bytes:>13,}{total.ratio:>11.3f}{total.mean_ratio:>7.3f}"
+            f"{total.best_make_cpu:>13.2f}{total.our_make_cpu:>9.2f}{hpatchz:>11}{total.our_apply_cpu:>9.3f}  {words}"
         )

@@ -1,9 +1,9 @@
-"""Runs one command and writes what it cost to a file: `CPU seconds, KiB, exit code`. Exit code 0 if it could be started.
+"""Runs one command and writes what it cost to a file: CPU seconds, KiB, exit code. Ends with 0 if it could be started.
 
     run_once.py REPORT COMMAND [ARGUMENT ...]
 
 A process of its own that imports next to nothing: Linux counts the memory of the process that starts a program as that
-program's largest resident set, from fork to exec. So no figure is below that of a bare Python (9 MiB).
+program's largest resident set, from fork to exec. So no figure is below that of a bare Python (some 8 MiB).
 """
 
 import os
