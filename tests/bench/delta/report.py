@@ -162,7 +162,7 @@ def print_totals(found: list[Total]) -> None:
     )
     print(
         f"{'table':<11}{'class':<11}{'pairs':>6}{'smaller':>9}{'best peers':>13}{'ours':>13}{'ours/best':>11}"
-        f"{'mean':>7}{'their CPU s':>13}{'ours':>9}{'hpatchz s':>11}{'apply s':>9}  goal"
+        f"{'mean':>9}{'their CPU s':>13}{'ours':>9}{'hpatchz s':>11}{'apply s':>9}  goal"
     )
     for total in found:
         hpatchz = "-" if total.hpatch_apply_cpu is None else f"{total.hpatch_apply_cpu:.3f}"
@@ -170,6 +170,6 @@ def print_totals(found: list[Total]) -> None:
         words += ", and the aim" if total.aim_reached else ""
         print(
             f"{total.table:<11}{total.kind:<11}{total.pairs:>6}{total.smaller:>9}{total.best_bytes:>13,}"
-            f"{total.our_bytes:>13,}{total.ratio:>11.3f}{total.mean_ratio:>7.3f}"
+            f"{total.our_bytes:>13,}{total.ratio:>11.3f}{total.mean_ratio:>9.3f}"
             f"{total.best_make_cpu:>13.2f}{total.our_make_cpu:>9.2f}{hpatchz:>11}{total.our_apply_cpu:>9.3f}  {words}"
         )
