@@ -61,7 +61,8 @@ impl VendorMetadata {
         let meter = Arc::new(Meter::default());
         let transport: Arc<dyn Transport> = match &place {
             Place::Server(origin) => {
-                Arc::new(Metered { inner: over_network(origin)?, meter: Arc::clone(&meter) })
+                let (inner, runtime) = (Arc::new(over_network(origin)?), origin.runtime.clone());
+                Arc::new(Metered { inner, meter: Arc::clone(&meter), runtime })
             }
             Place::Folder(path) => Arc::new(ReleasesFolder::new(path.clone())),
             Place::Documents(documents) => Arc::new(documents.clone()),

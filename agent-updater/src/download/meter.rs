@@ -10,6 +10,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use sealpost_manifests::wire::report::TransferredBytes;
 use sealpost_repository::{PacedTransport, TargetBody, TargetPath, Transport, TransportError};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// Bytes that were received and not told yet.
 #[derive(Debug, Default)]
@@ -56,11 +58,35 @@ fn add(count: &AtomicU64, bytes: usize) {
     let _ = count.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// A transport whose bytes are counted.
+/// A transport whose bytes are counted, and whose requests are made where connections live: the reader of metadata has a
+/// runtime of its own, and a connection that was opened there would end with it.
 #[derive(Debug)]
 pub(super) struct Metered {
-    pub(super) inner: PacedTransport,
+    pub(super) inner: Arc<PacedTransport>,
     pub(super) meter: Arc<Meter>,
+    pub(super) runtime: Handle,
+}
+
+impl Metered {
+    /// Carries out work on the runtime of the connections; who gives up waiting ends it.
+    async fn there<T: Send + 'static>(
+        &self,
+        location: String,
+        work: impl Future<Output = Result<T, TransportError>> + Send + 'static,
+    ) -> Result<T, TransportError> {
+        let mut work = Ended(self.runtime.spawn(work));
+        // It ends early only when the whole agent does.
+        (&mut work.0).await.unwrap_or(Err(TransportError::TookTooLong { location }))
+    }
+}
+
+/// Work that ends with whoever waits for it.
+struct Ended<T>(JoinHandle<T>);
+
+impl<T> Drop for Ended<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Transport for Metered {
@@ -70,7 +96,9 @@ impl Transport for Metered {
         max_bytes: u64,
     ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TransportError>> {
         async move {
-            let fetched = self.inner.metadata(name, max_bytes).await?;
+            let (inner, file) = (Arc::clone(&self.inner), name.to_owned());
+            let work = async move { inner.metadata(&file, max_bytes).await };
+            let fetched = self.there(self.metadata_location(name), work).await?;
             add(&self.meter.metadata, fetched.as_ref().map_or(0, Vec::len));
             Ok(fetched)
         }
@@ -83,7 +111,9 @@ impl Transport for Metered {
         offset: u64,
     ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>> {
         async move {
-            let Some(TargetBody { offset, chunks }) = self.inner.target(path, offset).await? else {
+            let (inner, wanted) = (Arc::clone(&self.inner), path.clone());
+            let work = async move { inner.target(&wanted, offset).await };
+            let Some(TargetBody { offset, chunks }) = self.there(self.location(path), work).await? else {
                 return Ok(None);
             };
             let (meter, name) = (Arc::clone(&self.meter), path.encoded());

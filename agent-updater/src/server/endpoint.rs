@@ -15,7 +15,7 @@ use sealpost_manifests::wire::problem::Problem;
 use serde::de::DeserializeOwned;
 
 use super::error::{ANSWER_TIMEOUT, ServerError};
-use super::pin::{self, TlsTimes};
+use super::pin::{self, SharedTimes, TlsTimes};
 use super::token::AccessToken;
 
 /// Largest answer that is read, in bytes: a lease, an assignment and some grants.
@@ -34,33 +34,27 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
 pub struct Endpoint {
     address: String,
     pins: Vec<Sha256Digest>,
+    times: SharedTimes,
     client: Client,
 }
 
 impl Endpoint {
-    /// The endpoints of a server, in the order of its addresses.
+    /// The endpoints of a server, in the order of its addresses, each with a client of its own.
     ///
     /// # Errors
     /// [`ServerError::Setup`].
     pub fn of_server(server: &ServerEntry, times: &TlsTimes) -> Result<Vec<Self>, ServerError> {
-        server
-            .addresses
-            .iter()
-            .map(|host| Self::of_address(address(host, server.port), &server.ca_spki_sha256, times))
-            .collect()
+        addresses(server).map(|address| Self::of_address(address, &server.ca_spki_sha256, times)).collect()
     }
 
-    /// The same address with the same pins, by a client of its own: for work on another thread.
-    ///
-    /// # Errors
-    /// [`ServerError::Setup`].
-    pub fn again(&self, times: &TlsTimes) -> Result<Self, ServerError> {
-        Self::of_address(self.address.clone(), &self.pins, times)
-    }
-
-    fn of_address(address: String, pins: &[Sha256Digest], times: &TlsTimes) -> Result<Self, ServerError> {
+    pub(super) fn of_address(
+        address: String,
+        pins: &[Sha256Digest],
+        times: &TlsTimes,
+    ) -> Result<Self, ServerError> {
         let failed = |what: String| ServerError::Setup { address: address.clone(), what };
-        let tls = pin::client_config(pins, times).map_err(|error| failed(error.to_string()))?;
+        let times = SharedTimes::new(times.clone());
+        let tls = pin::client_config(pins, &times).map_err(|error| failed(error.to_string()))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .https_only(true)
@@ -73,7 +67,17 @@ impl Endpoint {
             .user_agent(concat!("sealpost-agent-updater/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { address, pins: pins.to_vec(), client })
+        Ok(Self { address, pins: pins.to_vec(), times, client })
+    }
+
+    /// Whether it is this address with these pins.
+    pub(super) fn is(&self, address: &str, pins: &[Sha256Digest]) -> bool {
+        self.address == address && self.pins == pins
+    }
+
+    /// Judges certificates by these times, from the next handshake on.
+    pub(super) fn judges_by(&self, times: &TlsTimes) {
+        self.times.set(times.clone());
     }
 
     /// The address, for messages.
@@ -172,6 +176,11 @@ impl Endpoint {
     fn bad_answer(&self, what: String) -> ServerError {
         ServerError::BadAnswer { address: self.address.clone(), what }
     }
+}
+
+/// The addresses of a server, in their order.
+pub(super) fn addresses(server: &ServerEntry) -> impl Iterator<Item = String> {
+    server.addresses.iter().map(|host| address(host, server.port))
 }
 
 fn address(host: &str, port: u16) -> String {

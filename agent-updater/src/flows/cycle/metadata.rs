@@ -31,7 +31,7 @@ pub(super) fn open(
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
-    let metadata = vouched(context, holdings, progress, access, as_of)?;
+    let metadata = vouched(context, holdings, access, as_of)?;
     let (text, trust) = context.network.wait(metadata.trust()).map_err(interrupted)??;
     if text != holdings.vendor.trust {
         keep_trust(host, holdings, text, trust)?;
@@ -55,7 +55,7 @@ pub(super) fn correct_time(
     if before.duration_since(now) <= CLOCKS_APART {
         return false;
     }
-    match vouched(context, holdings, progress, access, now) {
+    match vouched(context, holdings, access, now) {
         Ok(metadata) => accept_statement(host, holdings, progress, &metadata),
         Err(refusal) => {
             tracing::debug!(%refusal, "the vendor's newest statement of the time could not be read")
@@ -72,13 +72,12 @@ pub(super) fn correct_time(
 fn vouched(
     context: &Context,
     holdings: &Holdings,
-    progress: &Progress,
     access: &Reads,
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
     let root = pinned_root(context, holdings)?;
-    let place = access.place(context, holdings, progress).map_err(local)?;
+    let place = access.place(context);
     let opened = VendorMetadata::open(root, host.home.tuf(), place, as_of);
     context.network.wait(opened).map_err(interrupted)?
 }

@@ -18,7 +18,7 @@ use crate::home::Home;
 use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::servers;
 use crate::records::vendor::VendorRecord;
-use crate::server::{AccessToken, Endpoint};
+use crate::server::AccessToken;
 
 use super::answer::{Accepted, Applicant, judge_answer, request_body};
 use super::before::identity_before;
@@ -192,14 +192,13 @@ fn enroll_with(
 ) -> Result<(Accepted, String), EnrollError> {
     let floors = Floors::from_setup(applicant.setup_issued_at);
     let times = context.host.tls_times(applicant.setup_issued_at, &floors);
-    let endpoints = || {
-        Endpoint::of_server(&server.server, &times)
-            .map_err(|error| EnrollError::AllFailed(vec![with_causes(&error)]))
-    };
+    let endpoints = context
+        .connections
+        .of_server(&server.server, &times)
+        .map_err(|error| EnrollError::AllFailed(vec![with_causes(&error)]))?;
     let body = request_body(server, applicant)?;
     let mut failures = Vec::new();
-    // The metadata is read by clients of their own, on another thread.
-    for (endpoint, reader) in endpoints()?.iter().zip(endpoints()?) {
+    for endpoint in &endpoints {
         if Instant::now() >= tries.until {
             failures.push(format!("{} was not tried: {}", endpoint.address(), too_long()));
             break;
@@ -224,7 +223,7 @@ fn enroll_with(
             .ok_or_else(|| refused("its access token cannot be used".to_owned()))?;
         let trust = match held {
             Some(held) => held.to_owned(),
-            None => read_trust(context, root, Place::Server(origin_of(context, &reader, &token)))?,
+            None => read_trust(context, root, Place::Server(origin_of(context, endpoint, &token)))?,
         };
         let accepted = judge_answer(server, applicant, &answer, &trust).map_err(refused)?;
         return Ok((accepted, trust));
