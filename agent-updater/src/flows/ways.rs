@@ -32,6 +32,9 @@ pub(super) fn ways(
     let mut ways = Vec::new();
     for entry in single_ways(holdings.server_list.good(), standing.answered_by.as_ref(), &enrollment.server) {
         for endpoint in connections.of_server(&entry, &times)? {
+            if standing.takes_packed && standing.answered_by.as_ref() == Some(&entry) {
+                endpoint.took_packed(true);
+            }
             ways.push(Way { entry: entry.clone(), endpoint });
         }
     }

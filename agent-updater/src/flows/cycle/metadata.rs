@@ -2,13 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
+use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
-use crate::download::{VendorMetadata, interrupted};
+use crate::download::{Expected, VendorMetadata, interrupted};
 use crate::flows::context::{Context, Host};
+use crate::flows::linked;
 use crate::flows::origin::Reads;
 use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
@@ -78,8 +80,29 @@ fn vouched(
     let host = &context.host;
     let root = pinned_root(context, holdings)?;
     let place = access.place(context);
-    let opened = VendorMetadata::open(root, host.home.tuf(), place, as_of);
+    let opened = VendorMetadata::open(root, host.home.tuf(), place, as_of, expected(host, holdings));
     context.network.wait(opened).map_err(interrupted)?
+}
+
+/// What the round will read: of each assigned release that does not run here its channels and its signature, and the trust
+/// document.
+fn expected(host: &Host, holdings: &Holdings) -> Expected {
+    let mut expected = Expected::trust();
+    expected.held =
+        expected.documents.iter().map(|name| (name.clone(), holdings.vendor.trust.clone())).collect();
+    let assigned = holdings.assignment.good().map(|assignment| assignment.packages.as_slice());
+    for wanted in assigned.unwrap_or_default() {
+        let package = &wanted.release.package;
+        // Of a record that cannot be read nothing is known; what is read is asked for all the same.
+        let current = linked::load(host, package).ok().and_then(|record| record.current);
+        if current.is_some_and(|current| current.manifest == wanted.manifest) {
+            continue;
+        }
+        expected.roles.push(package.to_string());
+        expected.documents.extend(ChannelsDocument::target(package).ok());
+        expected.documents.extend(wanted.release.minisig_target().ok());
+    }
+    expected
 }
 
 fn accept_statement(host: &Host, holdings: &Holdings, progress: &mut Progress, metadata: &VendorMetadata) {

@@ -11,7 +11,7 @@ use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::floors::Floors;
-use crate::download::{Place, VendorMetadata};
+use crate::download::{Expected, Place, VendorMetadata};
 use crate::flows::context::Context;
 use crate::flows::origin::origin_of;
 use crate::home::Home;
@@ -277,7 +277,8 @@ pub(super) fn read_trust(context: &Context, root: &[u8], place: Place) -> Result
     // installed before an assignment names a time.
     let as_of = Timestamp::UNIX_EPOCH;
     let read = async {
-        let metadata = VendorMetadata::open(root.to_vec(), host.home.tuf(), place, as_of).await?;
+        let metadata =
+            VendorMetadata::open(root.to_vec(), host.home.tuf(), place, as_of, Expected::trust()).await?;
         metadata.trust().await
     };
     context.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Metadata)
