@@ -3,6 +3,7 @@
 //! Invariants: what comes is only laid out for the core, which verifies it as if it had come by itself; "unchanged" is believed
 //! only of what this reader holds, and then what it holds is verified anew. Whatever does not fit is asked for by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -20,6 +21,7 @@ impl Reader {
     pub(super) async fn ask_at_once(&mut self) -> Result<(), Arc<StoreError>> {
         let Some(roles) = self.transport.roles_at_once() else { return Ok(()) };
         let timestamp = self.store.read("timestamp.json")?;
+        let mut kept_files = BTreeMap::new();
         let mut held = HeldVersions {
             root: self.updater.trusted().root().version,
             timestamp: timestamp.as_deref().and_then(version_of),
@@ -27,11 +29,17 @@ impl Reader {
         };
         for role in ["snapshot", "targets"].into_iter().map(str::to_owned).chain(roles) {
             let kept = self.store.read(&format!("{}.json", percent_encoded(&role)))?;
-            if let Some(version) = kept.as_deref().and_then(version_of) {
+            if let Some((version, bytes)) = kept.and_then(|bytes| Some((version_of(&bytes)?, bytes))) {
+                let _ = kept_files.insert(format!("{version}.{}.json", percent_encoded(&role)), bytes);
                 let _ = held.roles.insert(role, version);
             }
         }
         if let Some(newer) = self.transport.newer(&held).await {
+            // Under a new root what is held may count no more.
+            if newer.root == held.root {
+                // The core asks for the exact version that the snapshot pins, and verifies it against that.
+                kept_files.into_iter().for_each(|(name, bytes)| self.prefetched.put(name, bytes));
+            }
             self.lay_out(&held, timestamp, newer);
         }
         Ok(())
@@ -46,7 +54,6 @@ impl Reader {
         if walks_to_the_newest && let Some(next) = root.checked_add(1) {
             self.prefetched.put_absent(format!("{next}.root.json"));
         }
-        // Under a new root what is held may count no more.
         let is_unchanged = root == held.root && held.timestamp == Some(newest);
         if let Some(timestamp) = timestamp.filter(|_| is_unchanged && !files.contains_key("timestamp.json")) {
             self.prefetched.put("timestamp.json".to_owned(), timestamp);

@@ -81,16 +81,29 @@ async fn what_comes_at_once_is_not_asked_for_by_itself_and_what_is_held_does_not
     assert!(first.target(&target("acme-av.channels"), now()).await.is_ok());
     assert_eq!(asked(&transport), Vec::<String>::new());
     drop(first);
+    // Of what did not change since, nothing comes again: neither at once nor by itself.
+    vendor.renew(&RoleName::Snapshot, now());
+    let renewed = files(&vendor)
+        .into_iter()
+        .filter(|(name, _)| name.contains("timestamp") || name == "3.snapshot.json");
+    let (renewed, newest) = (renewed.collect::<BTreeMap<_, _>>(), 3);
+    let transport =
+        at_once(&vendor, move |_| Some(Newer { root: 1, timestamp: newest, files: renewed.clone() }));
+    let mut second = reader(&vendor, store.path(), &transport);
+    assert_eq!(second.refresh(now()).await.unwrap().snapshot_version, 3);
+    assert!(second.target(&target("acme-av_1.0.0_any.manifest"), now()).await.is_ok());
+    assert_eq!(asked(&transport), Vec::<String>::new());
+    drop(second);
     let told = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&told);
     let nothing = at_once(&vendor, move |held| {
         *heard.lock().unwrap() = Some(held.clone());
-        Some(Newer { root: 1, timestamp: 2, files: BTreeMap::new() })
+        Some(Newer { root: 1, timestamp: 3, files: BTreeMap::new() })
     });
     let refreshed = reader(&vendor, store.path(), &nothing).refresh(now()).await.unwrap();
-    assert_eq!((refreshed.timestamp_version, asked(&nothing)), (2, Vec::new()));
+    assert_eq!((refreshed.timestamp_version, asked(&nothing)), (3, Vec::new()));
     let held = told.lock().unwrap().clone().unwrap();
-    assert_eq!((held.root, held.timestamp, held.roles.get("snapshot")), (1, Some(2), Some(&2)));
+    assert_eq!((held.root, held.timestamp, held.roles.get("snapshot")), (1, Some(3), Some(&3)));
 }
 
 #[tokio::test]
