@@ -216,7 +216,7 @@ mod tests {
     fn each_request_is_counted_with_its_answer_however_the_stream_is_cut() {
         for chunk in [1, 3, 7, 1000] {
             let mut counted = Counted::default();
-            let mut up = |counted: &mut Counted, bytes: Vec<u8>| {
+            let up = |counted: &mut Counted, bytes: Vec<u8>| {
                 bytes.chunks(chunk).for_each(|part| counted.up(part));
             };
             up(&mut counted, record(22, 95));

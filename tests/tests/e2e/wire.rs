@@ -2,12 +2,22 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use sealpost_test_support::folders::write_folder;
 use sealpost_tests::harness::{Computer, Connection, Lab, Relay};
 
 /// Files of the tree, so that its manifest is one of usual size.
 const FILES: usize = 200;
+/// Most bytes of a contact without news, with its handshake.
+const MAX_QUIET: u64 = 3_600;
+/// The requests of an update, in their order.
+const REQUESTS: [&str; 5] = ["contact", "what is newer", MANIFEST, DELTA, "contact with reports"];
+/// The manifest travels whole as long as it does not come with the delta.
+const MANIFEST: &str = "manifest";
+const DELTA: &str = "delta";
+/// Most bytes of an exchange, both ways and with its handshake, beside the manifest and the delta. With a delta of 2 KB and the
+/// heads of its request and answer the whole stays below 12 KB.
+const MAX_BESIDE: u64 = 9_000;
 
 /// A signature tree of so many files, of which each revision changes one a little.
 fn revision(lab: &Lab, number: u32) -> Result<std::path::PathBuf> {
@@ -45,7 +55,8 @@ fn table(connections: &[Connection]) -> String {
             connection.handshake.up, connection.handshake.down
         );
         for (number, moved) in connection.requests.iter().enumerate() {
-            let _ = writeln!(text, "  {:>7} up {:>7} down  request {number}", moved.up, moved.down);
+            let name = REQUESTS.get(number).copied().unwrap_or("the end of the connection");
+            let _ = writeln!(text, "  {:>7} up {:>7} down  {name}", moved.up, moved.down);
         }
     }
     text
@@ -66,7 +77,10 @@ fn an_update_of_a_revision_moves_little_beside_its_manifest_and_its_delta() -> R
     computer.check()?.ok()?;
     let _ = relay.take();
     computer.check()?.ok()?;
-    println!("a contact without news:\n{}", table(&relay.take()));
+    let quiet = relay.take();
+    println!("a contact without news:\n{}", table(&quiet));
+    let quiet = quiet.iter().map(Connection::total).sum::<u64>();
+    ensure!(quiet < MAX_QUIET, "{quiet} bytes for a contact without news");
 
     vendor.release_signatures(&revision(&lab, 2)?, "sigs", "2")?;
     site.pull_and_approve("sigs:2")?;
@@ -74,8 +88,20 @@ fn an_update_of_a_revision_moves_little_beside_its_manifest_and_its_delta() -> R
     computer.check()?.ok()?;
     let moved = relay.take();
     ensure!(computer.installed("sigs", "REVISION").as_deref() == Some("2"), "revision 2 is installed");
-    println!("{}", table(&moved));
-    let reported = site.wait_for_activity("step_reported", &["\"by_delta\"", "sigs"])?;
-    println!("{reported}");
-    Ok(())
+    println!("an update of a revision:\n{}", table(&moved));
+    let [exchange] = moved.as_slice() else { bail!("{} connections, and one is enough", moved.len()) };
+    ensure!(exchange.requests.len() >= REQUESTS.len(), "fewer requests than are known");
+    let of = |name: &str| {
+        let at = REQUESTS.iter().position(|known| *known == name);
+        at.and_then(|at| exchange.requests.get(at)).map_or(0, |moved| moved.total())
+    };
+    let beside = exchange.total() - of(MANIFEST) - of(DELTA);
+    println!("{} bytes in all, {beside} beside the manifest and the delta", exchange.total());
+    ensure!(beside < MAX_BESIDE, "{beside} bytes beside the manifest and the delta");
+    let reported = site.wait_for_activity("step_reported", &["\"by_delta\"", "\"way\":\"delta\"", "sigs"])?;
+    ensure!(
+        reported.contains(" came: ") && reported.contains(" of metadata"),
+        "the log says how much: {reported}"
+    );
+    site.verify_log()
 }

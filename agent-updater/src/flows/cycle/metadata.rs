@@ -1,9 +1,15 @@
 //! The vendor's metadata for a round of installs: verified from the pinned root, and the trust document that it lists.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::order::Ordered;
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::report::ReasonCode;
 
@@ -16,6 +22,8 @@ use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
 use crate::records::root;
 use crate::records::server::ServerRecords;
+
+use super::withdrawn;
 
 /// How far apart two clocks may be that are both right: a server's that is a little ahead raises the floor above this
 /// computer's at each contact, and that is nothing to ask the vendor about.
@@ -84,24 +92,28 @@ fn vouched(
     context.network.wait(opened).map_err(interrupted)?
 }
 
-/// What the round will read: of each assigned release that does not run here its channels and its signature, and the trust
-/// document.
+/// What the round will read: of each assigned release that does not run here its channels and its signature, the channels of
+/// what is looked up because it may be withdrawn, and the trust document.
 fn expected(host: &Host, holdings: &Holdings) -> Expected {
     let mut expected = Expected::trust();
-    expected.held =
-        expected.documents.iter().map(|name| (name.clone(), holdings.vendor.trust.clone())).collect();
-    let assigned = holdings.assignment.good().map(|assignment| assignment.packages.as_slice());
-    for wanted in assigned.unwrap_or_default() {
-        let package = &wanted.release.package;
-        // Of a record that cannot be read nothing is known; what is read is asked for all the same.
-        let current = linked::load(host, package).ok().and_then(|record| record.current);
-        if current.is_some_and(|current| current.manifest == wanted.manifest) {
-            continue;
-        }
-        expected.roles.push(package.to_string());
-        expected.documents.extend(ChannelsDocument::target(package).ok());
-        expected.documents.extend(wanted.release.minisig_target().ok());
-    }
+    let trust = &holdings.vendor.trust;
+    expected.held = expected.documents.iter().map(|name| (name.clone(), trust.clone())).collect();
+    let Some(assignment) = holdings.assignment.good() else { return expected };
+    // Of a record that cannot be read nothing is known; what is read is asked for all the same.
+    let runs = |wanted: &&PackageAssignment| {
+        let record = linked::load(host, &wanted.release.package).ok();
+        record.and_then(|record| record.current).is_some_and(|current| current.manifest == wanted.manifest)
+    };
+    let new: Vec<&ReleaseId> =
+        assignment.packages.iter().filter(|wanted| !runs(wanted)).map(|wanted| &wanted.release).collect();
+    let looked_up = withdrawn::to_look_up(host, assignment.order(), host.now());
+    let packages: BTreeSet<&PackageName> =
+        new.iter().copied().chain(&looked_up).map(|release| &release.package).collect();
+    expected.roles.extend(packages.iter().map(ToString::to_string));
+    expected
+        .documents
+        .extend(packages.into_iter().filter_map(|package| ChannelsDocument::target(package).ok()));
+    expected.documents.extend(new.into_iter().filter_map(|release| release.minisig_target().ok()));
     expected
 }
 
