@@ -12,6 +12,7 @@ use sealpost_manifests::contact_answer::{ContactFileAnswer, EnrollmentFileAnswer
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration, RegistrationReason};
+use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, RelativePath,
     RequestId, SerialNumber, ServerId, Tag,
