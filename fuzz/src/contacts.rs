@@ -5,8 +5,11 @@ use sealpost_manifests::document;
 use sealpost_manifests::grant::Grant;
 use sealpost_manifests::lease::Lease;
 use sealpost_manifests::log::{Checkpoint, LogHead, verify_consistency};
+use sealpost_manifests::wire::MAX_REQUEST_BYTES;
 use sealpost_manifests::wire::by_file::FileRequest;
+use sealpost_manifests::wire::coding;
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest};
+use sealpost_manifests::wire::refresh::{RefreshAnswer, RefreshRequest};
 use sealpost_site::rules::contact::check;
 
 use crate::fixed::{log_key, server_id};
@@ -17,6 +20,10 @@ use crate::site;
 pub(crate) fn contact_requests(data: &[u8]) -> bool {
     // As a file it is told apart by its kind.
     drop(json::<FileRequest>(data));
+    drop(json::<RefreshRequest>(data));
+    if let Ok(plain) = coding::unpack(data, MAX_REQUEST_BYTES) {
+        assert!(plain.len() <= MAX_REQUEST_BYTES, "unpacked within the bound");
+    }
     let Some(request) = json::<ContactRequest>(data) else { return false };
     if let Some(contact) = verified::<Contact>(&request.contact) {
         drop(check(&contact, server_id()));
@@ -34,6 +41,7 @@ pub(crate) fn contact_requests(data: &[u8]) -> bool {
 
 /// The body of a server's answer.
 pub(crate) fn contact_answers(data: &[u8]) -> bool {
+    drop(json::<RefreshAnswer>(data));
     let Some(answer) = json::<ContactAnswer>(data) else { return false };
     for grant in &answer.grants {
         drop(verified::<Grant>(grant));

@@ -32,6 +32,7 @@ use crate::hooks::RUN_HOOK;
 use crate::platform::network::Network;
 use crate::platform::store::StoreError;
 use crate::records::holdings::HoldingsError;
+use crate::server::Connections;
 use crate::system::{ProcessFaults, SystemClock, SystemDisk};
 
 /// The agent. Its methods block, and are to be called from a thread that may; the network runs on another one.
@@ -70,7 +71,16 @@ impl Agent {
             faults: Arc::new(ProcessFaults),
             stop,
         };
-        Self { context: Context { host, network, interrupt, access: watch::Sender::new(None), pace } }
+        Self {
+            context: Context {
+                host,
+                network,
+                interrupt,
+                access: watch::Sender::new(None),
+                connections: Connections::default(),
+                pace,
+            },
+        }
     }
 
     /// # Errors

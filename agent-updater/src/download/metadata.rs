@@ -20,6 +20,7 @@ use sealpost_repository::{
 
 use crate::domain::release::Refusal;
 
+use super::ahead::{Ahead, Asks, Expected};
 use super::delta;
 use super::folder::ReleasesFolder;
 use super::meter::{Meter, Metered};
@@ -45,10 +46,13 @@ pub struct VendorMetadata {
     as_of: Timestamp,
     refreshed: Refreshed,
     meter: Arc<Meter>,
+    /// The server, where it is one: it is asked for several files at once.
+    server: Option<Arc<Metered>>,
 }
 
 impl VendorMetadata {
-    /// Opens the trusted metadata, refreshes it from the server's mirror, and checks it as of `as_of`.
+    /// Opens the trusted metadata, refreshes it from the server's mirror, and checks it as of `as_of`. What is expected to be
+    /// read comes along, if the server can send it so.
     ///
     /// # Errors
     /// [`Refusal`]; the metadata that was trusted before stays trusted.
@@ -57,11 +61,18 @@ impl VendorMetadata {
         store: PathBuf,
         place: Place,
         as_of: Timestamp,
+        expected: Expected,
     ) -> Result<Self, Refusal> {
         let meter = Arc::new(Meter::default());
+        let mut server = None;
         let transport: Arc<dyn Transport> = match &place {
             Place::Server(origin) => {
-                Arc::new(Metered { inner: over_network(origin)?, meter: Arc::clone(&meter) })
+                let (inner, runtime) = (Arc::new(over_network(origin)?), origin.runtime.clone());
+                let (asks, ahead) = (Asks::of(origin), Ahead::with(&expected.held));
+                let metered =
+                    Arc::new(Metered { inner, meter: Arc::clone(&meter), runtime, asks, expected, ahead });
+                server = Some(Arc::clone(&metered));
+                metered
             }
             Place::Folder(path) => Arc::new(ReleasesFolder::new(path.clone())),
             Place::Documents(documents) => Arc::new(documents.clone()),
@@ -70,7 +81,7 @@ impl VendorMetadata {
             .await
             .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
         let refreshed = reader.refresh(as_of).await.map_err(|error| refusal(of_refresh(&error), &error))?;
-        Ok(Self { reader, place, as_of, refreshed, meter })
+        Ok(Self { reader, place, as_of, refreshed, meter, server })
     }
 
     /// What is fetched from now on is about another release.
@@ -136,7 +147,17 @@ impl VendorMetadata {
     /// # Errors
     /// [`Refusal`].
     pub async fn manifest(&self, release: &ReleaseId) -> Result<(Vec<u8>, Minisig), Refusal> {
+        if let (Some(server), Ok(name)) = (&self.server, release.manifest_target()) {
+            let asked = async {
+                server.fetch_ahead(vec![name]).await;
+                Ok(())
+            };
+            within_time_limit(asked).await?;
+        }
         let manifest = self.bytes(release.manifest_target(), MAX_MANIFEST_BYTES).await?;
+        if let (Some(server), Ok(name)) = (&self.server, release.manifest_target()) {
+            server.ahead.forget(&name);
+        }
         let minisig = self.bytes(release.minisig_target(), MAX_MINISIG_BYTES).await?;
         let minisig =
             String::from_utf8(minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;

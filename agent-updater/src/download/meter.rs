@@ -7,9 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, stream};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::TargetName;
+use sealpost_manifests::wire::refresh::{HeldMetadata, NewMetadata, RefreshRequest};
 use sealpost_manifests::wire::report::TransferredBytes;
-use sealpost_repository::{PacedTransport, TargetBody, TargetPath, Transport, TransportError};
+use sealpost_repository::{
+    HeldVersions, Newer, PacedTransport, TargetBody, TargetPath, Transport, TransportError,
+};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::ahead::{Ahead, Asks, Expected};
 
 /// Bytes that were received and not told yet.
 #[derive(Debug, Default)]
@@ -56,11 +65,49 @@ fn add(count: &AtomicU64, bytes: usize) {
     let _ = count.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// A transport whose bytes are counted.
+/// A transport whose bytes are counted, and whose requests are made where connections live: the reader of metadata has a
+/// runtime of its own, and a connection that was opened there would end with it.
 #[derive(Debug)]
 pub(super) struct Metered {
-    pub(super) inner: PacedTransport,
+    pub(super) inner: Arc<PacedTransport>,
     pub(super) meter: Arc<Meter>,
+    pub(super) runtime: Handle,
+    pub(super) asks: Asks,
+    pub(super) expected: Expected,
+    pub(super) ahead: Ahead,
+}
+
+impl Metered {
+    /// Asks for documents that are read next; what does not come is asked for by itself.
+    pub(super) async fn fetch_ahead(&self, documents: Vec<TargetName>) {
+        let asks = self.asks.clone();
+        let request = RefreshRequest { documents, ..RefreshRequest::default() };
+        let asked = self.there(String::new(), async move { Ok(asks.ask(request).await) });
+        if let Ok(Some((answer, traveled))) = asked.await {
+            add(&self.meter.manifest, traveled);
+            self.ahead.keep(answer.documents);
+        }
+    }
+
+    /// Carries out work on the runtime of the connections; who gives up waiting ends it.
+    async fn there<T: Send + 'static>(
+        &self,
+        location: String,
+        work: impl Future<Output = Result<T, TransportError>> + Send + 'static,
+    ) -> Result<T, TransportError> {
+        let mut work = Ended(self.runtime.spawn(work));
+        // It ends early only when the whole agent does.
+        (&mut work.0).await.unwrap_or(Err(TransportError::TookTooLong { location }))
+    }
+}
+
+/// Work that ends with whoever waits for it.
+struct Ended<T>(JoinHandle<T>);
+
+impl<T> Drop for Ended<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Transport for Metered {
@@ -70,7 +117,9 @@ impl Transport for Metered {
         max_bytes: u64,
     ) -> BoxFuture<'a, Result<Option<Vec<u8>>, TransportError>> {
         async move {
-            let fetched = self.inner.metadata(name, max_bytes).await?;
+            let (inner, file) = (Arc::clone(&self.inner), name.to_owned());
+            let work = async move { inner.metadata(&file, max_bytes).await };
+            let fetched = self.there(self.metadata_location(name), work).await?;
             add(&self.meter.metadata, fetched.as_ref().map_or(0, Vec::len));
             Ok(fetched)
         }
@@ -83,7 +132,15 @@ impl Transport for Metered {
         offset: u64,
     ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>> {
         async move {
-            let Some(TargetBody { offset, chunks }) = self.inner.target(path, offset).await? else {
+            // What came ahead was counted then.
+            if offset == 0
+                && let Some(bytes) = self.ahead.find(&path.parts().collect::<Vec<_>>().join("/"))
+            {
+                return Ok(Some(TargetBody { offset, chunks: stream::iter([Ok(bytes)]).boxed() }));
+            }
+            let (inner, wanted) = (Arc::clone(&self.inner), path.clone());
+            let work = async move { inner.target(&wanted, offset).await };
+            let Some(TargetBody { offset, chunks }) = self.there(self.location(path), work).await? else {
                 return Ok(None);
             };
             let (meter, name) = (Arc::clone(&self.meter), path.encoded());
@@ -91,6 +148,31 @@ impl Transport for Metered {
                 add(meter.of_target(&name), chunk.as_ref().map_or(0, Vec::len));
             });
             Ok(Some(TargetBody { offset, chunks: chunks.boxed() }))
+        }
+        .boxed()
+    }
+
+    fn roles_at_once(&self) -> Option<Vec<String>> {
+        Some(self.expected.roles.clone())
+    }
+
+    fn newer<'a>(&'a self, held: &'a HeldVersions) -> BoxFuture<'a, Option<Newer>> {
+        async move {
+            let HeldVersions { root, timestamp, roles } = held.clone();
+            let held = self.expected.held.iter().map(|(_, text)| Sha256Digest::of(text.as_bytes()));
+            let request = RefreshRequest {
+                metadata: Some(HeldMetadata { root, timestamp, roles }),
+                documents: self.expected.documents.clone(),
+                held: held.collect(),
+            };
+            let asks = self.asks.clone();
+            let asked = self.there(String::new(), async move { Ok(asks.ask(request).await) });
+            let (answer, traveled) = asked.await.ok().flatten()?;
+            add(&self.meter.metadata, traveled);
+            self.ahead.keep(answer.documents);
+            let NewMetadata { root, timestamp, files } = answer.metadata?;
+            let files = files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+            Some(Newer { root, timestamp, files })
         }
         .boxed()
     }

@@ -6,6 +6,7 @@
 //! or behind an air gap, can check everything.
 //! Left out on purpose: minisign signatures and the content of a manifest, which the caller checks.
 
+mod ahead;
 mod delta;
 mod documents;
 mod folder;
@@ -17,6 +18,7 @@ mod reason;
 mod source;
 mod turn;
 
+pub use ahead::Expected;
 pub use documents::Documents;
 pub use metadata::VendorMetadata;
 pub use origin::{Origin, Place};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use reqwest::Client;
 use sealpost_repository::Pace;
+use tokio::runtime::Handle;
 
 use super::documents::Documents;
 
@@ -19,6 +20,8 @@ pub struct Origin {
     pub token: Option<String>,
     /// How fast downloads have to come.
     pub pace: Arc<Pace>,
+    /// Where connections live: longer than the thread that reads metadata.
+    pub runtime: Handle,
 }
 
 impl std::fmt::Debug for Origin {

@@ -19,8 +19,8 @@ use crate::domain::time::whole_seconds;
 use crate::home::Home;
 use crate::platform::network::Network;
 use crate::ports::{Clock, Disk, Faults};
-use crate::server::Access;
 use crate::server::pin::TlsTimes;
+use crate::server::{Access, Connections};
 
 /// This computer. All that an install works with: it has no network, and gets bytes only through
 /// [`crate::ports::Source`].
@@ -73,6 +73,8 @@ pub struct Context {
     /// The right to read from the server that the last answered contact gave; whoever listens for its wakes sees it at
     /// once, and not only when what the contact brought is installed.
     pub access: watch::Sender<Option<Access>>,
+    /// The clients of the servers, with what is open to them.
+    pub connections: Connections,
     /// How fast downloads have to come.
     pub pace: Arc<Pace>,
 }

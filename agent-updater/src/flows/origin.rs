@@ -3,11 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sealpost_files::with_causes;
-
 use crate::download::{Origin, Place};
-use crate::records::holdings::Holdings;
-use crate::records::progress::Progress;
 use crate::server::{Access, AccessToken, Endpoint};
 
 use super::context::Context;
@@ -21,23 +17,11 @@ pub(super) enum Reads {
 }
 
 impl Reads {
-    /// The place, for work on another thread. Fails with the reason.
-    pub(super) fn place(
-        &self,
-        context: &Context,
-        holdings: &Holdings,
-        progress: &Progress,
-    ) -> Result<Place, String> {
+    /// The place. What is asked of a server goes over the connection that the contact went over.
+    pub(super) fn place(&self, context: &Context) -> Place {
         match self {
-            Self::Server(access) => {
-                // A client of its own, because the metadata is read on another thread.
-                let enrollment = &holdings.enrollment;
-                let floors = &progress.computer.floors;
-                let times = context.host.tls_times(enrollment.setup_issued_at, floors);
-                let endpoint = access.endpoint.again(&times).map_err(|error| with_causes(&error))?;
-                Ok(Place::Server(origin_of(context, &endpoint, &access.token)))
-            }
-            Self::Folder(path) => Ok(Place::Folder(path.clone())),
+            Self::Server(access) => Place::Server(origin_of(context, &access.endpoint, &access.token)),
+            Self::Folder(path) => Place::Folder(path.clone()),
         }
     }
 }
@@ -48,5 +32,6 @@ pub(super) fn origin_of(context: &Context, endpoint: &Endpoint, token: &AccessTo
         base: endpoint.api(),
         token: Some(token.as_str().to_owned()),
         pace: Arc::clone(&context.pace),
+        runtime: context.network.runtime().clone(),
     }
 }

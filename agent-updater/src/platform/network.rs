@@ -49,6 +49,12 @@ impl Network {
         Self { runtime, interrupts, due: Mutex::default() }
     }
 
+    /// The runtime, for work that outlives a wait: connections live there.
+    #[must_use]
+    pub const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// A contact begins: what made it due is over, and without being woken the next one is due within this time.
     pub fn begin_contact(&self, next_within: Duration) {
         *self.due() = Due { woken: None, latest: Instant::now().checked_add(next_within) };

@@ -59,6 +59,9 @@ pub struct ServerStanding {
     /// The one address, with its pins, by which the server answered last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<ServerEntry>,
+    /// Whether it said, by that address, that it takes packed requests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_packed: bool,
     /// When the next one is due.
     #[serde(default)]
     pub next_contact: Option<Timestamp>,
@@ -79,6 +82,7 @@ impl Default for ServerStanding {
             answered_at: None,
             last_contact: None,
             answered_by: None,
+            takes_packed: false,
             next_contact: None,
             notices: Vec::new(),
             waits: Vec::new(),

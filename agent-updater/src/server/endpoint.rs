@@ -3,19 +3,22 @@
 use std::error::Error;
 use std::io;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::AGENT_API;
+use sealpost_manifests::wire::coding::{self, GZIP};
 use sealpost_manifests::wire::problem::Problem;
 use serde::de::DeserializeOwned;
 
 use super::error::{ANSWER_TIMEOUT, ServerError};
-use super::pin::{self, TlsTimes};
+use super::pin::{self, SharedTimes, TlsTimes};
 use super::token::AccessToken;
 
 /// Largest answer that is read, in bytes: a lease, an assignment and some grants.
@@ -34,33 +37,29 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
 pub struct Endpoint {
     address: String,
     pins: Vec<Sha256Digest>,
+    times: SharedTimes,
     client: Client,
+    /// Whether the server said that it takes packed requests; what is known to one clone is known to all.
+    takes_packed: Arc<AtomicBool>,
 }
 
 impl Endpoint {
-    /// The endpoints of a server, in the order of its addresses.
+    /// The endpoints of a server, in the order of its addresses, each with a client of its own.
     ///
     /// # Errors
     /// [`ServerError::Setup`].
     pub fn of_server(server: &ServerEntry, times: &TlsTimes) -> Result<Vec<Self>, ServerError> {
-        server
-            .addresses
-            .iter()
-            .map(|host| Self::of_address(address(host, server.port), &server.ca_spki_sha256, times))
-            .collect()
+        addresses(server).map(|address| Self::of_address(address, &server.ca_spki_sha256, times)).collect()
     }
 
-    /// The same address with the same pins, by a client of its own: for work on another thread.
-    ///
-    /// # Errors
-    /// [`ServerError::Setup`].
-    pub fn again(&self, times: &TlsTimes) -> Result<Self, ServerError> {
-        Self::of_address(self.address.clone(), &self.pins, times)
-    }
-
-    fn of_address(address: String, pins: &[Sha256Digest], times: &TlsTimes) -> Result<Self, ServerError> {
+    pub(super) fn of_address(
+        address: String,
+        pins: &[Sha256Digest],
+        times: &TlsTimes,
+    ) -> Result<Self, ServerError> {
         let failed = |what: String| ServerError::Setup { address: address.clone(), what };
-        let tls = pin::client_config(pins, times).map_err(|error| failed(error.to_string()))?;
+        let times = SharedTimes::new(times.clone());
+        let tls = pin::client_config(pins, &times).map_err(|error| failed(error.to_string()))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .https_only(true)
@@ -73,7 +72,28 @@ impl Endpoint {
             .user_agent(concat!("sealpost-agent-updater/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { address, pins: pins.to_vec(), client })
+        Ok(Self { address, pins: pins.to_vec(), times, client, takes_packed: Arc::default() })
+    }
+
+    /// Whether it is this address with these pins.
+    pub(super) fn is(&self, address: &str, pins: &[Sha256Digest]) -> bool {
+        self.address == address && self.pins == pins
+    }
+
+    /// Whether the server said that it takes packed requests.
+    #[must_use]
+    pub fn takes_packed(&self) -> bool {
+        self.takes_packed.load(Ordering::Relaxed)
+    }
+
+    /// What it said before this program was started.
+    pub fn took_packed(&self, takes: bool) {
+        self.takes_packed.store(takes, Ordering::Relaxed);
+    }
+
+    /// Judges certificates by these times, from the next handshake on.
+    pub(super) fn judges_by(&self, times: &TlsTimes) {
+        self.times.set(times.clone());
     }
 
     /// The address, for messages.
@@ -100,24 +120,48 @@ impl Endpoint {
         format!("{}{AGENT_API}/{path}", self.address)
     }
 
-    /// Sends an exact body, and reads the answer.
+    /// Sends an exact body, packed if the server takes that, and reads the answer.
     ///
     /// # Errors
     /// [`ServerError`].
     pub async fn post<A: DeserializeOwned>(&self, path: &str, body: String) -> Result<A, ServerError> {
-        let response = self
+        let packed = self.takes_packed().then(|| coding::pack(body.as_bytes())).flatten();
+        let mut response = match packed {
+            Some(packed) => self.send(path, packed, Some(GZIP)).await?,
+            None => self.send(path, body.clone().into_bytes(), None).await?,
+        };
+        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && self.takes_packed() {
+            // Another version serves now, or something between does not take it.
+            self.took_packed(false);
+            response = self.send(path, body.into_bytes(), None).await?;
+        }
+        if response.status() == StatusCode::OK {
+            let said = response.headers().get_all(ACCEPT_ENCODING).iter();
+            self.took_packed(said.filter_map(|value| value.to_str().ok()).any(coding::is_accepted));
+        }
+        let response = self.accepted(response).await?;
+        let bytes = self.read(response, MAX_ANSWER_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.bad_answer(format!("not understood ({error})")))
+    }
+
+    async fn send(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        coding: Option<&'static str>,
+    ) -> Result<Response, ServerError> {
+        let mut request = self
             .client
             .post(self.url(path))
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, GZIP)
             .timeout(ANSWER_TIMEOUT)
-            .body(body)
-            .send()
-            .await
-            .map_err(|source| self.unreachable(source))?;
-        let response = self.accepted(response).await?;
-        let bytes = self.read(response, MAX_ANSWER_BYTES).await?;
-        serde_json::from_slice(&bytes).map_err(|error| self.bad_answer(format!("not understood ({error})")))
+            .body(body);
+        if let Some(coding) = coding {
+            request = request.header(CONTENT_ENCODING, coding);
+        }
+        request.send().await.map_err(|source| self.unreachable(source))
     }
 
     /// Asks for a stream with a bearer token; `None` if the server has none under this path.
@@ -152,7 +196,14 @@ impl Endpoint {
         Err(ServerError::Refused { address: self.address.clone(), problem })
     }
 
+    /// The plain body, bounded before and after it is unpacked.
     async fn read(&self, response: Response, limit: usize) -> Result<Vec<u8>, ServerError> {
+        let mut codings = response.headers().get_all(CONTENT_ENCODING).iter();
+        let is_packed = match (codings.next(), codings.next()) {
+            (None, _) => false,
+            (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(GZIP.as_bytes()) => true,
+            _ => return Err(self.bad_answer("packed in a way that was not asked for".to_owned())),
+        };
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -161,6 +212,9 @@ impl Endpoint {
                 return Err(self.bad_answer(format!("longer than {limit} bytes")));
             }
             body.extend_from_slice(&chunk);
+        }
+        if is_packed {
+            return coding::unpack(&body, limit).map_err(|error| self.bad_answer(error.to_string()));
         }
         Ok(body)
     }
@@ -172,6 +226,11 @@ impl Endpoint {
     fn bad_answer(&self, what: String) -> ServerError {
         ServerError::BadAnswer { address: self.address.clone(), what }
     }
+}
+
+/// The addresses of a server, in their order.
+pub(super) fn addresses(server: &ServerEntry) -> impl Iterator<Item = String> {
+    server.addresses.iter().map(|host| address(host, server.port))
 }
 
 fn address(host: &str, port: u16) -> String {

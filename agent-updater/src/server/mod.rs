@@ -4,6 +4,7 @@
 //! or the signed server list pins; redirects are not followed and proxies of the environment are not used. What a server answers is unverified.
 
 mod access;
+mod connections;
 mod endpoint;
 mod error;
 pub mod pin;
@@ -11,6 +12,7 @@ mod token;
 pub mod wake;
 
 pub use access::Access;
+pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use error::ServerError;
 pub use token::AccessToken;

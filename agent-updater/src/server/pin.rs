@@ -6,7 +6,7 @@
 //! Certificates are judged at the times of [`tls_times`]: no time that a server ever said can make a good one fail.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -53,11 +53,38 @@ impl TimeProvider for TlsTimes {
     }
 }
 
+/// The times for the handshakes of a client that lives longer than they hold: the floor under license time rises.
+#[derive(Debug, Clone)]
+pub struct SharedTimes(Arc<RwLock<TlsTimes>>);
+
+impl SharedTimes {
+    #[must_use]
+    pub fn new(times: TlsTimes) -> Self {
+        Self(Arc::new(RwLock::new(times)))
+    }
+
+    /// Other times, from the next handshake on.
+    pub fn set(&self, times: TlsTimes) {
+        // Nothing can panic while it is written.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = times;
+    }
+
+    fn now_set(&self) -> TlsTimes {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl TimeProvider for SharedTimes {
+    fn current_time(&self) -> Option<UnixTime> {
+        self.now_set().current_time()
+    }
+}
+
 /// A TLS configuration that accepts servers of one site only: those of the pinned CAs.
 ///
 /// # Errors
 /// When the TLS library refuses its own defaults.
-pub fn client_config(pins: &[Sha256Digest], times: &TlsTimes) -> Result<ClientConfig, Error> {
+pub fn client_config(pins: &[Sha256Digest], times: &SharedTimes) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = PinnedCa { pins: pins.to_vec(), times: times.clone(), provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_details(provider, Arc::new(times.clone()))
@@ -82,7 +109,7 @@ fn unix_time(at: Timestamp) -> UnixTime {
 #[derive(Debug)]
 struct PinnedCa {
     pins: Vec<Sha256Digest>,
-    times: TlsTimes,
+    times: SharedTimes,
     provider: Arc<CryptoProvider>,
 }
 
@@ -90,7 +117,8 @@ impl PinnedCa {
     /// The times at which a certificate may be valid, when the clock says `now`.
     fn times(&self, now: UnixTime) -> impl Iterator<Item = UnixTime> + use<> {
         let now = i64::try_from(now.as_secs()).ok().and_then(|secs| Timestamp::from_second(secs).ok());
-        tls_times(now.unwrap_or(Timestamp::MAX), self.times.issued_at, self.times.floor).map(unix_time)
+        let TlsTimes { issued_at, floor, .. } = self.times.now_set();
+        tls_times(now.unwrap_or(Timestamp::MAX), issued_at, floor).map(unix_time)
     }
 }
 
@@ -186,7 +214,7 @@ mod tests {
     fn verifier(pins: &[&Site], issued_at: Timestamp, floor: Timestamp) -> PinnedCa {
         PinnedCa {
             pins: pins.iter().map(|site| spki_sha256(site.ca.as_ref().der()).unwrap()).collect(),
-            times: TlsTimes { clock: Arc::new(Still(issued_at)), issued_at, floor },
+            times: SharedTimes::new(TlsTimes { clock: Arc::new(Still(issued_at)), issued_at, floor }),
             provider: Arc::new(aws_lc_rs::default_provider()),
         }
     }
@@ -270,6 +298,12 @@ mod tests {
         assert!(accepted("1970-01-01T00:01:00Z", "2026-05-01T00:00:00Z", setup), "at enrollment");
         assert!(accepted("1970-01-01T00:01:00Z", setup, right), "renewed after the setup file was issued");
         assert!(!accepted("1970-01-01T00:01:00Z", setup, setup));
+        let client = verifier(&[&site], at(setup), at(setup));
+        let (clock, early) = (Arc::new(Still(at(setup))), unix_time(at("1970-01-01T00:01:00Z")));
+        let verified = || client.verify_server_cert(&site.leaf, &[ca(&site)], &name, &[], early).is_ok();
+        assert!(!verified());
+        client.times.set(TlsTimes { clock, issued_at: at(setup), floor: at(right) });
+        assert!(verified(), "a client that goes on judges by the times of now");
         assert!(
             !accepted("2027-06-01T00:00:00Z", setup, right),
             "an expired one by a clock that is not behind"

@@ -17,6 +17,7 @@ mod links;
 mod log;
 mod orders;
 mod pace;
+mod packed;
 mod program;
 mod repair;
 mod restored;

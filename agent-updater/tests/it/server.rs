@@ -1,5 +1,6 @@
 //! A simulated Primary Server, which can lie. How it loses answers and breaks connections is the web server's business.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -13,9 +14,12 @@ use sealpost_manifests::grant::{Grant, LicenseModel};
 use sealpost_manifests::ids::{ChannelName, ClientId, ComputerName, Nonce, ServerId};
 use sealpost_manifests::lease::{Entitlement, Lease};
 use sealpost_manifests::order::{Epoch, Signer};
+use sealpost_manifests::wire::MAX_REQUEST_BYTES;
+use sealpost_manifests::wire::coding::{self, GZIP};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence, WaitsFor};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::wire::refresh::{NewMetadata, RefreshAnswer, RefreshRequest};
 use sealpost_manifests::wire::report::Report;
 use sealpost_test_support::certificates::loopback_server;
 use sealpost_test_support::license::serial;
@@ -58,6 +62,14 @@ pub(crate) struct SimulatedServer {
     /// The id that this computer gets when it shows that it is the one of two copies which was kept; until then its contacts
     /// are refused, and from then on those of the old id.
     pub(crate) keeps: Option<ClientId>,
+    /// Whether it takes and sends packed bodies, and says at once what is newer, as servers of now do.
+    pub(crate) is_new: bool,
+    /// Of a server that does: how it answers what is newer.
+    pub(crate) answer_newer: fn(RefreshAnswer) -> Reply,
+    /// The codings of the contacts that came.
+    pub(crate) codings: Vec<Option<String>>,
+    /// The requests for what is newer.
+    pub(crate) refreshes: Vec<RefreshRequest>,
     /// What the wake stream says before it ends.
     pub(crate) wake: Option<Vec<u8>>,
     /// Sent with every answer.
@@ -98,6 +110,10 @@ impl SimulatedServer {
             is_strict: false,
             last: None,
             keeps: None,
+            is_new: false,
+            answer_newer: packed,
+            codings: Vec::new(),
+            refreshes: Vec::new(),
             wake: None,
             server_list: None,
             enrollments: Vec::new(),
@@ -115,8 +131,25 @@ impl SimulatedServer {
 
     fn answer(&mut self, request: &Request) -> Reply {
         let path = request.path.trim_start_matches("/agent/v1/");
-        let body = || String::from_utf8(request.body.to_vec()).unwrap();
+        if path == "contact" {
+            self.codings.push(request.coding.clone());
+        }
+        let bytes = match request.coding.as_deref() {
+            Some(_) if !self.is_new => return Reply::with_status(415, Vec::new()),
+            Some(GZIP) => coding::unpack(&request.body, MAX_REQUEST_BYTES).unwrap(),
+            coding => {
+                assert_eq!(coding, None);
+                request.body.to_vec()
+            }
+        };
+        let body = || String::from_utf8(bytes.clone()).unwrap();
         match (path, &self.delta) {
+            ("tuf/refresh", _) if self.is_new => {
+                let asked: RefreshRequest = serde_json::from_slice(&bytes).unwrap();
+                self.refreshes.push(asked.clone());
+                (self.answer_newer)(self.newer(&asked))
+            }
+            ("contact", _) if self.is_new => self.contact(body()).saying("accept-encoding", GZIP),
             ("enroll", _) => self.enroll(body()),
             ("contact", _) => self.contact(body()),
             ("wake", _) if self.wake.is_some() => Reply::content(self.wake.clone().unwrap_or_default()),
@@ -124,6 +157,49 @@ impl SimulatedServer {
             (delta, Some(bytes)) if delta.starts_with("deltas/") => Reply::content(bytes.clone()),
             (target, _) => file(&self.repository.join(target.trim_start_matches("tuf/"))),
         }
+    }
+
+    /// What is newer, as a Primary Server says it.
+    fn newer(&self, asked: &RefreshRequest) -> RefreshAnswer {
+        let files = |folder: &str| {
+            let entries =
+                std::fs::read_dir(self.repository.join(folder)).unwrap().map(|entry| entry.unwrap());
+            let read = |path: PathBuf| String::from_utf8(std::fs::read(path).unwrap()).ok();
+            let named = entries.filter_map(move |entry| {
+                Some((entry.file_name().into_string().unwrap(), read(entry.path())?))
+            });
+            named.collect::<BTreeMap<String, String>>()
+        };
+        let metadata = files("metadata");
+        let version = |text: &str| {
+            let text: serde_json::Value = serde_json::from_str(text).unwrap();
+            text["signed"]["version"].as_u64().unwrap()
+        };
+        let new = asked.metadata.as_ref().map(|held| {
+            let timestamp = version(&metadata["timestamp.json"]);
+            let number = |version: &str| version.parse::<u64>().unwrap();
+            let newest = |role: &str| {
+                let others = metadata.keys().filter_map(|name| name.split_once('.'));
+                others.filter(|(_, other)| *other == role).map(|(version, _)| number(version)).max()
+            };
+            let is_new = |name: &str| match name.split_once('.').unwrap() {
+                (_, "root.json") => false,
+                ("timestamp", _) => held.timestamp != Some(timestamp),
+                (version, role) => {
+                    let (version, held) = (number(version), held.roles.get(role.trim_end_matches(".json")));
+                    newest(role) == Some(version) && held != Some(&version)
+                }
+            };
+            let files = metadata.iter().filter(|(name, _)| is_new(name));
+            let files = files.map(|(name, text)| (name.clone(), text.clone())).collect();
+            NewMetadata { root: 1, timestamp, files }
+        });
+        let mut documents = files("targets");
+        documents.retain(|file, text| {
+            let wanted = asked.documents.iter().any(|name| file.ends_with(&format!(".{name}")));
+            wanted && !asked.held.contains(&Sha256Digest::of(text.as_bytes()))
+        });
+        RefreshAnswer { metadata: new, documents }
     }
 
     fn enroll(&mut self, body: String) -> Reply {
@@ -281,6 +357,15 @@ impl SimulatedServer {
         grant.generation += 1;
         change(&mut grant);
         self.grants = vec![SignedDocument::sign(&grant, license_key).unwrap()];
+    }
+}
+
+/// An answer as a Primary Server packs it.
+pub(crate) fn packed<T: serde::Serialize>(answer: T) -> Reply {
+    let plain = serde_json::to_vec(&answer).unwrap();
+    match coding::pack(&plain) {
+        Some(packed) => Reply::content(packed).saying("content-encoding", GZIP),
+        None => Reply::content(plain),
     }
 }
 

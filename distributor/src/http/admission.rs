@@ -32,6 +32,8 @@ use sealpost_site::rules::admission::{Admission, Holder, Identity, Resource, dec
 enum Class {
     Enroll,
     Contact,
+    /// What is newer of the metadata, and documents.
+    Refresh,
     Metadata,
     Target,
     Delta,
@@ -42,6 +44,7 @@ enum Class {
 const CLASSES: &[(Method, &str, Class)] = &[
     (Method::POST, "/agent/v1/enroll", Class::Enroll),
     (Method::POST, "/agent/v1/contact", Class::Contact),
+    (Method::POST, "/agent/v1/tuf/refresh", Class::Refresh),
     (Method::GET, "/agent/v1/tuf/metadata/{file}", Class::Metadata),
     (Method::GET, "/agent/v1/tuf/targets/{file}", Class::Target),
     (Method::GET, "/agent/v1/deltas/{base}/{target}", Class::Delta),
@@ -94,8 +97,8 @@ pub(crate) async fn admit(State(site): State<Arc<Site>>, request: Request, next:
     };
     let standing = parts.extensions.get::<Standing>().cloned();
     let arrived = match class_of(&parts) {
-        Ok(Class::Enroll | Class::Contact) => {
-            body::arrive(&site, &peer, standing.as_ref(), &parts, body).await
+        Ok(Class::Enroll | Class::Contact | Class::Refresh) => {
+            body::arrive(&site, &peer, standing.as_ref(), &mut parts, body).await
         }
         Ok(_) => Ok((body, None)),
         Err(error) => Err(error),
@@ -183,13 +186,12 @@ async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Calle
         Wanted::Plain(Class::Contact) => Resource::Contact,
         Wanted::Plain(Class::Wake) => Resource::Wake,
         // What is not there is told apart only for those who may ask at all.
-        Wanted::Plain(Class::Metadata | Class::Target | Class::Delta) | Wanted::Absent => Resource::Metadata,
+        // The documents of a refresh are judged one by one.
+        Wanted::Plain(Class::Metadata | Class::Refresh | Class::Target | Class::Delta) | Wanted::Absent => {
+            Resource::Metadata
+        }
         Wanted::Delta(delta) => Resource::Delta(&delta.target),
-        Wanted::Target(entry) => match &entry.class {
-            TargetClass::Trust => Resource::TrustTarget,
-            TargetClass::Channels { .. } => Resource::Channels,
-            TargetClass::Release { manifest, .. } => Resource::Target(manifest),
-        },
+        Wanted::Target(entry) => resource_of(entry),
     };
     if let Admission::Refused(problem) = decide(identity, resource, now) {
         return Err(problem.into());
@@ -207,6 +209,20 @@ async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Calle
     }
     let caller = holder.zip(origin).map(|(row, origin)| Caller::Client(row, origin));
     Ok(caller.unwrap_or(Caller::Unnamed))
+}
+
+/// What is wanted with a target.
+pub(crate) const fn resource_of(entry: &TargetEntry) -> Resource<'_> {
+    match &entry.class {
+        TargetClass::Trust => Resource::TrustTarget,
+        TargetClass::Channels { .. } => Resource::Channels,
+        TargetClass::Release { manifest, .. } => Resource::Target(manifest),
+    }
+}
+
+/// The client behind a row, for the decision.
+pub(crate) fn holder_of(row: &HolderRow) -> Holder<'_> {
+    Holder { lease_until: row.lease_until, forked: row.forked, assigned: &row.assigned }
 }
 
 pub(crate) fn too_many_failures(wait: i64) -> ApiError {
@@ -278,11 +294,7 @@ impl Presented {
             (Self::Nothing, _) => Identity::None,
             (Self::Foreign, _) => Identity::ForeignToken,
             (Self::Expired, _) => Identity::ExpiredToken,
-            (Self::Known(_), Some(row)) => Identity::Client(Holder {
-                lease_until: row.lease_until,
-                forked: row.forked,
-                assigned: &row.assigned,
-            }),
+            (Self::Known(_), Some(row)) => Identity::Client(holder_of(row)),
             (Self::Replaced | Self::Known(_), _) => Identity::ReplacedClient,
         }
     }

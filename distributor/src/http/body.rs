@@ -1,5 +1,7 @@
-//! Request bodies: bounded in size and time before anything is parsed, and refused as a `Problem` like all else. They are
-//! taken as they are: a body that says it is compressed is refused, so nothing grows here.
+//! Request bodies: bounded in size and time before anything is parsed, and refused as a `Problem` like all else.
+//!
+//! A client may send a body packed with gzip. It is unpacked once it is all there, within the same bound and the same places in
+//! memory as a plain one; another coding, and a packed body of an admin, is refused before it is read.
 
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use sealpost_manifests::wire::MAX_REQUEST_BYTES;
+use sealpost_manifests::wire::coding::{self, CodingError, GZIP};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::{Peer, Share, Standing};
 use serde::de::DeserializeOwned;
@@ -29,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, ApiError> {
-        check_head(request.headers())?;
+        check_head(request.headers(), Packed::Refused)?;
         let bytes = read(request.into_body(), site).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             ApiError::new(
@@ -42,16 +45,25 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for JsonBody<T> {
 }
 
 /// Waits for the body of a request that nobody has vouched for yet. It is read to its end before anything else is done for
-/// it; what it takes of memory beyond a small one counts for its source until the answer is there.
+/// it; what it takes of memory beyond a small one counts for its source until the answer is there. A packed one is plain from
+/// here on.
 pub(super) async fn arrive(
     site: &Site,
     peer: &Peer,
     standing: Option<&Standing>,
-    parts: &Parts,
+    parts: &mut Parts,
     mut body: Body,
 ) -> Result<(Body, Option<Share>), ApiError> {
-    check_head(&parts.headers)?;
+    check_head(&parts.headers, Packed::Taken)?;
     let (within, place_within) = (site.parts.limits.body_within, site.parts.limits.place_within);
+    let room = || async {
+        let place = match stranger(peer, standing, Shown::Nothing) {
+            Some(source) => site.large_bodies.of(source, place_within).await,
+            None => site.large_bodies.proven(place_within).await,
+        };
+        place.ok_or_else(too_much)
+    };
+    let is_packed = parts.headers.remove(header::CONTENT_ENCODING).is_some_and(|coding| is_gzip(&coding));
     let whole = async {
         let (mut bytes, mut memory) = (Vec::new(), None);
         while let Some(frame) = body.frame().await {
@@ -61,20 +73,39 @@ pub(super) async fn arrive(
                 return Err(too_large());
             }
             if length > SMALL_BODY_BYTES && memory.is_none() {
-                let place = match stranger(peer, standing, Shown::Nothing) {
-                    Some(source) => site.large_bodies.of(source, place_within).await,
-                    None => site.large_bodies.proven(place_within).await,
-                };
-                memory = Some(place.ok_or_else(too_much)?);
+                memory = Some(room().await?);
             }
             bytes.extend_from_slice(&data);
         }
-        Ok((Body::from(bytes), memory))
+        if !is_packed {
+            return Ok((bytes, memory));
+        }
+        // Most contacts are small; what is not needs its place before it is unpacked.
+        match coding::unpack(&bytes, SMALL_BODY_BYTES) {
+            Err(CodingError::TooLong { .. }) => {}
+            unpacked => return Ok((unpacked.map_err(not_unpacked)?, memory)),
+        }
+        if memory.is_none() {
+            memory = Some(room().await?);
+        }
+        let unpacked = tokio::task::spawn_blocking(move || coding::unpack(&bytes, MAX_REQUEST_BYTES)).await;
+        let unpacked = unpacked.map_err(|error| ApiError::internal("unpack a request", &error))?;
+        Ok((unpacked.map_err(not_unpacked)?, memory))
     };
-    tokio::time::timeout(within, whole).await.unwrap_or_else(|_elapsed| Err(too_slow()))
+    let (bytes, memory) =
+        tokio::time::timeout(within, whole).await.unwrap_or_else(|_elapsed| Err(too_slow()))?;
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Ok((Body::from(bytes), memory))
 }
 
-fn check_head(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Whether a body may say that it is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packed {
+    Taken,
+    Refused,
+}
+
+fn check_head(headers: &HeaderMap, packed: Packed) -> Result<(), ApiError> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if length
         .and_then(|text| text.parse::<u64>().ok())
@@ -82,16 +113,35 @@ fn check_head(headers: &HeaderMap) -> Result<(), ApiError> {
     {
         return Err(too_large());
     }
-    let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
-    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
-        let refused = ApiError::new(
-            ProblemCode::BadRequest,
-            "the request's body is compressed",
-            "send it as it is; this server unpacks nothing",
-        );
-        return Err(refused.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let is_taken = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(one), None) => {
+            one.as_bytes().eq_ignore_ascii_case(b"identity") || packed == Packed::Taken && is_gzip(one)
+        }
+        // Packed twice: the second bound would be the first one's square.
+        (Some(_), Some(_)) => false,
+    };
+    if is_taken {
+        return Ok(());
     }
-    Ok(())
+    let refused = ApiError::new(
+        ProblemCode::BadRequest,
+        "the request's body is compressed in a way that is not taken here",
+        "send it as it is",
+    );
+    Err(refused.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+fn is_gzip(coding: &HeaderValue) -> bool {
+    coding.as_bytes().eq_ignore_ascii_case(GZIP.as_bytes())
+}
+
+fn not_unpacked(error: CodingError) -> ApiError {
+    match error {
+        CodingError::TooLong { .. } => too_large(),
+        error => ApiError::new(ProblemCode::BadRequest, error.to_string(), "send it again, as it is"),
+    }
 }
 
 async fn read(body: Body, site: &Site) -> Result<axum::body::Bytes, ApiError> {

@@ -16,6 +16,7 @@ mod admission;
 mod agent;
 mod asker;
 mod body;
+mod coding;
 mod content;
 mod ends;
 mod health;

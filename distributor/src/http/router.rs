@@ -28,6 +28,7 @@ pub(crate) fn agent_routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/agent/v1/enroll", post(agent::enroll::enroll))
         .route("/agent/v1/contact", post(agent::contact::contact))
+        .route("/agent/v1/tuf/refresh", post(agent::refresh::refresh))
         .route("/agent/v1/tuf/metadata/{file}", get(agent::metadata::metadata))
         .route("/agent/v1/tuf/targets/{file}", get(agent::targets::target))
         .route("/agent/v1/deltas/{base}/{target}", get(agent::deltas::delta))

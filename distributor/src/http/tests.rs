@@ -80,6 +80,14 @@ impl Upstream for Nothing {
         Listing::default()
     }
 
+    fn metadata_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn target_named(&self, _: &str) -> Option<TargetEntry> {
+        None
+    }
+
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
         Ok(Vec::new())
     }

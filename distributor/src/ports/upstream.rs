@@ -97,6 +97,12 @@ pub trait Upstream: Send + Sync {
     /// What the current mirror holds; nothing before the first pull. In memory.
     fn listing(&self) -> Listing;
 
+    /// The names of its metadata files, every root included. In memory.
+    fn metadata_names(&self) -> Vec<String>;
+
+    /// Its target of this plain name. In memory.
+    fn target_named(&self, name: &str) -> Option<TargetEntry>;
+
     /// When each role of the mirrored metadata expires; nothing before the first pull. Reads the disk.
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError>;
 

@@ -243,6 +243,14 @@ impl Upstream for VendorUpstream {
         self.context.mirror.listing()
     }
 
+    fn metadata_names(&self) -> Vec<String> {
+        self.context.mirror.metadata_names()
+    }
+
+    fn target_named(&self, name: &str) -> Option<TargetEntry> {
+        self.context.mirror.target_named(name)
+    }
+
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
         self.context.mirror.expiries()
     }

@@ -32,6 +32,7 @@ mod owner;
 mod presence;
 mod problems;
 mod program;
+mod refresh;
 mod refusals;
 mod replays;
 mod reports;

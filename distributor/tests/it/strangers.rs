@@ -11,6 +11,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use sealpost_distributor::home::Home;
 use sealpost_manifests::ids::EnrollmentCode;
+use sealpost_manifests::wire::MAX_REQUEST_BYTES;
+use sealpost_manifests::wire::coding;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_serving::ConnectionLimits;
 use tokio::io::AsyncWriteExt;
@@ -156,16 +158,30 @@ async fn a_large_body_that_does_not_come_and_a_head_or_handshake_that_ends_nowhe
 }
 
 #[tokio::test]
-async fn a_body_is_taken_as_it_is_and_a_compressed_one_is_refused_before_it_is_read() {
+async fn a_body_that_is_packed_otherwise_or_twice_is_refused_before_it_is_read_and_a_bomb_at_its_bound() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;
     for path in ["/agent/v1/contact", "/agent/v1/enroll"] {
-        // 256 KiB of zeros in some 300 bytes, a thousand times over.
-        let bomb = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-        let request = site.http.post(site.url(path)).header("content-encoding", "gzip").body(bomb);
-        let refused = request.send().await.unwrap();
-        assert_eq!(refused.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
-        assert_eq!(code(refused).await, ProblemCode::BadRequest);
+        let sent = |codings: &[&'static str], body: Vec<u8>| {
+            let request = site.http.post(site.url(path)).body(body);
+            codings.iter().fold(request, |request, coding| request.header("content-encoding", *coding)).send()
+        };
+        let good = coding::pack("{}".repeat(200).as_bytes()).unwrap();
+        for codings in [&["br"][..], &["gzip, gzip"], &["gzip", "gzip"], &["identity", "gzip"], &["deflate"]]
+        {
+            let refused = sent(codings, good.clone()).await.unwrap();
+            assert_eq!(refused.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path} {codings:?}");
+            assert_eq!(code(refused).await, ProblemCode::BadRequest);
+        }
+        let bomb = coding::pack(&vec![b' '; 64 * 1024 * 1024]).unwrap();
+        assert!(bomb.len() < MAX_REQUEST_BYTES);
+        let refused = sent(&["gzip"], bomb).await.unwrap();
+        assert_eq!(code(refused).await, ProblemCode::TooLarge, "{path}");
+        let damaged: [Vec<u8>; 4] =
+            [b"{}".to_vec(), good[..good.len() - 1].to_vec(), [&good[..], b"x"].concat(), good.repeat(2)];
+        for body in damaged {
+            assert_eq!(code(sent(&["gzip"], body).await.unwrap()).await, ProblemCode::BadRequest, "{path}");
+        }
         let stated = site.http.post(site.url(path)).header("content-length", "100000000").body("{");
         // The client may see the answer or, since it would have to send on, the end of the connection.
         if let Ok(refused) = stated.send().await {

@@ -29,8 +29,8 @@ pub use reading::{
 };
 pub use target::{ListedTarget, TargetInfo, TargetPath};
 pub use transport::{
-    BearerSource, FolderTransport, HttpTransport, Pace, PacedTransport, TargetBody, Timeouts, Transport,
-    TransportError, retry_after,
+    BearerSource, FolderTransport, HeldVersions, HttpTransport, Newer, Pace, PacedTransport, TargetBody,
+    Timeouts, Transport, TransportError, retry_after,
 };
 pub use writing::{
     EditError, KeyThreshold, Lifetimes, LoadError, PublishError, RepositoryEditor, RepositoryView, RoleName,

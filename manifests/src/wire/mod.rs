@@ -1,9 +1,11 @@
 //! What goes over the wire, by conversation. Everything here is unverified until its signed part is verified.
 
 pub mod by_file;
+pub mod coding;
 pub mod contact;
 pub mod enroll;
 pub mod problem;
+pub mod refresh;
 pub mod report;
 pub mod sync;
 

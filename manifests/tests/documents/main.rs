@@ -29,6 +29,7 @@ use sealpost_manifests::wire::contact::{
 };
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, proof};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::wire::refresh::{RefreshAnswer, RefreshRequest};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Way};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
 use sealpost_manifests::word::Word;
@@ -193,6 +194,8 @@ fn every_wire_body_is_written_as_its_frozen_file() {
         &RegisterRequest { site_key: golden_key(), registration: signed.clone() },
     );
     assert_wire("register-answer", &RegisterAnswer { grant: signed, renewable_from: None });
+    assert_wire("refresh-request", &values::refresh_request());
+    assert_wire("refresh-answer", &values::refresh_answer());
     assert_wire("problem", &Problem::new(ProblemCode::NoSeatFree, "all 10 seats are taken", "buy more"));
 }
 
@@ -261,6 +264,8 @@ fn an_unknown_field_of_a_wire_body_is_ignored() {
     assert_ignored::<ContactAnswer>("contact-answer-full-server-list");
     assert_ignored::<RegisterRequest>("register-request");
     assert_ignored::<RegisterAnswer>("register-answer");
+    assert_ignored::<RefreshRequest>("refresh-request");
+    assert_ignored::<RefreshAnswer>("refresh-answer");
     assert_ignored::<Problem>("problem");
 }
 

@@ -12,6 +12,7 @@ use sealpost_manifests::contact_answer::{ContactFileAnswer, EnrollmentFileAnswer
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::grant::{Grant, LicenseModel, Registration, RegistrationReason};
+use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::ids::{
     ChannelName, ClientId, ComputerName, EnrollmentCode, Nonce, PackageName, Platform, RelativePath,
     RequestId, SerialNumber, ServerId, Tag,
@@ -34,6 +35,7 @@ use sealpost_manifests::wire::contact::{
 };
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
+use sealpost_manifests::wire::refresh::{HeldMetadata, NewMetadata, RefreshAnswer, RefreshRequest};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 
@@ -488,5 +490,30 @@ pub(crate) fn enrollment_answer() -> EnrollmentFileAnswer {
         log_key: signed,
         metadata: one("1.root.json"),
         targets: one(&format!("{}.trust.json", digest("trust"))),
+    }
+}
+
+pub(crate) fn refresh_request() -> RefreshRequest {
+    let roles =
+        [("snapshot", 12), ("targets", 3), ("acme-av", 7)].map(|(role, version)| (role.to_owned(), version));
+    RefreshRequest {
+        metadata: Some(HeldMetadata { root: 1, timestamp: Some(40), roles: roles.into() }),
+        documents: ["trust.json", "acme-av.channels", "acme-av_2.1_any.manifest.minisig"]
+            .map(|name| TargetName::new(name).unwrap())
+            .into(),
+        held: vec![Sha256Digest::of(b"trust.json")],
+    }
+}
+
+pub(crate) fn refresh_answer() -> RefreshAnswer {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let name = format!("{}.acme-av.channels", Sha256Digest::of(b"channels"));
+    RefreshAnswer {
+        metadata: Some(NewMetadata {
+            root: 1,
+            timestamp: 41,
+            files: [file("timestamp.json", "{}"), file("13.snapshot.json", "{}")].into(),
+        }),
+        documents: [file(&name, "{}")].into(),
     }
 }

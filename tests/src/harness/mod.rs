@@ -11,6 +11,7 @@ mod line;
 mod machine;
 mod program;
 mod proxy;
+mod relay;
 mod site;
 mod tools;
 mod vendor;
@@ -23,6 +24,7 @@ pub use lab::Lab;
 pub use machine::{Machine, Root};
 pub use program::{Daemon, Output, Programs, run};
 pub use proxy::{Cut, Proxy};
+pub use relay::{Connection, Moved, Relay};
 pub use sealpost_test_support::folders::{
     copy_tree, files_beneath, flip_a_bit, replace_tree, snapshot, write_executable, write_file,
 };

@@ -31,5 +31,6 @@ mod trust;
 mod two_servers;
 mod undoing;
 mod voices;
+mod wire;
 mod witness;
 mod years;

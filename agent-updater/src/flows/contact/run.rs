@@ -79,7 +79,8 @@ fn once(
     let host = &context.host;
     let (outstanding, was_retry) = outstanding(host, holdings, progress, spool.as_deref(), found)?;
     let (way, answer) = send(context, holdings, progress, &outstanding, patience)?;
-    progress.of_mut(&holdings.identity.server_id).answered_by = Some(way.entry);
+    let standing = progress.of_mut(&holdings.identity.server_id);
+    (standing.takes_packed, standing.answered_by) = (way.endpoint.takes_packed(), Some(way.entry));
     let mut notices = take(host, holdings, progress, spool, outstanding, &answer)?;
     let access = access(host, way.endpoint, &answer).map(Reads::Server);
     if access.is_none() {

@@ -29,10 +29,8 @@ pub(super) fn send(
     patience: Patience,
 ) -> Result<(Way, ContactAnswer), ContactError> {
     let enrollment = &holdings.enrollment;
-    let ways = ways(&context.host, holdings, progress).map_err(|error| ContactError::AllFailed {
-        failures: vec![with_causes(&error)],
-        refused: None,
-        is_unknown_ca: false,
+    let ways = ways(&context.host, &context.connections, holdings, progress).map_err(|error| {
+        ContactError::AllFailed { failures: vec![with_causes(&error)], refused: None, is_unknown_ca: false }
     })?;
     let client_id = &enrollment.client_id;
     let plain = body(client_id, outstanding, None)?;

@@ -1,19 +1,29 @@
 //! The vendor's metadata for a round of installs: verified from the pinned root, and the trust document that it lists.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use sealpost_files::with_causes;
+use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
+use sealpost_manifests::order::Ordered;
+use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
-use crate::download::{VendorMetadata, interrupted};
+use crate::download::{Expected, VendorMetadata, interrupted};
 use crate::flows::context::{Context, Host};
+use crate::flows::linked;
 use crate::flows::origin::Reads;
 use crate::records::holdings::{Holdings, verified_grants};
 use crate::records::progress::Progress;
 use crate::records::root;
 use crate::records::server::ServerRecords;
+
+use super::withdrawn;
 
 /// How far apart two clocks may be that are both right: a server's that is a little ahead raises the floor above this
 /// computer's at each contact, and that is nothing to ask the vendor about.
@@ -31,7 +41,7 @@ pub(super) fn open(
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
-    let metadata = vouched(context, holdings, progress, access, as_of)?;
+    let metadata = vouched(context, holdings, access, as_of)?;
     let (text, trust) = context.network.wait(metadata.trust()).map_err(interrupted)??;
     if text != holdings.vendor.trust {
         keep_trust(host, holdings, text, trust)?;
@@ -55,7 +65,7 @@ pub(super) fn correct_time(
     if before.duration_since(now) <= CLOCKS_APART {
         return false;
     }
-    match vouched(context, holdings, progress, access, now) {
+    match vouched(context, holdings, access, now) {
         Ok(metadata) => accept_statement(host, holdings, progress, &metadata),
         Err(refusal) => {
             tracing::debug!(%refusal, "the vendor's newest statement of the time could not be read")
@@ -72,15 +82,39 @@ pub(super) fn correct_time(
 fn vouched(
     context: &Context,
     holdings: &Holdings,
-    progress: &Progress,
     access: &Reads,
     as_of: Timestamp,
 ) -> Result<VendorMetadata, Refusal> {
     let host = &context.host;
     let root = pinned_root(context, holdings)?;
-    let place = access.place(context, holdings, progress).map_err(local)?;
-    let opened = VendorMetadata::open(root, host.home.tuf(), place, as_of);
+    let place = access.place(context);
+    let opened = VendorMetadata::open(root, host.home.tuf(), place, as_of, expected(host, holdings));
     context.network.wait(opened).map_err(interrupted)?
+}
+
+/// What the round will read: of each assigned release that does not run here its channels and its signature, the channels of
+/// what is looked up because it may be withdrawn, and the trust document.
+fn expected(host: &Host, holdings: &Holdings) -> Expected {
+    let mut expected = Expected::trust();
+    let trust = &holdings.vendor.trust;
+    expected.held = expected.documents.iter().map(|name| (name.clone(), trust.clone())).collect();
+    let Some(assignment) = holdings.assignment.good() else { return expected };
+    // Of a record that cannot be read nothing is known; what is read is asked for all the same.
+    let runs = |wanted: &&PackageAssignment| {
+        let record = linked::load(host, &wanted.release.package).ok();
+        record.and_then(|record| record.current).is_some_and(|current| current.manifest == wanted.manifest)
+    };
+    let new: Vec<&ReleaseId> =
+        assignment.packages.iter().filter(|wanted| !runs(wanted)).map(|wanted| &wanted.release).collect();
+    let looked_up = withdrawn::to_look_up(host, assignment.order(), host.now());
+    let packages: BTreeSet<&PackageName> =
+        new.iter().copied().chain(&looked_up).map(|release| &release.package).collect();
+    expected.roles.extend(packages.iter().map(ToString::to_string));
+    expected
+        .documents
+        .extend(packages.into_iter().filter_map(|package| ChannelsDocument::target(package).ok()));
+    expected.documents.extend(new.into_iter().filter_map(|release| release.minisig_target().ok()));
+    expected
 }
 
 fn accept_statement(host: &Host, holdings: &Holdings, progress: &mut Progress, metadata: &VendorMetadata) {

@@ -73,7 +73,8 @@ pub(in crate::flows) fn go_on(
     let known = known_server(enrollment, &holdings.grants);
     let known = SetupServer { server: known, enrollment_code: None, code_expires_at: None };
     let body = request_of_copy(&known, &applicant, branch)?;
-    let ways = ways(host, holdings, progress).map_err(|error| EnrollError::Copy(with_causes(&error)))?;
+    let ways = ways(host, &context.connections, holdings, progress)
+        .map_err(|error| EnrollError::Copy(with_causes(&error)))?;
     let mut failures = Vec::new();
     for way in ways {
         let asked = patience.wait(&context.network, way.endpoint.post("enroll", body.clone()))?;

@@ -11,14 +11,14 @@ use sealpost_manifests::wire::enroll::EnrollAnswer;
 use sealpost_manifests::wire::problem::ProblemCode;
 
 use crate::domain::floors::Floors;
-use crate::download::{Place, VendorMetadata};
+use crate::download::{Expected, Place, VendorMetadata};
 use crate::flows::context::Context;
 use crate::flows::origin::origin_of;
 use crate::home::Home;
 use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::servers;
 use crate::records::vendor::VendorRecord;
-use crate::server::{AccessToken, Endpoint};
+use crate::server::AccessToken;
 
 use super::answer::{Accepted, Applicant, judge_answer, request_body};
 use super::before::identity_before;
@@ -192,14 +192,13 @@ fn enroll_with(
 ) -> Result<(Accepted, String), EnrollError> {
     let floors = Floors::from_setup(applicant.setup_issued_at);
     let times = context.host.tls_times(applicant.setup_issued_at, &floors);
-    let endpoints = || {
-        Endpoint::of_server(&server.server, &times)
-            .map_err(|error| EnrollError::AllFailed(vec![with_causes(&error)]))
-    };
+    let endpoints = context
+        .connections
+        .of_server(&server.server, &times)
+        .map_err(|error| EnrollError::AllFailed(vec![with_causes(&error)]))?;
     let body = request_body(server, applicant)?;
     let mut failures = Vec::new();
-    // The metadata is read by clients of their own, on another thread.
-    for (endpoint, reader) in endpoints()?.iter().zip(endpoints()?) {
+    for endpoint in &endpoints {
         if Instant::now() >= tries.until {
             failures.push(format!("{} was not tried: {}", endpoint.address(), too_long()));
             break;
@@ -224,7 +223,7 @@ fn enroll_with(
             .ok_or_else(|| refused("its access token cannot be used".to_owned()))?;
         let trust = match held {
             Some(held) => held.to_owned(),
-            None => read_trust(context, root, Place::Server(origin_of(context, &reader, &token)))?,
+            None => read_trust(context, root, Place::Server(origin_of(context, endpoint, &token)))?,
         };
         let accepted = judge_answer(server, applicant, &answer, &trust).map_err(refused)?;
         return Ok((accepted, trust));
@@ -278,7 +277,8 @@ pub(super) fn read_trust(context: &Context, root: &[u8], place: Place) -> Result
     // installed before an assignment names a time.
     let as_of = Timestamp::UNIX_EPOCH;
     let read = async {
-        let metadata = VendorMetadata::open(root.to_vec(), host.home.tuf(), place, as_of).await?;
+        let metadata =
+            VendorMetadata::open(root.to_vec(), host.home.tuf(), place, as_of, Expected::trust()).await?;
         metadata.trust().await
     };
     context.network.wait(read)?.map(|(text, _)| text).map_err(EnrollError::Metadata)

@@ -17,7 +17,7 @@ use crate::flows::ways::ways;
 use crate::records::holdings::Holdings;
 use crate::records::progress::Progress;
 use crate::records::server::ServerRecords;
-use crate::server::Endpoint;
+use crate::server::{Connections, Endpoint};
 
 use super::blocking::on_disk;
 use super::error::LaunchError;
@@ -82,7 +82,7 @@ pub(super) fn known(host: &Host) -> Known {
         Err(error) => return Known { endpoints: Vec::new(), problem: Some(with_causes(&error)) },
     };
     let (endpoints, problem) = match Holdings::load(&host.home, &progress, host.now()) {
-        Ok(holdings) => match ways(host, &holdings, &progress) {
+        Ok(holdings) => match ways(host, &Connections::default(), &holdings, &progress) {
             Ok(ways) => (Some(ways.into_iter().map(|way| way.endpoint).collect()), None),
             Err(error) => (None, Some(with_causes(&error))),
         },

@@ -10,7 +10,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::setup::ServerEntry;
 use sealpost_manifests::wire::contact::DriftKind;
-use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes};
 
 use super::activity::{Change, NewerEntry};
 use super::approvals::of_approvals;
@@ -24,7 +24,7 @@ use crate::rules::account::Actor;
 pub use crate::rules::account::named as actor;
 use crate::rules::reports::ReportEffect;
 use crate::rules::restore::RestoreCause;
-use crate::rules::text::{counted, escape};
+use crate::rules::text::{bytes, counted, escape};
 
 /// Every word that [`kind`] gives.
 pub const KINDS: [&str; 60] = [
@@ -306,6 +306,16 @@ fn what(change: &Change, at: Timestamp) -> String {
         Change::StepReported { report, .. } => {
             let mut text =
                 format!("{}: {} {} [{}]", report.release, report.step, report.outcome, report.reason);
+            if let Some(TransferredBytes { metadata, manifest, payload }) = report.bytes {
+                let of_release = manifest.saturating_add(payload);
+                let _ = write!(
+                    text,
+                    ", {} came: {} of metadata, {} of the release",
+                    bytes(metadata.saturating_add(of_release)),
+                    bytes(metadata),
+                    bytes(of_release)
+                );
+            }
             if !report.detail.is_empty() {
                 let _ = write!(text, " {}", escape(&report.detail));
             }

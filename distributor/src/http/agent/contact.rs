@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::{Extension, Json};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use jiff::Timestamp;
 use sealpost_keys::note::SignedNote;
 use sealpost_manifests::document::Document;
@@ -24,6 +26,7 @@ use super::{access_token, budget, evidence, name_of, sign};
 use crate::http::Site;
 use crate::http::asker::Asker;
 use crate::http::body::JsonBody;
+use crate::http::coding;
 use crate::http::problem::ApiError;
 use crate::http::token::{TOKEN_VALID_SECS, TokenOrigin};
 
@@ -35,8 +38,9 @@ pub(crate) async fn contact(
     State(site): State<Arc<Site>>,
     Extension(asker): Extension<Asker>,
     Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<ContactRequest>,
-) -> Result<Json<ContactAnswer>, ApiError> {
+) -> Result<Response, ApiError> {
     let (contact, shown) = verified(&site, &request).await?;
     asker.has_shown(&site).await?;
     let (client_id, now) = (contact.client_id.clone(), site.now());
@@ -47,7 +51,8 @@ pub(crate) async fn contact(
         asker.is_accepted(client_id.as_str());
     }
     let access_token = access_token(&site, &client_id, origin, now)?;
-    Ok(Json(ContactAnswer { access_token, token_valid_secs: TOKEN_VALID_SECS, ..answered.answer }))
+    let answer = ContactAnswer { access_token, token_valid_secs: TOKEN_VALID_SECS, ..answered.answer };
+    coding::json(&headers, &answer).await
 }
 
 /// From where a contact came, as the connection shows it. What a header says of that counts nowhere.

@@ -8,6 +8,7 @@ pub(crate) mod deltas;
 pub(crate) mod enroll;
 mod evidence;
 pub(crate) mod metadata;
+pub(crate) mod refresh;
 pub(crate) mod targets;
 mod third;
 pub(crate) mod wake;

@@ -56,7 +56,7 @@ pub(crate) async fn target(
 }
 
 /// Whether it goes over a link in its turn: everything of a release but what says what the release is.
-fn waits_for_link(entry: &TargetEntry) -> bool {
+pub(super) fn waits_for_link(entry: &TargetEntry) -> bool {
     let TargetClass::Release { release, .. } = &entry.class else { return false };
     let says = [release.manifest_target(), release.minisig_target()];
     !says.iter().flatten().any(|name| *name == entry.name)

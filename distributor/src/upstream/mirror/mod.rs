@@ -105,6 +105,13 @@ impl Mirror {
         self.loaded().map(|loaded| loaded.listing()).unwrap_or_default()
     }
 
+    /// The metadata files of the current generation.
+    #[must_use]
+    pub(crate) fn metadata_names(&self) -> Vec<String> {
+        let names = |loaded: &Loaded| Some(loaded.current()?.index.files.keys().cloned().collect());
+        self.loaded().ok().and_then(|loaded| names(&loaded)).unwrap_or_default()
+    }
+
     /// When each role of the current generation expires, of the root only the newest.
     pub(crate) fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
         self.loaded()?.expiries()

@@ -1,6 +1,6 @@
 //! The transport as the verification core sees it: refuses as soon as the store has failed.
 //!
-//! Also hands over, once, bytes that a mirror walk has just fetched and verified, so that they are not fetched twice.
+//! Also hands over, once, what came before the core asks for it: of a mirror walk, or with an answer that brought several files.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,23 +9,27 @@ use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{Error, Repository};
 
 use crate::reading::store::{Latch, refused};
-use crate::target::percent_encoded;
+use crate::target::{length_of, percent_encoded};
 use crate::transport::Transport;
 
-/// Metadata bytes that were fetched and verified before the core asks for them, by versioned file name.
+/// Metadata that came before the core asks for it, by file name; `None` for a file that the source says it does not have.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Prefetched(Arc<Mutex<HashMap<String, Vec<u8>>>>);
+pub(crate) struct Prefetched(Arc<Mutex<HashMap<String, Option<Vec<u8>>>>>);
 
 impl Prefetched {
     pub(crate) fn put(&self, name: String, bytes: Vec<u8>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, bytes);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Some(bytes));
+    }
+
+    pub(crate) fn put_absent(&self, name: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, None);
     }
 
     pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn take(&self, name: &str) -> Option<Vec<u8>> {
+    fn take(&self, name: &str) -> Option<Option<Vec<u8>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 }
@@ -71,14 +75,16 @@ impl Repository for Guarded {
     fn fetch_metadata<'a>(&'a self, name: &'a str, max_length: u64) -> FetchFuture<'a> {
         Box::pin(async move {
             self.latch.check().map_err(refused)?;
-            if let Some(bytes) = self.prefetched.take(name) {
-                return Ok(Some(bytes));
-            }
-            let bytes = self
-                .transport
-                .metadata(name, max_length)
-                .await
-                .map_err(|error| Error::transport_with_source(format!("cannot fetch {name}"), error))?;
+            // One that is longer than such a file may be is asked for by itself, and refused there.
+            let fits = |bytes: &Vec<u8>| length_of(bytes) <= max_length;
+            let kept = self.prefetched.take(name).filter(|kept| kept.as_ref().is_none_or(fits));
+            let bytes =
+                match kept {
+                    Some(kept) => kept,
+                    None => self.transport.metadata(name, max_length).await.map_err(|error| {
+                        Error::transport_with_source(format!("cannot fetch {name}"), error)
+                    })?,
+                };
             if bytes.is_some() {
                 self.received.set(Some((name.to_owned(), self.transport.metadata_location(name))));
             }

@@ -7,6 +7,7 @@ mod guarded;
 mod handle;
 mod listing;
 mod mirror;
+mod newer;
 mod part;
 mod reader;
 mod refusal;

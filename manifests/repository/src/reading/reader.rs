@@ -103,6 +103,7 @@ impl Reader {
         self.latch.check().map_err(store_failed)?;
         self.prefetched.clear();
         self.received.clear();
+        self.ask_at_once().await.map_err(store_failed)?;
         let result = self.refresh_all_roots(now).await;
         // The core swallows what the store says; a result counts only if the store has not failed.
         self.latch.check().map_err(store_failed)?;

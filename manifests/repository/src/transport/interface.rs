@@ -1,5 +1,7 @@
 //! What a source of repository bytes can do, whatever is behind it.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
@@ -22,6 +24,17 @@ pub trait Transport: Send + Sync {
         offset: u64,
     ) -> BoxFuture<'a, Result<Option<TargetBody>, TransportError>>;
 
+    /// The roles beside the top ones that will be read, if the source can say at once what is newer than what a reader holds;
+    /// `None` if it cannot.
+    fn roles_at_once(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// What is newer, in one answer. `None` if the source could not say: then each file is asked for by itself.
+    fn newer<'a>(&'a self, _held: &'a HeldVersions) -> BoxFuture<'a, Option<Newer>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Where a metadata file is fetched from, for messages; without credentials.
     fn metadata_location(&self, name: &str) -> String {
         name.to_owned()
@@ -31,6 +44,29 @@ pub trait Transport: Send + Sync {
     fn location(&self, path: &TargetPath) -> String {
         path.encoded()
     }
+}
+
+/// The versions of what a reader has verified and kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldVersions {
+    /// Of the root.
+    pub root: u64,
+    /// Of the timestamp.
+    pub timestamp: Option<u64>,
+    /// Of the other roles, by their names.
+    pub roles: BTreeMap<String, u64>,
+}
+
+/// What a source says is newer than what a reader holds. It is worth as much as the same files one by one: each is verified,
+/// and that there is nothing newer shows as little as the same file once more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Newer {
+    /// The version of the newest root.
+    pub root: u64,
+    /// The version of the newest timestamp.
+    pub timestamp: u64,
+    /// Files by their names.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// The bytes of a target as they arrive. How many come is not known; the receiver counts.

@@ -15,5 +15,5 @@ mod pace;
 pub use error::TransportError;
 pub use folder::FolderTransport;
 pub use http::{BearerSource, HttpTransport, Timeouts, retry_after};
-pub use interface::{TargetBody, Transport};
+pub use interface::{HeldVersions, Newer, TargetBody, Transport};
 pub use pace::{Pace, PacedTransport};

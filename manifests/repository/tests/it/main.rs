@@ -9,6 +9,7 @@ mod golden;
 mod handle;
 mod http;
 mod mirror;
+mod newer;
 mod publishing;
 mod store;
 

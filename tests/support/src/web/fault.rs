@@ -9,6 +9,8 @@ pub enum Fault {
     Later(u64),
     /// Carries out nothing, and answers as if these bytes were what was asked for.
     Content(Vec<u8>),
+    /// Carries out nothing, and answers these bytes as if they were what was asked for, packed with gzip.
+    Packed(Vec<u8>),
     /// Carries out the request, and closes the connection instead of answering.
     LoseTheAnswer,
     /// Carries out the request, sends this many bytes of the body, and closes the connection.

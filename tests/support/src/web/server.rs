@@ -5,11 +5,14 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -28,6 +31,8 @@ pub struct Request {
     pub path: String,
     /// The body, which has come whole.
     pub body: Bytes,
+    /// How it says that it is packed.
+    pub coding: Option<String>,
 }
 
 impl Request {
@@ -43,19 +48,27 @@ impl Request {
 pub struct Reply {
     status: StatusCode,
     bytes: Vec<u8>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
     /// These bytes, under status 200.
     #[must_use]
     pub const fn content(bytes: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, bytes }
+        Self { status: StatusCode::OK, bytes, headers: Vec::new() }
     }
 
     /// These bytes under another status.
     #[must_use]
     pub fn with_status(status: u16, bytes: Vec<u8>) -> Self {
-        Self { status: StatusCode::from_u16(status).unwrap(), bytes }
+        Self { status: StatusCode::from_u16(status).unwrap(), bytes, headers: Vec::new() }
+    }
+
+    /// With a header more.
+    #[must_use]
+    pub fn saying(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((HeaderName::from_static(name), value.parse().unwrap()));
+        self
     }
 
     /// The file or answer is not there.
@@ -84,6 +97,7 @@ struct Shared {
     handler: Mutex<Arc<Handler>>,
     faults: Mutex<Faults>,
     asked: Mutex<Vec<Asked>>,
+    connections: AtomicUsize,
 }
 
 /// The path of a request, and the first byte of the range that it asked for.
@@ -129,11 +143,13 @@ impl Web {
             handler: Mutex::new(handler),
             faults: Mutex::default(),
             asked: Mutex::default(),
+            connections: AtomicUsize::default(),
         });
         let accepting = Arc::clone(&shared);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                accepting.connections.fetch_add(1, Ordering::SeqCst);
                 let (tls, shared) = (tls.clone(), Arc::clone(&accepting));
                 tokio::spawn(async move {
                     match tls {
@@ -166,6 +182,12 @@ impl Web {
     /// which they were ordered.
     pub fn once(&self, path_part: &str, fault: Fault) {
         self.fail(path_part, fault, Times::Next(1));
+    }
+
+    /// How many connections came so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Makes this fault for requests whose path has this part.
@@ -204,6 +226,7 @@ impl Shared {
         let path = request.uri().path().to_owned();
         let range = request.headers().get(RANGE).and_then(|value| value.to_str().ok());
         let first_byte = range.and_then(|text| text.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+        let coding = request.headers().get(CONTENT_ENCODING).map(|value| value.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
         let fault = self.faults.lock().unwrap().take(&path);
         self.asked.lock().unwrap().push(Asked { path: path.clone(), first_byte });
@@ -211,9 +234,10 @@ impl Shared {
             Some(Fault::Answer(status, bytes)) => Reply::with_status(*status, bytes.clone()),
             Some(Fault::Later(_)) => Reply::with_status(503, Vec::new()),
             Some(Fault::Content(bytes)) => Reply::content(bytes.clone()),
+            Some(Fault::Packed(bytes)) => Reply::content(bytes.clone()).saying("content-encoding", "gzip"),
             _ => {
                 let handler = Arc::clone(&self.handler.lock().unwrap());
-                handler(&Request { path, body })
+                handler(&Request { path, body, coding })
             }
         };
         respond(reply, first_byte, fault)
@@ -226,8 +250,8 @@ fn files_of(folder: &Path) -> Arc<Handler> {
 }
 
 /// The part of the reply that was asked for, as the fault leaves it.
-fn respond(reply: Reply, first_byte: Option<u64>, fault: Option<Fault>) -> io::Result<Response<Body>> {
-    let total = reply.bytes.len();
+fn respond(mut reply: Reply, first_byte: Option<u64>, fault: Option<Fault>) -> io::Result<Response<Body>> {
+    let (total, headers) = (reply.bytes.len(), std::mem::take(&mut reply.headers));
     let first = first_byte.filter(|_| reply.status == StatusCode::OK);
     let skip = first.map_or(0, |first| usize::try_from(first).unwrap());
     let Some(part) = reply.bytes.get(skip..) else {
@@ -249,9 +273,12 @@ fn respond(reply: Reply, first_byte: Option<u64>, fault: Option<Fault>) -> io::R
         Some(Fault::CutAfter(after)) => cut(part, after),
         Some(Fault::StallAfter(after)) => stalled(part, after),
         Some(Fault::Drip) => dripping(part.to_vec()),
-        Some(Fault::Answer(..) | Fault::Later(_) | Fault::Content(_)) | None => whole(part.to_vec()),
+        Some(Fault::Answer(..) | Fault::Later(_) | Fault::Content(_) | Fault::Packed(_)) | None => {
+            whole(part.to_vec())
+        }
     };
     let mut response = with_status(reply.status, body);
+    response.headers_mut().extend(headers);
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     if let Some(seconds) = later {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -22,6 +22,7 @@ use crate::flows::install::ChangeEnd;
 use crate::hooks::runner_of_tests::runner_of_tests;
 use crate::platform::network::Network;
 use crate::ports::Clock;
+use crate::server::Connections;
 
 /// A clock that goes on by its step whenever it is looked at, for a number of looks.
 struct Stepping {
@@ -80,7 +81,14 @@ fn context(computer: &Computer, clock: Arc<Stepping>) -> Arc<Context> {
         faults: Arc::new(computer.kill.clone()),
         stop,
     };
-    Arc::new(Context { host, network, interrupt, access: watch::Sender::new(None), pace })
+    Arc::new(Context {
+        host,
+        network,
+        interrupt,
+        access: watch::Sender::new(None),
+        connections: Connections::default(),
+        pace,
+    })
 }
 
 /// Runs the daemon until `is_so`.

@@ -25,6 +25,7 @@ use crate::platform::network::Network;
 use crate::records::server::{Enrollment, ServerRecords};
 use crate::records::servers;
 use crate::records::vendor::VendorRecord;
+use crate::server::Connections;
 
 /// Enrolls a computer with a server whose setup file named an address that is gone now.
 fn enroll(computer: &Computer) -> (SigningKey, ServerEntry) {
@@ -124,6 +125,7 @@ async fn the_records_are_not_read_again_at_every_look() {
         network,
         interrupt: Arc::default(),
         access: watch::Sender::new(None),
+        connections: Connections::default(),
         pace: Pace::at_least(0),
     });
     let mut reach = Reach::default();

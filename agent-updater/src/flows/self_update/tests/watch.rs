@@ -17,6 +17,7 @@ use crate::flows::context::Context;
 use crate::flows::self_update::watch::{WatchEnd, watch};
 use crate::flows::self_update::{LaunchError, OwnCommand};
 use crate::platform::network::Network;
+use crate::server::Connections;
 
 fn impatient(computer: &mut Computer) -> OwnCommand {
     computer.host.settings.self_update =
@@ -31,6 +32,7 @@ async fn watched(computer: &Computer, own: &OwnCommand, record: SelfRecord) -> R
         network,
         interrupt: Arc::default(),
         access: watch::Sender::new(None),
+        connections: Connections::default(),
         pace: Pace::at_least(0),
     };
     watch(&Arc::new(context), own, record, &mut Signals::listen().unwrap()).await

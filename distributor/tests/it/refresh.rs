@@ -1,0 +1,124 @@
+//! What is newer, in one answer: only what its asker could have by itself, and nothing that it holds.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Response, StatusCode};
+use sealpost_manifests::ids::TargetName;
+use sealpost_manifests::wire::coding::{self, GZIP};
+use sealpost_manifests::wire::contact::ContactAnswer;
+use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_manifests::wire::refresh::{
+    HeldMetadata, MAX_REFRESH_BYTES, NewMetadata, RefreshAnswer, RefreshRequest,
+};
+use sealpost_test_support::names::acme_av;
+
+use crate::agent::{Agent, send};
+use crate::site::{Site, code, good};
+use crate::vendor::start_vendor;
+
+const PATH: &str = "/agent/v1/tuf/refresh";
+
+/// Everything, from the first root on.
+fn everything(documents: &[&str]) -> RefreshRequest {
+    let held = HeldMetadata { root: 1, timestamp: None, roles: BTreeMap::new() };
+    let documents = documents.iter().map(|name| TargetName::new(*name).unwrap()).collect();
+    RefreshRequest { metadata: Some(held), documents, held: Vec::new() }
+}
+
+async fn asked(site: &Site, agent: &Agent, request: &RefreshRequest) -> Response {
+    site.http.post(site.url(PATH)).bearer_auth(&agent.holds.token).json(request).send().await.unwrap()
+}
+
+async fn newer(site: &Site, agent: &Agent, request: &RefreshRequest) -> RefreshAnswer {
+    good(asked(site, agent, request).await).await
+}
+
+fn names(answer: &RefreshAnswer) -> Vec<&str> {
+    let names = answer.documents.keys().map(|file| file.split_once('.').unwrap().1);
+    names.collect()
+}
+
+#[tokio::test]
+async fn an_answer_holds_what_its_asker_may_have_and_leaves_out_the_rest() {
+    let vendor = start_vendor(10).await;
+    let first = vendor.release("1.0", &[("engine", b"one")]);
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    site.approve(first).await;
+    let _second = vendor.release("2.0", &[("engine", b"two")]);
+    site.pull().await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    site.reserve("pc-2").await;
+    let mut unlicensed = Agent::new(site.setup("pc-2").await);
+    unlicensed.enroll(&site).await;
+    let (package, channels) = (acme_av(), format!("{}.channels", acme_av()));
+    let request = everything(&[
+        "trust.json",
+        &channels,
+        &format!("{package}_1.0_any.manifest"),
+        &format!("{package}_1.0_any.manifest.minisig"),
+        &format!("{package}_1.0_any.tar.gz"),
+        &format!("{package}_2.0_any.manifest"),
+        "nothing.channels",
+    ]);
+    let bare = send(&site, PATH, &request).await;
+    assert_eq!((bare.status(), code(bare).await), (StatusCode::UNAUTHORIZED, ProblemCode::Unauthenticated));
+    let of = newer(&site, &agent, &request).await;
+    let manifest = format!("{package}_1.0_any.manifest");
+    let mut expected =
+        vec![channels.clone(), manifest.clone(), format!("{manifest}.minisig"), "trust.json".into()];
+    expected.sort();
+    let mut found = names(&of);
+    found.sort_unstable();
+    assert_eq!(found, expected, "neither a payload nor what is not assigned");
+    assert_eq!(names(&newer(&site, &unlicensed, &request).await), ["trust.json"], "without a lease");
+
+    // Nothing comes again that is held.
+    let NewMetadata { root, timestamp, files } = of.metadata.clone().unwrap();
+    let roles = files.keys().filter_map(|name| name.strip_suffix(".json")?.split_once('.'));
+    let roles: BTreeMap<String, u64> =
+        roles.map(|(version, role)| (role.to_owned(), version.parse().unwrap())).collect();
+    assert!(roles.contains_key("snapshot") && roles.contains_key("targets"));
+    assert!(roles.contains_key(package.as_str()));
+    let held = of.documents.keys().map(|file| file.split_once('.').unwrap().0.parse().unwrap()).collect();
+    let metadata = Some(HeldMetadata { root, timestamp: Some(timestamp), roles });
+    let again = newer(&site, &agent, &RefreshRequest { metadata, held, ..request.clone() }).await;
+    let nothing = NewMetadata { root, timestamp, files: BTreeMap::new() };
+    assert_eq!(again, RefreshAnswer { metadata: Some(nothing), documents: BTreeMap::new() });
+    // Each is what is published under its name.
+    for (name, text) in files {
+        let alone = agent.get(&site, &format!("/tuf/metadata/{name}")).await.text().await.unwrap();
+        assert_eq!(alone, text, "{name}");
+    }
+    // A client that says a root from beyond gets no file of it, and all the others.
+    let beyond = HeldMetadata { root: u64::MAX, timestamp: Some(timestamp), roles: BTreeMap::new() };
+    let beyond = newer(&site, &agent, &RefreshRequest { metadata: Some(beyond), ..request }).await;
+    assert!(beyond.metadata.unwrap().files.contains_key("timestamp.json"));
+}
+
+#[tokio::test]
+async fn who_takes_packed_answers_gets_them_and_a_packed_contact_is_answered_as_a_plain_one() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    site.pull().await;
+    let mut agent = Agent::licensed(&site, "pc-1").await;
+    let request = everything(&["trust.json"]);
+    let plain = asked(&site, &agent, &request).await;
+    assert_eq!(plain.headers().get("content-encoding"), None, "nobody asked for it");
+    assert_eq!(plain.headers()["accept-encoding"], GZIP);
+    let plain = plain.bytes().await.unwrap();
+    let packed = site.http.post(site.url(PATH)).bearer_auth(&agent.holds.token).json(&request);
+    let packed = packed.header("accept-encoding", "br, gzip").send().await.unwrap();
+    assert_eq!(packed.headers()["content-encoding"], GZIP);
+    let packed = packed.bytes().await.unwrap();
+    assert!(packed.len() * 3 < plain.len() * 2, "{} of {}", packed.len(), plain.len());
+    assert_eq!(coding::unpack(&packed, MAX_REFRESH_BYTES).unwrap(), plain);
+
+    let contact = agent.next_contact();
+    let body = serde_json::to_vec(&agent.contact_request(&contact)).unwrap();
+    let sent = site.http.post(site.url("/agent/v1/contact")).header("content-type", "application/json");
+    let sent = sent.header("content-encoding", GZIP).body(coding::pack(&body).unwrap());
+    let answer: ContactAnswer = good(sent.send().await.unwrap()).await;
+    agent.take_answer(&contact, &answer);
+    agent.contact(&site).await;
+}
