@@ -13,10 +13,12 @@ use sealpost_test_support::names::target;
 
 use crate::{Vendor, now};
 
+type Answer = dyn Fn(&HeldVersions) -> Option<Newer> + Send + Sync;
+
 /// A folder whose newer files come at once, as `answer` says; counts what is asked for by itself.
 struct AtOnce {
     folder: FolderTransport,
-    answer: Box<dyn Fn(&HeldVersions) -> Option<Newer> + Send + Sync>,
+    answer: Box<Answer>,
     asked: Mutex<Vec<String>>,
 }
 
