@@ -13,7 +13,7 @@ use crate::container::layout::{Codec, Group, Head, Streams, Subject};
 use crate::container::write::{write_head, write_streams};
 use crate::digest::Sha256;
 use crate::encode::pack;
-use crate::make::MakeError;
+use crate::make::error::MakeError;
 use crate::read_at::ReadAt;
 
 /// A delta that is being put together.

@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 use std::io;
 
-use super::group::Hints;
-use super::images::{Pairing, images, label_all, read};
+use super::images::{Hints, Pairing, images, label_all, read};
 use crate::apply::Ticker;
 use crate::container::layout::{Cover, Image};
 use crate::container::{Flaw, MAX_COVERS};

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::find::Both;
-use super::images::{ProgramPair, read};
+use super::images::{Hints, read};
 use super::pack::pack;
 use super::prefix;
 use super::streams::{Raw, streams};
@@ -18,15 +18,6 @@ use crate::read_at::ReadAt;
 const MOST_PREFIX: u64 = 2 << 20;
 /// Bytes of a target up to which it is tried without its base.
 const MOST_WHOLE: u64 = 4 << 10;
-
-/// What is known of the spaces.
-#[derive(Debug, Clone)]
-pub(crate) struct Hints {
-    /// Programs that are in both.
-    pub(crate) programs: Vec<ProgramPair>,
-    /// Memory that making may take, nearly.
-    pub(crate) memory_bytes: u64,
-}
 
 /// A group as it is sent: its head, and the packed bytes of its streams in their order.
 #[derive(Debug)]

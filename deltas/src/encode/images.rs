@@ -13,6 +13,15 @@ pub(crate) struct ProgramPair {
     pub(crate) target: (u64, u64),
 }
 
+/// What is known of the spaces.
+#[derive(Debug, Clone)]
+pub(crate) struct Hints {
+    /// Programs that are in both.
+    pub(crate) programs: Vec<ProgramPair>,
+    /// Memory that making may take, nearly.
+    pub(crate) memory_bytes: u64,
+}
+
 /// A program in both spaces.
 pub(super) struct Pairing {
     pair: ProgramPair,

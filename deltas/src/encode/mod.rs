@@ -7,6 +7,6 @@ mod pack;
 mod prefix;
 mod streams;
 
-pub(crate) use group::{Hints, encode};
-pub(crate) use images::ProgramPair;
+pub(crate) use group::encode;
+pub(crate) use images::{Hints, ProgramPair};
 pub(crate) use pack::pack;

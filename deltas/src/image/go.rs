@@ -1,7 +1,7 @@
 //! Go's tables of functions, and what they count from. The layout is that of Go 1.20 and later.
 
 use super::elf::section;
-use super::find::{Part, Table, Tables};
+use super::parts::{Part, Table, Tables};
 use super::words::{u32_at, u64_at};
 
 /// Words of the module's data, from its beginning: the types, their end, the data of functions.

@@ -3,7 +3,8 @@
 
 use std::io;
 
-use super::find::{Parsed, Table};
+use super::find::Parsed;
+use super::parts::Table;
 use super::regions::{Side, regions};
 use super::sites::{Site, Stretch, address_of, page_distance, scan};
 use super::words::{extended, low, put_u32, u32_at, u64_at};

@@ -7,7 +7,7 @@
 //!
 //! - `regions`, `sites`: where addresses stand in an image (both sides).
 //! - `map`, `correct`: what becomes of them (both sides).
-//! - `elf`, `pe`, `go`, `find`: what an image is made of (making only).
+//! - `parts`, `elf`, `pe`, `go`, `find`: what an image is made of (making only).
 //! - `label`: addresses replaced by what they point at, for matching only (making only).
 
 mod correct;
@@ -16,6 +16,7 @@ mod find;
 mod go;
 mod label;
 mod map;
+mod parts;
 mod pe;
 mod regions;
 mod sites;

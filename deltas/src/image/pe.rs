@@ -1,6 +1,6 @@
 //! What a PE file says of itself.
 
-use super::find::{Part, Table, Tables};
+use super::parts::{Part, Table, Tables};
 use super::words::{u16_at, u32_at, u64_at};
 use crate::container::layout::{Extent, Machine};
 

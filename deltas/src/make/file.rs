@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use super::error::MakeError;
 use super::programs::{of_file, pairs};
+use super::settings::MakeSettings;
 use super::space::digest;
-use super::{MakeError, MakeSettings};
 use crate::apply::{Control, Ticker};
 use crate::assembly::{Assembly, Ends};
 use crate::container::layout::{Codec, Group, Subject};

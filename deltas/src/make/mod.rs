@@ -4,26 +4,15 @@
 //! lists, and every group is applied once before it is taken, so that a damaged file, or a fault in here, is found now and not
 //! on a thousand computers.
 
-mod error;
+pub(crate) mod error;
 mod file;
 mod groups;
 mod programs;
+mod settings;
 mod space;
 mod tree;
 
 pub use error::MakeError;
 pub use file::make_file;
+pub use settings::MakeSettings;
 pub use tree::{Release, make, make_folder};
-
-/// What making a delta may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MakeSettings {
-    /// Memory in bytes, nearly. With less than a pair needs its delta becomes larger; it is made all the same.
-    pub memory_bytes: u64,
-}
-
-impl Default for MakeSettings {
-    fn default() -> Self {
-        Self { memory_bytes: 1 << 30 }
-    }
-}

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::MakeError;
+use super::error::MakeError;
 use crate::digest::{Hasher, Sha256};
 use crate::plan::FileOf;
 use crate::read_at::{BaseFile, ReadAt};

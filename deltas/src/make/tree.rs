@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
+use super::error::MakeError;
 use super::groups::{Together, groups};
 use super::programs::{Member, pairs, programs};
+use super::settings::MakeSettings;
 use super::space::{TreeSpace, digest};
-use super::{MakeError, MakeSettings};
 use crate::apply::{Control, Ticker};
 use crate::assembly::{Assembly, Ends};
 use crate::container::layout::{Codec, Group, Subject};

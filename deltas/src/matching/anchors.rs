@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::covers::Found;
 use super::index::common;
+use super::stretch::Found;
 
 /// Length of the blocks of the base.
 const BLOCK: usize = 64;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::costs::Costs;
-use super::covers::Found;
 use super::index::{Index, common};
+use super::stretch::Found;
 use crate::apply::Ticker;
 use crate::container::Flaw;
 

@@ -6,6 +6,7 @@
 use super::candidates::Candidate;
 use super::costs::Costs;
 use super::index::common;
+use super::stretch::Found;
 use crate::container::Flaw;
 
 /// No step before.
@@ -16,17 +17,6 @@ const FIRST_SWEEP: usize = 1 << 16;
 const TOLD_EVERY: usize = 64 << 10;
 /// How far two diagonals are apart at most to be near.
 const NEAR: usize = 256;
-
-/// A stretch of the target that resembles a stretch of what was searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// Place in what was searched: the base, or the base and the target behind it.
-    pub(crate) base: usize,
-    /// Place in the target.
-    pub(crate) target: usize,
-    /// Length in bytes.
-    pub(crate) length: usize,
-}
 
 /// The covers of the cheapest way, by place in the target. `made` is told of the bytes that are behind, and can stop it.
 pub(super) fn covers(

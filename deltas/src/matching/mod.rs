@@ -12,11 +12,12 @@ mod candidates;
 mod costs;
 mod covers;
 mod index;
+mod stretch;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use costs::Costs;
-pub(crate) use covers::Found;
+pub(crate) use stretch::Found;
 
 use std::ops::Range;
 
