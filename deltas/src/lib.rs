@@ -4,9 +4,10 @@
 //! files that the caller verifies. Still, hostile bytes never panic, never write outside the target, and never take more
 //! memory or disk than the [`Limits`] allow. Applying takes at most 32 MiB beside the lists, whatever the size.
 //!
-//! `docs/DELTA.md` describes the format. Rooms, from the making side: `matching` finds what resembles the base, `image` predicts what becomes of addresses in
-//! programs, `encode` makes streams of it, `container` says what a delta is byte by byte, `apply` makes targets. `make` and
-//! `apply` know files; the others know bytes. `v1` reads the deltas of earlier programs.
+//! `docs/DELTA.md` describes the format. Rooms, from the making side: `matching` finds what resembles the base, `image`
+//! predicts what becomes of addresses in programs, `encode` makes streams of it, `container` says what a delta is byte by
+//! byte, `apply` makes targets. `make` and `apply` know files; the others know bytes. `v1` reads the deltas of earlier
+//! programs.
 //!
 //! Left out on purpose: networks, signatures, servers, empty folders, owners, times, and every kind of file but regular files
 //! and symbolic links.
