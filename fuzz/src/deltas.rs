@@ -1,4 +1,4 @@
-//! Deltas: of trees and of files, as they come; and the steps inside of version 1 with a container that fits.
+//! Deltas: of trees and of files, as they come; made of any two files, and then applied; and the steps inside of version 1 with a container that fits.
 //!
 //! Such a container carries a digest of its header, and its bodies are deflated; both would hide the steps from a fuzzer. So
 //! the input of [`delta_steps`] is text: the header as JSON on the first line, then the bodies before they are
@@ -10,8 +10,8 @@ use std::io::{self, Cursor, Read, Write};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use sealpost_deltas::{
-    ApplyError, Base, BaseFiles, Entry, EntryKind, Limits, Lists, Progress, ReadAt, TargetWriter, apply,
-    apply_file, folder_list,
+    ApplyError, Base, BaseFiles, Entry, EntryKind, Limits, Lists, MakeSettings, Progress, ReadAt,
+    TargetWriter, apply, apply_file, folder_list, make_file,
 };
 use sealpost_manifests::digest::Sha256Digest;
 use serde_json::Value;
@@ -22,6 +22,9 @@ use crate::fixed::BASE_FILES;
 const LIMITS: Limits =
     Limits { entries: 32, list_bytes: 16 * 1024, head_bytes: 16 * 1024, target_bytes: 64 * 1024 };
 const BETWEEN_BODIES: &[u8] = b"\n--\n";
+const BETWEEN_FILES: &[u8] = b"\n====\n";
+/// What a delta of files that have nothing in common may have beside the target.
+const MOST_BESIDE: usize = 40;
 
 /// Applies bytes as the delta of a tree.
 pub(crate) fn delta_files(data: &[u8]) -> bool {
@@ -57,6 +60,26 @@ pub(crate) fn delta_of_file(data: &[u8]) -> bool {
         return true;
     }
     false
+}
+
+/// Makes the delta between two files, which a line of `====` separates, and applies it. It has to lead to the second one.
+pub(crate) fn delta_made(data: &[u8]) -> bool {
+    let line = data.windows(BETWEEN_FILES.len()).position(|bytes| bytes == BETWEEN_FILES);
+    let (base, target) = match line {
+        Some(at) => (&data[..at], &data[at + BETWEEN_FILES.len()..]),
+        None => data.split_at(data.len() / 2),
+    };
+    let (mut delta, mut made) = (Vec::new(), Vec::new());
+    let go_on = &mut |_: Progress| true;
+    let summary = make_file(&base, &target, &mut delta, &MakeSettings::default(), go_on);
+    let summary = summary.unwrap_or_else(|error| panic!("nothing is wrong with two files, but {error}"));
+    assert_eq!(summary.bytes, delta.len() as u64);
+    assert!(delta.len() <= target.len() + MOST_BESIDE, "{} bytes for {}", delta.len(), target.len());
+    let limits = Limits { target_bytes: u64::MAX, ..Limits::default() };
+    let applied = apply_file(&base, delta.as_slice(), &mut made, &limits, go_on);
+    assert!(applied.is_ok(), "what was made is refused: {applied:?}");
+    assert!(made == target, "the delta leads to another file");
+    true
 }
 
 /// Applies steps: the container is made to fit them.

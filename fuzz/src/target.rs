@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     target("contact_answers", contacts::contact_answers),
     target("contact_requests", contacts::contact_requests),
     target("delta_files", deltas::delta_files),
+    target("delta_made", deltas::delta_made),
     target("delta_of_file", deltas::delta_of_file),
     target("delta_steps", deltas::delta_steps),
     target("documents", documents::documents),

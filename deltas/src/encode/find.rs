@@ -6,7 +6,7 @@ use std::io;
 use super::images::{Hints, Pairing, images, label_all, read};
 use crate::apply::Ticker;
 use crate::container::layout::{Cover, Image};
-use crate::container::{Flaw, MAX_COVERS};
+use crate::container::{Flaw, MAX_COVERS, MAX_OWN_BYTES};
 use crate::matching::{Costs, Found, Pair};
 use crate::read_at::ReadAt;
 
@@ -52,9 +52,12 @@ impl Both<'_> {
             vec![Costs::of_data(), Costs::of_text()]
         };
         let found = Pair { both: &both, base, own: !programs, programs }.covers(&costs, ticker)?;
-        // A group without own copies needs no history when it is applied.
-        let own = |found: &[Found]| found.iter().any(|found| found.base >= base);
-        Ok(found.iter().map(|found| (own(found), trimmed(spread(found, 0, 0)))).collect())
+        let ways = found.iter().map(|found| {
+            let covers = trimmed(split(spread(found, 0, 0), self.base.length()));
+            // A group without own copies needs no history when it is applied.
+            (covers.iter().any(|cover| cover.base >= self.base.length()), covers)
+        });
+        Ok(ways.collect())
     }
 
     /// Piece by piece of the target, each with what stands around the same place of the base.
@@ -94,6 +97,23 @@ fn spread(found: &[Found], base: u64, target: u64) -> Vec<Cover> {
     found.iter().map(cover).collect()
 }
 
+/// Covers that lie in the base or in the target: where one goes on from the base's end into the target, there are two. What
+/// would have to be copied from further back than a reader keeps becomes literals.
+fn split(covers: Vec<Cover>, border: u64) -> Vec<Cover> {
+    let parts = |cover: Cover| {
+        let first = border.saturating_sub(cover.base).min(cover.length);
+        let rest =
+            Cover { base: cover.base + first, target: cover.target + first, length: cover.length - first };
+        let is_kept = |part: &Cover| {
+            part.base < border || part.target.saturating_sub(part.base - border) <= MAX_OWN_BYTES
+        };
+        [Cover { length: first, ..cover }, rest]
+            .into_iter()
+            .filter(move |part| part.length > 0 && is_kept(part))
+    };
+    covers.into_iter().flat_map(parts).collect()
+}
+
 /// The longest of too many covers: what the others have becomes literals.
 fn trimmed(mut covers: Vec<Cover>) -> Vec<Cover> {
     let most = usize::try_from(MAX_COVERS).unwrap_or(usize::MAX);
@@ -128,6 +148,17 @@ mod tests {
     use super::*;
     use crate::apply::Progress;
     use crate::testing::noise;
+
+    #[test]
+    fn a_cover_that_goes_on_from_the_base_into_the_target_is_two() {
+        let cover = |base, target, length| Cover { base, target, length };
+        let covers = vec![cover(0, 0, 10), cover(95, 10, 20), cover(100, 30, 5), cover(90, 35, 10)];
+        let expected =
+            vec![cover(0, 0, 10), cover(95, 10, 5), cover(100, 15, 15), cover(100, 30, 5), cover(90, 35, 10)];
+        assert_eq!(split(covers, 100), expected);
+        let far = MAX_OWN_BYTES + 100;
+        assert_eq!(split(vec![cover(far - 5, far - 4, 10)], far), [cover(far - 5, far - 4, 5)]);
+    }
 
     #[test]
     fn of_too_many_covers_the_longest_stay_in_their_order() {

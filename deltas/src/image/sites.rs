@@ -170,16 +170,23 @@ fn scan_x86(side: &Side<'_>, from: usize, image_at: u64, found: &mut Found<'_, '
     let here = address_of(side, image_at.saturating_add(from as u64));
     let Some(start) = here.map(|here| here.wrapping_sub(from as u64)) else { return found.bytes.len() };
     let bytes = found.bytes;
+    // The last byte from which six are left.
+    let end = bytes.len().saturating_sub(5);
     let mut at = from;
-    while let Some([first, second, ..]) = bytes.get(at..at.saturating_add(6)) {
-        let (operand, jumps) = match (first, second) {
-            (0xe8 | 0xe9, _) => (at + 1, true),
-            (0x0f, second) if second & 0xf0 == 0x80 => (at + 2, true),
-            (first, _) if first & 0xc7 == 5 => (at + 1, false),
-            _ => {
+    while at < end {
+        let rest = bytes.get(at..end).unwrap_or_default();
+        let Some(skipped) = rest.iter().position(|byte| BEGINS[usize::from(*byte)]) else {
+            return end.max(at);
+        };
+        at += skipped;
+        let (operand, jumps) = match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(0xe8 | 0xe9), _) => (at + 1, true),
+            (Some(0x0f), Some(second)) if second & 0xf0 == 0x80 => (at + 2, true),
+            (Some(0x0f), _) => {
                 at += 1;
                 continue;
             }
+            _ => (at + 1, false),
         };
         let distance = u32_at(bytes, operand).map_or(0, extended);
         let target = start.wrapping_add(operand as u64).wrapping_add(4).wrapping_add(distance);
@@ -192,6 +199,17 @@ fn scan_x86(side: &Side<'_>, from: usize, image_at: u64, found: &mut Found<'_, '
     }
     at
 }
+
+/// Bytes with which something begins that may have an address behind it.
+static BEGINS: [bool; 256] = {
+    let mut begins = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        begins[byte] = matches!(byte, 0xe8 | 0xe9 | 0x0f) || byte & 0xc7 == 5;
+        byte += 1;
+    }
+    begins
+};
 
 /// The address of an offset of the image, if it is stored; that of offset `at` of the first segment that has it.
 pub(super) fn address_of(side: &Side<'_>, at: u64) -> Option<u64> {

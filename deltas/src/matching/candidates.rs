@@ -137,6 +137,11 @@ impl Search<'_> {
         if known >= 16 { known - BEFORE_END } else { 1 + usize::from(self.costs.fast) + misses / PATIENCE }
     }
 
+    /// Whether a place can be used: it is not the one that is being made, or beyond.
+    fn is_usable(&self, at: usize, place: usize) -> bool {
+        place < self.searched.len() && self.usable(at).iter().any(|range| range.contains(&place))
+    }
+
     /// What can be used at a place: the base, and what has been made of the target and is still kept there.
     fn usable(&self, at: usize) -> [Range<usize>; 2] {
         let made = self.base + at;
@@ -146,7 +151,7 @@ impl Search<'_> {
     /// The longest match at this place on a recent diagonal.
     fn longest_known(&self, at: usize) -> (usize, isize) {
         let length = |diagonal: isize| {
-            let place = at.checked_add_signed(diagonal).filter(|place| *place < self.searched.len());
+            let place = at.checked_add_signed(diagonal).filter(|place| self.is_usable(at, *place));
             place.map_or(0, |place| common(&self.target[at..], &self.searched[place..]))
         };
         let mut best = (0, 0);

@@ -68,6 +68,10 @@ impl Pair<'_> {
             Index::new(searched).ok_or(TOO_LARGE)?
         } else {
             let mut near = near;
+            // So much takes minutes: what the anchors found has to do.
+            if near.iter().map(Range::len).sum::<usize>() > LARGE {
+                near.clear();
+            }
             if self.own {
                 let own = widened(&gaps, target.len());
                 near.extend(own.into_iter().map(|range| range.start + self.base..range.end + self.base));

@@ -131,3 +131,49 @@ pub(super) fn second_version() -> Vec<u8> {
     ];
     delta(1, &old, &list, &groups)
 }
+
+/// An ELF file of functions that call each other and load constants, behind a gap that moves them; and pointers to them.
+fn program(gap: usize) -> Vec<u8> {
+    const CODE: usize = 0xc0;
+    const DATA: usize = 0x240;
+    let mut bytes = vec![0; DATA + 80];
+    let mut put = |at: usize, content: &[u8]| bytes[at..at + content.len()].copy_from_slice(content);
+    put(0, b"\x7fELF\x02\x01");
+    put(18, &62u16.to_le_bytes());
+    put(32, &64u64.to_le_bytes());
+    put(54, &[56, 0, 2, 0]);
+    for (head, flags, at, length) in [(64, 5u32, CODE, DATA - CODE), (120, 6, DATA, 80)] {
+        put(head, &1u32.to_le_bytes());
+        put(head + 4, &flags.to_le_bytes());
+        put(head + 8, &(at as u64).to_le_bytes());
+        put(head + 16, &(at as u64 + 0x40_0000).to_le_bytes());
+        put(head + 32, &(length as u64).to_le_bytes());
+        put(head + 40, &(length as u64).to_le_bytes());
+    }
+    let start = |number: usize| CODE + gap + 32 * number;
+    let distance = |from: usize, to: usize| (to as u64).wrapping_sub(from as u64).to_le_bytes();
+    for number in 0..10usize {
+        let at = start(number);
+        put(at, &[0x50 + u8::try_from(number).unwrap(); 16]);
+        put(at + 16, &[0xe8]);
+        put(at + 17, &distance(at + 21, start((number * 7 + 3) % 10))[..4]);
+        put(at + 21, &[0x48, 0x8b, 0x05]);
+        put(at + 24, &distance(at + 28, DATA + 8 * number)[..4]);
+        put(DATA + 8 * number, &(at as u64 + 0x40_0000).to_le_bytes());
+    }
+    bytes
+}
+
+pub(super) fn delta_made() -> Seeds {
+    let pair = |base: &[u8], target: &[u8]| [base, b"\n====\n", target].concat();
+    let (_, base) = BASE_FILES[0];
+    let (target, _) = next_program(false);
+    let lines = b"one line\nand another line\nand a third line\n".repeat(5);
+    let more = [lines.as_slice(), b"one line\nmore of them\n", &lines[..60]].concat();
+    vec![
+        ("lines", pair(&lines, &more)),
+        ("of_the_tree", pair(base, &target)),
+        ("programs", pair(&program(0), &program(48))),
+        ("without_base", pair(b"", b"all of it is new")),
+    ]
+}

@@ -27,6 +27,7 @@ fn made() -> BTreeMap<&'static str, Seeds> {
         ("contact_answers", bodies::contact_answers()),
         ("contact_requests", bodies::contact_requests()),
         ("delta_files", trees::delta_files()),
+        ("delta_made", deltas::delta_made()),
         ("delta_of_file", deltas::delta_of_file()),
         ("delta_steps", trees::delta_steps()),
         ("documents", documents::documents()),
