@@ -13,6 +13,8 @@ use crate::container::Flaw;
 const NONE: u32 = u32::MAX;
 /// Steps that are kept before those that no way uses any more are thrown away.
 const FIRST_SWEEP: usize = 1 << 16;
+/// Diagonals that are followed at once, and the literals: where everything repeats, any of them will do.
+const MOST_STATES: usize = 24;
 /// Bytes after which the caller is told.
 const TOLD_EVERY: usize = 64 << 10;
 /// How far two diagonals are apart at most to be near.
@@ -162,6 +164,9 @@ impl<'a> Way<'a> {
             return;
         }
         let (cost, before) = (self.jump(diagonal), self.take_best(at));
+        if self.states.len() >= MOST_STATES {
+            self.drop_dearest();
+        }
         let on = On::Diagonal(diagonal);
         self.states.push(State {
             on,
@@ -171,6 +176,16 @@ impl<'a> Way<'a> {
             unequal: false,
             until: at + self.costs.trial,
         });
+    }
+
+    /// Makes room for another diagonal. What the cheapest state leads to is kept before.
+    fn drop_dearest(&mut self) {
+        let others = self.states.iter().enumerate().skip(1).filter(|(number, _)| *number != self.best);
+        let Some((dearest, _)) = others.max_by_key(|(_, state)| state.cost) else { return };
+        self.states.remove(dearest);
+        if dearest < self.best {
+            self.best -= 1;
+        }
     }
 
     /// A way in literals that comes from the cheapest state, if that is cheaper.
