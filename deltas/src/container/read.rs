@@ -84,7 +84,8 @@ fn parse(subject: Subject, bytes: &[u8]) -> Result<Head, Flaw> {
         if !first {
             targets = bytes.indices(&mut named_files)?;
             bases = bytes.indices(&mut named_files)?;
-            if targets.is_empty() {
+            // A file that stands in a base space twice brings nothing but work.
+            if targets.is_empty() || has_doubles(&bases) {
                 return Err(Flaw::Damaged);
             }
         }
@@ -99,6 +100,12 @@ fn parse(subject: Subject, bytes: &[u8]) -> Result<Head, Flaw> {
         head.groups.push(Group { targets, bases, codec });
     }
     if bytes.rest.is_empty() { Ok(head) } else { Err(Flaw::Damaged) }
+}
+
+fn has_doubles(numbers: &[u32]) -> bool {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
 }
 
 fn read_packing(byte: u8) -> Result<Packing, Flaw> {
@@ -209,6 +216,7 @@ impl Bytes<'_> {
                 return Err(Flaw::Damaged);
             }
             for _ in 0..count {
+                *image_parts = image_parts.saturating_add(1);
                 images.push(self.image(image_parts)?);
             }
         }

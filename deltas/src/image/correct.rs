@@ -3,10 +3,11 @@
 use std::io;
 
 use super::map::Map;
-use super::regions::{Region, Side, regions};
+use super::regions::{MAX_RECORDS, Region, Side, regions};
 use super::sites::{Site, Stretch, page_distance, scan, with_pages};
 use super::words::{extended, low, put_u32, put_u64, u32_at, u64_at};
 use crate::container::layout::{Cover, Extent, Image, Pair};
+use crate::container::read::images::table_end;
 use crate::read_at::ReadAt;
 
 /// Corrects the bytes of covers.
@@ -30,16 +31,17 @@ impl Predictor {
     /// # Errors
     /// When the base cannot be read.
     pub(crate) fn new(images: &[Image], covers: &[Cover], base: &dyn ReadAt) -> io::Result<Self> {
-        let mut images =
-            images.iter().map(|image| Corrected::new(image, base)).collect::<io::Result<Vec<_>>>()?;
-        images.sort_by_key(|image| image.image.base_at);
-        let mut reached = 0;
-        // Images of a hostile delta may overlap; the first one of a place counts.
-        images.retain(|image| {
-            let apart = image.image.base_at >= reached;
-            reached = reached.max(image.end);
-            apart
-        });
+        let mut by_place: Vec<&Image> = images.iter().collect();
+        by_place.sort_by_key(|image| image.base_at);
+        let (mut reached, mut left) = (0, MAX_RECORDS);
+        let mut images = Vec::new();
+        for image in by_place {
+            // Images of a hostile delta may overlap; the first one of a place counts, and no other is looked at.
+            if image.base_at >= reached {
+                reached = image.base_at.saturating_add(length(image));
+                images.push(Corrected::new(image, base, &mut left)?);
+            }
+        }
         let covers = if images.is_empty() { &[] } else { covers };
         Ok(Self { images, map: Map::new(covers) })
     }
@@ -67,11 +69,11 @@ impl Predictor {
 }
 
 impl Corrected {
-    fn new(image: &Image, base: &dyn ReadAt) -> io::Result<Self> {
+    fn new(image: &Image, base: &dyn ReadAt, left: &mut usize) -> io::Result<Self> {
         let segments: Vec<_> =
             image.segments.iter().map(|segment| (segment.executable, segment.base)).collect();
         let side = Side { machine: image.machine, segments: &segments, tables: &image.tables };
-        let regions = regions(&side, &From { base, at: image.base_at })?;
+        let regions = regions(&side, &From { base, at: image.base_at }, left)?;
         let end = regions.last().map_or(0, |region| region.end);
         Ok(Self { end: image.base_at.saturating_add(end), image: image.clone(), segments, regions })
     }
@@ -170,6 +172,13 @@ impl Corrected {
         }
         None
     }
+}
+
+/// What an image takes of the base space: up to the end of its last segment or table.
+fn length(image: &Image) -> u64 {
+    let segments =
+        image.segments.iter().map(|segment| segment.base.offset.saturating_add(segment.base.stored));
+    segments.chain(image.tables.iter().map(|table| table_end(table).unwrap_or(u64::MAX))).max().unwrap_or(0)
 }
 
 /// The distance of a branch, in bytes, with its sign.

@@ -5,7 +5,7 @@ use std::io;
 
 use super::find::Parsed;
 use super::parts::Table;
-use super::regions::{Side, regions};
+use super::regions::{MAX_RECORDS, Side, regions};
 use super::sites::{Site, Stretch, address_of, page_distance, scan};
 use super::words::{extended, low, put_u32, u32_at, u64_at};
 use crate::container::layout::{Extent, Table as Described, TableKind};
@@ -23,7 +23,7 @@ pub(crate) fn put_labels(program: &Parsed, bytes: &mut [u8]) -> io::Result<()> {
     let tables: Vec<Described> =
         program.tables.iter().map(|(at, table)| describe(*at, table, &mut starts)).collect();
     let side = Side { machine: program.machine, segments: &segments, tables: &tables };
-    let regions = regions(&side, &&*bytes)?;
+    let regions = regions(&side, &&*bytes, &mut { MAX_RECORDS })?;
     let mut sites: Vec<(u32, u32)> = Vec::new();
     let mut masked: Vec<(u32, Site)> = Vec::new();
     let stretch = Stretch { bytes, at: 0, goes_on: false };

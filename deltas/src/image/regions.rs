@@ -6,8 +6,8 @@ use super::words::{u32_at, u64_at};
 use crate::container::layout::{Extent, Machine, Table, TableKind};
 use crate::read_at::ReadAt;
 
-/// Most records of a table that are looked at: their index is held in memory, 8 bytes each.
-const MAX_RECORDS: usize = 400_000;
+/// Most records of tables that are looked at, of all images together: their index is held in memory, 8 bytes each.
+pub(super) const MAX_RECORDS: usize = 400_000;
 /// Words of a function of Go that are looked at behind its head, of each of both kinds: beyond, it is no function.
 const MAX_WORDS: u8 = 32;
 /// Length of the head of a function of Go.
@@ -65,14 +65,17 @@ pub(super) struct Region {
     /// Offset in the image.
     pub(super) start: u64,
     pub(super) end: u64,
+    /// Address of its first byte; of tables, which need none, 0.
+    pub(super) address: u64,
     pub(super) style: Style,
 }
 
-/// The regions of one side, by place; they do not overlap. Reads the tables whose records have no fixed length.
-pub(super) fn regions(side: &Side<'_>, image: &dyn ReadAt) -> io::Result<Vec<Region>> {
+/// The regions of one side, by place; they do not overlap. Reads the tables whose records have no fixed length, as many records as
+/// are `left`.
+pub(super) fn regions(side: &Side<'_>, image: &dyn ReadAt, left: &mut usize) -> io::Result<Vec<Region>> {
     let mut regions = Vec::new();
     for table in side.tables {
-        add_table(table, image, &mut regions)?;
+        add_table(table, image, left, &mut regions)?;
     }
     let tables: Vec<(u64, u64)> = regions.iter().map(|region| (region.start, region.end)).collect();
     for (executable, extent) in side.segments {
@@ -80,16 +83,18 @@ pub(super) fn regions(side: &Side<'_>, image: &dyn ReadAt) -> io::Result<Vec<Reg
         let mut start = extent.offset;
         for &(table_start, table_end) in tables.iter().filter(|(from, to)| *to > extent.offset && *from < end)
         {
-            add_segment(side.machine, *executable, start, table_start, &mut regions);
+            add_segment(side.machine, *executable, extent, (start, table_start), &mut regions);
             start = start.max(table_end);
         }
-        add_segment(side.machine, *executable, start, end, &mut regions);
+        add_segment(side.machine, *executable, extent, (start, end), &mut regions);
     }
     regions.sort_by_key(|region| region.start);
     // Segments of a hostile image may overlap; the first one of a place counts.
     let mut reached = 0;
     regions.retain_mut(|region| {
-        region.start = region.start.max(reached);
+        let start = region.start.max(reached);
+        region.address = region.address.wrapping_add(start - region.start);
+        region.start = start;
         let some = region.start < region.end;
         reached = reached.max(region.end);
         some
@@ -97,22 +102,34 @@ pub(super) fn regions(side: &Side<'_>, image: &dyn ReadAt) -> io::Result<Vec<Reg
     Ok(regions)
 }
 
-fn add_segment(machine: Machine, executable: bool, start: u64, end: u64, regions: &mut Vec<Region>) {
+fn add_segment(
+    machine: Machine,
+    executable: bool,
+    extent: &Extent,
+    (start, end): (u64, u64),
+    regions: &mut Vec<Region>,
+) {
     let style = match (executable, machine) {
         (true, Machine::X86_64) => Style::X86,
         (true, Machine::AArch64) => Style::Arm,
         (false, _) => Style::Addresses,
     };
     if start < end {
-        regions.push(Region { start, end, style });
+        let address = extent.address.wrapping_add(start.wrapping_sub(extent.offset));
+        regions.push(Region { start, end, address, style });
     }
 }
 
-fn add_table(table: &Table, image: &dyn ReadAt, regions: &mut Vec<Region>) -> io::Result<()> {
+fn add_table(
+    table: &Table,
+    image: &dyn ReadAt,
+    left: &mut usize,
+    regions: &mut Vec<Region>,
+) -> io::Result<()> {
     let mut add = |start: u64, length: u64, style| {
         let end = start.saturating_add(length).min(image.length());
         if start < end {
-            regions.push(Region { start, end, style });
+            regions.push(Region { start, end, address: 0, style });
         }
     };
     match table.kind {
@@ -122,13 +139,13 @@ fn add_table(table: &Table, image: &dyn ReadAt, regions: &mut Vec<Region>) -> io
         }
         TableKind::GoFunctions { functions, length, first_pair } => {
             let head = functions.saturating_mul(8).saturating_add(4).min(length);
-            let records = go_records(table.at, functions, head, length, image)?;
+            let records = go_records(table.at, functions, (head, length), image, left)?;
             add(table.at, head, Style::GoTable { first_pair });
             let style = Style::GoFunctions { first_pair, records };
             add(table.at.saturating_add(head), length.saturating_sub(head), style);
         }
         TableKind::Frames { length } => {
-            let records = frame_records(table.at, length, image)?;
+            let records = frame_records(table.at, length, image, left)?;
             add(table.at, length, Style::Frames { records });
         }
     }
@@ -139,13 +156,14 @@ fn add_table(table: &Table, image: &dyn ReadAt, regions: &mut Vec<Region>) -> io
 fn go_records(
     at: u64,
     functions: u64,
-    head: u64,
-    length: u64,
+    (head, length): (u64, u64),
     image: &dyn ReadAt,
+    left: &mut usize,
 ) -> io::Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::new();
     let mut window = Window::new(image);
-    let count = usize::try_from(functions).unwrap_or(usize::MAX).min(MAX_RECORDS);
+    let count = usize::try_from(functions).unwrap_or(usize::MAX).min(*left);
+    *left -= count;
     let mut places = Vec::new();
     for number in 0..count as u64 {
         let Some(word) = at.checked_add(number * 8 + 4).map(|place| window.u32(place)).transpose()?.flatten()
@@ -172,11 +190,12 @@ fn go_records(
 }
 
 /// The records of `.eh_frame` that describe functions.
-fn frame_records(at: u64, length: u64, image: &dyn ReadAt) -> io::Result<Vec<Record>> {
+fn frame_records(at: u64, length: u64, image: &dyn ReadAt, left: &mut usize) -> io::Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut window = Window::new(image);
     let mut place = 0u64;
-    while place.saturating_add(12) <= length && records.len() < MAX_RECORDS {
+    while place.saturating_add(12) <= length && *left > 0 {
+        *left -= 1;
         let start = at.saturating_add(place);
         let (Some(size), Some(pointer)) = (window.u32(start)?, window.u32(start.saturating_add(4))?) else {
             break;

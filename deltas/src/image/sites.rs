@@ -95,23 +95,24 @@ impl Found<'_, '_> {
 fn scan_region(side: &Side<'_>, region: &Region, from: usize, at: u64, found: &mut Found<'_, '_>) -> usize {
     let place = at.saturating_add(from as u64).saturating_sub(region.start);
     match &region.style {
-        Style::X86 => scan_x86(side, from, at, found),
+        // The bytes may begin in another part of the image than this region.
+        Style::X86 => scan_x86(side, from, region.address.wrapping_add(at).wrapping_sub(region.start), found),
         Style::Arm => scan_arm(from, at, found),
         Style::Addresses => {
             let first = from.saturating_add(to_next(at.saturating_add(from as u64), 8));
-            scan_words(first, 8, found, |bytes, at| {
+            scan_words(first, (8, 8), found, |bytes, at| {
                 is_address(side.segments, bytes, at).then_some(Site::Address)
             })
         }
         Style::Words { pair } => {
             let first = from.saturating_add(to_next(place, 4));
-            scan_words(first, 4, found, |_, _| Some(Site::FromPair(*pair)))
+            scan_words(first, (4, 4), found, |_, _| Some(Site::FromPair(*pair)))
         }
         Style::Plausible { pair, limit } => {
             let first = from.saturating_add(to_next(place, 4));
             let plausible =
                 |bytes: &[u8], at| u32_at(bytes, at).is_some_and(|word| word >= 4096 && word < *limit);
-            scan_words(first, 4, found, |bytes, offset| {
+            scan_words(first, (4, 8), found, |bytes, offset| {
                 let aligned = at.saturating_add(offset as u64).is_multiple_of(8);
                 if aligned && is_address(side.segments, bytes, offset) {
                     return Some(Site::Address);
@@ -121,7 +122,7 @@ fn scan_region(side: &Side<'_>, region: &Region, from: usize, at: u64, found: &m
         }
         Style::GoTable { first_pair } => {
             let first = from.saturating_add(to_next(place, 4));
-            scan_words(first, 4, found, |_, offset| {
+            scan_words(first, (4, 4), found, |_, offset| {
                 let of_table = at.saturating_add(offset as u64).saturating_sub(region.start) & 4 != 0;
                 Some(Site::FromPair(first_pair.saturating_add(u32::from(of_table))))
             })
@@ -146,15 +147,16 @@ fn to_next(place: u64, step: u64) -> usize {
     usize::try_from(place.wrapping_neg() % step).unwrap_or(0)
 }
 
+/// Looks at words from the first one on, as long as so many bytes are left as one may need.
 fn scan_words(
     first: usize,
-    step: usize,
+    (step, least): (usize, usize),
     found: &mut Found<'_, '_>,
     site: impl Fn(&[u8], usize) -> Option<Site>,
 ) -> usize {
     let bytes = found.bytes;
     let mut at = first;
-    while at.saturating_add(8) <= bytes.len() {
+    while at.saturating_add(least) <= bytes.len() {
         let site = site(bytes, at);
         if let Some(site) = site {
             found.report(at, site);
@@ -165,10 +167,9 @@ fn scan_words(
 }
 
 /// Calls, jumps, conditional jumps, and operands that count from the next instruction.
-fn scan_x86(side: &Side<'_>, from: usize, image_at: u64, found: &mut Found<'_, '_>) -> usize {
-    // The bytes may begin in another part of the image than this region.
-    let here = address_of(side, image_at.saturating_add(from as u64));
-    let Some(start) = here.map(|here| here.wrapping_sub(from as u64)) else { return found.bytes.len() };
+///
+/// `start` is the address of the first of the bytes, as the region's part of the image has it.
+fn scan_x86(side: &Side<'_>, from: usize, start: u64, found: &mut Found<'_, '_>) -> usize {
     let bytes = found.bytes;
     // The last byte from which six are left.
     let end = bytes.len().saturating_sub(5);
@@ -261,9 +262,8 @@ fn scan_records(
     let end = at.saturating_add(found.bytes.len() as u64).saturating_sub(region.start);
     let first = records.partition_point(|record| u64::from(record.at).saturating_add(most) <= start);
     let mut reached = from;
-    for (record, next) in
-        records.iter().skip(first).zip(records.iter().map(Some).skip(first + 1).chain([None]))
-    {
+    let records = records.get(first..).unwrap_or_default();
+    for (record, next) in records.iter().zip(records.iter().skip(1).map(Some).chain([None])) {
         let place = u64::from(record.at);
         if place >= end {
             break;

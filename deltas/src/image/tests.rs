@@ -1,7 +1,8 @@
 //! A program made by hand, and its next release.
 
 use super::*;
-use crate::container::layout::{Cover, Image, TableKind};
+use crate::container::layout::{Cover, Image, Table, TableKind};
+use crate::read_at::ReadAt;
 use crate::testing::noise;
 
 /// Where the parts of the program begin: its code, and its data.
@@ -134,7 +135,7 @@ fn without_covers_and_with_an_image_of_lies_nothing_is_out_of_order() {
         segment.target.offset = u64::MAX;
     }
     lies.target_at = u64::MAX;
-    lies.tables.push(crate::container::layout::Table { at: 3, kind: TableKind::Frames { length: u64::MAX } });
+    lies.tables.push(Table { at: 3, kind: TableKind::Frames { length: u64::MAX } });
     for covers in [&[], covers.as_slice()] {
         for image in [&image, &lies] {
             let predictor = Predictor::new(&[image.clone(), image.clone()], covers, &base).unwrap();
@@ -142,6 +143,44 @@ fn without_covers_and_with_an_image_of_lies_nothing_is_out_of_order() {
             assert_eq!(corrected(&predictor, &cover, &base, &mut || 333).len(), base.len());
         }
     }
+}
+
+#[test]
+fn segments_out_of_order_that_overlap_are_read_the_same_in_all_windows() {
+    let (base, _, mut image, covers) = moved();
+    // Code that two segments claim, at other addresses.
+    let mut other = image.segments[0];
+    other.base.offset += 1000;
+    other.base.address += 0x10_0000;
+    other.base.stored -= 1000;
+    image.segments.insert(0, other);
+    let predictor = Predictor::new(&[image], &covers, &base).unwrap();
+    let whole = corrected(&predictor, &covers[1], &base, &mut || usize::MAX);
+    for length in [16, 100, 1000, 4096] {
+        assert_eq!(corrected(&predictor, &covers[1], &base, &mut || length), whole, "{length}");
+    }
+}
+
+#[test]
+fn of_images_in_one_place_one_is_looked_at() {
+    struct Counted<'a>(&'a [u8], std::cell::Cell<u64>);
+    impl ReadAt for Counted<'_> {
+        fn length(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+            self.1.set(self.1.get() + buffer.len() as u64);
+            self.0.read_exact_at(at, buffer)
+        }
+    }
+    let (mut base, _, image, covers) = moved();
+    // Records of eight bytes to the end.
+    base.extend([4, 0, 0, 0, 1, 0, 0, 0].repeat(500_000));
+    let table = |at| Table { at, kind: TableKind::Frames { length: 2_000_000 } };
+    let images = vec![Image { tables: vec![table(0x6000), table(0x6000 + 2_000_000)], ..image }; 64];
+    let counted = Counted(&base, std::cell::Cell::new(0));
+    Predictor::new(&images, &covers, &counted).unwrap();
+    assert!(counted.1.get() <= base.len() as u64 + 200_000, "{} bytes", counted.1.get());
 }
 
 #[test]

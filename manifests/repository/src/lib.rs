@@ -25,7 +25,7 @@ mod writing;
 pub use limits::{MAX_METADATA_BYTES, MAX_ROOT_BYTES};
 pub use reading::{
     DownloadError, Downloaded, FailClosedStore, Gone, Latch, MirrorError, MirroredFile, OpenError, Reader,
-    ReaderHandle, RefreshError, Refreshed, Refusal, Resume, StoreError, TargetError,
+    ReaderHandle, RefreshError, Refreshed, Refusal, Resume, StoreError, TargetError, version_of,
 };
 pub use target::{ListedTarget, TargetInfo, TargetPath};
 pub use transport::{

@@ -114,6 +114,8 @@ fn trees_come_back() {
                     (0..random.below(4)).map(|_| u32::try_from(random.below(plan.bases.len())).unwrap()),
                 );
             }
+            let mut seen = std::collections::BTreeSet::new();
+            bases.retain(|number| seen.insert(*number));
             let space: Vec<u8> =
                 bases.iter().flat_map(|number| base[plan.base(*number).unwrap().path].clone()).collect();
             let made: Vec<u8> = files

@@ -63,7 +63,7 @@ fn tree() -> Head {
                 &[],
                 covers(Streams::Joined { runs: 1, length: 13, packed: plain(13) }, vec![], true),
             ),
-            group(&[3, 2], &[3, 3], Codec::Prefix { packed: 77 }),
+            group(&[3, 2], &[9, 3], Codec::Prefix { packed: 77 }),
             group(&[6], &[], Codec::Whole(Packed { packing: Packing::Lzma2, length: 5 })),
             group(&[7], &[], Codec::Whole(plain(0))),
         ],
@@ -187,6 +187,25 @@ fn a_head_that_declares_too_much_is_refused_by_its_number() {
     assert!(parse_file(&head_bytes(&head(1, 65_536))).is_ok());
     assert!(matches!(parse_file(&head_bytes(&head(1, 5))), Err(Flaw::Damaged)), "fewer bytes than numbers");
     assert!(matches!(parse_file(&head_bytes(&head(1, u64::MAX))), Err(Flaw::Damaged)));
+}
+
+#[test]
+fn a_base_file_stands_in_a_group_once_and_images_are_counted() {
+    let mut twice = tree();
+    twice.groups[3].bases = vec![3, 9, 3];
+    assert!(matches!(parse(&head_bytes(&twice)), Err(Flaw::Damaged)));
+    let empty = Image { segments: vec![], pairs: vec![], tables: vec![], ..image() };
+    let group = |number| Group {
+        targets: vec![number],
+        bases: vec![],
+        codec: covers(apart(), vec![empty.clone(); MAX_IMAGES], false),
+    };
+    let head = |count| {
+        let list = Group { targets: vec![], bases: vec![], codec: Codec::Whole(plain(500)) };
+        Head { groups: [list].into_iter().chain((0..count).map(group)).collect(), ..tree() }
+    };
+    assert!(parse(&head_bytes(&head(1024))).is_ok());
+    assert!(matches!(parse(&head_bytes(&head(1025))), Err(Flaw::TooLarge { what: "parts of images", .. })));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use axum::response::Response;
 use sealpost_manifests::wire::refresh::{
     HeldMetadata, MAX_DOCUMENTS, MAX_FILES_BYTES, MAX_ROLES, NewMetadata, RefreshAnswer, RefreshRequest,
 };
+use sealpost_repository::version_of;
 use sealpost_site::rules::admission::{Admission, Identity, decide};
-use serde::Deserialize;
 
 use super::targets::waits_for_link;
 use crate::http::Site;
@@ -152,16 +152,4 @@ fn documents(blobs: &dyn BlobStore, entries: Vec<TargetEntry>, room: &mut Room) 
         }
     }
     documents
-}
-
-fn version_of(metadata: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Signed {
-        version: u64,
-    }
-    #[derive(Deserialize)]
-    struct Envelope {
-        signed: Signed,
-    }
-    serde_json::from_slice::<Envelope>(metadata).ok().map(|envelope| envelope.signed.version)
 }

@@ -18,6 +18,7 @@ pub use download::{Downloaded, Resume};
 pub use errors::{DownloadError, Gone, MirrorError, OpenError, RefreshError, TargetError};
 pub use handle::ReaderHandle;
 pub use mirror::MirroredFile;
+pub use newer::version_of;
 pub use reader::{Reader, Refreshed};
 pub use refusal::Refusal;
 pub use store::{FailClosedStore, Latch, StoreError};

@@ -64,7 +64,9 @@ impl Reader {
     }
 }
 
-fn version_of(metadata: &[u8]) -> Option<u64> {
+/// The version that metadata state, verified or not; nothing if they are not metadata.
+#[must_use]
+pub fn version_of(metadata: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Signed {
         version: u64,
