@@ -1,4 +1,4 @@
-//! Patches between two files ([`make_file`], [`apply_file`]), or two trees of files ([`make`], [`apply`]).
+//! Patches between two files ([`make_file`], [`apply_file`]), or two trees of files ([`make`], [`apply`]); [`read_list`] gives the list of a tree's target alone.
 //!
 //! A delta is neither signed nor trusted: what counts is the digest of what comes out, and, of a tree, the signed list of
 //! files that the caller verifies. Still, hostile bytes never panic, never write outside the target, and never take more
@@ -36,6 +36,7 @@ mod tree;
 mod v1;
 
 pub use apply::file::apply_file;
+pub use apply::target_list::read_list;
 pub use apply::tree::apply;
 pub use apply::{ApplyError, Base, BaseFiles, Control, Lists, Progress, ReadList, TargetWriter};
 pub use folder::{FolderBase, FolderTarget, read_folder};

@@ -164,13 +164,14 @@ impl Transport for Metered {
                 metadata: Some(HeldMetadata { root, timestamp, roles }),
                 documents: self.expected.documents.clone(),
                 held: held.collect(),
+                ..RefreshRequest::default()
             };
             let asks = self.asks.clone();
             let asked = self.there(String::new(), async move { Ok(asks.ask(request).await) });
             let (answer, traveled) = asked.await.ok().flatten()?;
             add(&self.meter.metadata, traveled);
             self.ahead.keep(answer.documents);
-            let NewMetadata { root, timestamp, files } = answer.metadata?;
+            let NewMetadata { root, timestamp, files, .. } = answer.metadata?;
             let files = files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
             Some(Newer { root, timestamp, files })
         }

@@ -192,14 +192,14 @@ impl SimulatedServer {
             };
             let files = metadata.iter().filter(|(name, _)| is_new(name));
             let files = files.map(|(name, text)| (name.clone(), text.clone())).collect();
-            NewMetadata { root: 1, timestamp, files }
+            NewMetadata { root: 1, timestamp, files, patches: BTreeMap::new() }
         });
         let mut documents = files("targets");
         documents.retain(|file, text| {
             let wanted = asked.documents.iter().any(|name| file.ends_with(&format!(".{name}")));
             wanted && !asked.held.contains(&Sha256Digest::of(text.as_bytes()))
         });
-        RefreshAnswer { metadata: new, documents }
+        RefreshAnswer { metadata: new, documents, ..RefreshAnswer::default() }
     }
 
     fn enroll(&mut self, body: String) -> Reply {

@@ -1,13 +1,15 @@
 //! The list of a tree's target: the first group makes it out of the base's.
 //!
-//! Invariant: a list that comes out of here was accepted by whoever verifies it, and is a tree.
+//! Invariant: entries that come out of here were accepted by whoever verifies their list, and are a tree. The bytes that
+//! [`read_list`] gives are nobody's word yet.
 
 use std::io::{self, Read};
 
 use super::file::{Counted, other_base};
 use super::maker::begin;
-use super::{ApplyError, Base, BaseFiles, Lists};
+use super::{ApplyError, Base, BaseFiles, Control, Lists, Ticker};
 use crate::container::layout::{Head, Subject};
+use crate::container::read::read_head;
 use crate::digest::sha256;
 use crate::limits::Limits;
 use crate::list::{self, folder_list};
@@ -21,41 +23,13 @@ pub(crate) fn read_target_list(
     delta: &mut Counted<impl Read>,
     lists: &mut Lists<'_>,
     limits: &Limits,
+    control: &mut dyn Control,
 ) -> Result<Vec<Entry>, ApplyError> {
-    let name = |subject| match subject {
-        Subject::File => "a file",
-        Subject::Folder => "a folder",
-        Subject::Manifest => "a signed release",
-    };
     let wanted = match lists {
         Lists::Folder => Subject::Folder,
         Lists::Manifest(_) => Subject::Manifest,
     };
-    if head.subject != wanted {
-        return Err(ApplyError::AnotherSubject { made_for: name(head.subject), wanted: name(wanted) });
-    }
-    if head.target_length > limits.list_bytes {
-        return Err(ApplyError::TooLarge { what: "bytes in its list of files", limit: limits.list_bytes });
-    }
-    if let Some(error) = other_base(head, &sha256(base.list).0, base.list.length()) {
-        return Err(error);
-    }
-    let group = head.groups.first().ok_or(ApplyError::Damaged)?;
-    let mut maker = begin(&group.codec, &base.list, head.target_length, delta).map_err(ApplyError::of)?;
-    // Grows with what really comes.
-    let mut bytes = Vec::new();
-    let mut window = Vec::new();
-    loop {
-        maker.fill(&mut window).map_err(ApplyError::of)?;
-        if window.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&window);
-    }
-    maker.finish().map_err(ApplyError::of)?;
-    if bytes.length() != head.target_length || !sha256(&bytes).0.starts_with(&head.target_check) {
-        return Err(ApplyError::Damaged);
-    }
+    let bytes = make_list(base.list, head, wanted, delta, limits, control)?;
     let entries = match lists {
         Lists::Folder => list::parse(&bytes, limits.entries).map_err(ApplyError::of)?,
         Lists::Manifest(read) => read(&bytes).map_err(ApplyError::List)?,
@@ -66,6 +40,66 @@ pub(crate) fn read_target_list(
     }
     tree::check_entries(&entries).map_err(ApplyError::UnsafeTree)?;
     Ok(entries)
+}
+
+/// The list of the target of a delta between two releases, made out of the base's: the first bytes of the delta are enough. What
+/// it says is not verified; the caller knows its digest, or a signature.
+///
+/// # Errors
+/// Why the delta leads from this base to no list within the limits; also when it is of version 1, which has no such list.
+pub fn read_list(
+    base: &[u8],
+    delta: impl Read,
+    limits: &Limits,
+    control: &mut dyn Control,
+) -> Result<Vec<u8>, ApplyError> {
+    let mut delta = Counted::new(delta);
+    let head = read_head(&mut delta, limits.head_bytes).map_err(ApplyError::of)?;
+    make_list(base, &head, Subject::Manifest, &mut delta, limits, control)
+}
+
+fn make_list(
+    base: &[u8],
+    head: &Head,
+    wanted: Subject,
+    delta: &mut Counted<impl Read>,
+    limits: &Limits,
+    control: &mut dyn Control,
+) -> Result<Vec<u8>, ApplyError> {
+    let name = |subject| match subject {
+        Subject::File => "a file",
+        Subject::Folder => "a folder",
+        Subject::Manifest => "a signed release",
+    };
+    if head.subject != wanted {
+        return Err(ApplyError::AnotherSubject { made_for: name(head.subject), wanted: name(wanted) });
+    }
+    if head.target_length > limits.list_bytes {
+        return Err(ApplyError::TooLarge { what: "bytes in its list of files", limit: limits.list_bytes });
+    }
+    if let Some(error) = other_base(head, &sha256(base).0, base.length()) {
+        return Err(error);
+    }
+    let group = head.groups.first().ok_or(ApplyError::Damaged)?;
+    let mut maker = begin(&group.codec, &base, head.target_length, delta).map_err(ApplyError::of)?;
+    // A list is no part of the target: it is asked how long it takes, not how far it is.
+    let mut ticker = Ticker::new(control, 0);
+    // Grows with what really comes.
+    let mut bytes = Vec::new();
+    let mut window = Vec::new();
+    loop {
+        maker.fill(&mut window).map_err(ApplyError::of)?;
+        if window.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&window);
+        ticker.made(0).map_err(ApplyError::of)?;
+    }
+    maker.finish().map_err(ApplyError::of)?;
+    if bytes.length() != head.target_length || !sha256(&bytes).0.starts_with(&head.target_check) {
+        return Err(ApplyError::Damaged);
+    }
+    Ok(bytes)
 }
 
 /// The entries of the target of a folder's delta.
@@ -82,5 +116,5 @@ pub(crate) fn read_folder_list(
         }
     }
     let base = Base { files: &NoFiles, list: &folder_list(base), entries: base };
-    read_target_list(&base, head, delta, &mut Lists::Folder, limits)
+    read_target_list(&base, head, delta, &mut Lists::Folder, limits, &mut |_| true)
 }

@@ -48,7 +48,7 @@ pub fn apply(
         return Err(ApplyError::UnsupportedVersion { version: version.into() });
     }
     let head = read_head_after_version(&mut delta, limits.head_bytes).map_err(ApplyError::of)?;
-    let entries = read_target_list(base, &head, &mut delta, lists, limits)?;
+    let entries = read_target_list(base, &head, &mut delta, lists, limits, &mut *control)?;
     let plan = Plan::new(base.entries, &entries);
     let target_bytes = plan.targets.iter().fold(0u64, |sum, (file, _)| sum.saturating_add(file.length));
     if target_bytes > limits.target_bytes {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use sealpost_manifests::wire::problem::ProblemCode;
+use sealpost_test_support::ports::free_port;
 use serde_json::json;
 
 use crate::agent::{Agent, send};
-use crate::site::{Site, code, configure, free_port};
+use crate::site::{Site, code, configure};
 use crate::vendor::start_vendor;
 
 /// Where each code is reached: the file among these tests, and the test in it. A new code needs a line here.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use sealpost_admin_api::addresses::AddressesView;
 use sealpost_admin_api::certificates::CertificateView;
+use sealpost_test_support::ports::free_port;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent::Agent;
 use crate::presence::{answers, ca, settled, warnings, ways};
-use crate::site::{Site, configure, free_port};
+use crate::site::{Site, configure};
 use crate::vendor::start_vendor;
 
 /// Addresses and whether they are served, of each way.

@@ -7,13 +7,13 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::geteuid;
 use sealpost_test_support::folders::{write_executable, write_file};
+use sealpost_test_support::ports::free_port;
 use sealpost_test_support::skips::skip;
 use sealpost_test_support::wait::until;
 
 use crate::installer::{here, site_with};
 use crate::program::{distributor, parts, stdout, typed};
 use crate::schedules::by;
-use crate::site::free_port;
 
 /// Keeps what it got outside of its computer, and what every process of that one was started with.
 const AGENT: &str = r#"#!/bin/sh

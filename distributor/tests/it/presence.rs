@@ -13,10 +13,11 @@ use sealpost_admin_api::certificates::CertificateView;
 use sealpost_admin_api::status::Status;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::warnings::WarningCode;
+use sealpost_test_support::ports::free_port;
 use sealpost_test_support::vendor_server::ServedVendor;
 
 use crate::agent::Agent;
-use crate::site::{Site, configure, free_port, problem};
+use crate::site::{Site, configure, problem};
 use crate::vendor::start_vendor;
 
 /// A licensed site on a fixed port, with one computer in contact.

@@ -10,11 +10,12 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ComputerName;
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report};
+use sealpost_test_support::ports::free_port;
 
 use crate::agent::{Agent, send};
 use crate::presence::settled;
 use crate::program::run;
-use crate::site::{Site, code, free_port};
+use crate::site::{Site, code};
 use crate::vendor::start_vendor;
 
 /// What a command ends with and prints, asked of the server in this process.

@@ -22,7 +22,7 @@ const PATH: &str = "/agent/v1/tuf/refresh";
 fn everything(documents: &[&str]) -> RefreshRequest {
     let held = HeldMetadata { root: 1, timestamp: None, roles: BTreeMap::new() };
     let documents = documents.iter().map(|name| TargetName::new(*name).unwrap()).collect();
-    RefreshRequest { metadata: Some(held), documents, held: Vec::new() }
+    RefreshRequest { metadata: Some(held), documents, ..RefreshRequest::default() }
 }
 
 async fn asked(site: &Site, agent: &Agent, request: &RefreshRequest) -> Response {
@@ -74,7 +74,7 @@ async fn an_answer_holds_what_its_asker_may_have_and_leaves_out_the_rest() {
     assert_eq!(names(&newer(&site, &unlicensed, &request).await), ["trust.json"], "without a lease");
 
     // Nothing comes again that is held.
-    let NewMetadata { root, timestamp, files } = of.metadata.clone().unwrap();
+    let NewMetadata { root, timestamp, files, .. } = of.metadata.clone().unwrap();
     let roles = files.keys().filter_map(|name| name.strip_suffix(".json")?.split_once('.'));
     let roles: BTreeMap<String, u64> =
         roles.map(|(version, role)| (role.to_owned(), version.parse().unwrap())).collect();
@@ -83,8 +83,8 @@ async fn an_answer_holds_what_its_asker_may_have_and_leaves_out_the_rest() {
     let held = of.documents.keys().map(|file| file.split_once('.').unwrap().0.parse().unwrap()).collect();
     let metadata = Some(HeldMetadata { root, timestamp: Some(timestamp), roles });
     let again = newer(&site, &agent, &RefreshRequest { metadata, held, ..request.clone() }).await;
-    let nothing = NewMetadata { root, timestamp, files: BTreeMap::new() };
-    assert_eq!(again, RefreshAnswer { metadata: Some(nothing), documents: BTreeMap::new() });
+    let nothing = NewMetadata { root, timestamp, files: BTreeMap::new(), patches: BTreeMap::new() };
+    assert_eq!(again, RefreshAnswer { metadata: Some(nothing), ..RefreshAnswer::default() });
     // Each is what is published under its name.
     for (name, text) in files {
         let alone = agent.get(&site, &format!("/tuf/metadata/{name}")).await.text().await.unwrap();

@@ -19,6 +19,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_serving::ConnectionLimits;
 use sealpost_test_support::clock::ManualClock;
 use sealpost_test_support::license::serial;
+use sealpost_test_support::ports::free_port;
 use sealpost_test_support::vendor_server::ServedVendor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -218,11 +219,6 @@ impl Site {
 /// An approval that every computer hears of at its next contact.
 fn everyone_now(manifest: Sha256Digest) -> serde_json::Value {
     serde_json::json!({ "manifest": manifest, "strategy": "everyone-now" })
-}
-
-/// A port that is free now.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Writes the fragment that is read last.

@@ -1,5 +1,5 @@
 //! The refresh: `POST /agent/v1/tuf/refresh`. A client says which of the vendor's metadata and documents it holds, and gets
-//! what is newer in one answer instead of one for each file.
+//! what is newer in one answer instead of one for each file; and by which deltas it comes from what it runs to what it is to run.
 //!
 //! Nothing in an answer is trusted: each file is verified as if it had come by itself, and what an answer leaves out is asked
 //! for by itself. That a file is the newest is worth as much as the same file sent once more.
@@ -15,6 +15,12 @@ use crate::ids::TargetName;
 pub const MAX_DOCUMENTS: usize = 64;
 /// Most roles of packages in one request.
 pub const MAX_ROLES: usize = 64;
+/// Most questions for ways in one request.
+pub const MAX_ROUTES: usize = 64;
+/// Most deltas one after the other that lead to a release.
+pub const MAX_HOPS: usize = 4;
+/// The newest version of delta containers that this program reads.
+pub const DELTA_CONTAINER: u16 = 2;
 /// Most bytes of files in one answer; the rest is asked for by itself.
 pub const MAX_FILES_BYTES: usize = 2 * 1024 * 1024;
 /// Longest answer, in bytes as JSON: every byte of the files could be escaped.
@@ -33,6 +39,22 @@ pub struct RefreshRequest {
     /// Digests of documents that it holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Sha256Digest>,
+    /// What it runs and is to run: it asks for the way between them. At most [`MAX_ROUTES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The newest version of delta containers that it reads. Absent: it takes files of metadata as they are, and no ways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<u16>,
+}
+
+/// From what a client runs to what it is to run: digests of manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// What it runs; absent when it runs nothing of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Sha256Digest>,
+    /// What it is to run.
+    pub to: Sha256Digest,
 }
 
 /// The versions of verified metadata.
@@ -57,6 +79,28 @@ pub struct RefreshAnswer {
     /// Documents that the client does not hold, under the names that a repository has them under: `<sha256>.<name>`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub documents: BTreeMap<String, String>,
+    /// Ways by deltas, the smallest of each kind: from what the client runs, and from nothing. A route without any is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<DeltaWay>,
+}
+
+/// Deltas that lead one after the other to a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaWay {
+    /// From where; absent: from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Sha256Digest>,
+    /// One to [`MAX_HOPS`]; the last one leads to the release that was asked for.
+    pub hops: Vec<Hop>,
+}
+
+/// One delta of a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// The manifest of the release that it leads to.
+    pub to: Sha256Digest,
+    /// Its length, as the server has it.
+    pub bytes: u64,
 }
 
 /// What is newer.
@@ -69,4 +113,16 @@ pub struct NewMetadata {
     /// Files that the client does not hold, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// Files that it does not hold, as deltas from those that it does, by their names. A file stands here or in `files`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patches: BTreeMap<String, FilePatch>,
+}
+
+/// A file as a delta from an earlier version of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePatch {
+    /// The version that it starts from: one that the client said it holds.
+    pub from: u64,
+    /// The delta of a file (`docs/DELTA.md`), in base64 with padding.
+    pub delta: String,
 }

@@ -75,6 +75,8 @@ open_codes! {
         Gzip = "gzip",
         /// As the whole payload, Zstandard.
         Zstd = "zstd",
+        /// As a delta from nothing: the whole release, packed by the site's server.
+        Packed = "packed",
     }
 }
 

@@ -196,6 +196,8 @@ fn every_wire_body_is_written_as_its_frozen_file() {
     assert_wire("register-answer", &RegisterAnswer { grant: signed, renewable_from: None });
     assert_wire("refresh-request", &values::refresh_request());
     assert_wire("refresh-answer", &values::refresh_answer());
+    assert_wire("refresh-request-routes", &values::refresh_request_with_routes());
+    assert_wire("refresh-answer-ways", &values::refresh_answer_with_ways());
     assert_wire("problem", &Problem::new(ProblemCode::NoSeatFree, "all 10 seats are taken", "buy more"));
 }
 

@@ -35,7 +35,10 @@ use sealpost_manifests::wire::contact::{
 };
 use sealpost_manifests::wire::enroll::{Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use sealpost_manifests::wire::refresh::{HeldMetadata, NewMetadata, RefreshAnswer, RefreshRequest};
+use sealpost_manifests::wire::refresh::{
+    DELTA_CONTAINER, DeltaWay, FilePatch, HeldMetadata, Hop, NewMetadata, RefreshAnswer, RefreshRequest,
+    Route,
+};
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode, Report, TransferredBytes, Way};
 use sealpost_manifests::word::Word;
 
@@ -502,6 +505,17 @@ pub(crate) fn refresh_request() -> RefreshRequest {
             .map(|name| TargetName::new(name).unwrap())
             .into(),
         held: vec![Sha256Digest::of(b"trust.json")],
+        ..RefreshRequest::default()
+    }
+}
+
+/// Of a client that reads deltas of metadata, and asks for ways.
+pub(crate) fn refresh_request_with_routes() -> RefreshRequest {
+    let [older, newer] = ["2.0", "2.1"].map(digest);
+    RefreshRequest {
+        routes: vec![Route { from: Some(older), to: newer }, Route { from: None, to: newer }],
+        container: Some(DELTA_CONTAINER),
+        ..refresh_request()
     }
 }
 
@@ -513,7 +527,25 @@ pub(crate) fn refresh_answer() -> RefreshAnswer {
             root: 1,
             timestamp: 41,
             files: [file("timestamp.json", "{}"), file("13.snapshot.json", "{}")].into(),
+            patches: BTreeMap::new(),
         }),
         documents: [file(&name, "{}")].into(),
+        ways: Vec::new(),
+    }
+}
+
+pub(crate) fn refresh_answer_with_ways() -> RefreshAnswer {
+    let RefreshAnswer { metadata, documents, .. } = refresh_answer();
+    let patch = FilePatch { from: 7, delta: "1VNMAg==".to_owned() };
+    let patches = BTreeMap::from([("8.acme-av.json".to_owned(), patch)]);
+    let [older, between, newer] = ["2.0", "2.0.1", "2.1"].map(digest);
+    let hop = |to, bytes| Hop { to, bytes };
+    RefreshAnswer {
+        metadata: metadata.map(|metadata| NewMetadata { patches, ..metadata }),
+        documents,
+        ways: vec![
+            DeltaWay { from: Some(older), hops: vec![hop(between, 2_100), hop(newer, 900)] },
+            DeltaWay { from: None, hops: vec![hop(newer, 1_048_576)] },
+        ],
     }
 }

@@ -126,6 +126,10 @@ pub(crate) fn a_good_release(scene: &mut Scene, chance: &mut Chance) -> Result<S
         ensure!(state != "halted", "a good release is halted: {:#}", shown(scene, &going)?);
         Ok(state == "completed")
     })?;
+    // The last ring has passed when one of its computers runs the release: the others come to it afterwards.
+    for computer in &scene.computers {
+        computer.check()?;
+    }
     let mut told = going.told(scene)?;
     told.sort();
     ensure!(told == ["pc-1", "pc-2", "pc-3"], "{told:?}");

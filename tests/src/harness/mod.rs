@@ -1,6 +1,6 @@
 //! Starts the real programs as separate processes in a temporary folder, waits for states, and kills.
 //!
-//! Invariants: loopback and port 0 only; every process that was started is ended, also when a test fails; every wait
+//! Invariants: loopback only, on ports that nobody else gets; every process that was started is ended, also when a test fails; every wait
 //! has an end and says what it waited for. Left out on purpose: knowledge of the programs' insides. What a test may
 //! look at is what a person could: exit codes, printed text, `--json`, and files that the documentation names.
 

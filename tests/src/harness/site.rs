@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use sealpost_test_support::folders::write_file;
+use sealpost_test_support::ports::free_port;
 use serde_json::Value;
 
 use super::lab::Lab;
@@ -31,7 +32,7 @@ impl Site {
         let site = Self {
             programs,
             home: lab.path(name),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: format!("127.0.0.1:{}", free_port()),
             server: None,
             serial: None,
         };
@@ -106,7 +107,7 @@ impl Site {
         run(command)
     }
 
-    /// Starts the Primary Server. After the first time it listens on the same port again, since setup files name it.
+    /// Starts the Primary Server. It listens on the same port each time, since setup files name it.
     ///
     /// # Errors
     /// When it does not start.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sealpost_test_support::folders::write_folder;
+use sealpost_test_support::ports::free_port;
 
 use super::lab::Lab;
 use super::program::{Daemon, Output, Programs, run};
@@ -26,7 +27,7 @@ impl Vendor {
         let vendor = Self {
             programs: lab.programs().clone(),
             home: lab.path(name),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: format!("127.0.0.1:{}", free_port()),
             server: None,
         };
         vendor.publisher(&["init", "--vendor", "Acme Ltd", "--no-passphrase"])?.ok()?;
@@ -128,7 +129,7 @@ impl Vendor {
         Ok(printed.lines().next().context("a serial number")?.to_owned())
     }
 
-    /// Starts its server, and gives the address; after the first time the same one again, since sites know it.
+    /// Starts its server, and gives the address: the same one each time, since sites know it.
     ///
     /// # Errors
     /// When it does not start.

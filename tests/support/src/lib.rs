@@ -10,6 +10,7 @@
 //! | `license` | `license` | registrations and grants |
 //! | `memory-store` | `memory_store` | a store for a ledger that keeps everything in memory |
 //! | `names` | `names` | typed names from text |
+//! | `ports` | `ports` | ports for servers that come back where they were |
 //! | `release` | `release` | releases that are built, and can be spoiled before they are signed |
 //! | `skips` | `skips` | a test that cannot run where it is says so |
 //! | `vendor` | `vendor` | a vendor with keys, a repository, releases, channels, trust and grants |
@@ -47,6 +48,9 @@ pub mod memory_store;
 #[cfg(feature = "names")]
 #[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod names;
+#[cfg(feature = "ports")]
+#[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
+pub mod ports;
 #[cfg(feature = "release")]
 #[expect(clippy::unwrap_used, reason = "what cannot be made here fails the test that asked for it")]
 pub mod release;

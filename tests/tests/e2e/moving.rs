@@ -2,43 +2,20 @@
 //! and until they have, nothing is taken away from them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
+use sealpost_test_support::ports::free_port;
 use sealpost_tests::harness::{Computer, Lab, Site, Vendor, wait_until};
 
 const PACKAGE: &str = "scanner";
-
-/// The lowest port that is tried.
-const LOWEST_PORT: u32 = 20_000;
-
-/// A port that nobody listens on, and that the system gives to nobody by itself: one of its own choice could go to any
-/// connection of another test before a server listens there. Tests that run at the same time begin at different ports.
-fn free_port() -> Result<u16> {
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
-    let end: u32 = range.split_whitespace().next().context("a range of ports")?.parse()?;
-    let count = end.checked_sub(LOWEST_PORT).filter(|&count| count > 0);
-    let count =
-        count.context("the system gives out every port from 20000 on; no test can have one of its own")?;
-    let first = std::process::id().wrapping_mul(101);
-    for _ in 0..count {
-        let next = first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = u16::try_from(LOWEST_PORT + next)?;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    anyhow::bail!("every port from {LOWEST_PORT} to {end} is in use")
-}
 
 /// A vendor, and a site whose port stands in its configuration.
 fn on_a_configured_port(lab: &Lab) -> Result<(Vendor, Site, u16)> {
     let mut vendor = Vendor::new(lab, "vendor")?;
     let url = vendor.serve()?;
     let mut site = Site::new(lab, "site", &url, &vendor.root())?;
-    let port = free_port()?;
+    let port = free_port();
     site.configure(&format!("listen = \"127.0.0.1:{port}\"\n"))?;
     site.serve_as_configured()?;
     site.register(&vendor.serial(3)?)?;
@@ -62,7 +39,7 @@ fn computers_learn_another_port_and_the_old_one_is_served_until_the_last_of_them
     early.check()?.ok()?;
     late.check()?.ok()?;
 
-    let new = free_port()?;
+    let new = free_port();
     site.configure(&format!("listen = \"127.0.0.1:{new}\"\naddresses = [\"127.0.0.1\", \"localhost\"]\n"))?;
     wait_until("the new port is served", || Ok(is_served(new)))?;
     ensure!(is_served(old), "the old one too");
@@ -96,7 +73,7 @@ fn whoever_did_not_learn_a_change_that_was_finished_is_named_and_gets_on_with_a_
     let (vendor, site, old) = on_a_configured_port(&lab)?;
     let asleep = Computer::enrolled(&lab, &site, "asleep", &vendor.root())?;
     asleep.check()?.ok()?;
-    let new = free_port()?;
+    let new = free_port();
     site.configure(&format!("listen = \"127.0.0.1:{new}\"\n"))?;
     wait_until("the new port is served", || Ok(is_served(new)))?;
     let said = site.distributor(&["address", "finish"])?.refused()?;

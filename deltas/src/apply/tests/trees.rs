@@ -1,4 +1,5 @@
 use super::memory::{Files, Memory, Out, entries, files};
+use crate::apply::target_list::read_list;
 use crate::apply::tree::apply;
 use crate::apply::{ApplyError, Base, Lists, Progress};
 use crate::container::layout::{Codec, Group, Packed, Packing, Subject};
@@ -167,6 +168,26 @@ fn the_manifest_is_verified_before_anything_is_written() {
     let mut any = |_: &[u8]| Ok(Vec::new());
     let refused = apply_with(&base, &base, &honest(), &mut Lists::Manifest(&mut any), &mut out);
     assert!(matches!(refused, Err(ApplyError::AnotherSubject { .. })));
+}
+
+#[test]
+fn the_list_of_a_release_is_read_out_of_the_beginning_of_a_delta_alone() {
+    let (base, target) = (base_files(), target_files());
+    let delta = tree_delta(&base, &target, Subject::Manifest, groups(&base, &target));
+    let list = folder_list(&entries(&base));
+    let read = |list: &[u8], delta: &[u8], limits: &Limits| read_list(list, delta, limits, &mut |_| true);
+    let expected = folder_list(&entries(&target));
+    let limits = Limits::default();
+    assert_eq!(read(&list, &delta, &limits).unwrap(), expected);
+    let enough = (0..delta.len()).find(|length| read(&list, &delta[..*length], &limits).is_ok()).unwrap();
+    assert!(enough < delta.len(), "the bodies of the files are not needed");
+    assert_eq!(read(&list, &delta[..enough], &limits).unwrap(), expected);
+    assert!(matches!(read(&expected, &delta, &limits), Err(ApplyError::AnotherBase { .. })));
+    assert!(matches!(read(&list, &honest(), &limits), Err(ApplyError::AnotherSubject { .. })));
+    let short = Limits { list_bytes: expected.len() as u64 - 1, ..limits };
+    assert!(matches!(read(&list, &delta, &short), Err(ApplyError::TooLarge { .. })));
+    let stopped = read_list(&list, delta.as_slice(), &limits, &mut |_| false);
+    assert!(matches!(stopped, Err(ApplyError::Cancelled)));
 }
 
 #[test]

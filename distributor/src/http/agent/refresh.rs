@@ -54,7 +54,7 @@ pub(crate) async fn refresh(
         let metadata =
             request.metadata.map(|held| newer(&*upstream, &held, &packages, &mut room)).transpose()?;
         let documents = documents(&*blobs, entries, &mut room);
-        Ok::<_, ApiError>(RefreshAnswer { metadata: metadata.flatten(), documents })
+        Ok::<_, ApiError>(RefreshAnswer { metadata: metadata.flatten(), documents, ways: Vec::new() })
     });
     let answer = gathered.await.map_err(|error| ApiError::internal("gather what is newer", &error))??;
     coding::json(&headers, &answer).await
@@ -135,7 +135,7 @@ fn newer(
             put(name, bytes);
         }
     }
-    Ok(Some(NewMetadata { root, timestamp, files }))
+    Ok(Some(NewMetadata { root, timestamp, files, patches: BTreeMap::new() }))
 }
 
 /// The documents, as they are stored. One that is damaged or not there is left out.
