@@ -15,6 +15,7 @@ use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::warnings::WarningCode;
 use sealpost_test_support::ports::free_port;
 use sealpost_test_support::vendor_server::ServedVendor;
+use sealpost_test_support::wait::PATIENCE;
 
 use crate::agent::Agent;
 use crate::site::{Site, configure, problem};
@@ -309,9 +310,17 @@ async fn the_site_ca_is_replaced_by_two_pins_when_every_computer_has_learned_the
     let port = site.server.address().port();
     assert!(answers(&ca(&site), "127.0.0.1", port).await);
     let site = site.restart().await;
-    let log = std::fs::read_to_string(site.home().join("log/activity.log")).unwrap();
     let begun = format!("CA pin {}, then {}", before.pin.short(), next.pin.short());
-    assert!(log.contains(&begun) && log.contains(&format!("CA pin {})", next.pin.short())), "{log}");
+    let ended = format!("CA pin {})", next.pin.short());
+    // The text follows the ledger: what was the last before a stop may be written after the next start.
+    let log = site.home().join("log/activity.log");
+    let is_written = async {
+        let says = |what: &str| std::fs::read_to_string(&log).unwrap().contains(what);
+        while !says(&begun) || !says(&ended) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_written).await.expect("the text log says both");
     agent.contact(&site).await;
     assert_eq!(pins(&agent), [next.pin], "the old pin is dropped");
     assert_eq!(site.setup("pc-2").await.servers[0].server.ca_spki_sha256, [next.pin]);
