@@ -29,6 +29,21 @@ pub struct Entry {
     pub kind: EntryKind,
 }
 
+impl Entry {
+    /// A file as signed releases have it: everybody may read it, and run it or not.
+    #[must_use]
+    pub fn file(path: &str, length: u64, sha256: [u8; 32], executable: bool) -> Self {
+        let mode = if executable { 0o755 } else { 0o644 };
+        Self { path: path.to_owned(), kind: EntryKind::File { length, sha256, mode } }
+    }
+
+    /// A symbolic link.
+    #[must_use]
+    pub fn link(path: &str, target: &str) -> Self {
+        Self { path: path.to_owned(), kind: EntryKind::Symlink { target: target.to_owned() } }
+    }
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {

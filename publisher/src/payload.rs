@@ -63,10 +63,15 @@ pub fn build(
     Ok(Built { file, payload, files: source.files().to_vec() })
 }
 
-/// Every file there is a leftover: the caller holds the home's lock, so no other build is under way.
+/// Everything there is a leftover: the caller holds the home's lock, so no other build is under way.
 fn remove_leftovers(staging: &Path) -> io::Result<()> {
     for entry in fs::read_dir(staging)? {
-        fs::remove_file(entry?.path())?;
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::TargetName;
+use sealpost_manifests::release::DeltaTarget;
 
 /// A target of any name and supported digest that a verified chain lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub struct ListedTarget {
     pub(crate) length: u64,
     pub(crate) digests: ExpectedDigests,
     pub(crate) path: TargetPath,
+    pub(crate) delta: Option<DeltaTarget>,
 }
 
 impl ListedTarget {
@@ -88,6 +90,12 @@ impl TargetInfo {
     #[must_use]
     pub const fn listed(&self) -> &ListedTarget {
         &self.listed
+    }
+
+    /// Between which releases it leads, if it is a delta in a container that this program reads.
+    #[must_use]
+    pub const fn delta(&self) -> Option<DeltaTarget> {
+        self.listed.delta
     }
 
     /// Where its bytes lie below the targets base, for example `<sha256>.trust.json`.

@@ -30,7 +30,7 @@ impl fmt::Display for ReleaseId {
 
 impl ReleaseId {
     /// `<package>_<version>_<platform>.<suffix>`.
-    fn target(&self, suffix: &str) -> Result<TargetName, NameError> {
+    pub(super) fn target(&self, suffix: &str) -> Result<TargetName, NameError> {
         TargetName::new(format!("{}_{}_{}.{suffix}", self.package, self.version, self.platform))
     }
 

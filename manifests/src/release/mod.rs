@@ -3,6 +3,7 @@
 //! A manifest says *what*; who may sign it stands in the trust document, where it may go in the channels document.
 
 mod check;
+mod delta;
 mod id;
 mod manifest;
 mod payload;
@@ -11,6 +12,7 @@ pub use check::{
     AGENT_PROGRAM, MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_FILES, MAX_NOTES_BYTES, MAX_REQUIREMENTS,
     link_stays_inside, notes_problem,
 };
+pub use delta::{DeltaTarget, spares_enough};
 pub use id::ReleaseId;
 pub use manifest::{
     Attachment, AttachmentKind, FileEntry, FileKind, PackageKind, ReleaseManifest, Requirement, Security,

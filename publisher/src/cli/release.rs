@@ -20,7 +20,9 @@ use super::output::{Ending, can_ask, confirm, print_json, print_line, spinner, t
 use super::passphrase::PassphraseOptions;
 use crate::home::{Keyring, Vendor};
 use crate::publication::whole_seconds;
-use crate::release::{AttachmentOrder, Order, Outcome, Permit, Progress, ReleaseError, Released, release};
+use crate::release::{
+    AttachmentOrder, DeltaMade, DeltaOrder, Order, Outcome, Permit, Progress, ReleaseError, Released, release,
+};
 
 /// Release a folder: build the payload, sign the manifest, publish, point channels at it.
 #[derive(Debug, Args)]
@@ -32,6 +34,8 @@ Examples:
   publisher --home acme release build/acme-av --package acme-av --version 1.0.1 --kind program --channel stable \\
       --category security --fixes CVE-2026-1234 --advisory-url https://acme.example/advisories/7 \\
       --supported-until 2028-12-31 --attach cyclonedx=sbom.cdx.json --attach provenance=build.intoto.jsonl
+  publisher --home acme release build/acme-av --package acme-av --version 1.0.2 --kind program --channel stable \\
+      --deltas-from 3
 
 What is a slip most of the time is asked back on a terminal, and needs an option elsewhere: a further
 package (--new-package), a further channel of one (--new-channel), an unknown platform
@@ -89,6 +93,12 @@ pub(super) struct Options {
     /// It is meant to be a lower version than the one that a channel points at.
     #[arg(long)]
     downgrade: bool,
+    /// Publish deltas from so many releases before it, for sites whose computers run those; what one cannot be made of is told.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=8))]
+    deltas_from: u8,
+    /// Memory that making a delta may take, nearly.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(64..))]
+    delta_memory_mib: u64,
     /// Private keys among the files are meant for everybody to read.
     #[arg(long)]
     with_private_keys: bool,
@@ -188,6 +198,10 @@ impl Options {
             supported_until: supported_until.map(|text| parse_end(text, &vendor.time_zone())).transpose()?,
             notes: self.notes.as_deref().map(read_notes).transpose()?.unwrap_or_default(),
             attachments: self.attach,
+            deltas: DeltaOrder {
+                from: self.deltas_from.into(),
+                memory_bytes: self.delta_memory_mib.saturating_mul(1 << 20),
+            },
             permits,
             ..Order::new(self.folder, release, kind, self.channel)
         })
@@ -231,7 +245,22 @@ fn print_released(released: &Released) -> anyhow::Result<()> {
         id.platform,
         released.manifest_sha256,
         channels.join(", ")
-    ))
+    ))?;
+    released.deltas.iter().try_for_each(|delta| print_delta(&delta.from, &delta.made))
+}
+
+fn print_delta(from: &Version, made: &DeltaMade) -> anyhow::Result<()> {
+    match made {
+        DeltaMade::Published { bytes } => print_line(format_args!("delta from {from}: {bytes} bytes")),
+        DeltaMade::PublishedBefore => print_line(format_args!("delta from {from}: published before")),
+        DeltaMade::SparesNothing { bytes } => print_line(format_args!(
+            "delta from {from}: not published, since it spares next to nothing with its {bytes} bytes"
+        )),
+        DeltaMade::NotMade { why } => {
+            tell(&format!("warning: no delta from {from} was published; sites make their own: {why}"));
+            Ok(())
+        }
+    }
 }
 
 fn read_notes(path: &Path) -> anyhow::Result<String> {
@@ -252,5 +281,6 @@ fn show(bar: &ProgressBar, step: Progress) {
         Progress::Reading => bar.set_message("reading the files"),
         Progress::Packing(bytes) => bar.set_message(format!("packing, {} written", HumanBytes(bytes))),
         Progress::Publishing => bar.set_message("signing and publishing"),
+        Progress::Comparing { number, of } => bar.set_message(format!("making delta {number} of {of}")),
     }
 }

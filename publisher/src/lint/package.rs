@@ -75,7 +75,8 @@ fn check_names(
         .filter(|release| manifests.iter().all(|manifest| manifest.release != **release))
         .collect();
     for name in names.difference(&expected) {
-        if !unread.iter().any(|release| release.is_attachment(name)) {
+        let is_attachment = unread.iter().any(|release| release.is_attachment(name));
+        if !is_attachment && !releases.iter().any(|release| release.is_delta(name)) {
             report.warn(Code::FileUnknown, name, "it belongs to no release");
         }
     }

@@ -149,10 +149,7 @@ impl<R: AsRef<RepositoryEditor>> Publication<R> {
     /// The trust document. There always is one; that it is absent is an error.
     pub fn trust(&self) -> Result<TrustDocument, PublicationError> {
         let name = TargetName::new(TRUST_TARGET)?;
-        self.document(&RoleName::Targets, &name)?.ok_or_else(|| PublicationError::Target {
-            name: name.to_string(),
-            problem: format!("it is not listed{RESTORE}"),
-        })
+        self.document(&RoleName::Targets, &name)?.ok_or_else(|| PublicationError::not_listed(&name))
     }
 
     /// The channels of a package; an empty document, signed at the beginning of time, if it has none yet.
@@ -180,8 +177,13 @@ impl<R: AsRef<RepositoryEditor>> Publication<R> {
             .map_err(|source| PublicationError::Document { name: name.to_string(), source })
     }
 
+    /// Where the file of a target lies.
+    pub(crate) fn target_file(&self, name: &TargetName, sha256: &Sha256Digest) -> Option<PathBuf> {
+        target_file(&self.targets, name, sha256)
+    }
+
     /// The bytes of a listed target, compared with what is listed; `None` if it is not listed.
-    pub(super) fn bytes(
+    pub(crate) fn bytes(
         &self,
         role: &RoleName,
         name: &TargetName,

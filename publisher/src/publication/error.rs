@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use sealpost_manifests::document::DocumentError;
-use sealpost_manifests::ids::NameError;
+use sealpost_manifests::ids::{NameError, TargetName};
 use sealpost_repository::{EditError, LoadError, PublishError, SignError};
 
 use crate::home::HomeError;
@@ -55,4 +55,11 @@ pub enum PublicationError {
     /// Writing failed. Readers see the repository as it was.
     #[error("cannot write the repository")]
     Publish(#[from] PublishError),
+}
+
+impl PublicationError {
+    /// A target that is read, and is not listed.
+    pub(crate) fn not_listed(name: &TargetName) -> Self {
+        Self::Target { name: name.to_string(), problem: format!("it is not listed{RESTORE}") }
+    }
 }

@@ -8,7 +8,7 @@ use sealpost_keys::verify::verify;
 use sealpost_keys::{Minisig, PublicKey, Verified};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, Document, DocumentError};
-use sealpost_manifests::ids::{PackageName, TargetName};
+use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::{ReleaseId, ReleaseManifest};
 use sealpost_manifests::trust::{KeyUse, TrustDocument};
 use sealpost_repository::{RepositoryEditor, RoleName};
@@ -73,10 +73,7 @@ impl<R: AsRef<RepositoryEditor>> Publication<R> {
         trust: &TrustDocument,
     ) -> Result<Published, PublicationError> {
         let (name, signature_name) = (release.manifest_target()?, release.minisig_target()?);
-        let missing = |name: &TargetName| PublicationError::Target {
-            name: name.to_string(),
-            problem: format!("it is not listed{RESTORE}"),
-        };
+        let missing = PublicationError::not_listed;
         let bytes = self.bytes(role, &name)?.ok_or_else(|| missing(&name))?;
         let signature = self.bytes(role, &signature_name)?.ok_or_else(|| missing(&signature_name))?;
         let malformed = || PublicationError::Target {

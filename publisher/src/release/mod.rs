@@ -10,6 +10,7 @@
 
 mod attachments;
 mod channel;
+mod deltas;
 mod error;
 mod leaks;
 mod listing;
@@ -24,6 +25,7 @@ mod secrets;
 mod withdraw;
 
 pub use channel::{ChannelOf, ChannelRemoved, ChannelSet, read_channels, remove_channel, set_channel};
+pub use deltas::{DeltaMade, DeltaOrder, ReleaseDelta};
 pub use error::ReleaseError;
 pub use listing::{ReleaseEntry, list_releases, show_release};
 pub use mandatory::{Mandatory, MandatorySet, set_mandatory};

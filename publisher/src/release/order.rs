@@ -14,6 +14,7 @@ use sealpost_manifests::trust::CounterReset;
 use sealpost_manifests::version::{ReleaseCounter, Revision};
 use sealpost_manifests::word::Word;
 
+use super::deltas::DeltaOrder;
 use super::permit::Permit;
 use crate::payload::Built;
 use crate::publication::Published;
@@ -44,6 +45,8 @@ pub struct Order {
     pub notes: String,
     /// Documents to publish beside it.
     pub attachments: Vec<AttachmentOrder>,
+    /// Deltas to publish beside it.
+    pub deltas: DeltaOrder,
     /// What was said to be meant, although it is a slip most of the time.
     pub permits: BTreeSet<Permit>,
 }
@@ -76,6 +79,7 @@ impl Order {
             supported_until: None,
             notes: String::new(),
             attachments: Vec::new(),
+            deltas: DeltaOrder::NONE,
             permits: BTreeSet::new(),
         }
     }

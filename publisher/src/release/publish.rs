@@ -19,6 +19,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::attachments::{self, Attached};
+use super::deltas::{self, ReleaseDelta, Target};
 use super::error::ReleaseError;
 use super::leaks::home_around;
 use super::live::check_live;
@@ -42,6 +43,9 @@ pub struct Released {
     /// The channels that were asked for, and the version that each points at now.
     pub channels: BTreeMap<ChannelName, Version>,
     pub outcome: Outcome,
+    /// What became of the deltas that were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<ReleaseDelta>,
     /// The files that were written, in this order, relative to the repository.
     #[serde(skip)]
     pub written: Vec<PathBuf>,
@@ -65,6 +69,8 @@ pub enum Progress {
     Packing(u64),
     /// It is signed, and its files are put into the repository.
     Publishing,
+    /// A delta that leads to it is made.
+    Comparing { number: usize, of: usize },
 }
 
 /// Builds, signs and publishes a release, and points channels at it. `progress` is told how far it is; `waiting` is
@@ -107,13 +113,23 @@ pub fn release(
     refuse(id, check_minimum(counter, &channels))?;
     // Everything that can be refused was checked, so that no keys are made in vain.
     let keys = open_keys(&mut publication, &mut trust, keyring, &id.package, now)?;
-    let (manifest_sha256, outcome) = match step {
-        Step::Repeat(published) => (published.digest, Outcome::PublishedBefore),
+    let (text, manifest, outcome) = match step {
+        Step::Repeat(published) => {
+            let text = published_text(&publication, id)?;
+            (text, published.manifest.clone().into_inner(), Outcome::PublishedBefore)
+        }
         Step::Publish(manifest) => {
-            let digest = put_release(&mut publication, &manifest, &built, &attached, &keys.release)?;
-            (digest, Outcome::Published)
+            let text = put_release(&mut publication, &manifest, &built, &attached, &keys.release)?;
+            (text, *manifest, Outcome::Published)
         }
     };
+    let target = Target { manifest: &manifest, bytes: &text, folder: &order.folder };
+    let staging = vendor.staging();
+    let deltas =
+        deltas::make_all(&publication, &releases, &target, order.deltas, &staging, &mut |number, of| {
+            progress(Progress::Comparing { number, of });
+        })?;
+    deltas::put_all(&mut publication, &releases, id, &deltas)?;
     for channel in &order.channels {
         channels.channels.insert(channel.clone(), id.version.clone());
         channels.emptied.remove(channel);
@@ -122,7 +138,22 @@ pub fn release(
     let set = order.channels.iter().map(|channel| (channel.clone(), id.version.clone())).collect();
     let written = publication.publish(&keys.metadata.iter().collect::<Vec<_>>(), now)?.files;
     drop((built, attached));
-    Ok(Released { release: id.clone(), manifest_sha256, counter, channels: set, outcome, written })
+    Ok(Released {
+        release: id.clone(),
+        manifest_sha256: Sha256Digest::of(&text),
+        counter,
+        channels: set,
+        outcome,
+        deltas: deltas.told,
+        written,
+    })
+}
+
+/// The exact bytes of a manifest that is listed.
+fn published_text(publication: &Publication, id: &ReleaseId) -> Result<Vec<u8>, ReleaseError> {
+    let name = id.manifest_target()?;
+    let text = publication.bytes(&RoleName::Package(id.package.clone()), &name)?;
+    Ok(text.ok_or_else(|| PublicationError::not_listed(&name))?)
 }
 
 /// What an order comes to.
@@ -265,30 +296,31 @@ fn list_release_key(trust: &mut TrustDocument, package: &PackageName, key: &Sign
     }
 }
 
+/// Signs a manifest, and lists all of its release. Its exact bytes.
 fn put_release(
     publication: &mut Publication,
     manifest: &ReleaseManifest,
     built: &Built,
     attached: &[Attached],
     key: &SigningKey,
-) -> Result<Sha256Digest, ReleaseError> {
+) -> Result<Vec<u8>, ReleaseError> {
     let id = &manifest.release;
     let role = RoleName::Package(id.package.clone());
     let text = document::write(manifest).map_err(ReleaseError::Manifest)?;
     let comment = TrustedComment::new(manifest.trusted_comment())?;
     let minisig = key.sign(text.as_bytes(), &comment);
-    let digest = Sha256Digest::of(text.as_bytes());
+    let bytes = text.into_bytes();
     let file = |file: &NamedTempFile| TargetSource::File(file.path().to_owned());
     let attachments = attached.iter().map(|one| (one.attachment.target.clone(), file(&one.file)));
     let targets = [
         (id.payload_target(Encoding::Gzip)?, file(&built.file)),
-        (id.manifest_target()?, TargetSource::Bytes(text.into_bytes())),
+        (id.manifest_target()?, TargetSource::Bytes(bytes.clone())),
         (id.minisig_target()?, TargetSource::Bytes(minisig.as_str().as_bytes().to_vec())),
     ];
     for (name, source) in targets.into_iter().chain(attachments) {
         publication.editor_mut().put_target(&role, &name, source).map_err(PublicationError::from)?;
     }
-    Ok(digest)
+    Ok(bytes)
 }
 
 fn manifest(

@@ -19,6 +19,7 @@ mod owner;
 mod page;
 mod process;
 mod release;
+mod release_deltas;
 mod renewal;
 mod serve;
 mod server;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_manifests::ids::TargetName;
+use sealpost_manifests::release::DeltaTarget;
 use sigstore_tuf::{Updater, UpdaterConfig};
 
 use crate::reading::delegations::listing_role;
@@ -65,6 +66,16 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("store", &self.store).finish_non_exhaustive()
     }
+}
+
+/// What a `custom` object says of a delta; nothing if it is of another shape.
+fn delta_of(custom: serde_json::Value) -> Option<DeltaTarget> {
+    let serde_json::Value::Object(fields) = custom else { return None };
+    let text = |(key, value)| match value {
+        serde_json::Value::String(text) => Some((key, text)),
+        _ => None,
+    };
+    DeltaTarget::from_custom(&fields.into_iter().filter_map(text).collect())
 }
 
 impl Reader {
@@ -161,6 +172,7 @@ impl Reader {
             role: listing_role(self.updater.trusted(), name).ok_or_else(unusable)?,
             length: found.length,
             path: TargetPath::new(name, prefix.as_deref()).ok_or_else(unusable)?,
+            delta: found.custom.and_then(delta_of),
             digests,
         }))
     }

@@ -16,6 +16,7 @@ use sealpost_files::open_regular;
 use sealpost_keys::PublicKey;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, TargetName};
+use sealpost_manifests::release::DeltaTarget;
 
 use crate::target::length_of;
 use crate::writing::keys::KeyThreshold;
@@ -253,6 +254,46 @@ impl RepositoryEditor {
         name: &TargetName,
         source: TargetSource,
     ) -> Result<(), EditError> {
+        self.put(role, name, source, BTreeMap::new())
+    }
+
+    /// Lists the delta that leads to a release, as `delta` says. A package's role alone lists them.
+    ///
+    /// # Errors
+    /// As [`RepositoryEditor::put_target`].
+    pub fn put_delta(
+        &mut self,
+        package: &PackageName,
+        name: &TargetName,
+        delta: DeltaTarget,
+        source: TargetSource,
+    ) -> Result<(), EditError> {
+        self.put(&RoleName::Package(package.clone()), name, source, delta.to_custom())
+    }
+
+    /// Takes a delta off the list of a package; its file stays, for readers of older metadata. Other targets stay listed.
+    pub fn remove_delta(&mut self, package: &PackageName, name: &str) {
+        let Some(list) = self.packages.get_mut(package) else { return };
+        if list.targets.get(name).is_some_and(Target::is_delta) {
+            list.targets.remove(name);
+            self.sources.remove(name);
+            self.changed.insert(RoleName::Package(package.clone()));
+        }
+    }
+
+    /// The deltas that a package lists: name, and between which manifests.
+    pub fn deltas(&self, package: &PackageName) -> impl Iterator<Item = (&str, DeltaTarget)> {
+        let targets = self.packages.get(package).into_iter().flat_map(|list| &list.targets);
+        targets.filter_map(|(name, target)| Some((name.as_str(), DeltaTarget::from_custom(&target.custom)?)))
+    }
+
+    fn put(
+        &mut self,
+        role: &RoleName,
+        name: &TargetName,
+        source: TargetSource,
+        custom: BTreeMap<String, String>,
+    ) -> Result<(), EditError> {
         self.check_list(role, name)?;
         let (sha256, length) = match &source {
             TargetSource::Bytes(bytes) => (Sha256Digest::of(bytes), length_of(bytes)),
@@ -260,7 +301,7 @@ impl RepositoryEditor {
                 .and_then(Sha256Digest::of_reader)
                 .map_err(|source| EditError::Source { name: name.clone(), path: path.clone(), source })?,
         };
-        let target = Target { hashes: Hashes { sha256 }, length };
+        let target = Target { custom, hashes: Hashes { sha256 }, length };
         let list = self.list_mut(role)?;
         match list.targets.get(name.as_str()) {
             Some(existing) if *existing == target => return Ok(()),

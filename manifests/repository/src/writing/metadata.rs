@@ -88,12 +88,21 @@ pub(crate) struct Root {
     pub(crate) version: u64,
 }
 
-/// Length and digest of a listed target.
+/// Length and digest of a listed target, and what its kind says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Target {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) custom: BTreeMap<String, String>,
     pub(crate) hashes: Hashes,
     pub(crate) length: u64,
+}
+
+impl Target {
+    /// Whether it is a delta, in whatever container.
+    pub(crate) fn is_delta(&self) -> bool {
+        self.custom.contains_key("container")
+    }
 }
 
 /// The one digest that we write.
