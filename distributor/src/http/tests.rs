@@ -26,7 +26,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::{LogKeyCertificate, origin};
-use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::release::{Blob, DeltaTarget, ReleaseManifest};
 use sealpost_manifests::trust::TrustDocument;
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_manifests::wire::sync::{RegisterAnswer, RegisterRequest};
@@ -54,7 +54,7 @@ use crate::ports::folder::FolderDesk;
 use crate::ports::installers::{Installer, InstallerError, InstallerOrder, Installers};
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{
-    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError, StoredDelta,
 };
 use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
@@ -197,6 +197,14 @@ impl Staging for Nothing {
 
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(async { Ok(0) })
+    }
+
+    fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn take_delta(&self, _: DeltaTarget, _: Blob) -> BoxFuture<'_, Result<bool, StagingError>> {
+        Box::pin(async { Err(StagingError::Ended) })
     }
 
     fn review(&self, _: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {

@@ -9,7 +9,7 @@ use sealpost_admin_api::updates::{ComparedWith, Difference};
 use sealpost_keys::{PublicKey, Verified};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::{Blob, ReleaseManifest};
+use sealpost_manifests::release::{Blob, DeltaTarget, ReleaseManifest};
 
 use super::blobs::{BlobError, OpenBlob};
 use sealpost_ledger::LedgerError;
@@ -99,6 +99,17 @@ pub struct StoredDelta {
     pub blob: Blob,
 }
 
+/// A delta that computers could use, and that is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingDelta {
+    /// The manifest of the release that it would lead from.
+    pub base: Sha256Digest,
+    /// The manifest of the release that it would lead to.
+    pub target: Sha256Digest,
+    /// Length of the payload that it would spare.
+    pub payload_bytes: u64,
+}
+
 pub trait Staging: Send + Sync {
     /// Checks a fetched release file by file and tells the ledger. Safe to call again.
     fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;
@@ -106,6 +117,12 @@ pub trait Staging: Send + Sync {
     /// Makes the deltas that are missing, tells the ledger, and clears away what is not needed. A reconciler: safe to
     /// run twice and to kill. Answers how many deltas were made.
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>>;
+
+    /// The deltas between releases that the next reconciliation would make.
+    fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>>;
+
+    /// Takes in a delta of the vendor, whose bytes lie among the blobs; `false` if it does not lead to the target's manifest.
+    fn take_delta(&self, delta: DeltaTarget, blob: Blob) -> BoxFuture<'_, Result<bool, StagingError>>;
 
     /// What a reviewer sees; `None` if the manifest is not here.
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>>;

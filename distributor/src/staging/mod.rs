@@ -11,6 +11,7 @@ mod make_delta;
 mod releases;
 mod review;
 mod trees;
+mod vendor;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -21,7 +22,7 @@ use futures_util::future::BoxFuture;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, sweep, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::release::{Encoding, ReleaseManifest};
+use sealpost_manifests::release::{Blob, DeltaTarget, Encoding, ReleaseManifest};
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
 use sealpost_site::rows::DeltaReleaseRow;
 
@@ -32,7 +33,7 @@ use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
 use crate::ports::staging::{
-    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError, StoredDelta,
 };
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
@@ -178,6 +179,39 @@ impl FolderStaging {
         Ok(true)
     }
 
+    async fn missing(&self) -> Result<Vec<MissingDelta>, StagingError> {
+        let releases = delta_releases(&self.parts.ledger).await?;
+        let mut missing = Vec::new();
+        for (base, target) in deltas::wanted(&releases) {
+            let pair = (base.release.manifest, target.release.manifest);
+            if self.find_delta(pair).await?.is_none() {
+                let payload_bytes = target.payload_bytes;
+                missing.push(MissingDelta { base: pair.0, target: pair.1, payload_bytes });
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn take_over(&self, delta: DeltaTarget, blob: Blob) -> Result<bool, StagingError> {
+        let _busy = self.busy.lock().await;
+        let DeltaTarget { base, target } = delta;
+        let (folder, blobs) = (self.root.join(DELTAS), Arc::clone(&self.parts.blobs));
+        let is_taken = blocking(move || {
+            if !vendor::leads_there(&*blobs, delta, blob)? {
+                return Ok(false);
+            }
+            make_folder(&folder, PRIVATE_FOLDER)
+                .map_err(|source| StagingError::io("make the folder", &folder, source))?;
+            deltas::note(&folder, &base, &target, blob).map(|()| true)
+        })
+        .await??;
+        if is_taken {
+            self.record_delta((base, target), blob.length).await?;
+            tracing::info!(base = %base.short(), target = %target.short(), bytes = blob.length, "a delta of the vendor is taken over");
+        }
+        Ok(is_taken)
+    }
+
     /// The length of a delta in bytes, if it is noted and its blob is there.
     async fn find_delta(
         &self,
@@ -241,6 +275,14 @@ impl Staging for FolderStaging {
 
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(self.make_deltas())
+    }
+
+    fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>> {
+        Box::pin(self.missing())
+    }
+
+    fn take_delta(&self, delta: DeltaTarget, blob: Blob) -> BoxFuture<'_, Result<bool, StagingError>> {
+        Box::pin(self.take_over(delta, blob))
     }
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {

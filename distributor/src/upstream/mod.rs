@@ -24,6 +24,7 @@ mod storage;
 mod stored;
 mod targets;
 mod transport;
+mod vendor_deltas;
 mod verify;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{PackageName, TargetName};
+use sealpost_manifests::release::DeltaTarget;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{MirroredFile, ReaderHandle, TargetError, TargetInfo};
 
@@ -19,6 +20,7 @@ use super::error::PullError;
 use super::fetch::Fetcher;
 use super::known::known_releases;
 use super::targets::{Listed, TargetIndex};
+use super::vendor_deltas;
 
 /// What the vendor's documents say.
 pub(super) struct Documents {
@@ -35,6 +37,8 @@ pub(super) struct Documents {
     pub(super) candidates: Vec<Candidate>,
     /// Known releases that are listed, and to which no channel points.
     pub(super) others: Vec<Candidate>,
+    /// Every delta that is listed.
+    pub(super) deltas: Vec<(DeltaTarget, TargetInfo)>,
 }
 
 /// Fetches and judges what the refreshed metadata says, without any payload.
@@ -49,11 +53,13 @@ pub(super) async fn documents(context: &Context, fetcher: &Fetcher<'_>) -> Resul
 
     let (mut withdrawn, mut candidates, mut others) = (Vec::new(), Vec::new(), Vec::new());
     let mut signed_at = trust.signed_at;
+    let mut deltas = Vec::new();
     for package in reader.packages().await? {
         let targets =
             reader.package_targets(&package, now).await.map_err(|source| PullError::Roles { source })?;
         let listed: Vec<Listed> = targets.iter().map(Listed::of).collect();
         index.add_package(&package, &listed);
+        deltas.extend(vendor_deltas::among(&targets));
         let name = ChannelsDocument::target(&package)?;
         // A package that was announced and has no release yet.
         let Some(info) = targets.iter().find(|target| *target.name() == name) else { continue };
@@ -64,7 +70,7 @@ pub(super) async fn documents(context: &Context, fetcher: &Fetcher<'_>) -> Resul
         others.extend(without_channel(known.of(&package), &pointed, &targets)?);
         candidates.extend(pointed);
     }
-    Ok(Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others })
+    Ok(Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others, deltas })
 }
 
 async fn listed(reader: &ReaderHandle, name: &TargetName, now: Timestamp) -> Result<TargetInfo, PullError> {

@@ -35,6 +35,7 @@ use super::payloads::{Examined, Refused, RefusedBefore, examine_all};
 use super::prepare::{Documents, documents};
 use super::refresh::{Fresh, refresh, statement};
 use super::targets::TargetIndex;
+use super::vendor_deltas;
 use crate::ports::staging::StageOutcome;
 
 /// Least time for the payloads of one pull, however close together pulls are.
@@ -49,7 +50,7 @@ pub(super) async fn pull(
     let live = begin(context);
     let Fresh { refreshed, as_of: now, corrected_to } = refresh(context, reader).await?;
     let mut fetcher = fetcher(context, reader, live, now);
-    let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others } =
+    let Documents { files, index, trust, trust_info, signed_at, withdrawn, candidates, others, deltas } =
         documents(context, &fetcher).await?;
 
     let pointed: Vec<Pointed> = candidates.iter().map(Pointed::of).collect();
@@ -69,9 +70,10 @@ pub(super) async fn pull(
     };
     let examined =
         examine_all(&mut fetcher, &trust, &known, candidates, others, &needed, refused_before).await?;
-    let fetched_bytes = fetcher.fetched_bytes;
     let failure = stage(context, now, examined, &mut releases).await?;
     move_channels(&context.ledger, now, &pointed).await?;
+    vendor_deltas::fetch(context, &mut fetcher, &deltas).await?;
+    let fetched_bytes = fetcher.fetched_bytes;
     fetcher.sweep().await;
     if let Some(failure) = failure {
         return Err(failure);

@@ -9,3 +9,4 @@ mod pulls;
 mod site;
 mod staged;
 mod storage;
+mod vendor_deltas;

@@ -14,7 +14,7 @@ use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::staging::{
-    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError, StoredDelta,
 };
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
@@ -25,7 +25,7 @@ use sealpost_ledger::{Ledger, LedgerError, LedgerSettings};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ServerId;
 use sealpost_manifests::log::LogHead;
-use sealpost_manifests::release::ReleaseManifest;
+use sealpost_manifests::release::{Blob, DeltaTarget, ReleaseManifest};
 use sealpost_manifests::wire::problem::Problem;
 use sealpost_site::changes::Actor;
 use sealpost_site::commands::releases::ApproveRelease;
@@ -112,6 +112,14 @@ impl Staging for FragileStaging {
             let _begun = self.deltas_may_begin.lock().await;
             self.inner.reconcile().await
         })
+    }
+
+    fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>> {
+        self.inner.missing_deltas()
+    }
+
+    fn take_delta(&self, delta: DeltaTarget, blob: Blob) -> BoxFuture<'_, Result<bool, StagingError>> {
+        self.inner.take_delta(delta, blob)
     }
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sealpost_deltas::{Entry, EntryKind, Limits, MakeSettings, Progress, Release, Tree};
+use sealpost_deltas::{Entry, Limits, MakeSettings, Progress, Release, Tree};
 use sealpost_manifests::document;
 use sealpost_manifests::release::{FileEntry, FileKind, ReleaseManifest};
 
@@ -26,13 +26,11 @@ pub fn tree(folder: &Path, manifest: &ReleaseManifest) -> Tree {
 }
 
 fn entry(file: &FileEntry) -> Entry {
-    let kind = match &file.kind {
-        FileKind::File { executable, length, sha256 } => EntryKind::File {
-            length: *length,
-            sha256: *sha256.as_bytes(),
-            mode: if *executable { 0o755 } else { 0o644 },
-        },
-        FileKind::Symlink { target } => EntryKind::Symlink { target: target.clone() },
-    };
-    Entry { path: file.path.as_str().to_owned(), kind }
+    let path = file.path.as_str();
+    match &file.kind {
+        FileKind::File { executable, length, sha256 } => {
+            Entry::file(path, *length, *sha256.as_bytes(), *executable)
+        }
+        FileKind::Symlink { target } => Entry::link(path, target),
+    }
 }

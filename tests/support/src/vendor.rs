@@ -14,7 +14,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::{self, SignedDocument};
 use sealpost_manifests::grant::Registration;
 use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_manifests::release::Encoding;
+use sealpost_manifests::release::{DeltaTarget, Encoding};
 use sealpost_manifests::trust::{CounterReset, KeyStatus, KeyUse, TRUST_TARGET, TrustDocument, TrustedKey};
 use sealpost_manifests::version::ReleaseCounter;
 use sealpost_repository::{
@@ -153,6 +153,16 @@ impl Vendor {
             |editor| put_release(editor, draft, &signed),
         );
         signed.digest()
+    }
+
+    /// Publishes bytes as the delta that leads from a manifest to a release of this version. Answers the target's name.
+    pub fn publish_delta(&self, version: &str, delta: DeltaTarget, bytes: Vec<u8>) -> TargetName {
+        let release = self.draft(version, &[("named", b"")]).named;
+        let name = release.delta_target(&delta.base).unwrap();
+        self.edit(|editor| {
+            editor.put_delta(&release.package, &name, delta, TargetSource::Bytes(bytes)).unwrap();
+        });
+        name
     }
 
     /// Publishes a draft in a new role of the package `draft.named.package`, and points its channel `stable` to it.
