@@ -232,6 +232,14 @@ fn the_vendor_begins(typing: &mut Typing) -> Result<()> {
             ],
         )?;
     }
+    write_file(&typing.lab.path("sigs/set"), &"a signature\n".repeat(2_000))?;
+    let sigs = typing.path("sigs");
+    for revision in ["1", "2"] {
+        let of = ["--package", "sigs", "--version", revision, "--kind", "signatures", "--channel", "stable"];
+        let more = ["--new-package", "--deltas-from", "3"];
+        let words = [&["release", &sigs], &of[..], &more].concat();
+        typing.types("publisher release … --deltas-from 3", &words)?;
+    }
     let bill = typing.path("sbom.cdx.json");
     write_file(Path::new(&bill), "{\"bomFormat\":\"CycloneDX\"}")?;
     let attached = format!("cyclonedx={bill}");
@@ -260,6 +268,14 @@ fn the_vendor_begins(typing: &mut Typing) -> Result<()> {
             &attached,
         ])?
         .ok()?;
+    let (old, new) = (typing.path("old.tar"), typing.path("new.tar"));
+    write_file(Path::new(&old), &"a line of text\n".repeat(200))?;
+    write_file(Path::new(&new), &"a line of another text\n".repeat(200))?;
+    let (delta, made) = (typing.path("delta"), typing.path("made.tar"));
+    typing.types("publisher delta make BASE TARGET OUT", &["delta", "make", &old, &new, &delta])?;
+    typing.types("publisher delta apply BASE DELTA OUT", &["delta", "apply", &old, &delta, &made])?;
+    ensure!(fs::read(&made)? == fs::read(&new)?, "the target comes back");
+    typing.types("publisher delta show DELTA", &["delta", "show", &delta])?;
     let (own, program) = (typing.path("own"), typing.lab.path("own/agent-updater"));
     write_executable(&program, "#!/bin/sh\n")?;
     let documented = "publisher release FOLDER --package agent-updater --version 1.1 --kind agent --channel stable --new-package";
