@@ -8,11 +8,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
+use rustix::io::Errno;
 use sealpost_deltas::{
     ApplyError, Base, BaseFile, Control, FolderBase, FolderTarget, Limits, Lists, MakeError, MakeSettings,
     Shown, Summary, Tree, apply, apply_file, folder_list, make_file, make_folder, read_folder,
 };
+
+use sealpost_files::sync_parent;
 use tempfile::NamedTempFile;
+
+/// What an error of the engine names the length of the target.
+const TARGET_BYTES: &str = "target bytes";
 
 /// What to do with a file that has the name of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +43,12 @@ pub enum DeltaError {
     FolderExists { path: PathBuf },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("{} would lie in {}, which is read meanwhile; give a place outside of it", out.display(), folder.display())]
+    Inside { out: PathBuf, folder: PathBuf },
+    #[error("the target would have more than {most} bytes; if that is meant, give a larger --max-mib")]
+    TooLong { most: u64 },
+    #[error("the target would have more than the {free} bytes that are free where {} is to lie", out.display())]
+    NoRoom { out: PathBuf, free: u64 },
     #[error(transparent)]
     Make(#[from] MakeError),
     #[error(transparent)]
@@ -64,6 +77,10 @@ pub fn make(
     if kind_of(target)? != kind {
         return Err(DeltaError::Mixed { base: base.to_owned(), target: target.to_owned() });
     }
+    if kind == Kind::Folder {
+        ensure_outside(out, base)?;
+        ensure_outside(out, target)?;
+    }
     let mut written = NewFile::beside(out, existing)?;
     let made = match kind {
         Kind::File => make_file(&open(base)?, &open(target)?, written.writer(), settings, control)?,
@@ -76,7 +93,7 @@ pub fn make(
     Ok(made)
 }
 
-/// Makes the target out of the base and a delta.
+/// Makes the target out of the base and a delta: of at most so many bytes, and no more than are free.
 ///
 /// # Errors
 /// [`DeltaError`]; nothing is left of the target then.
@@ -85,30 +102,76 @@ pub fn apply_delta(
     delta: &Path,
     out: &Path,
     existing: Existing,
+    most_bytes: u64,
     control: &mut dyn Control,
 ) -> Result<Summary, DeltaError> {
-    let limits = Limits { target_bytes: u64::MAX, ..Limits::default() };
+    let free =
+        free_bytes(parent(out)).map_err(|source| DeltaError::Write { path: out.to_owned(), source })?;
+    let limits = Limits { target_bytes: most_bytes.min(free), ..Limits::default() };
+    apply_within(base, delta, out, existing, &limits, control).map_err(|error| match error {
+        DeltaError::Apply(ApplyError::TooLarge { what: TARGET_BYTES, .. }) if free < most_bytes => {
+            DeltaError::NoRoom { out: out.to_owned(), free }
+        }
+        DeltaError::Apply(ApplyError::TooLarge { what: TARGET_BYTES, .. }) => {
+            DeltaError::TooLong { most: most_bytes }
+        }
+        error => error,
+    })
+}
+
+fn apply_within(
+    base: &Path,
+    delta: &Path,
+    out: &Path,
+    existing: Existing,
+    limits: &Limits,
+    control: &mut dyn Control,
+) -> Result<Summary, DeltaError> {
     if kind_of(base)? == Kind::File {
         let mut written = NewFile::beside(out, existing)?;
         let (base, delta) = (open(base)?, open_plain(delta)?);
-        let made = apply_file(&base, delta, &mut written.writer(), &limits, control)?;
+        let made = apply_file(&base, delta, &mut written.writer(), limits, control)?;
         written.finish()?;
         return Ok(made);
     }
     if fs::symlink_metadata(out).is_ok() {
         return Err(DeltaError::FolderExists { path: out.to_owned() });
     }
+    ensure_outside(out, base)?;
     let delta = open_plain(delta)?;
     let failed = |source| DeltaError::Write { path: out.to_owned(), source };
     let Tree { root, entries } = tree(base)?;
-    let folder = unfinished(0o777).tempdir_in(parent(out)).map_err(failed)?;
+    // What is not whole is nobody else's business.
+    let folder = unfinished(0o700).tempdir_in(parent(out)).map_err(failed)?;
     let base = Base { files: &FolderBase::new(root), list: &folder_list(&entries), entries: &entries };
-    let mut target = FolderTarget::new(folder.path());
-    let made = apply(&base, delta, &mut Lists::Folder, &mut target, &limits, control)?;
-    fs::rename(folder.path(), out).map_err(failed)?;
-    // It has another name now.
-    let _ = folder.keep();
+    let root = folder.path().join("target");
+    fs::create_dir(&root).map_err(failed)?;
+    let made = apply(&base, delta, &mut Lists::Folder, &mut FolderTarget::new(&root), limits, control)?;
+    // Nothing that came meanwhile is replaced.
+    match renameat_with(CWD, &root, CWD, out, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => return Err(DeltaError::FolderExists { path: out.to_owned() }),
+        renamed => renamed.map_err(|error| failed(error.into()))?,
+    }
+    sync_parent(out).map_err(failed)?;
     Ok(made)
+}
+
+/// What is written while a folder is read must not lie in it.
+fn ensure_outside(out: &Path, folder: &Path) -> Result<(), DeltaError> {
+    let real = |path: &Path| {
+        path.canonicalize().map_err(|source| DeltaError::Read { path: path.to_owned(), source })
+    };
+    let place = parent(out);
+    let place = place.canonicalize().map_err(|source| DeltaError::Write { path: out.to_owned(), source })?;
+    if place.starts_with(real(folder)?) {
+        return Err(DeltaError::Inside { out: out.to_owned(), folder: folder.to_owned() });
+    }
+    Ok(())
+}
+
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Shows a delta; files have names if the folder is given that it was made for.
@@ -194,7 +257,7 @@ impl<'a> NewFile<'a> {
             Existing::Replace => self.file.persist(self.path),
         };
         match named {
-            Ok(_) => Ok(()),
+            Ok(_) => sync_parent(self.path).map_err(failed),
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(DeltaError::Exists { path: self.path.to_owned() })
             }

@@ -63,6 +63,9 @@ pub(super) struct Apply {
     delta: PathBuf,
     /// The target, which must not exist yet if it is a folder.
     out: PathBuf,
+    /// Most that the target may have: a small delta can ask for a large one.
+    #[arg(long, value_name = "MIB", default_value_t = 16384)]
+    max_mib: u64,
     /// Replace a file that has the target's name.
     #[arg(long)]
     force: bool,
@@ -102,7 +105,8 @@ pub(super) fn run(command: Command) -> anyhow::Result<Ending> {
             let bar = bar("applying the delta");
             let mut control = shown_in(&bar);
             let existing = existing(options.force);
-            let made = apply_delta(&options.base, &options.delta, &options.out, existing, &mut control);
+            let most = options.max_mib.saturating_mul(1 << 20);
+            let made = apply_delta(&options.base, &options.delta, &options.out, existing, most, &mut control);
             bar.finish_and_clear();
             print_summary(&made?, options.json)?;
         }

@@ -102,6 +102,27 @@ fn what_exists_stays_unless_it_is_forced_and_nothing_is_left_of_a_failure() {
 }
 
 #[test]
+fn a_result_lies_outside_of_what_is_read_and_is_no_larger_than_allowed() {
+    let bench = bench();
+    bench.fails(&["delta", "make", "old", "new", "new/bin/a.delta"], &["would lie in new"]);
+    bench.fails(&["delta", "make", "old", "new", "old/a.delta"], &["would lie in old"]);
+    bench.ok(&["delta", "make", "old", "new", "folder.delta"]);
+    bench.fails(&["delta", "apply", "old", "folder.delta", "old/made"], &["would lie in old"]);
+    let large = fs::File::create(bench.path("large.tar")).unwrap();
+    large.set_len(3 << 20).unwrap();
+    bench.ok(&["delta", "make", "old.tar", "large.tar", "large.delta"]);
+    assert!(fs::metadata(bench.path("large.delta")).unwrap().len() < 2_000);
+    let before = files_in(&bench.path(""));
+    let refused = ["more than 2097152 bytes", "--max-mib"];
+    bench.fails(&["delta", "apply", "old.tar", "large.delta", "x", "--max-mib", "2"], &refused);
+    assert_eq!(files_in(&bench.path("")), before);
+    bench.ok(&["delta", "apply", "old.tar", "large.delta", "x", "--max-mib", "3"]);
+    let mode = |path: &str| fs::metadata(bench.path(path)).unwrap().permissions().mode() & 0o777;
+    bench.ok(&["delta", "apply", "old", "folder.delta", "made"]);
+    assert_eq!(mode("made"), mode("old"), "as any other folder");
+}
+
+#[test]
 fn another_base_is_refused_by_name() {
     let bench = bench();
     bench.ok(&["delta", "make", "old.tar", "new.tar", "a.delta"]);
