@@ -39,6 +39,7 @@ pub use apply::file::apply_file;
 pub use apply::target_list::read_list;
 pub use apply::tree::apply;
 pub use apply::{ApplyError, Base, BaseFiles, Control, Lists, Progress, ReadList, TargetWriter};
+pub use container::version::{BEGIN_BYTES, container_version};
 pub use folder::{FolderBase, FolderTarget, read_folder};
 pub use limits::Limits;
 pub use list::folder_list;

@@ -73,6 +73,9 @@ pub struct ShownGroup {
     /// Programs whose addresses are corrected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
+    /// Whether parts of the target are copied from the target itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_copies: Option<bool>,
     /// How it is packed.
     pub streams: Vec<ShownStream>,
 }
@@ -100,8 +103,8 @@ pub struct ShownStream {
 pub fn show(delta: impl Read, base: Option<&[Entry]>, limits: &Limits) -> Result<Shown, ApplyError> {
     let mut delta = Counted::new(delta);
     let mut magic = Vec::new();
-    (&mut delta).take(3).read_to_end(&mut magic).map_err(ApplyError::Read)?;
-    if magic.len() == 3 && v1::MAGIC.starts_with(&magic) {
+    (&mut delta).take(2).read_to_end(&mut magic).map_err(ApplyError::Read)?;
+    if magic.len() == 2 && v1::MAGIC.starts_with(&magic) {
         let groups = first_version(&mut magic.as_slice().chain(&mut delta), limits)?;
         let head_bytes = delta.bytes;
         return Ok(Shown {
@@ -220,6 +223,7 @@ fn shown_group(head: &Head, number: usize, group: &Group, plan: Option<&Plan<'_>
             shown.codec = "covers";
             shown.covers = Some(covers.covers);
             shown.images = Some(covers.images.len());
+            shown.own_copies = Some(covers.own_copies);
             shown.streams = streams(covers);
         }
     }

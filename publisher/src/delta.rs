@@ -4,7 +4,7 @@
 //! caller wants replaced. Left out on purpose: releases; a delta between them is made from their manifests.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -129,7 +129,7 @@ fn apply_within(
 ) -> Result<Summary, DeltaError> {
     if kind_of(base)? == Kind::File {
         let mut written = NewFile::beside(out, existing)?;
-        let (base, delta) = (open(base)?, open_plain(delta)?);
+        let (base, delta) = (open(base)?, open_delta(delta)?);
         let made = apply_file(&base, delta, &mut written.writer(), limits, control)?;
         written.finish()?;
         return Ok(made);
@@ -138,7 +138,7 @@ fn apply_within(
         return Err(DeltaError::FolderExists { path: out.to_owned() });
     }
     ensure_outside(out, base)?;
-    let delta = open_plain(delta)?;
+    let delta = open_delta(delta)?;
     let failed = |source| DeltaError::Write { path: out.to_owned(), source };
     let Tree { root, entries } = tree(base)?;
     // What is not whole is nobody else's business.
@@ -183,7 +183,7 @@ pub fn show(delta: &Path, base: Option<&Path>) -> Result<Shown, DeltaError> {
         Some(base) if kind_of(base)? == Kind::Folder => Some(tree(base)?.entries),
         _ => None,
     };
-    Ok(sealpost_deltas::show(open_plain(delta)?, base.as_deref(), &Limits::default())?)
+    Ok(sealpost_deltas::show(open_delta(delta)?, base.as_deref(), &Limits::default())?)
 }
 
 fn kind_of(path: &Path) -> Result<Kind, DeltaError> {
@@ -195,6 +195,10 @@ fn kind_of(path: &Path) -> Result<Kind, DeltaError> {
     } else {
         Err(DeltaError::OtherKind { path: path.to_owned() })
     }
+}
+
+fn open_delta(path: &Path) -> Result<BufReader<File>, DeltaError> {
+    open_plain(path).map(BufReader::new)
 }
 
 fn open_plain(path: &Path) -> Result<File, DeltaError> {

@@ -27,17 +27,25 @@ impl<F: FnMut(Progress) -> bool> Control for F {
 pub(crate) struct Ticker<'a> {
     control: &'a mut dyn Control,
     progress: Progress,
+    counts: bool,
 }
 
 impl<'a> Ticker<'a> {
     pub(crate) fn new(control: &'a mut dyn Control, whole: u64) -> Self {
-        Self { control, progress: Progress { done: 0, whole } }
+        Self { control, progress: Progress { done: 0, whole }, counts: true }
+    }
+
+    /// For what is tried beside: it asks as often, and counts nothing.
+    pub(crate) fn aside(&mut self) -> Ticker<'_> {
+        Ticker { control: &mut *self.control, progress: self.progress, counts: false }
     }
 
     /// So many bytes were made.
     pub(crate) fn made(&mut self, bytes: usize) -> Result<(), Flaw> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.progress.done = self.progress.done.saturating_add(bytes);
+        if self.counts {
+            self.progress.done = self.progress.done.saturating_add(bytes);
+        }
         if self.control.go_on(self.progress) { Ok(()) } else { Err(Flaw::Cancelled) }
     }
 }

@@ -16,7 +16,8 @@ use crate::read_at::ReadAt;
 use crate::summary::Summary;
 use crate::v1;
 
-/// Writes the target that a delta makes of a file. What was written counts only if this succeeds.
+/// Writes the target that a delta makes of a file. What was written counts only if this succeeds. The delta is
+/// read in small pieces: buffer it.
 ///
 /// # Errors
 /// Why the delta does not lead from this base to the target that its head names.
@@ -28,7 +29,7 @@ pub fn apply_file(
     control: &mut dyn Control,
 ) -> Result<Summary, ApplyError> {
     let mut delta = Counted::new(delta);
-    let magic: [u8; 3] = read_array(&mut delta).map_err(ApplyError::of)?;
+    let magic: [u8; 2] = read_array(&mut delta).map_err(ApplyError::of)?;
     if v1::MAGIC.starts_with(&magic) {
         return Err(ApplyError::AnotherSubject { made_for: "a tree of files", wanted: "a file" });
     }

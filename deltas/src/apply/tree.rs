@@ -14,15 +14,16 @@ use super::window::WINDOW_BYTES;
 use super::{ApplyError, Base, Control, Lists, TargetWriter, Ticker};
 use crate::container::chunks::read_array;
 use crate::container::layout::{Codec, Group};
-use crate::container::read::read_head_after_version;
-use crate::container::{Flaw, MAGIC, VERSION};
+use crate::container::read::read_head_after_magic;
+use crate::container::{Flaw, MAGIC};
 use crate::digest::{Broken, CheckedReader, Hasher, Sha256};
 use crate::limits::Limits;
 use crate::plan::{FileOf, Origin, Plan};
 use crate::summary::Summary;
 use crate::v1;
 
-/// Makes the target of a tree's delta, of any version. Nothing that was written counts unless this succeeds.
+/// Makes the target of a tree's delta, of any version. Nothing that was written counts unless this succeeds. The
+/// delta is read in small pieces: buffer it.
 ///
 /// # Errors
 /// Why the delta does not lead from this base to a target that is accepted.
@@ -35,7 +36,7 @@ pub fn apply(
     control: &mut dyn Control,
 ) -> Result<Summary, ApplyError> {
     let mut delta = Counted::new(delta);
-    let magic: [u8; 3] = read_array(&mut delta).map_err(ApplyError::of)?;
+    let magic: [u8; 2] = read_array(&mut delta).map_err(ApplyError::of)?;
     if v1::MAGIC.starts_with(&magic) {
         let begin = magic.as_slice();
         return v1::apply::apply(base.files, begin.chain(delta), target, limits, control);
@@ -43,11 +44,7 @@ pub fn apply(
     if magic != MAGIC {
         return Err(ApplyError::NotADelta);
     }
-    let [version] = read_array(&mut delta).map_err(ApplyError::of)?;
-    if version != VERSION {
-        return Err(ApplyError::UnsupportedVersion { version: version.into() });
-    }
-    let head = read_head_after_version(&mut delta, limits.head_bytes).map_err(ApplyError::of)?;
+    let head = read_head_after_magic(&mut delta, limits.head_bytes).map_err(ApplyError::of)?;
     let entries = read_target_list(base, &head, &mut delta, lists, limits, &mut *control)?;
     let plan = Plan::new(base.entries, &entries);
     let target_bytes = plan.targets.iter().fold(0u64, |sum, (file, _)| sum.saturating_add(file.length));

@@ -22,7 +22,7 @@ pub(crate) struct Head {
     /// Length in bytes of the target file, or of the target's list.
     pub(crate) target_length: u64,
     /// First bytes of its SHA-256.
-    pub(crate) target_check: [u8; 6],
+    pub(crate) target_check: [u8; 4],
     pub(crate) groups: Vec<Group>,
 }
 

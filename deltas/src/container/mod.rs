@@ -7,12 +7,13 @@ pub(crate) mod chunks;
 pub(crate) mod layout;
 pub(crate) mod read;
 pub(crate) mod varint;
+pub(crate) mod version;
 pub(crate) mod write;
 
 use std::io;
 
-/// What a delta begins with; the version follows.
-pub(crate) const MAGIC: [u8; 3] = [0xd5, b'S', b'L'];
+/// What a delta begins with. A byte follows: the version in its lower half, the kind in its upper half.
+pub(crate) const MAGIC: [u8; 2] = [0xd5, b'S'];
 pub(crate) const VERSION: u8 = 2;
 
 /// Most groups of a delta.

@@ -20,21 +20,19 @@ const PIECE_BYTES: u64 = CHUNK_BYTES;
 
 /// Reads magic, version and head.
 pub(crate) fn read_head(delta: &mut impl Read, most_bytes: u64) -> Result<Head, Flaw> {
-    let magic: [u8; 3] = read_array(delta)?;
-    if magic != MAGIC {
+    if read_array(delta)? != MAGIC {
         return Err(Flaw::NotADelta);
     }
-    let [version] = read_array(delta)?;
-    if version != VERSION {
-        return Err(Flaw::Version(u16::from(version)));
-    }
-    read_head_after_version(delta, most_bytes)
+    read_head_after_magic(delta, most_bytes)
 }
 
-/// Reads the head; magic and version were read before.
-pub(crate) fn read_head_after_version(delta: &mut impl Read, most_bytes: u64) -> Result<Head, Flaw> {
-    let mut next = || read_array::<1>(delta).map(|[byte]| byte);
-    let kind = next()?;
+/// Reads version and head; magic was read before.
+pub(crate) fn read_head_after_magic(delta: &mut impl Read, most_bytes: u64) -> Result<Head, Flaw> {
+    let [begin] = read_array(delta)?;
+    if begin & 0x0f != VERSION {
+        return Err(Flaw::Version(u16::from(begin & 0x0f)));
+    }
+    let kind = begin >> 4;
     let subject = match kind & 3 {
         0 => Subject::File,
         1 => Subject::Folder,
@@ -42,10 +40,15 @@ pub(crate) fn read_head_after_version(delta: &mut impl Read, most_bytes: u64) ->
         _ => return Err(Flaw::Later("a subject")),
     };
     let packing = read_packing(kind >> 2)?;
-    let length = varint::read(&mut next)?;
-    let packed = if packing == Packing::Plain { length } else { varint::read(&mut next)? };
+    let too_large = Flaw::TooLarge { what: "bytes in its head", limit: most_bytes };
+    if packing == Packing::Plain {
+        let mut bytes = Bytes { source: delta, left: most_bytes, at_end: too_large };
+        return parse(subject, &mut bytes);
+    }
+    let mut number = || varint::read(|| read_array::<1>(delta).map(|[byte]| byte));
+    let (length, packed) = (number()?, number()?);
     if length > most_bytes {
-        return Err(Flaw::TooLarge { what: "bytes in its head", limit: most_bytes });
+        return Err(too_large);
     }
     let packed = checked_packed(Packed { packing, length: packed }, length)?;
     let mut source = Single::new(delta, packed.length);
@@ -59,12 +62,22 @@ pub(crate) fn read_head_after_version(delta: &mut impl Read, most_bytes: u64) ->
         unpacker.read(&mut source, bytes.get_mut(begin..).unwrap_or_default())?;
     }
     unpacker.finish(&mut source)?;
-    parse(subject, &bytes)
+    parse_whole(subject, &bytes)
 }
 
-/// The head out of its bytes.
-fn parse(subject: Subject, bytes: &[u8]) -> Result<Head, Flaw> {
-    let mut bytes = Bytes { rest: bytes };
+/// The head out of all of its bytes.
+fn parse_whole(subject: Subject, bytes: &[u8]) -> Result<Head, Flaw> {
+    let mut bytes = Bytes { source: bytes, left: length_of(bytes), at_end: Flaw::Damaged };
+    let head = parse(subject, &mut bytes)?;
+    if bytes.left == 0 { Ok(head) } else { Err(Flaw::Damaged) }
+}
+
+fn length_of(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// The head, which ends where its last group does.
+fn parse(subject: Subject, bytes: &mut Bytes<impl Read>) -> Result<Head, Flaw> {
     let base_check = bytes.array()?;
     let base_length = bytes.number()?;
     let target_length = bytes.number_from(base_length)?;
@@ -99,7 +112,7 @@ fn parse(subject: Subject, bytes: &[u8]) -> Result<Head, Flaw> {
         };
         head.groups.push(Group { targets, bases, codec });
     }
-    if bytes.rest.is_empty() { Ok(head) } else { Err(Flaw::Damaged) }
+    Ok(head)
 }
 
 fn has_doubles(numbers: &[u32]) -> bool {
@@ -126,20 +139,26 @@ pub(crate) const fn checked_packed(packed: Packed, length: u64) -> Result<Packed
     }
 }
 
-/// What is left of a head.
-struct Bytes<'a> {
-    rest: &'a [u8],
+/// What is left of a head, or may come of it.
+struct Bytes<R> {
+    source: R,
+    left: u64,
+    /// What it is when more is read.
+    at_end: Flaw,
 }
 
-impl Bytes<'_> {
+impl<R: Read> Bytes<R> {
     fn byte(&mut self) -> Result<u8, Flaw> {
         self.array().map(|[byte]| byte)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Flaw> {
-        let (array, rest) = self.rest.split_first_chunk().ok_or(Flaw::Damaged)?;
-        self.rest = rest;
-        Ok(*array)
+        let count = u64::try_from(N).unwrap_or(u64::MAX);
+        match self.left.checked_sub(count) {
+            Some(left) => self.left = left,
+            None => return Err(std::mem::replace(&mut self.at_end, Flaw::Damaged)),
+        }
+        read_array(&mut self.source)
     }
 
     fn number(&mut self) -> Result<u64, Flaw> {

@@ -19,7 +19,6 @@ pub(crate) fn write_head(
 ) -> io::Result<()> {
     let plain = head_bytes(head);
     let mut begin = Vec::from(MAGIC);
-    begin.push(VERSION);
     let (packing, packed) = pack(&plain)?;
     let fewer = packing != Packing::Plain && packed.len() < plain.len();
     let subject = match head.subject {
@@ -27,9 +26,10 @@ pub(crate) fn write_head(
         Subject::Folder => 1,
         Subject::Manifest => 2,
     };
-    begin.push(subject | packing_byte(if fewer { packing } else { Packing::Plain }) << 2);
-    varint::write(length(&plain), &mut begin);
+    let kind = subject | packing_byte(if fewer { packing } else { Packing::Plain }) << 2;
+    begin.push(VERSION | kind << 4);
     if fewer {
+        varint::write(length(&plain), &mut begin);
         varint::write(length(&packed), &mut begin);
     }
     out.write_all(&begin)?;

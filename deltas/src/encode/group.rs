@@ -55,6 +55,14 @@ pub(crate) fn encode(
         consider(&mut best, Some(by_covers(base, target, &images, own, &covers)?));
     }
     let both = base.length() + target.length();
+    if !images.is_empty() && both <= MOST_PREFIX {
+        // Where functions resemble each other, labels can mislead: beside the addresses, the bytes as they are.
+        let plain = Hints { programs: Vec::new(), ..*hints };
+        let (_, ways) = spaces.covers(&plain, &mut ticker.aside())?;
+        for (own, covers) in ways {
+            consider(&mut best, Some(by_covers(base, target, &[], own, &covers)?));
+        }
+    }
     if images.is_empty() && both <= MOST_PREFIX {
         let (old, new) = (read(base, (0, base.length())), read(target, (0, target.length())));
         let (old, new) = (old.map_err(Flaw::Read)?, new.map_err(Flaw::Read)?);

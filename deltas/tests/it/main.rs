@@ -1,6 +1,7 @@
 //! The two doors, from outside: what goes through, and what hostile deltas do not achieve.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod frozen;
 mod hostile;
 mod round_trip;
 

@@ -10,6 +10,8 @@ use serde_json::json;
 use super::output::{Ending, bar, counted, print_json, print_line};
 use crate::delta::{Existing, apply_delta, make, show};
 
+/// From so many bytes on a stream that no packer makes smaller is content that was packed before.
+const PACKED_BEFORE_BYTES: u64 = 1024;
 /// Paths of a group that are printed; the others are counted.
 const SHOWN_PATHS: usize = 5;
 
@@ -172,8 +174,20 @@ fn print_group(group: &ShownGroup) -> anyhow::Result<()> {
     let streams: Vec<String> = group
         .streams
         .iter()
-        .filter_map(|stream| Some(format!("{} {} {}", stream.name, stream.packing, stream.packed_bytes?)))
+        .filter_map(|stream| {
+            let bytes = stream.packed_bytes?;
+            // What resists both packers was packed before.
+            let is_packed = stream.packing == "plain" && bytes >= PACKED_BEFORE_BYTES;
+            let packing = if is_packed { "packed before" } else { stream.packing };
+            Some(format!("{} {packing} {bytes}", stream.name))
+        })
         .collect();
+    let programs = group.images.filter(|images| *images > 0).map(|images| counted(images, "program"));
+    let how = match (programs, group.own_copies) {
+        (Some(programs), _) => format!(" with the addresses of {programs} corrected"),
+        (None, Some(true)) => " with copies of itself".to_owned(),
+        (None, _) => String::new(),
+    };
     let streams = if streams.is_empty() { String::new() } else { format!(" ({})", streams.join(", ")) };
     let mut makes = group.makes.iter().take(SHOWN_PATHS).cloned().collect::<Vec<_>>().join(", ");
     let others = group.files.saturating_sub(SHOWN_PATHS);
@@ -182,5 +196,5 @@ fn print_group(group: &ShownGroup) -> anyhow::Result<()> {
     } else if others > 0 {
         makes = format!("{makes} and {others} more");
     }
-    print_line(format_args!("{}: {bytes} bytes{of}: {makes}{streams}", group.codec))
+    print_line(format_args!("{}{how}: {bytes} bytes{of}: {makes}{streams}", group.codec))
 }

@@ -3,6 +3,8 @@
 //! Invariant: what is accepted has no sum that overflows, tables lie in order and do not overlap, and they name pairs that
 //! are there. That everything lies in the base space is checked when that is known ([`image_fits`]).
 
+use std::io::Read;
+
 use super::Bytes;
 use crate::container::layout::{Extent, Image, Machine, Pair, Segment, Table, TableKind};
 use crate::container::{Flaw, MAX_IMAGE_PARTS, MAX_IMAGES};
@@ -14,7 +16,7 @@ const GO_FUNCTION_BYTES: u64 = 8;
 /// Pairs that Go's table needs.
 const GO_PAIRS: u32 = 5;
 
-impl Bytes<'_> {
+impl<R: Read> Bytes<R> {
     pub(super) fn image(&mut self, parts: &mut usize) -> Result<Image, Flaw> {
         let machine = match self.byte()? {
             1 => Machine::X86_64,

@@ -54,7 +54,7 @@ fn tree() -> Head {
         base_check: [1, 2],
         base_length: 1000,
         target_length: 500,
-        target_check: [9; 6],
+        target_check: [9; 4],
         groups: vec![
             group(&[], &[], Codec::Whole(plain(500))),
             group(&[0, 1, 5], &[7, 3, 4_000_000_000], covers(apart(), vec![image()], false)),
@@ -80,13 +80,19 @@ fn written(head: &Head) -> Vec<u8> {
     out
 }
 
+fn written_plain(head: &Head) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_head(head, |_| Ok((Packing::Plain, vec![])), &mut out).unwrap();
+    out
+}
+
 /// A head without what stands before it.
 fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
-    super::parse(Subject::Folder, bytes)
+    parse_whole(Subject::Folder, bytes)
 }
 
 fn parse_file(bytes: &[u8]) -> Result<Head, Flaw> {
-    super::parse(Subject::File, bytes)
+    parse_whole(Subject::File, bytes)
 }
 
 fn read(bytes: &[u8]) -> Result<Head, Flaw> {
@@ -106,7 +112,7 @@ fn what_is_written_is_read() {
     };
     for head in [tree(), file] {
         assert_eq!(read(&written(&head)).unwrap(), head);
-        assert_eq!(super::parse(head.subject, &head_bytes(&head)).unwrap(), head);
+        assert_eq!(parse_whole(head.subject, &head_bytes(&head)).unwrap(), head);
     }
 }
 
@@ -143,16 +149,15 @@ fn what_a_later_program_made_is_named() {
     for codec in [3, 12, 6, 0x41] {
         let mut changed = bytes.clone();
         // Behind the checks, two lengths, and the number of groups.
-        changed[13] = codec;
+        changed[11] = codec;
         assert!(matches!(parse(&changed), Err(Flaw::Later(_))), "{codec}: {:?}", parse(&changed));
     }
     let mut later = written(&tree());
-    later[3] = 3;
+    later[2] = 3;
     assert!(matches!(read(&later), Err(Flaw::Version(3))));
-    later[3] = 2;
-    later[4] = 3 << 2;
+    later[2] = 2 | 3 << 6;
     assert!(matches!(read(&later), Err(Flaw::Later("a packing"))));
-    later[4] = 3;
+    later[2] = 2 | 3 << 4;
     assert!(matches!(read(&later), Err(Flaw::Later("a subject"))));
     later[0] = b'P';
     assert!(matches!(read(&later), Err(Flaw::NotADelta)));
@@ -160,11 +165,17 @@ fn what_a_later_program_made_is_named() {
 
 #[test]
 fn a_head_that_declares_too_much_is_refused_by_its_number() {
-    let mut bytes = [MAGIC.as_slice(), &[VERSION, 0]].concat();
+    let mut bytes = [MAGIC.as_slice(), &[VERSION | 1 << 6]].concat();
     varint::write(1 << 60, &mut bytes);
+    varint::write(1, &mut bytes);
     assert!(matches!(read(&bytes), Err(Flaw::TooLarge { .. })));
+    let plain_head = written_plain(&tree());
+    let whole = head_bytes(&tree()).len() as u64;
+    assert!(read_head(&mut plain_head.as_slice(), whole).is_ok());
+    let refused = read_head(&mut plain_head.as_slice(), whole - 1);
+    assert!(matches!(refused, Err(Flaw::TooLarge { what: "bytes in its head", .. })));
     let mut many = head_bytes(&tree());
-    many.truncate(12);
+    many.truncate(10);
     varint::write(1 << 60, &mut many);
     assert!(matches!(parse(&many), Err(Flaw::TooLarge { what: "groups", .. })), "{:?}", parse(&many));
     let head = |covers, total| Head {
