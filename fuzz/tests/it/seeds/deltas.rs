@@ -32,13 +32,13 @@ type Group = (u8, Vec<u8>, Vec<u8>);
 fn delta(subject: u8, base: &[u8], target: &[u8], groups: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let check = |bytes: &[u8], length: usize| Sha256Digest::of(bytes).as_bytes()[..length].to_vec();
     let lengths = [length(base), signed(base.len(), target.len())].concat();
-    let mut head = [check(base, 2), lengths, check(target, 6)].concat();
+    let mut head = [check(base, 2), lengths, check(target, 4)].concat();
     if subject > 0 {
         head.extend(varint(groups.len() as u64));
     }
     groups.iter().for_each(|(description, _)| head.extend_from_slice(description));
     let bodies = groups.iter().flat_map(|(_, body)| body.clone());
-    let begin = [b"\xd5SL\x02".to_vec(), vec![subject], length(&head), head].concat();
+    let begin = [b"\xd5S".to_vec(), vec![2 | subject << 4], head].concat();
     begin.into_iter().chain(bodies).collect()
 }
 
