@@ -27,4 +27,5 @@ pub mod server_list;
 pub mod serving;
 pub mod time;
 pub mod timing;
+pub mod way;
 pub mod witness;

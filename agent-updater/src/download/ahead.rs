@@ -14,7 +14,9 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::trust::TRUST_TARGET;
 use sealpost_manifests::wire::coding::{self, GZIP};
-use sealpost_manifests::wire::refresh::{MAX_DOCUMENTS, MAX_REFRESH_BYTES, RefreshAnswer, RefreshRequest};
+use sealpost_manifests::wire::refresh::{
+    DeltaWay, MAX_DOCUMENTS, MAX_HOPS, MAX_REFRESH_BYTES, MAX_ROUTES, RefreshAnswer, RefreshRequest, Route,
+};
 
 use super::origin::Origin;
 
@@ -29,6 +31,8 @@ pub struct Expected {
     pub documents: Vec<TargetName>,
     /// Documents that are held already, with their names.
     pub held: Vec<(TargetName, String)>,
+    /// What runs, and what is to run instead.
+    pub routes: Vec<Route>,
 }
 
 impl Expected {
@@ -42,7 +46,10 @@ impl Expected {
 /// Documents that came before they are read, under the names that a repository has them under. They stay until the round is
 /// over: channels are read twice.
 #[derive(Debug, Default)]
-pub(super) struct Ahead(Mutex<BTreeMap<String, Vec<u8>>>);
+pub(super) struct Ahead {
+    documents: Mutex<BTreeMap<String, Vec<u8>>>,
+    ways: Mutex<Vec<DeltaWay>>,
+}
 
 impl Ahead {
     /// With the documents that are held.
@@ -51,22 +58,39 @@ impl Ahead {
             let digest = Sha256Digest::of(text.as_bytes());
             (format!("{digest}.{name}"), text.clone().into_bytes())
         });
-        Self(Mutex::new(named.collect()))
+        Self { documents: Mutex::new(named.collect()), ways: Mutex::default() }
     }
 
-    pub(super) fn keep(&self, documents: BTreeMap<String, String>) {
-        let bytes = documents.into_iter().map(|(name, text)| (name, text.into_bytes()));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+    /// Keeps documents that were asked for; others are nobody's.
+    pub(super) fn keep(&self, asked: &[TargetName], documents: BTreeMap<String, String>) {
+        let is_asked = |file: &str| {
+            let name = file.split_once('.').map(|(_, name)| name);
+            name.is_some_and(|name| asked.iter().any(|asked| asked.as_str() == name))
+        };
+        let documents = documents.into_iter().filter(|(file, _)| is_asked(file));
+        let bytes = documents.map(|(name, text)| (name, text.into_bytes()));
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+    }
+
+    /// Keeps ways, as far as they can be answers.
+    pub(super) fn keep_ways(&self, ways: Vec<DeltaWay>) {
+        let ways = ways.into_iter().filter(|way| way.hops.len() <= MAX_HOPS).take(2 * MAX_ROUTES);
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).extend(ways);
+    }
+
+    pub(super) fn ways(&self) -> Vec<DeltaWay> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn find(&self, file: &str) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(file).cloned()
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner).get(file).cloned()
     }
 
     /// It is read once, and large.
     pub(super) fn forget(&self, name: &TargetName) {
         let end = format!(".{name}");
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|file, _| !file.ends_with(&end));
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.retain(|file, _| !file.ends_with(&end));
     }
 }
 
@@ -150,8 +174,15 @@ mod tests {
         let held = format!("{}.trust.json", Sha256Digest::of(b"{}"));
         assert_eq!(ahead.find(&held), Some(b"{}".to_vec()));
         assert_eq!(ahead.find(&format!("{}.trust.json", Sha256Digest::of(b"{ }"))), None);
-        ahead.keep(BTreeMap::from([("77ab.acme_2_any.manifest".to_owned(), "m".to_owned())]));
-        ahead.keep(BTreeMap::from([("77ab.acme.channels".to_owned(), "c".to_owned())]));
+        let asked = ["acme_2_any.manifest", "acme.channels"].map(|name| TargetName::new(name).unwrap());
+        let come = |name: &str, text: &str| BTreeMap::from([(name.to_owned(), text.to_owned())]);
+        ahead.keep(&asked, come("77ab.acme_2_any.manifest", "m"));
+        ahead.keep(&asked, come("77ab.acme.channels", "c"));
+        for unasked in ["77ab.trust.json", "77ab.acme_2_any.tar.gz", "acme.channels", "77ab.x.acme.channels"]
+        {
+            ahead.keep(&asked, come(unasked, "x"));
+            assert_eq!(ahead.find(unasked), None, "{unasked}");
+        }
         ahead.forget(&TargetName::new("acme_2_any.manifest").unwrap());
         assert_eq!(ahead.find("77ab.acme_2_any.manifest"), None);
         assert_eq!(ahead.find("77ab.acme.channels"), Some(b"c".to_vec()));

@@ -12,6 +12,7 @@ use sealpost_manifests::document;
 use sealpost_manifests::ids::{NameError, PackageName, TargetName};
 use sealpost_manifests::release::{Encoding, ReleaseId};
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
+use sealpost_manifests::wire::refresh::DeltaWay;
 use sealpost_manifests::wire::report::{ReasonCode, TransferredBytes};
 use sealpost_repository::{
     DownloadError, HttpTransport, PacedTransport, ReaderHandle, Refreshed, Resume, TargetInfo, Transport,
@@ -19,6 +20,7 @@ use sealpost_repository::{
 };
 
 use crate::domain::release::Refusal;
+use crate::domain::way::{self, Hop};
 
 use super::ahead::{Ahead, Asks, Expected};
 use super::delta;
@@ -33,6 +35,8 @@ use super::turn::Turn;
 const MAX_SMALL_BYTES: u64 = 4 * 1024 * 1024;
 /// Longest manifest, in bytes.
 const MAX_MANIFEST_BYTES: u64 = document::MAX_DOCUMENT_BYTES;
+/// What stands in the address of a delta that needs no base.
+const NOTHING: &str = "nothing";
 /// Time limit of a small document. A payload has none: it keeps a pace, and makes way for contacts.
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Tries of a download that is cut off; each continues where the last one ended.
@@ -142,11 +146,11 @@ impl VendorMetadata {
         document::read(&bytes).map(Some).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))
     }
 
-    /// The exact bytes of a release's manifest, and its signature, which is not verified yet.
+    /// The exact bytes of a release's manifest, not verified yet.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn manifest(&self, release: &ReleaseId) -> Result<(Vec<u8>, Minisig), Refusal> {
+    pub async fn manifest(&self, release: &ReleaseId) -> Result<Vec<u8>, Refusal> {
         if let (Some(server), Ok(name)) = (&self.server, release.manifest_target()) {
             let asked = async {
                 server.fetch_ahead(vec![name]).await;
@@ -158,12 +162,18 @@ impl VendorMetadata {
         if let (Some(server), Ok(name)) = (&self.server, release.manifest_target()) {
             server.ahead.forget(&name);
         }
+        Ok(manifest)
+    }
+
+    /// The signature of a release's manifest, not verified yet.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn minisig(&self, release: &ReleaseId) -> Result<Minisig, Refusal> {
         let minisig = self.bytes(release.minisig_target(), MAX_MINISIG_BYTES).await?;
         let minisig =
             String::from_utf8(minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
-        let minisig =
-            Minisig::parse(&minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))?;
-        Ok((manifest, minisig))
+        Minisig::parse(&minisig).map_err(|error| refusal(ReasonCode::ManifestInvalid, &error))
     }
 
     /// What the metadata lists as a release's payload.
@@ -229,30 +239,62 @@ impl VendorMetadata {
         }
     }
 
-    /// Fetches a delta of at most `max_bytes`; `false` if the server has none.
+    /// The way by deltas to a release that the server told of, if one spares enough of the payload.
+    #[must_use]
+    pub fn way(
+        &self,
+        runs: Option<&Sha256Digest>,
+        to: &Sha256Digest,
+        payload: &TargetInfo,
+    ) -> Option<DeltaWay> {
+        let told = self.server.as_ref()?.told();
+        way::choose(&told, runs, to, payload.length())
+    }
+
+    /// Whether the role of a package lists a manifest of this digest.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub(super) async fn fetch_delta(
+    pub(super) async fn lists_manifest(
         &self,
-        base: &Sha256Digest,
-        target: &Sha256Digest,
-        destination: &Path,
-        max_bytes: u64,
+        package: &str,
+        manifest: &Sha256Digest,
     ) -> Result<bool, Refusal> {
+        let package =
+            PackageName::new(package).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        let listed = async {
+            let targets = self.reader.package_targets(&package, self.as_of).await;
+            targets.map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))
+        };
+        let targets = within_time_limit(listed).await?;
+        Ok(targets.iter().any(|target| {
+            target.sha256() == *manifest && ReleaseId::from_manifest_target(target.name().as_str()).is_some()
+        }))
+    }
+
+    /// Fetches a delta of at most its `most_bytes`; `false` if the server has none.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn fetch_delta(&self, hop: &Hop, destination: &Path) -> Result<bool, Refusal> {
+        let (to, max_bytes) = (hop.to, hop.most_bytes);
         let origin = match &self.place {
             Place::Server(origin) => origin,
             Place::Folder(path) => {
-                let (folder, base, target) = (ReleasesFolder::new(path.clone()), *base, *target);
-                let destination = destination.to_owned();
-                let copy = move || folder.copy_delta(&base, &target, &destination, max_bytes);
+                let Some(base) = hop.from else { return Ok(false) };
+                let (folder, destination) = (ReleasesFolder::new(path.clone()), destination.to_owned());
+                let copy = move || folder.copy_delta(&base, &to, &destination, max_bytes);
                 return tokio::task::spawn_blocking(copy)
                     .await
                     .unwrap_or_else(|error| Err(Refusal::new(ReasonCode::LocalFault, error.to_string())));
             }
             Place::Documents(_) => return Ok(false),
         };
-        let url = format!("{}/deltas/{base}/{target}", origin.base);
+        let from = hop.from.map_or_else(|| NOTHING.to_owned(), |from| from.to_string());
+        let mut url = format!("{}/deltas/{from}/{to}", origin.base);
+        if hop.to != hop.end {
+            url = format!("{url}?for={}", hop.end);
+        }
         let (mut tries, mut turn) = (0, Turn::default());
         loop {
             match delta::fetch(origin, &self.meter, &url, (destination, max_bytes)).await {

@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::TargetName;
-use sealpost_manifests::wire::refresh::{HeldMetadata, NewMetadata, RefreshRequest};
+use sealpost_manifests::wire::refresh::{
+    DELTA_CONTAINER, DeltaWay, HeldMetadata, MAX_ROUTES, NewMetadata, RefreshRequest,
+};
 use sealpost_manifests::wire::report::TransferredBytes;
 use sealpost_repository::{
     HeldVersions, Newer, PacedTransport, TargetBody, TargetPath, Transport, TransportError,
@@ -19,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::ahead::{Ahead, Asks, Expected};
+use super::patch::patched;
 
 /// Bytes that were received and not told yet.
 #[derive(Debug, Default)]
@@ -81,12 +84,17 @@ impl Metered {
     /// Asks for documents that are read next; what does not come is asked for by itself.
     pub(super) async fn fetch_ahead(&self, documents: Vec<TargetName>) {
         let asks = self.asks.clone();
-        let request = RefreshRequest { documents, ..RefreshRequest::default() };
+        let request = RefreshRequest { documents: documents.clone(), ..RefreshRequest::default() };
         let asked = self.there(String::new(), async move { Ok(asks.ask(request).await) });
         if let Ok(Some((answer, traveled))) = asked.await {
             add(&self.meter.manifest, traveled);
-            self.ahead.keep(answer.documents);
+            self.ahead.keep(&documents, answer.documents);
         }
+    }
+
+    /// What the server told of ways.
+    pub(super) fn told(&self) -> Vec<DeltaWay> {
+        self.ahead.ways()
     }
 
     /// Carries out work on the runtime of the connections; who gives up waiting ends it.
@@ -158,22 +166,28 @@ impl Transport for Metered {
 
     fn newer<'a>(&'a self, held: &'a HeldVersions) -> BoxFuture<'a, Option<Newer>> {
         async move {
-            let HeldVersions { root, timestamp, roles } = held.clone();
+            let HeldVersions { root, timestamp, roles, files: held_files } = held.clone();
             let held = self.expected.held.iter().map(|(_, text)| Sha256Digest::of(text.as_bytes()));
             let request = RefreshRequest {
                 metadata: Some(HeldMetadata { root, timestamp, roles }),
                 documents: self.expected.documents.clone(),
                 held: held.collect(),
-                ..RefreshRequest::default()
+                routes: self.expected.routes.iter().copied().take(MAX_ROUTES).collect(),
+                container: Some(DELTA_CONTAINER),
             };
             let asks = self.asks.clone();
             let asked = self.there(String::new(), async move { Ok(asks.ask(request).await) });
             let (answer, traveled) = asked.await.ok().flatten()?;
             add(&self.meter.metadata, traveled);
-            self.ahead.keep(answer.documents);
-            let NewMetadata { root, timestamp, files, .. } = answer.metadata?;
-            let files = files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
-            Some(Newer { root, timestamp, files })
+            self.ahead.keep(&self.expected.documents, answer.documents);
+            self.ahead.keep_ways(answer.ways);
+            let NewMetadata { root, timestamp, files, patches } = answer.metadata?;
+            let files = files.into_iter().map(|(name, text)| (name, text.into_bytes()));
+            let patched = patches.into_iter().filter_map(|(name, patch)| {
+                let made = patched(&held_files, &name, &patch)?;
+                Some((name, made))
+            });
+            Some(Newer { root, timestamp, files: files.chain(patched).collect() })
         }
         .boxed()
     }

@@ -13,6 +13,7 @@ mod folder;
 mod metadata;
 mod meter;
 mod origin;
+mod patch;
 mod progress;
 mod reason;
 mod source;

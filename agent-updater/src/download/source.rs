@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::refresh::DeltaWay;
 use sealpost_manifests::wire::report::TransferredBytes;
 use sealpost_repository::TargetInfo;
 
 use crate::domain::release::Refusal;
+use crate::domain::way::Hop;
 use crate::platform::network::Network;
 use crate::ports::Source;
 
@@ -18,25 +20,34 @@ use super::reason::interrupted;
 pub struct NetworkSource<'a> {
     metadata: &'a VendorMetadata,
     target: TargetInfo,
+    way: Option<DeltaWay>,
     network: &'a Network,
 }
 
 impl<'a> NetworkSource<'a> {
     #[must_use]
-    pub const fn new(metadata: &'a VendorMetadata, target: TargetInfo, network: &'a Network) -> Self {
-        Self { metadata, target, network }
+    pub const fn new(
+        metadata: &'a VendorMetadata,
+        target: TargetInfo,
+        way: Option<DeltaWay>,
+        network: &'a Network,
+    ) -> Self {
+        Self { metadata, target, way, network }
     }
 }
 
 impl Source for NetworkSource<'_> {
-    fn delta(
-        &mut self,
-        base: &Sha256Digest,
-        target: &Sha256Digest,
-        destination: &Path,
-        max_bytes: u64,
-    ) -> Result<bool, Refusal> {
-        let fetched = self.metadata.fetch_delta(base, target, destination, max_bytes);
+    fn way(&self) -> Option<&DeltaWay> {
+        self.way.as_ref()
+    }
+
+    fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
+        let listed = self.metadata.lists_manifest(self.target.role(), manifest);
+        self.network.download(listed).map_err(interrupted)?
+    }
+
+    fn delta(&mut self, hop: &Hop, destination: &Path) -> Result<bool, Refusal> {
+        let fetched = self.metadata.fetch_delta(hop, destination);
         self.network.download(fetched).map_err(interrupted)?
     }
 

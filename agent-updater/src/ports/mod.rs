@@ -6,12 +6,14 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::wire::refresh::DeltaWay;
 use sealpost_manifests::wire::report::TransferredBytes;
 
 use crate::domain::boot::BootMoment;
 use crate::domain::install::JournalStep;
 use crate::domain::release::Refusal;
 use crate::domain::self_update::step::TrialStep;
+use crate::domain::way::Hop;
 
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
@@ -30,17 +32,26 @@ pub trait Disk: Send + Sync {
 
 /// The source of the bytes of a verified release. Nothing it returns is trusted.
 pub trait Source {
-    /// Fetches a delta into a file of at most `max_bytes`; `false` if there is none.
+    /// The way by deltas that was chosen, if the source told of any.
+    fn way(&self) -> Option<&DeltaWay> {
+        None
+    }
+
+    /// Whether the vendor's verified metadata list a manifest of this digest for the package: then what it says is the vendor's
+    /// word, also of a release that this computer only passes.
     ///
     /// # Errors
     /// [`Refusal`]; the caller falls back to the payload.
-    fn delta(
-        &mut self,
-        base: &Sha256Digest,
-        target: &Sha256Digest,
-        destination: &Path,
-        max_bytes: u64,
-    ) -> Result<bool, Refusal>;
+    fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
+        let _ = manifest;
+        Ok(false)
+    }
+
+    /// Fetches a delta into a file of at most its `most_bytes`; `false` if there is none.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the caller falls back to the payload.
+    fn delta(&mut self, hop: &Hop, destination: &Path) -> Result<bool, Refusal>;
 
     /// Fetches the payload of the release, resuming what an earlier try left.
     ///

@@ -19,6 +19,19 @@ pub fn between(base: (&Path, &ReleaseManifest), target: (&Path, &ReleaseManifest
     bytes
 }
 
+/// The delta that leads from nothing to a release.
+#[must_use]
+pub fn from_nothing((folder, manifest): (&Path, &ReleaseManifest)) -> Vec<u8> {
+    let nothing = Tree { root: folder.to_owned(), entries: Vec::new() };
+    let (target, list) = (tree(folder, manifest), document::write(manifest).unwrap());
+    let base = Release { tree: &nothing, manifest: b"" };
+    let target = Release { tree: &target, manifest: list.as_bytes() };
+    let (mut bytes, settings) = (Vec::new(), MakeSettings::default());
+    let go_on = &mut |_: Progress| true;
+    sealpost_deltas::make(&base, &target, &mut bytes, &Limits::default(), &settings, go_on).unwrap();
+    bytes
+}
+
 /// A release's files, as deltas take them.
 #[must_use]
 pub fn tree(folder: &Path, manifest: &ReleaseManifest) -> Tree {

@@ -11,6 +11,7 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::order::Ordered;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::refresh::Route;
 use sealpost_manifests::wire::report::ReasonCode;
 
 use crate::domain::release::Refusal;
@@ -100,12 +101,18 @@ fn expected(host: &Host, holdings: &Holdings) -> Expected {
     expected.held = expected.documents.iter().map(|name| (name.clone(), trust.clone())).collect();
     let Some(assignment) = holdings.assignment.good() else { return expected };
     // Of a record that cannot be read nothing is known; what is read is asked for all the same.
-    let runs = |wanted: &&PackageAssignment| {
+    let runs = |wanted: &PackageAssignment| {
         let record = linked::load(host, &wanted.release.package).ok();
-        record.and_then(|record| record.current).is_some_and(|current| current.manifest == wanted.manifest)
+        record.and_then(|record| record.current).map(|current| current.manifest)
     };
-    let new: Vec<&ReleaseId> =
-        assignment.packages.iter().filter(|wanted| !runs(wanted)).map(|wanted| &wanted.release).collect();
+    let mut new: Vec<&ReleaseId> = Vec::new();
+    for wanted in &assignment.packages {
+        let from = runs(wanted);
+        if from != Some(wanted.manifest) {
+            new.push(&wanted.release);
+            expected.routes.push(Route { from, to: wanted.manifest });
+        }
+    }
     let looked_up = withdrawn::to_look_up(host, assignment.order(), host.now());
     let packages: BTreeSet<&PackageName> =
         new.iter().copied().chain(&looked_up).map(|release| &release.package).collect();

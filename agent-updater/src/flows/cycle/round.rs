@@ -28,7 +28,7 @@ use crate::records::progress::Progress;
 use crate::spool::{Spool, Subject};
 
 use super::decide::decision;
-use super::vet::vet;
+use super::vet::{Vetted, vet};
 use super::{go_back, metadata, withdrawn};
 
 /// Upper bound on tries of one package in one cycle.
@@ -144,11 +144,14 @@ impl Round<'_> {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
-        let (vetted, target) = self.reported(wanted, vetted)?;
+        if let Some(again_in) = vetted.as_ref().err().and_then(Refusal::again_in) {
+            return Ok(ChangeEnd::NotNow(NotNow::LinkBusy { again_in }));
+        }
+        let Vetted { release, payload, way } = self.reported(wanted, vetted)?;
         let metadata = opened(self.metadata.as_ref())?;
-        let mut source = NetworkSource::new(metadata, target, &self.context.network);
+        let mut source = NetworkSource::new(metadata, payload, way, &self.context.network);
         let mut engine = Engine::new(&self.context.host, self.spool);
-        let end = engine.install(&vetted, terms, &mut source);
+        let end = engine.install(&release, terms, &mut source);
         finished(&mut engine, wanted, end)
     }
 
@@ -164,15 +167,15 @@ impl Round<'_> {
             let metadata = opened(self.metadata.as_ref())?;
             vet(self.context, wanted, &self.holdings.trust, metadata)
         });
-        let (vetted, target) = self.reported(wanted, vetted)?;
+        let Vetted { release, payload, .. } = self.reported(wanted, vetted)?;
         let record = packages::load(&host.home, package)
             .map_err(|error| Refusal::new(ReasonCode::LocalFault, with_causes(&error)))?;
         let nothing = || Refusal::new(ReasonCode::LocalFault, format!("nothing of {package} is installed"));
         let installed = record.current.ok_or_else(nothing)?;
         let metadata = opened(self.metadata.as_ref())?;
-        let mut source = NetworkSource::new(metadata, target, &self.context.network);
+        let mut source = NetworkSource::new(metadata, payload, None, &self.context.network);
         let mut engine = Engine::new(host, self.spool);
-        let end = engine.repair(&installed, Some((&vetted, &mut source)));
+        let end = engine.repair(&installed, Some((&release, &mut source)));
         match finished(&mut engine, wanted, end)? {
             // There is no other release that it went back to.
             ChangeEnd::Down(refusal) => Err(refusal),

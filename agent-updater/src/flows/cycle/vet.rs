@@ -1,20 +1,44 @@
-//! Fetching and vetting the manifest of an assigned release.
+//! Fetching and vetting the manifest of an assigned release, and choosing the way on which the release comes.
 
+use std::fs::File;
+use std::io::BufReader;
+
+use sealpost_deltas::{Limits, Progress, read_list};
+use sealpost_files::with_causes;
 use sealpost_manifests::assignment::PackageAssignment;
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::MAX_DOCUMENT_BYTES;
 use sealpost_manifests::ids::Platform;
 use sealpost_manifests::release::Encoding;
 use sealpost_manifests::trust::TrustDocument;
+use sealpost_manifests::wire::refresh::DeltaWay;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_repository::TargetInfo;
 
+use crate::domain::record::Installed;
 use crate::domain::release::{Expectation, Refusal};
+use crate::domain::way::{Hop, hops};
 use crate::download::{VendorMetadata, interrupted};
 use crate::flows::context::Context;
-use crate::flows::install::VettedRelease;
+use crate::flows::install::{VettedRelease, downloads, has_room_for};
+use crate::flows::linked;
+use crate::records::manifests;
 
 use super::counters::{installed, record_after_reset};
 
-/// The vetted release, and its payload as the metadata lists it.
+/// Pieces of work that reading a manifest out of a delta may take: each makes up to 64 KiB.
+const MAX_STEPS: u32 = 4096;
+
+/// A release that may be installed, and how it comes.
+pub(super) struct Vetted {
+    pub(super) release: VettedRelease,
+    /// Its payload as the metadata list it.
+    pub(super) payload: TargetInfo,
+    /// The way by deltas, if one was chosen.
+    pub(super) way: Option<DeltaWay>,
+}
+
+/// Vets a release. Where a way by deltas was chosen, its manifest comes with them.
 ///
 /// # Errors
 /// [`Refusal`].
@@ -23,12 +47,23 @@ pub(super) fn vet(
     wanted: &PackageAssignment,
     trust: &TrustDocument,
     metadata: &VendorMetadata,
-) -> Result<(VettedRelease, TargetInfo), Refusal> {
+) -> Result<Vetted, Refusal> {
     let network = &context.network;
     let package = &wanted.release.package;
     metadata.begin_release();
     let channels = network.wait(metadata.channels(package)).map_err(interrupted)??;
-    let (bytes, minisig) = network.wait(metadata.manifest(&wanted.release)).map_err(interrupted)??;
+    let payload = network.wait(metadata.payload(&wanted.release)).map_err(interrupted)??;
+    let runs = linked::load(&context.host, package).ok().and_then(|record| record.current);
+    let way = metadata.way(runs.as_ref().map(|runs| &runs.manifest), &wanted.manifest, &payload);
+    let minisig = network.wait(metadata.minisig(&wanted.release)).map_err(interrupted)??;
+    let by_deltas = match &way {
+        Some(way) => manifest_by_deltas(context, metadata, way, runs.as_ref())?,
+        None => None,
+    };
+    let bytes = match by_deltas {
+        Some(bytes) => bytes,
+        None => network.wait(metadata.manifest(&wanted.release)).map_err(interrupted)??,
+    };
     let record = record_after_reset(&context.host, package, trust)?;
     let is_installed = record.current.as_ref().is_some_and(|current| current.manifest == wanted.manifest);
     let installed = installed(&context.host)?;
@@ -40,17 +75,82 @@ pub(super) fn vet(
         installed: &installed,
         channels: &channels,
     };
-    let vetted = VettedRelease::verify(bytes, minisig, trust, &expected)?;
-    let target = network.wait(metadata.payload(&wanted.release)).map_err(interrupted)??;
-    let is_listed = vetted
+    let release = VettedRelease::verify(bytes, minisig, trust, &expected)?;
+    let is_listed = release
         .manifest()
         .payload
         .encoding(Encoding::Gzip)
-        .is_some_and(|blob| blob.sha256 == target.sha256() && blob.length == target.length());
+        .is_some_and(|blob| blob.sha256 == payload.sha256() && blob.length == payload.length());
     if is_listed {
-        return Ok((vetted, target));
+        return Ok(Vetted { release, payload, way });
     }
     let detail =
         format!("manifest and metadata name different payloads of {}; ask the vendor", wanted.release);
     Err(Refusal::new(ReasonCode::ManifestInvalid, detail))
+}
+
+/// The manifest of a release out of the deltas that lead to it, which are kept for its install. It is nobody's word yet, but it
+/// has the digest that was assigned. `None`: it is to be fetched by itself.
+///
+/// # Errors
+/// [`Refusal`] when the deltas are to come later.
+fn manifest_by_deltas(
+    context: &Context,
+    metadata: &VendorMetadata,
+    way: &DeltaWay,
+    runs: Option<&Installed>,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let (host, hops) = (&context.host, hops(way));
+    let mut list = match (way.from, runs) {
+        (None, _) => Vec::new(),
+        (Some(_), Some(runs)) => match manifests::read_exact(&host.home, runs) {
+            Ok((_, list)) => list,
+            Err(_) => return Ok(None),
+        },
+        (Some(_), None) => return Ok(None),
+    };
+    let bytes = hops.iter().fold(0u64, |sum, hop| sum.saturating_add(hop.most_bytes));
+    if !has_room_for(host, bytes) {
+        return Ok(None);
+    }
+    for hop in &hops {
+        if downloads::whole(&host.home, hop).is_none() {
+            let path = downloads::part(&host.home, hop);
+            let fetched = context.network.download(metadata.fetch_delta(hop, &path));
+            match fetched.map_err(interrupted)? {
+                Ok(true) => {}
+                Err(refusal) if refusal.again_in().is_some() => return Err(refusal),
+                Ok(false) | Err(_) => return Ok(None),
+            }
+            if downloads::is_whole(&host.home, hop).is_err() {
+                return Ok(None);
+            }
+        }
+        match list_of(context, hop, &list) {
+            Ok(next) => list = next,
+            Err(why) => {
+                tracing::info!(why, "the manifest does not come out of a delta, and is fetched by itself");
+                hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(list))
+}
+
+/// The manifest that a delta makes of another.
+fn list_of(context: &Context, hop: &Hop, base: &[u8]) -> Result<Vec<u8>, String> {
+    let path = downloads::whole(&context.host.home, hop).ok_or("it is gone")?;
+    let delta = BufReader::new(File::open(&path).map_err(|error| error.to_string())?);
+    let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, ..Limits::default() };
+    let mut steps = 0u32;
+    let mut goes_on = |_: Progress| {
+        steps = steps.saturating_add(1);
+        steps <= MAX_STEPS
+    };
+    let list = read_list(base, delta, &limits, &mut goes_on).map_err(|error| with_causes(&error))?;
+    if Sha256Digest::of(&list) == hop.to {
+        return Ok(list);
+    }
+    Err("it leads to another release".to_owned())
 }

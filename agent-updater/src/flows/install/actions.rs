@@ -87,7 +87,7 @@ impl<'a> Actions<'a> {
             _ => build(host, change, slots, new, &mut || self.ask_product(change, slots))?,
         };
         let how = match built_from {
-            BuiltFrom::Delta => Some((ReasonCode::ByDelta, Way::Delta)),
+            BuiltFrom::Deltas(way) => Some((ReasonCode::ByDelta, way)),
             BuiltFrom::Payload => Some((ReasonCode::ByPayload, Way::Gzip)),
             BuiltFrom::ExistingSlot | BuiltFrom::OwnProgram => None,
         };

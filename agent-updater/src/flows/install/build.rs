@@ -4,22 +4,24 @@
 //! Invariant: none of them is trusted. A slot counts as built only if it is, path by path, what the signed manifest says.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sealpost_manifests::payload::read_gzip;
 use sealpost_manifests::release::{FileKind, ReleaseManifest};
-use sealpost_manifests::wire::report::{InstallStep, ReasonCode};
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode, Way};
 
 use crate::domain::record::{Change, Installed};
 use crate::domain::release::Refusal;
+use crate::domain::way::{Hop, hops};
 use crate::flows::context::Host;
 use crate::platform::program;
 use crate::ports::Source;
 use crate::slots::Slots;
 
 use super::checks::{download_bytes, payload_path};
-use super::delta::apply_delta;
+use super::delta::apply_all;
+use super::downloads;
 use super::fault::{ActionFault, NotNow};
 use super::finished::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
 use super::vetted::VettedRelease;
@@ -48,7 +50,8 @@ impl<'r> NewRelease<'r> {
 /// What a slot was built from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BuiltFrom {
-    Delta,
+    /// In this way.
+    Deltas(Way),
     Payload,
     /// The program of this process, which came with an install file or the operating system's package.
     OwnProgram,
@@ -88,21 +91,32 @@ pub(super) fn build(
             Err(refusal) => tracing::warn!(release = %change.to.release, "fetching the payload: {refusal}"),
         }
     }
-    if let Some(base) = change.from.clone() {
-        let applied = match fetch_delta(host, &base, change, new) {
+    let (hops, base) = hops_of(change, new);
+    if let Some(first) = hops.first() {
+        let way = match (first.from, hops.len()) {
+            (None, _) => Way::Packed,
+            (Some(_), 1) => Way::Delta,
+            (Some(_), _) => Way::Chain,
+        };
+        let built = match fetch_deltas(host, &hops, new) {
             Ok(true) => {
                 ask()?;
-                let whole = whole_delta_path(host, &base, change);
-                let applied = apply_delta(host, &whole, &base, change, slots, new.vetted);
-                let _ = fs::remove_file(&whole);
-                applied.map(|()| true)
+                apply_all(host, &hops, base.as_ref(), change, slots, new.vetted, new.source).map(|()| true)
             }
             other => other,
         };
-        match applied {
-            Ok(true) => return Ok(BuiltFrom::Delta),
+        // What made way for a contact, was too slow or was cut off is gone on with.
+        let goes_on = built.as_ref().err().is_some_and(|refusal| {
+            let passes = matches!(refusal.reason, ReasonCode::Interrupted | ReasonCode::NetworkFailed);
+            passes || refusal.again_in().is_some()
+        });
+        if !goes_on {
+            hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
+        }
+        match built {
+            Ok(true) => return Ok(BuiltFrom::Deltas(way)),
             Ok(false) => {}
-            // The payload takes more room, and as long; a delta that made way for a contact or was too slow is gone on with.
+            // The payload takes more room, and as long.
             Err(refusal) if matches!(refusal.reason, ReasonCode::DiskFull | ReasonCode::Interrupted) => {
                 return Err(failed(refusal));
             }
@@ -115,10 +129,8 @@ pub(super) fn build(
         }
     }
     by_payload(host, change, slots, new, ask)?;
-    if let Some(base) = &change.from {
-        // A part of a delta is of no use any more.
-        let _ = fs::remove_file(delta_path(host, base, change));
-    }
+    // A part of a delta is of no use any more.
+    hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
     Ok(BuiltFrom::Payload)
 }
 
@@ -182,37 +194,39 @@ fn from_program(
     finish(builder, change, slots, manifest)
 }
 
-/// Fetches the delta, unless it was fetched whole before; `false` if the server has none.
-fn fetch_delta(
-    host: &Host,
-    base: &Installed,
-    change: &Change,
-    new: &mut NewRelease<'_>,
-) -> Result<bool, Refusal> {
-    let whole = whole_delta_path(host, base, change);
-    if fs::symlink_metadata(&whole).is_ok() {
-        return Ok(true);
+/// The deltas to be tried, and what they start from. A source that tells of no way may have one from what is installed.
+fn hops_of(change: &Change, new: &NewRelease<'_>) -> (Vec<Hop>, Option<Installed>) {
+    let installed = change.from.clone();
+    let from = installed.as_ref().map(|base| base.manifest);
+    match new.source.way() {
+        Some(way) if way.from.is_none() => (hops(way), None),
+        Some(way) if way.from == from => (hops(way), installed),
+        // A way from something else, for example because the slot is gone.
+        Some(_) => (Vec::new(), None),
+        None => {
+            let to = change.to.manifest;
+            // A delta that is larger than the payload is of no use.
+            let most_bytes = download_bytes(new.vetted.manifest());
+            let hop = from.map(|from| Hop { from: Some(from), to, end: to, most_bytes });
+            (hop.into_iter().collect(), installed)
+        }
     }
-    let manifest = new.vetted.manifest();
-    let path = delta_path(host, base, change);
-    // A delta that is larger than the payload is of no use.
-    let most = download_bytes(manifest);
-    let fetched = new.timed(|source| source.delta(&base.manifest, &change.to.manifest, &path, most));
-    if !fetched? {
-        let _ = fs::remove_file(&path);
-        return Ok(false);
+}
+
+/// Fetches deltas, unless they were fetched whole before; `false` if the server does not have one of them.
+fn fetch_deltas(host: &Host, hops: &[Hop], new: &mut NewRelease<'_>) -> Result<bool, Refusal> {
+    for hop in hops {
+        if downloads::whole(&host.home, hop).is_some() {
+            continue;
+        }
+        let path = downloads::part(&host.home, hop);
+        if !new.timed(|source| source.delta(hop, &path))? {
+            return Ok(false);
+        }
+        downloads::is_whole(&host.home, hop)
+            .map_err(|error| refusal_of_file("cannot keep the delta", &error))?;
     }
-    // A delta has no signed length, so its name says that nothing is missing.
-    fs::rename(&path, &whole).map_err(|error| refusal_of_file("cannot keep the delta", &error))?;
     Ok(true)
-}
-
-fn delta_path(host: &Host, base: &Installed, change: &Change) -> PathBuf {
-    host.home.download(&format!("{}.{}.delta", base.manifest.short(), change.to.manifest))
-}
-
-fn whole_delta_path(host: &Host, base: &Installed, change: &Change) -> PathBuf {
-    delta_path(host, base, change).with_extension("whole-delta")
 }
 
 fn by_payload(

@@ -1,6 +1,7 @@
 //! Checks before anything is fetched, and again before the product is stopped: `current`, hooks, disk space.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sealpost_manifests::ids::PackageName;
@@ -106,6 +107,27 @@ pub(super) fn ensure_room(host: &Host, change: &Change, manifest: &ReleaseManife
         }
     }
     Ok(())
+}
+
+/// Checks that the disk has room for a release that is only passed on the way to another.
+///
+/// # Errors
+/// When it has not.
+pub(super) fn ensure_room_between(host: &Host, manifest: &ReleaseManifest) -> io::Result<()> {
+    let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
+    let slot = manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES));
+    let free = host.disk.free_bytes(existing(&host.settings.install_root))?;
+    if free < slot.saturating_add(DISK_RESERVE_BYTES) {
+        return Err(io::Error::from(io::ErrorKind::StorageFull));
+    }
+    Ok(())
+}
+
+/// Whether the disk of the agent's home has room for so many bytes of downloads.
+#[must_use]
+pub fn has_room_for(host: &Host, bytes: u64) -> bool {
+    let free = host.disk.free_bytes(existing(host.home.path())).unwrap_or(0);
+    bytes.checked_add(DISK_RESERVE_BYTES).is_some_and(|needed| needed <= free)
 }
 
 /// Length of the payload as it is fetched.

@@ -1,7 +1,8 @@
-//! Applying a delta: the old slot and a delta give the new one.
+//! Applying deltas: the old slot, or nothing, and one delta or several give the new one.
 //!
-//! Invariant: the delta's list of files is the manifest that was vetted, byte by byte, else nothing is written; and it takes a
-//! bounded time of the processor.
+//! Invariants: a delta's list of files is the manifest that was vetted, byte by byte; on the way to it, one that the vendor's
+//! verified metadata list. Else nothing is written. All of it takes a bounded time of the processor. What is built on the way has
+//! a slot that no record names, and is taken away, after a crash with the next cleaning.
 
 use std::fs::File;
 use std::io;
@@ -9,42 +10,173 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use sealpost_deltas::{Base, Entry, EntryKind, Limits, Lists, Progress};
+use sealpost_deltas::{Base, BaseFiles, Entry, Limits, Lists, Progress, ReadAt, apply, container_version};
 use sealpost_files::with_causes;
-use sealpost_manifests::document::MAX_DOCUMENT_BYTES;
-use sealpost_manifests::release::{FileEntry, FileKind};
+use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::document::{self, MAX_DOCUMENT_BYTES};
+use sealpost_manifests::release::{FileEntry, FileKind, ReleaseManifest};
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::domain::record::{Change, Installed};
+use crate::domain::record::{Change, Installed, SlotId};
 use crate::domain::release::Refusal;
+use crate::domain::way::Hop;
 use crate::flows::context::Host;
+use crate::ports::Source;
 use crate::records::manifests;
-use crate::slots::Slots;
+use crate::slots::{SlotBase, Slots};
 
+use super::checks::ensure_room_between;
+use super::downloads;
 use super::finished::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
 use super::vetted::VettedRelease;
 
-/// Time of the processor that a delta may take however small its target is.
+/// Time of the processor that deltas may take however small their target is.
 const CPU_TIME: Duration = Duration::from_secs(30);
-/// Bytes of the target for which it may take one second more: an old computer makes ten times as many.
+/// Bytes of a target for which it may take one second more: an old computer makes ten times as many.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
 
-/// Builds the slot of a release out of the old one and a delta.
-pub(super) fn apply_delta(
+/// What a delta starts from.
+struct Ground {
+    files: Box<dyn BaseFiles>,
+    /// Its manifest, byte by byte.
+    list: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// The base of a delta that needs none.
+struct Nothing;
+
+impl BaseFiles for Nothing {
+    fn open(&self, _path: &str) -> io::Result<Box<dyn ReadAt + '_>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// How much of the processor's time is left.
+#[derive(Clone, Copy)]
+struct Time {
+    began: Duration,
+    most: Duration,
+}
+
+impl Time {
+    fn is_left(self) -> bool {
+        cpu_time().saturating_sub(self.began) <= self.most
+    }
+}
+
+/// Builds the slot of a release by deltas that have all come.
+pub(super) fn apply_all(
     host: &Host,
-    path: &Path,
-    base: &Installed,
+    hops: &[Hop],
+    base: Option<&Installed>,
     change: &Change,
     slots: &Slots,
     vetted: &VettedRelease,
+    source: &mut dyn Source,
 ) -> Result<(), Refusal> {
-    let manifest = vetted.manifest();
-    let delta = File::open(path).map_err(|error| refusal_of_file("cannot read the delta", &error))?;
-    let (base_manifest, list) = manifests::read_exact(&host.home, base).map_err(|error| {
+    let (last, between) = hops.split_last().ok_or_else(|| unusable("it has no delta"))?;
+    let installed = vetted.manifest().installed_bytes();
+    let extra = Duration::from_secs(installed / BYTES_PER_SECOND).saturating_mul(count(hops.len()));
+    let time = Time { began: cpu_time(), most: CPU_TIME.saturating_add(extra) };
+    // Before the first byte of it is read: what kills the agent does not kill it for ever.
+    let path = downloads::begin(&host.home, last)
+        .map_err(|error| refusal_of_file("cannot note that the delta is tried", &error))?
+        .ok_or_else(|| unusable("the agent ended twice while it was applied"))?;
+    let mut ground = ground(host, base, slots)?;
+    let mut passed: Vec<SlotId> = Vec::new();
+    let mut ended = Ok(());
+    for hop in between {
+        let slot = SlotId::of(&change.to.release.version, &hop.to);
+        passed.push(slot.clone());
+        match pass(host, hop, &ground, (&slot, change), slots, (source, time)) {
+            Ok(next) => ground = next,
+            Err(refusal) => {
+                ended = Err(refusal);
+                break;
+            }
+        }
+    }
+    let built = ended.and_then(|()| arrive(&path, &ground, change, slots, vetted, time));
+    drop(ground);
+    for slot in passed {
+        if let Err(error) = slots.remove(&slot) {
+            tracing::warn!(%slot, error = with_causes(&error), "what was built on the way cannot be removed yet");
+        }
+    }
+    built
+}
+
+fn count(hops: usize) -> u32 {
+    u32::try_from(hops).unwrap_or(u32::MAX)
+}
+
+fn ground(host: &Host, base: Option<&Installed>, slots: &Slots) -> Result<Ground, Refusal> {
+    let Some(base) = base else {
+        return Ok(Ground { files: Box::new(Nothing), list: Vec::new(), entries: Vec::new() });
+    };
+    let (manifest, list) = manifests::read_exact(&host.home, base).map_err(|error| {
         let detail = format!("cannot read what the delta is based on: {}", with_causes(&error));
         Refusal::new(ReasonCode::LocalFault, detail)
     })?;
-    let files = slots.base(&base.slot).map_err(|error| refusal_of_slot(&error))?;
+    let files: SlotBase = slots.base(&base.slot).map_err(|error| refusal_of_slot(&error))?;
+    Ok(Ground { files: Box::new(files), list, entries: entries(&manifest.files) })
+}
+
+/// Builds a release that is only passed, in a slot of its own.
+fn pass(
+    host: &Host,
+    hop: &Hop,
+    ground: &Ground,
+    (slot, change): (&SlotId, &Change),
+    slots: &Slots,
+    (source, time): (&mut dyn Source, Time),
+) -> Result<Ground, Refusal> {
+    // Its lengths bound what is written, so they have to be the vendor's word.
+    if !source.lists(&hop.to)? {
+        return Err(unusable("it leads through a release that the vendor does not list"));
+    }
+    let path = downloads::whole(&host.home, hop).ok_or_else(|| unusable("a delta of the way is gone"))?;
+    let delta = open(&path)?;
+    let mut builder = slots.begin(slot).map_err(|error| refusal_of_slot(&error))?;
+    let mut passed: Option<(ReleaseManifest, Vec<u8>)> = None;
+    let mut read = |list: &[u8]| {
+        if Sha256Digest::of(list) != hop.to {
+            return Err("it leads to another release than it should".into());
+        }
+        let manifest: ReleaseManifest = document::read(list)?;
+        if manifest.release.package != change.to.release.package {
+            return Err("it leads through another package".into());
+        }
+        if let Some(problem) = manifest.check().into_iter().next() {
+            return Err(problem.into());
+        }
+        ensure_room_between(host, &manifest)?;
+        let entries = entries(&manifest.files);
+        passed = Some((manifest, list.to_vec()));
+        Ok(entries)
+    };
+    // How many bytes it may have in all is decided from its manifest, which comes first.
+    let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, target_bytes: u64::MAX, ..Limits::default() };
+    let applied = carry_out(ground, delta, &mut read, &mut builder, &limits, time);
+    applied.map_err(|error| invalid_or_full(&builder, "a delta on the way cannot be applied", &*error))?;
+    builder.finish().map_err(|error| refusal_of_slot(&error))?;
+    let (manifest, list) = passed.ok_or_else(|| unusable("it brought no manifest"))?;
+    let files = slots.base(slot).map_err(|error| refusal_of_slot(&error))?;
+    Ok(Ground { files: Box::new(files), list, entries: entries(&manifest.files) })
+}
+
+/// Builds the slot of the release that is wanted.
+fn arrive(
+    path: &Path,
+    ground: &Ground,
+    change: &Change,
+    slots: &Slots,
+    vetted: &VettedRelease,
+    time: Time,
+) -> Result<(), Refusal> {
+    let manifest = vetted.manifest();
+    let delta = open(path)?;
     let mut builder = slots.begin(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
     let limits = Limits {
         entries: manifest.files.len(),
@@ -58,17 +190,43 @@ pub(super) fn apply_delta(
         }
         Err("it leads to another release than the approved one".into())
     };
-    let entries_of_base = entries(&base_manifest.files);
-    let base = Base { files: &files, list: &list, entries: &entries_of_base };
-    let most = CPU_TIME.saturating_add(Duration::from_secs(manifest.installed_bytes() / BYTES_PER_SECOND));
-    let began = cpu_time();
-    let mut in_time = |_: Progress| cpu_time().saturating_sub(began) <= most;
-    let lists = &mut Lists::Manifest(&mut vet);
-    let delta = io::BufReader::new(delta);
-    match sealpost_deltas::apply(&base, delta, lists, &mut builder, &limits, &mut in_time) {
-        Ok(_) => finish(builder, change, slots, manifest),
-        Err(error) => Err(invalid_or_full(&builder, "the delta cannot be applied", &error)),
+    match carry_out(ground, delta, &mut vet, &mut builder, &limits, time) {
+        Ok(()) => finish(builder, change, slots, manifest),
+        Err(error) => Err(invalid_or_full(&builder, "the delta cannot be applied", &*error)),
     }
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+fn carry_out(
+    ground: &Ground,
+    delta: io::BufReader<File>,
+    read: &mut dyn FnMut(&[u8]) -> Result<Vec<Entry>, Cause>,
+    target: &mut dyn sealpost_deltas::TargetWriter,
+    limits: &Limits,
+    time: Time,
+) -> Result<(), Cause> {
+    let base = Base { files: &*ground.files, list: &ground.list, entries: &ground.entries };
+    let mut read = |list: &[u8]| read(list);
+    let lists = &mut Lists::Manifest(&mut read);
+    let mut in_time = |_: Progress| time.is_left();
+    apply(&base, delta, lists, target, limits, &mut in_time)?;
+    Ok(())
+}
+
+/// Opens a delta. Those of version 1 have a list of files of their own, which no manifest vouches for: they are not applied.
+fn open(path: &Path) -> Result<io::BufReader<File>, Refusal> {
+    let failed = |error: io::Error| refusal_of_file("cannot read the delta", &error);
+    let mut delta = io::BufReader::new(File::open(path).map_err(failed)?);
+    let begin = io::BufRead::fill_buf(&mut delta).map_err(failed)?;
+    if container_version(begin) == Some(1) {
+        return Err(unusable("it has the form of an earlier version"));
+    }
+    Ok(delta)
+}
+
+fn unusable(why: &str) -> Refusal {
+    Refusal::new(ReasonCode::PayloadInvalid, format!("the delta cannot be used: {why}"))
 }
 
 /// What this thread has taken of the processor.
@@ -81,16 +239,11 @@ fn cpu_time() -> Duration {
 
 /// A manifest's files, as deltas take them.
 fn entries(files: &[FileEntry]) -> Vec<Entry> {
-    let entry = |entry: &FileEntry| {
-        let kind = match &entry.kind {
-            FileKind::File { executable, length, sha256 } => EntryKind::File {
-                length: *length,
-                sha256: *sha256.as_bytes(),
-                mode: if *executable { 0o755 } else { 0o644 },
-            },
-            FileKind::Symlink { target } => EntryKind::Symlink { target: target.clone() },
-        };
-        Entry { path: entry.path.as_str().to_owned(), kind }
+    let entry = |entry: &FileEntry| match &entry.kind {
+        FileKind::File { executable, length, sha256 } => {
+            Entry::file(entry.path.as_str(), *length, *sha256.as_bytes(), *executable)
+        }
+        FileKind::Symlink { target } => Entry::link(entry.path.as_str(), target),
     };
     files.iter().map(entry).collect()
 }

@@ -11,6 +11,7 @@ mod build;
 mod checks;
 mod clean_up;
 mod delta;
+pub mod downloads;
 mod engine;
 mod fault;
 mod finished;
@@ -19,6 +20,7 @@ mod terms;
 mod vetted;
 
 pub use actions::declines;
+pub use checks::has_room_for;
 pub use engine::Engine;
 pub use fault::{ChangeEnd, EngineError, NotNow};
 pub use terms::Terms;

@@ -3,7 +3,6 @@
 //! Invariants: what comes is only laid out for the core, which verifies it as if it had come by itself; "unchanged" is believed
 //! only of what this reader holds, and then what it holds is verified anew. Whatever does not fit is asked for by itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -21,7 +20,6 @@ impl Reader {
     pub(super) async fn ask_at_once(&mut self) -> Result<(), Arc<StoreError>> {
         let Some(roles) = self.transport.roles_at_once() else { return Ok(()) };
         let timestamp = self.store.read("timestamp.json")?;
-        let mut kept_files = BTreeMap::new();
         let mut held = HeldVersions {
             root: self.updater.trusted().root().version,
             timestamp: timestamp.as_deref().and_then(version_of),
@@ -30,7 +28,7 @@ impl Reader {
         for role in ["snapshot", "targets"].into_iter().map(str::to_owned).chain(roles) {
             let kept = self.store.read(&format!("{}.json", percent_encoded(&role)))?;
             if let Some((version, bytes)) = kept.and_then(|bytes| Some((version_of(&bytes)?, bytes))) {
-                let _ = kept_files.insert(format!("{version}.{}.json", percent_encoded(&role)), bytes);
+                let _ = held.files.insert(format!("{version}.{}.json", percent_encoded(&role)), bytes);
                 let _ = held.roles.insert(role, version);
             }
         }
@@ -38,7 +36,8 @@ impl Reader {
             // Under a new root what is held may count no more.
             if newer.root == held.root {
                 // The core asks for the exact version that the snapshot pins, and verifies it against that.
-                kept_files.into_iter().for_each(|(name, bytes)| self.prefetched.put(name, bytes));
+                let kept = std::mem::take(&mut held.files);
+                kept.into_iter().for_each(|(name, bytes)| self.prefetched.put(name, bytes));
             }
             self.lay_out(&held, timestamp, newer);
         }

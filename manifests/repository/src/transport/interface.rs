@@ -55,6 +55,8 @@ pub struct HeldVersions {
     pub timestamp: Option<u64>,
     /// Of the other roles, by their names.
     pub roles: BTreeMap<String, u64>,
+    /// The other roles as they are kept, by the names that a repository has them under: `7.acme-av.json`.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// What a source says is newer than what a reader holds. It is worth as much as the same files one by one: each is verified,

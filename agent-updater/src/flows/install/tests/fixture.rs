@@ -16,6 +16,7 @@ use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::ReleaseManifest;
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustDocument, TrustedKey};
+use sealpost_manifests::wire::refresh::DeltaWay;
 use sealpost_manifests::wire::report::{InstallStep, Outcome, ReasonCode};
 use sealpost_test_support::delta;
 use sealpost_test_support::folders::{set_mode, write_executable, write_file, write_folder};
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 use crate::config::Settings;
 use crate::domain::record::{Installed, PackageRecord};
 use crate::domain::release::{Expectation, Refusal};
+use crate::domain::way::Hop;
 use crate::flows::context::Host;
 use crate::flows::install::{ChangeEnd, Engine, EngineError, Terms, VettedRelease};
 use crate::home::Home;
@@ -62,22 +64,31 @@ pub(super) struct Published {
     pub(super) manifest: ReleaseManifest,
     pub(super) signed: SignedDocument,
     pub(super) payload: Vec<u8>,
+    /// The delta from what is installed, of a server that tells of no ways.
     pub(super) delta: Option<Vec<u8>>,
+    pub(super) way: Option<DeltaWay>,
+    /// The deltas of the way, by their ends.
+    pub(super) hops: BTreeMap<(Option<Sha256Digest>, Sha256Digest), Vec<u8>>,
+    /// Manifests that the vendor's metadata list.
+    pub(super) listed: Vec<Sha256Digest>,
     pub(super) folder: PathBuf,
     pub(super) fetches: Vec<&'static str>,
 }
 
 impl Source for Published {
-    fn delta(
-        &mut self,
-        _: &Sha256Digest,
-        _: &Sha256Digest,
-        to: &Path,
-        max_bytes: u64,
-    ) -> Result<bool, Refusal> {
-        let Some(delta) = &self.delta else { return Ok(false) };
+    fn way(&self) -> Option<&DeltaWay> {
+        self.way.as_ref()
+    }
+
+    fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
+        Ok(self.listed.contains(manifest))
+    }
+
+    fn delta(&mut self, hop: &Hop, to: &Path) -> Result<bool, Refusal> {
+        let of_hop = self.hops.get(&(hop.from, hop.to)).or(self.delta.as_ref());
+        let Some(delta) = of_hop else { return Ok(false) };
         self.fetches.push("delta");
-        if delta.len() as u64 > max_bytes {
+        if delta.len() as u64 > hop.most_bytes {
             return Err(Refusal::new(ReasonCode::PayloadInvalid, "longer than allowed"));
         }
         fs::write(to, delta).unwrap();
@@ -180,7 +191,17 @@ impl Computer {
         let draft = Draft::of_folder(&folder, release_id(&package(), version), counter);
         let signed = draft.sign(&self.key);
         let Draft { manifest, payload, .. } = draft;
-        Published { manifest, signed, payload, delta: None, folder, fetches: Vec::new() }
+        Published {
+            manifest,
+            signed,
+            payload,
+            delta: None,
+            way: None,
+            hops: BTreeMap::new(),
+            listed: Vec::new(),
+            folder,
+            fetches: Vec::new(),
+        }
     }
 
     pub(super) fn assignment(&self, release: &Published, attempt: u32) -> PackageAssignment {

@@ -11,3 +11,4 @@ mod prepared;
 mod refused;
 mod repair;
 mod rollback;
+mod ways;

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use sealpost_keys::SigningKey;
 use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::channels::ChannelsDocument;
-use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document::SignedDocument;
 use sealpost_manifests::ids::{PackageName, Platform};
 use sealpost_manifests::release::PackageKind;
@@ -25,6 +24,7 @@ use crate::config::Settings;
 use crate::domain::record::PackageRecord;
 use crate::domain::release::{Expectation, Refusal};
 use crate::domain::self_update::record::SelfRecord;
+use crate::domain::way::Hop;
 use crate::flows::context::Host;
 use crate::flows::install::{ChangeEnd, Engine, EngineError, Terms, VettedRelease};
 use crate::flows::self_update::settle::{SettleError, settle};
@@ -62,7 +62,7 @@ pub(super) struct Release {
 }
 
 impl Source for Release {
-    fn delta(&mut self, _: &Sha256Digest, _: &Sha256Digest, _: &Path, _: u64) -> Result<bool, Refusal> {
+    fn delta(&mut self, _: &Hop, _: &Path) -> Result<bool, Refusal> {
         Ok(false)
     }
 

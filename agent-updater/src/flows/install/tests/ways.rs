@@ -1,0 +1,163 @@
+//! Releases that come by several deltas, or by one from nothing; and what is in the way of that.
+
+use std::fs;
+
+use sealpost_manifests::wire::refresh::{DeltaWay, Hop as Told};
+use sealpost_manifests::wire::report::{InstallStep, ReasonCode, Way};
+use sealpost_test_support::delta;
+
+use crate::domain::way::hops;
+use crate::flows::install::{ChangeEnd, downloads};
+use crate::spool::Spool;
+
+use super::fixture::{Computer, ONE, Published, TWO, delta};
+
+/// How the last release came, by its report.
+fn way_of(computer: &Computer) -> Option<Way> {
+    let spool = Spool::open(&computer.host.home).unwrap();
+    spool.batch(0).iter().rev().find_map(|report| report.way)
+}
+
+/// Tells the last release's source of a way through the others, with a delta for each hop.
+fn lead(releases: &[&Published], last: &mut Published) {
+    let end = last.clone();
+    let through = [releases, &[&end]].concat();
+    let mut told = Vec::new();
+    for pair in through.windows(2) {
+        let bytes = delta(pair[0], pair[1]);
+        told.push(Told { to: pair[1].signed.digest(), bytes: bytes.len() as u64 });
+        let ends = (Some(pair[0].signed.digest()), pair[1].signed.digest());
+        last.hops.insert(ends, bytes);
+    }
+    last.way = Some(DeltaWay { from: Some(releases[0].signed.digest()), hops: told });
+    last.listed = releases[1..].iter().map(|release| release.signed.digest()).collect();
+}
+
+/// A computer with 1, and 2 and 3 to which a way leads.
+fn on_the_way() -> (Computer, Published, Published, Published) {
+    let computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let two = computer.publish("2", 2, TWO);
+    let mut three = computer.publish("3", 3, "loadable three");
+    lead(&[&one, &two], &mut three);
+    (computer, one, two, three)
+}
+
+fn nothing_is_left(computer: &Computer, slots: usize) {
+    let folder = computer.host.settings.install_root.join("acme/slots");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), slots, "slots");
+    assert_eq!(fs::read_dir(computer.host.home.downloads()).unwrap().count(), 0, "downloads");
+}
+
+#[test]
+fn several_deltas_lead_through_releases_that_never_run() {
+    let (computer, _, _, mut three) = on_the_way();
+    assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
+    computer.assert_runs(&three, "through two");
+    assert_eq!(three.fetches, ["delta", "delta"]);
+    assert_eq!(way_of(&computer), Some(Way::Chain));
+    nothing_is_left(&computer, 2);
+}
+
+#[test]
+fn a_release_is_packed_from_nothing_for_whoever_has_nothing_or_too_old_a_one() {
+    let computer = Computer::new();
+    for (number, text) in [(1, ONE), (2, TWO)] {
+        let mut release = computer.publish(&number.to_string(), number, text);
+        let bytes = delta::from_nothing((&release.folder, &release.manifest));
+        let to = release.signed.digest();
+        let hops = vec![Told { to, bytes: bytes.len() as u64 }];
+        release.hops.insert((None, to), bytes);
+        release.way = Some(DeltaWay { from: None, hops });
+        assert_eq!(computer.install(&mut release, 0).unwrap(), ChangeEnd::Kept);
+        computer.assert_runs(&release, "packed");
+        assert_eq!(release.fetches, ["delta"]);
+        assert_eq!(way_of(&computer), Some(Way::Packed));
+    }
+    nothing_is_left(&computer, 2);
+}
+
+#[test]
+fn a_way_that_leads_elsewhere_at_any_delta_ends_at_the_payload() {
+    type Spoil = fn(&Computer, &Published, &Published, &mut Published);
+    let cases: [(&str, Spoil); 6] = [
+        ("a release that the vendor does not list", |_, _, _, three| three.listed.clear()),
+        ("another release in the middle", |computer, one, two, three| {
+            let other = computer.publish("2x", 8, "loadable other");
+            three.hops.insert((Some(one.signed.digest()), two.signed.digest()), delta(one, &other));
+        }),
+        ("no delta in the middle", |_, one, two, three| {
+            three.hops.insert((Some(one.signed.digest()), two.signed.digest()), b"no delta".to_vec());
+        }),
+        ("a delta that is absent", |_, _, two, three| {
+            three.hops.remove(&(Some(two.signed.digest()), three.signed.digest()));
+        }),
+        ("another release at the end", |computer, _, two, three| {
+            let other = computer.publish("3x", 9, "loadable other");
+            three.hops.insert((Some(two.signed.digest()), three.signed.digest()), delta(two, &other));
+        }),
+        ("a delta of version 1", |_, one, two, three| {
+            let first_version = b"slpdelta\x01\x00 of before".to_vec();
+            three.hops.insert((Some(one.signed.digest()), two.signed.digest()), first_version);
+        }),
+    ];
+    for (what, spoil) in cases {
+        let (computer, one, two, mut three) = on_the_way();
+        spoil(&computer, &one, &two, &mut three);
+        // What was told of lengths is not what is tried here.
+        let way = three.way.as_mut().unwrap();
+        way.hops.iter_mut().for_each(|hop| hop.bytes = 100_000);
+        assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept, "{what}");
+        computer.assert_runs(&three, what);
+        assert_eq!(three.fetches.last(), Some(&"payload"), "{what}");
+        assert_eq!(way_of(&computer), Some(Way::Gzip), "{what}");
+        nothing_is_left(&computer, 2);
+    }
+}
+
+#[test]
+fn a_delta_longer_than_it_was_told_and_a_way_from_something_else_end_at_the_payload() {
+    let (computer, _, _, mut three) = on_the_way();
+    three.way.as_mut().unwrap().hops[1].bytes -= 1;
+    assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
+    assert_eq!(three.fetches, ["delta", "delta", "payload"]);
+    let (computer, _, two, mut three) = on_the_way();
+    three.way.as_mut().unwrap().from = Some(two.signed.digest());
+    assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
+    assert_eq!(three.fetches, ["payload"]);
+    nothing_is_left(&computer, 2);
+}
+
+#[test]
+fn a_delta_that_ended_the_agent_twice_is_not_applied_again() {
+    for (times, expected) in [(1, "delta"), (2, "payload")] {
+        let (computer, one, two, _) = on_the_way();
+        let mut next = computer.publish("2.1", 5, "loadable again");
+        lead(&[&one, &two], &mut next);
+        let last = hops(next.way.as_ref().unwrap()).pop().unwrap();
+        let bytes = next.hops[&(last.from, last.to)].clone();
+        // As two crashes while it was applied leave it: all of it is there, and its name says how often it was begun.
+        let part = downloads::part(&computer.host.home, &last);
+        let name = ["tried-delta", "tried-again-delta"][times - 1];
+        fs::write(part.with_extension(name), bytes).unwrap();
+        assert_eq!(computer.install(&mut next, 0).unwrap(), ChangeEnd::Kept);
+        computer.assert_runs(&next, name);
+        assert_eq!(next.fetches.last(), Some(&expected), "{name}");
+        nothing_is_left(&computer, 2);
+    }
+}
+
+#[test]
+fn an_end_that_is_not_the_release_counts_as_a_failed_delta_and_not_as_a_failed_release() {
+    let (computer, _, _, mut three) = on_the_way();
+    let ends: Vec<_> = three.hops.keys().copied().collect();
+    for end in ends {
+        three.hops.insert(end, Vec::new());
+    }
+    assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
+    let failed = |(step, _, reason): &(InstallStep, _, ReasonCode)| {
+        *step == InstallStep::Build && *reason != ReasonCode::Done
+    };
+    assert!(!computer.reports().iter().any(failed));
+}
