@@ -7,6 +7,7 @@ mod by_file;
 mod clocks;
 mod contact;
 mod copies;
+mod deltas;
 mod enroll;
 mod faults;
 mod first_install;

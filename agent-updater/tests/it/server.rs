@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 use sealpost_agent_updater::server::pin::spki_sha256;
+use sealpost_deltas::{MakeSettings, Progress, make_file};
 use sealpost_keys::{PublicKey, SigningKey};
 use sealpost_manifests::assignment::{Assignment, PackageAssignment};
 use sealpost_manifests::digest::Sha256Digest;
@@ -19,7 +21,7 @@ use sealpost_manifests::wire::coding::{self, GZIP};
 use sealpost_manifests::wire::contact::{Contact, ContactAnswer, ContactRequest, Evidence, WaitsFor};
 use sealpost_manifests::wire::enroll::{EnrollAnswer, EnrollRequest, Enrolled, Enrollment};
 use sealpost_manifests::wire::problem::{Problem, ProblemCode};
-use sealpost_manifests::wire::refresh::{NewMetadata, RefreshAnswer, RefreshRequest};
+use sealpost_manifests::wire::refresh::{DeltaWay, FilePatch, NewMetadata, RefreshAnswer, RefreshRequest};
 use sealpost_manifests::wire::report::Report;
 use sealpost_test_support::certificates::loopback_server;
 use sealpost_test_support::license::serial;
@@ -70,6 +72,12 @@ pub(crate) struct SimulatedServer {
     pub(crate) codings: Vec<Option<String>>,
     /// The requests for what is newer.
     pub(crate) refreshes: Vec<RefreshRequest>,
+    /// What it tells of ways by deltas.
+    pub(crate) ways: Vec<DeltaWay>,
+    /// Whether it sends metadata as patches, and what becomes of each on the way.
+    pub(crate) patches: Option<fn(Vec<u8>) -> Vec<u8>>,
+    /// Deltas by the path after `deltas/`.
+    pub(crate) deltas: BTreeMap<String, Vec<u8>>,
     /// What the wake stream says before it ends.
     pub(crate) wake: Option<Vec<u8>>,
     /// Sent with every answer.
@@ -114,6 +122,9 @@ impl SimulatedServer {
             answer_newer: packed,
             codings: Vec::new(),
             refreshes: Vec::new(),
+            ways: Vec::new(),
+            patches: None,
+            deltas: BTreeMap::new(),
             wake: None,
             server_list: None,
             enrollments: Vec::new(),
@@ -154,6 +165,9 @@ impl SimulatedServer {
             ("contact", _) => self.contact(body()),
             ("wake", _) if self.wake.is_some() => Reply::content(self.wake.clone().unwrap_or_default()),
             ("/healthz", _) => Reply::content(Vec::new()),
+            (delta, _) if self.deltas.contains_key(delta.trim_start_matches("deltas/")) => {
+                Reply::content(self.deltas[delta.trim_start_matches("deltas/")].clone())
+            }
             (delta, Some(bytes)) if delta.starts_with("deltas/") => Reply::content(bytes.clone()),
             (target, _) => file(&self.repository.join(target.trim_start_matches("tuf/"))),
         }
@@ -191,15 +205,27 @@ impl SimulatedServer {
                 }
             };
             let files = metadata.iter().filter(|(name, _)| is_new(name));
-            let files = files.map(|(name, text)| (name.clone(), text.clone())).collect();
-            NewMetadata { root: 1, timestamp, files, patches: BTreeMap::new() }
+            let mut files: BTreeMap<String, String> =
+                files.map(|(name, text)| (name.clone(), text.clone())).collect();
+            let mut patches = BTreeMap::new();
+            for (role, from) in held.roles.iter().filter(|_| self.patches.is_some()) {
+                let of_role = |name: &&String| name.split_once('.').unwrap().1 == format!("{role}.json");
+                let Some(name) = files.keys().find(of_role).cloned() else { continue };
+                let base = metadata[&format!("{from}.{role}.json")].as_bytes();
+                let (mut delta, settings) = (Vec::new(), MakeSettings::default());
+                let target = files.remove(&name).unwrap();
+                make_file(&base, &target.as_bytes(), &mut delta, &settings, &mut |_: Progress| true).unwrap();
+                let delta = BASE64.encode(&self.patches.unwrap()(delta));
+                patches.insert(name, FilePatch { from: *from, delta });
+            }
+            NewMetadata { root: 1, timestamp, files, patches }
         });
         let mut documents = files("targets");
         documents.retain(|file, text| {
             let wanted = asked.documents.iter().any(|name| file.ends_with(&format!(".{name}")));
             wanted && !asked.held.contains(&Sha256Digest::of(text.as_bytes()))
         });
-        RefreshAnswer { metadata: new, documents, ..RefreshAnswer::default() }
+        RefreshAnswer { metadata: new, documents, ways: self.ways.clone() }
     }
 
     fn enroll(&mut self, body: String) -> Reply {
