@@ -7,6 +7,7 @@
 //! Left out on purpose: removing blobs (`upstream` knows which are needed), and deltas over more than one step.
 
 mod deltas;
+mod index;
 mod make_delta;
 mod releases;
 mod review;
@@ -25,6 +26,7 @@ use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
 use sealpost_site::rows::DeltaReleaseRow;
 
+use self::index::DeltaIndex;
 use self::make_delta::MadeDelta;
 use self::releases::{Comparison, comparison, delta_releases};
 use self::trees::Trees;
@@ -32,7 +34,7 @@ use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
 use crate::ports::staging::{
-    FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
 };
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
@@ -56,6 +58,7 @@ pub struct Parts {
 pub struct FolderStaging {
     root: PathBuf,
     trees: Trees,
+    index: Arc<DeltaIndex>,
     parts: Parts,
     /// Taking in a release and clearing trees exclude each other.
     busy: tokio::sync::Mutex<()>,
@@ -78,8 +81,9 @@ impl FolderStaging {
         make_folder(&deltas, PRIVATE_FOLDER)
             .and_then(|()| sweep(&deltas))
             .map_err(|source| StagingError::io("make the folder", &deltas, source))?;
+        let index = Arc::new(DeltaIndex::fill(&deltas, &*parts.blobs));
         let (busy, given_up) = (tokio::sync::Mutex::new(()), Mutex::default());
-        Ok(Arc::new(Self { root: root.to_owned(), trees, parts, busy, given_up }))
+        Ok(Arc::new(Self { root: root.to_owned(), trees, index, parts, busy, given_up }))
     }
 
     async fn stage(&self, fetched: FetchedRelease) -> Result<StageOutcome, StagingError> {
@@ -165,12 +169,15 @@ impl FolderStaging {
             return Ok(false);
         };
         let (blob, blobs, folder) = (made.blob, Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
+        let index = Arc::clone(&self.index);
         blocking(move || {
             // Somebody may have removed it while the server runs.
             make_folder(&folder, PRIVATE_FOLDER)
                 .map_err(|source| StagingError::io("make the folder", &folder, source))?;
             blobs.adopt(made.file.path(), blob)?;
-            deltas::note(&folder, &pair.0, &pair.1, blob)
+            deltas::note(&folder, &pair.0, &pair.1, blob)?;
+            index.note(&*blobs, &StoredDelta { base: pair.0, target: pair.1, blob });
+            Ok::<_, StagingError>(())
         })
         .await??;
         self.record_delta(pair, blob.length).await?;
@@ -269,11 +276,16 @@ impl Staging for FolderStaging {
         Ok(self.parts.blobs.open(&delta.sha256)?)
     }
 
+    fn edges(&self) -> Arc<DeltaEdges> {
+        self.index.edges()
+    }
+
     fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {
         deltas::all(&self.root.join(DELTAS))
     }
 
     fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError> {
+        self.index.forget(delta);
         deltas::forget(&self.root.join(DELTAS), &delta.base, &delta.target)
     }
 }

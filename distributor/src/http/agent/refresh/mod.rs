@@ -1,7 +1,11 @@
-//! `POST /agent/v1/tuf/refresh`: the metadata and documents that a client does not hold yet, in one answer.
+//! `POST /agent/v1/tuf/refresh`: the metadata and documents that a client does not hold yet, and its ways by deltas, in one
+//! answer.
 //!
 //! Invariant: nothing is in an answer that the client could not ask for by itself. What does not fit, is not here or is not
 //! for this client is left out: asked for by itself, it is answered with the reason.
+
+mod way;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +20,7 @@ use sealpost_manifests::wire::refresh::{
 use sealpost_repository::version_of;
 use sealpost_site::rules::admission::{Admission, Identity, decide};
 
+use self::ways::ways;
 use super::targets::waits_for_link;
 use crate::http::Site;
 use crate::http::admission::{Caller, holder_of, resource_of};
@@ -47,6 +52,10 @@ pub(crate) async fn refresh(
         }
         Caller::Unnamed => Vec::new(),
     };
+    let ways = match &caller {
+        Caller::Client(row, _) => ways(&site, row, &request, site.now()).await?,
+        Caller::Unnamed => Vec::new(),
+    };
     let packages = packages_of(&request, &*site.parts.upstream);
     let (upstream, blobs) = (Arc::clone(&site.parts.upstream), Arc::clone(&site.parts.blobs));
     let gathered = tokio::task::spawn_blocking(move || {
@@ -54,7 +63,7 @@ pub(crate) async fn refresh(
         let metadata =
             request.metadata.map(|held| newer(&*upstream, &held, &packages, &mut room)).transpose()?;
         let documents = documents(&*blobs, entries, &mut room);
-        Ok::<_, ApiError>(RefreshAnswer { metadata: metadata.flatten(), documents, ways: Vec::new() })
+        Ok::<_, ApiError>(RefreshAnswer { metadata: metadata.flatten(), documents, ways })
     });
     let answer = gathered.await.map_err(|error| ApiError::internal("gather what is newer", &error))??;
     coding::json(&headers, &answer).await
