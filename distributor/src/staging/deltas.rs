@@ -20,6 +20,10 @@ use sealpost_site::rules::release::ReleaseState;
 
 /// Deltas to one release: from the newest releases that clients run. Clients of older ones get the payload.
 const BASES_PER_RELEASE: usize = 3;
+/// A delta is kept if it saves this part of the payload, and this many bytes: less is not worth the space, the work of applying
+/// it, and the payload after it where that fails.
+const LEAST_SAVED_PART: u64 = 16;
+const LEAST_SAVED_BYTES: u64 = 1024;
 /// Largest note, in bytes.
 const MAX_NOTE_BYTES: u64 = 4096;
 
@@ -40,6 +44,12 @@ pub(super) fn wanted(releases: &[DeltaReleaseRow]) -> Vec<(&DeltaReleaseRow, &De
         pairs.extend(older.take(BASES_PER_RELEASE).map(|base| (*base, target)));
     }
     pairs
+}
+
+/// Whether a delta saves enough of a payload to be kept; both in bytes.
+pub(super) fn is_worth_keeping(delta_bytes: u64, payload_bytes: u64) -> bool {
+    let least_saved = (payload_bytes / LEAST_SAVED_PART).max(LEAST_SAVED_BYTES);
+    delta_bytes.checked_add(least_saved).is_some_and(|bytes| bytes <= payload_bytes)
 }
 
 /// Whether clients run the release now, or are about to.
@@ -201,6 +211,31 @@ mod tests {
             [ReleaseState::Rejected, ReleaseState::Withdrawn, ReleaseState::Refused, ReleaseState::Superseded]
         {
             assert_eq!(pairs(&[release(1, ReleaseState::Approved, true), release(2, state, false)]), []);
+        }
+    }
+
+    #[test]
+    fn a_delta_that_saves_next_to_nothing_is_not_kept() {
+        const MIB: u64 = 1024 * 1024;
+        for (delta, payload, is_kept) in [
+            // At least 1 KiB.
+            (0, 0, false),
+            (0, 1023, false),
+            (0, 1024, true),
+            (1, 1024, false),
+            (1000, 2024, true),
+            (1001, 2024, false),
+            // At least a sixteenth.
+            (15 * MIB, 16 * MIB, true),
+            (15 * MIB + 1, 16 * MIB, false),
+            (16 * MIB - 623, 16 * MIB, false),
+            (17 * MIB, 16 * MIB, false),
+            // What no number holds.
+            (u64::MAX, u64::MAX, false),
+            (u64::MAX, 16, false),
+            (1, u64::MAX, true),
+        ] {
+            assert_eq!(is_worth_keeping(delta, payload), is_kept, "{delta} of {payload}");
         }
     }
 

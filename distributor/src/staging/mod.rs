@@ -6,6 +6,7 @@
 //! Everything here is a reconciler: run twice, or killed in the middle, the result is the same.
 //! Left out on purpose: removing blobs (`upstream` knows which are needed), and deltas over more than one step.
 
+mod declined;
 mod deltas;
 mod index;
 mod make_delta;
@@ -26,6 +27,7 @@ use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
 use sealpost_site::rows::DeltaReleaseRow;
 
+use self::declined::Pair;
 use self::index::DeltaIndex;
 use self::make_delta::MadeDelta;
 use self::releases::{Comparison, comparison, delta_releases};
@@ -62,8 +64,8 @@ pub struct FolderStaging {
     parts: Parts,
     /// Taking in a release and clearing trees exclude each other.
     busy: tokio::sync::Mutex<()>,
-    /// Deltas that failed or were larger than the payload; tried again after a restart.
-    given_up: Mutex<BTreeSet<(Sha256Digest, Sha256Digest)>>,
+    /// Deltas that failed; tried again after a restart.
+    given_up: Mutex<BTreeSet<Pair>>,
 }
 
 impl std::fmt::Debug for FolderStaging {
@@ -78,9 +80,8 @@ impl FolderStaging {
     pub fn open(root: &Path, parts: Parts) -> Result<Arc<Self>, StagingError> {
         let trees = Trees::open(root, Arc::clone(&parts.blobs))?;
         let deltas = root.join(DELTAS);
-        make_folder(&deltas, PRIVATE_FOLDER)
-            .and_then(|()| sweep(&deltas))
-            .map_err(|source| StagingError::io("make the folder", &deltas, source))?;
+        make_delta_folder(&deltas)?;
+        sweep(&deltas).map_err(|source| StagingError::io("clean the folder", &deltas, source))?;
         let index = Arc::new(DeltaIndex::fill(&deltas, &*parts.blobs));
         let (busy, given_up) = (tokio::sync::Mutex::new(()), Mutex::default());
         Ok(Arc::new(Self { root: root.to_owned(), trees, index, parts, busy, given_up }))
@@ -128,14 +129,17 @@ impl FolderStaging {
     async fn make_deltas(&self) -> Result<u32, StagingError> {
         let _busy = self.busy.lock().await;
         let releases = delta_releases(&self.parts.ledger).await?;
-        let mut made = 0;
+        let (mut made, mut pairs) = (0, BTreeSet::new());
         for (base, target) in deltas::wanted(&releases) {
+            pairs.insert((base.release.manifest, target.release.manifest));
             if self.reconcile_delta(base, target).await? {
                 made += 1;
             }
         }
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|pair| pairs.contains(pair));
         let (trees, keep) = (self.trees.clone(), deltas::trees_to_keep(&releases));
-        blocking(move || trees.clear(&keep)).await??;
+        let folder = self.root.join(DELTAS);
+        blocking(move || trees.clear(&keep).and_then(|()| declined::clear(&folder, &pairs))).await??;
         Ok(made)
     }
 
@@ -153,27 +157,36 @@ impl FolderStaging {
             }
             return Ok(false);
         }
-        if self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&pair) {
+        let folder = self.root.join(DELTAS);
+        let is_given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&pair);
+        if is_given_up || blocking(move || declined::is_declined(&folder, &pair)).await? {
             return Ok(false);
         }
         let made = match self.make_delta(pair).await {
-            Ok(made) => made.filter(|delta| delta.blob.length < target.payload_bytes),
-            Err(error) => {
-                let error = with_causes(&error);
-                tracing::warn!(base = %base.release.release, target = %target.release.release, error, "cannot make a delta; clients get the payload");
-                None
+            Ok(Some(made)) => made,
+            not_made => {
+                if let Err(error) = not_made {
+                    let error = with_causes(&error);
+                    tracing::warn!(base = %base.release.release, target = %target.release.release, error, "cannot make a delta; clients get the payload");
+                }
+                self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+                return Ok(false);
             }
         };
-        let Some(made) = made else {
-            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+        if !deltas::is_worth_keeping(made.blob.length, target.payload_bytes) {
+            let (bytes, folder) = (made.blob.length, self.root.join(DELTAS));
+            blocking(move || {
+                make_delta_folder(&folder)?;
+                declined::decline(&folder, &pair, bytes)
+            })
+            .await??;
+            tracing::debug!(base = %base.release.release, target = %target.release.release, bytes = made.blob.length, payload_bytes = target.payload_bytes, "a delta saves too little to be kept");
             return Ok(false);
-        };
+        }
         let (blob, blobs, folder) = (made.blob, Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
         let index = Arc::clone(&self.index);
         blocking(move || {
-            // Somebody may have removed it while the server runs.
-            make_folder(&folder, PRIVATE_FOLDER)
-                .map_err(|source| StagingError::io("make the folder", &folder, source))?;
+            make_delta_folder(&folder)?;
             blobs.adopt(made.file.path(), blob)?;
             deltas::note(&folder, &pair.0, &pair.1, blob)?;
             index.note(&*blobs, &StoredDelta { base: pair.0, target: pair.1, blob });
@@ -288,6 +301,11 @@ impl Staging for FolderStaging {
         self.index.forget(delta);
         deltas::forget(&self.root.join(DELTAS), &delta.base, &delta.target)
     }
+}
+
+/// Somebody may have removed it while the server runs.
+fn make_delta_folder(folder: &Path) -> Result<(), StagingError> {
+    make_folder(folder, PRIVATE_FOLDER).map_err(|source| StagingError::io("make the folder", folder, source))
 }
 
 /// Runs blocking work on a thread for it.

@@ -1,7 +1,7 @@
 //! Ways by deltas: a client is told of the best one to what it is to run, may fetch each delta of it, and none that leads
 //! through what it must not get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use reqwest::StatusCode;
@@ -11,6 +11,7 @@ use sealpost_distributor::ports::blobs::BlobStore;
 use sealpost_distributor::ports::staging::NOTHING;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Blob;
+use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::refresh::{
     DELTA_CONTAINER, DeltaWay, HeldMetadata, Hop, RefreshAnswer, RefreshRequest, Route,
@@ -195,7 +196,17 @@ async fn no_way_leads_through_what_the_vendor_withdrew_or_a_person_halted() {
 async fn no_way_leads_through_another_package_and_no_delta_is_told_that_is_gone() {
     let three = Three::start().await;
     let [one, two, last] = three.releases;
-    let other = Draft::of_files(&[("engine", b"other")], release_id(&package("acme-db"), "1.0"), 1);
+    let name = package("acme-db");
+    three.vendor.change_trust(|trust| {
+        trust.keys.push(TrustedKey {
+            key_use: KeyUse::Release,
+            package: Some(name.clone()),
+            key: three.vendor.release_key.public().to_base64(),
+            status: KeyStatus::Active,
+            digests: BTreeSet::new(),
+        });
+    });
+    let other = Draft::of_files(&[("engine", b"other")], release_id(&name, "1.0"), 1);
     let other = three.vendor.publish_in_another_package(&other);
     three.site.pull().await;
     three.site.approve(other).await;

@@ -71,6 +71,25 @@ async fn reconciling_twice_makes_nothing_twice_and_clears_what_a_kill_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_delta_that_saves_too_little_is_not_kept_and_not_made_again_after_a_restart() {
+    let (vendor, mut site, base) = approved(&[("bin/av", &noise(10_000))]).await;
+    let other: Vec<u8> = noise(20_000).split_off(10_000);
+    let target = vendor.release("2.0", &[("bin/av", &other)]);
+    site.pull().await.unwrap();
+    assert!(site.row(target).await.unwrap().deltas.is_empty());
+    assert!(site.parts().staging.delta(&base, &target).unwrap().is_none());
+    let note = site.home().staging().join(format!("deltas/{base}-{target}.none"));
+    let noted = fs::metadata(&note).unwrap().modified().unwrap();
+    site.restart().await;
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
+    assert_eq!(fs::metadata(&note).unwrap().modified().unwrap(), noted, "it was made again");
+    // Nobody wants the pair any more.
+    vendor.withdraw("2.0", "a test");
+    site.pull().await.unwrap();
+    assert!(!note.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_sees_what_changes_against_the_approved_release() {
     let (vendor, site) = vendor_and_site().await;
     let first = vendor.release("1.0", &[("a", b"1"), ("b", b"2"), ("old", b"3")]);
