@@ -80,6 +80,10 @@ impl Upstream for Nothing {
         Listing::default()
     }
 
+    fn generation(&self) -> Option<u64> {
+        None
+    }
+
     fn metadata_names(&self) -> Vec<String> {
         Vec::new()
     }

@@ -252,7 +252,8 @@ async fn a_delta_on_the_way_is_refused_to_whoever_may_not_have_its_end_and_garba
         assert_eq!(three.refused(&path).await, ProblemCode::NotAssigned, "{path}");
     }
     let upper = last.to_string().to_uppercase();
-    for query in ["for=", "for=x", "for=nothing", &format!("for={upper}"), &format!("for={last}&for={last}")] {
+    for query in ["for=", "for=x", "for=nothing", &format!("for={upper}"), &format!("for={last}&for={last}")]
+    {
         let path = format!("/deltas/{one}/{two}?{query}");
         assert_eq!(three.refused(&path).await, ProblemCode::NotFound, "{path}");
     }

@@ -80,9 +80,21 @@ mod tests {
             ("equal: fewer deltas", "1", "3", with(&[("1", "3", 20)]), Some(&["3"])),
             ("the chain is smaller", "1", "3", with(&[("1", "3", 21)]), Some(&["2", "3"])),
             ("a part is shorter", "1", "4", with(&[("2", "4", 5)]), Some(&["2", "4"])),
-            ("too long by one, and another way", "1", "6", with(&[("4", "6", 900)]), Some(&["2", "3", "4", "6"])),
+            (
+                "too long by one, and another way",
+                "1",
+                "6",
+                with(&[("4", "6", 900)]),
+                Some(&["2", "3", "4", "6"]),
+            ),
             ("a circle is not walked", "1", "3", with(&[("3", "2", 1), ("2", "1", 1)]), Some(&["2", "3"])),
-            ("nor one that costs nothing", "1", "3", with(&[("3", "2", 0), ("2", "2", 0)]), Some(&["2", "3"])),
+            (
+                "nor one that costs nothing",
+                "1",
+                "3",
+                with(&[("3", "2", 0), ("2", "2", 0)]),
+                Some(&["2", "3"]),
+            ),
             ("bytes that no number holds", "1", "3", edges(&[("1", "2", u64::MAX), ("2", "3", 1)]), None),
             ("from what nobody knows", "?", "3", with(&[]), None),
         ];

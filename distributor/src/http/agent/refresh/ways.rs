@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::wire::refresh::{
-    DELTA_CONTAINER, DeltaWay, Hop, MAX_ROUTES, RefreshRequest, Route,
-};
+use sealpost_manifests::wire::refresh::{DELTA_CONTAINER, DeltaWay, Hop, MAX_ROUTES, RefreshRequest, Route};
 use sealpost_site::queries::KnownReleaseOf;
 use sealpost_site::rows::HolderRow;
 use sealpost_site::rules::admission::{Admission, Identity, Resource, decide};
