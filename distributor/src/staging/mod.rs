@@ -36,7 +36,7 @@ use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
 use crate::ports::staging::{
-    DeltaEdges, FetchedRelease, LaidOut, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, NOTHING, Review, StageOutcome, Staging, StagingError, StoredDelta,
 };
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
@@ -66,6 +66,24 @@ pub struct FolderStaging {
     busy: tokio::sync::Mutex<()>,
     /// Deltas that failed; tried again after a restart.
     given_up: Mutex<BTreeSet<Pair>>,
+}
+
+/// A delta that this site needs.
+struct WantedDelta<'a> {
+    /// `None`: from nothing.
+    base: Option<&'a DeltaReleaseRow>,
+    target: &'a DeltaReleaseRow,
+}
+
+impl WantedDelta<'_> {
+    fn pair(&self) -> Pair {
+        (self.base.map_or(NOTHING, |base| base.release.manifest), self.target.release.manifest)
+    }
+
+    /// For people.
+    fn base_name(&self) -> String {
+        self.base.map_or_else(|| "nothing".to_owned(), |base| base.release.release.to_string())
+    }
 }
 
 impl std::fmt::Debug for FolderStaging {
@@ -129,10 +147,14 @@ impl FolderStaging {
     async fn make_deltas(&self) -> Result<u32, StagingError> {
         let _busy = self.busy.lock().await;
         let releases = delta_releases(&self.parts.ledger).await?;
+        let between = deltas::wanted(&releases).into_iter().map(|(base, target)| (Some(base), target));
+        // The deltas between releases first: they save more, and a release can be large.
+        let all = between.chain(deltas::packed(&releases).map(|target| (None, target)));
         let (mut made, mut pairs) = (0, BTreeSet::new());
-        for (base, target) in deltas::wanted(&releases) {
-            pairs.insert((base.release.manifest, target.release.manifest));
-            if self.reconcile_delta(base, target).await? {
+        for (base, target) in all {
+            let delta = WantedDelta { base, target };
+            pairs.insert(delta.pair());
+            if self.reconcile_delta(&delta).await? {
                 made += 1;
             }
         }
@@ -144,14 +166,10 @@ impl FolderStaging {
     }
 
     /// Makes one delta, unless it is there; answers whether it was made.
-    async fn reconcile_delta(
-        &self,
-        base: &DeltaReleaseRow,
-        target: &DeltaReleaseRow,
-    ) -> Result<bool, StagingError> {
-        let pair = (base.release.manifest, target.release.manifest);
+    async fn reconcile_delta(&self, wanted: &WantedDelta<'_>) -> Result<bool, StagingError> {
+        let (pair, target) = (wanted.pair(), wanted.target);
         if let Some(bytes) = self.find_delta(pair).await? {
-            if !target.bases.contains(&base.release.manifest) {
+            if !target.bases.contains(&pair.0) {
                 // Killed after the delta was stored and before the ledger recorded it.
                 self.record_delta(pair, bytes).await?;
             }
@@ -162,29 +180,29 @@ impl FolderStaging {
         if is_given_up || blocking(move || declined::is_declined(&folder, &pair)).await? {
             return Ok(false);
         }
-        let made = match self.make_delta(pair).await {
+        let (base, payload_bytes) = (wanted.base_name(), target.payload_bytes);
+        let made = match self.make_delta(wanted).await {
             Ok(Some(made)) => made,
             not_made => {
                 if let Err(error) = not_made {
                     let error = with_causes(&error);
-                    tracing::warn!(base = %base.release.release, target = %target.release.release, error, "cannot make a delta; clients get the payload");
+                    tracing::warn!(base, target = %target.release.release, error, "cannot make a delta; clients get the payload");
                 }
                 self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
                 return Ok(false);
             }
         };
-        if !deltas::is_worth_keeping(made.blob.length, target.payload_bytes) {
-            let (bytes, folder) = (made.blob.length, self.root.join(DELTAS));
+        let (blob, folder) = (made.blob, self.root.join(DELTAS));
+        if !deltas::is_worth_keeping(blob.length, payload_bytes) {
+            tracing::debug!(base, target = %target.release.release, bytes = blob.length, payload_bytes, "a delta saves too little to be kept");
             blocking(move || {
                 make_delta_folder(&folder)?;
-                declined::decline(&folder, &pair, bytes)
+                declined::decline(&folder, &pair, blob.length)
             })
             .await??;
-            tracing::debug!(base = %base.release.release, target = %target.release.release, bytes = made.blob.length, payload_bytes = target.payload_bytes, "a delta saves too little to be kept");
             return Ok(false);
         }
-        let (blob, blobs, folder) = (made.blob, Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
-        let index = Arc::clone(&self.index);
+        let (blobs, index) = (Arc::clone(&self.parts.blobs), Arc::clone(&self.index));
         blocking(move || {
             make_delta_folder(&folder)?;
             blobs.adopt(made.file.path(), blob)?;
@@ -194,15 +212,12 @@ impl FolderStaging {
         })
         .await??;
         self.record_delta(pair, blob.length).await?;
-        tracing::info!(base = %base.release.release, target = %target.release.release, bytes = blob.length, payload_bytes = target.payload_bytes, "a delta was made");
+        tracing::info!(base, target = %target.release.release, bytes = blob.length, payload_bytes, "a delta was made");
         Ok(true)
     }
 
     /// The length of a delta in bytes, if it is noted and its blob is there.
-    async fn find_delta(
-        &self,
-        (base, target): (Sha256Digest, Sha256Digest),
-    ) -> Result<Option<u64>, StagingError> {
+    async fn find_delta(&self, (base, target): Pair) -> Result<Option<u64>, StagingError> {
         let (blobs, folder) = (Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
         blocking(move || {
             let Some(found) = deltas::find(&folder, &base, &target)? else { return Ok(None) };
@@ -212,26 +227,29 @@ impl FolderStaging {
         .await?
     }
 
-    async fn record_delta(
-        &self,
-        (base, target): (Sha256Digest, Sha256Digest),
-        bytes: u64,
-    ) -> Result<(), LedgerError> {
+    /// Has the ledger record a delta between two releases. One from nothing is another form of the payload, and the log says
+    /// nothing of those.
+    async fn record_delta(&self, (base, target): Pair, bytes: u64) -> Result<(), LedgerError> {
+        if base == NOTHING {
+            return Ok(());
+        }
         self.parts.ledger.execute(self.parts.clock.now(), NoteDelta { base, target, bytes }).await
     }
 
     /// Has a child process make the delta. `None`: one of the releases is no longer stored.
-    async fn make_delta(
-        &self,
-        (base, target): (Sha256Digest, Sha256Digest),
-    ) -> Result<Option<MadeDelta>, ChildError> {
-        let trees = self.trees.clone();
-        let folders = blocking(move || Ok((trees.tree(&base)?, trees.tree(&target)?))).await.flatten();
+    async fn make_delta(&self, wanted: &WantedDelta<'_>) -> Result<Option<MadeDelta>, ChildError> {
+        let (trees, target) = (self.trees.clone(), wanted.target.release.manifest);
+        let base = wanted.base.map(|base| base.release.manifest);
+        let folders = blocking(move || {
+            let base = base.map(|base| trees.tree(&base)).transpose()?;
+            Ok((base, trees.tree(&target)?))
+        });
+        let folders = folders.await.flatten();
         let (base, target) = match folders.map_err(|source| ChildError::Trees { source: Box::new(source) })? {
-            (Some(base), Some(target)) => (base, target),
-            _ => return Ok(None),
+            (Some(None), _) | (_, None) => return Ok(None),
+            (base, Some(target)) => (base.flatten(), target),
         };
-        self.parts.child.make(&self.root, &base, &target, &self.parts.limits).await.map(Some)
+        self.parts.child.make(&self.root, base.as_deref(), &target, &self.parts.limits).await.map(Some)
     }
 
     async fn compare(&self, digest: Sha256Digest) -> Result<Option<Review>, StagingError> {
