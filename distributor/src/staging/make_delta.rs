@@ -30,8 +30,8 @@ use crate::ports::staging::StagingError;
 
 /// Name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "make-delta";
-/// What stands in place of the folder of a base; folders are named absolutely.
-const FROM_NOTHING: &str = "nothing";
+/// What stands in place of the folder of a base that is not needed: no release is ever unpacked there.
+const FROM_NOTHING: &str = "/dev/null";
 /// The descriptor after standard input, output and error.
 const FIRST_AFTER_STANDARD: i32 = 3;
 /// Upper bound on a child's error output that is kept, in bytes.
@@ -163,8 +163,8 @@ pub struct ChildTask {
 }
 
 impl ChildTask {
-    /// Reads the arguments that follow the subcommand: `BASE TARGET OUT MEMORY_BYTES`; `nothing` is the base of a delta that needs
-    /// none.
+    /// Reads the arguments that follow the subcommand: `BASE TARGET OUT MEMORY_BYTES`; `/dev/null` is the base of a delta that
+    /// needs none.
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ChildError> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let [base, target, out, memory_bytes] = arguments.as_slice() else { return Err(ChildError::Usage) };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use reqwest::StatusCode;
+use sealpost_admin_api::folder::{SyncRequest, SyncSummary};
 use sealpost_distributor::blobs::FolderBlobs;
 use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::BlobStore;
@@ -12,6 +13,7 @@ use sealpost_distributor::ports::staging::NOTHING;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Blob;
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
+use sealpost_manifests::wire::by_file::{DELTAS_FOLDER, delta_file};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::refresh::{
     DELTA_CONTAINER, DeltaWay, HeldMetadata, Hop, RefreshAnswer, RefreshRequest, Route,
@@ -231,6 +233,17 @@ async fn no_way_leads_through_another_package_and_no_delta_is_told_that_is_gone(
     assert_eq!(three.ways(Some(one), last).await[0], way(one, &[(last, 950)]));
     blobs.remove(&direct).unwrap();
     assert_eq!(three.ways(Some(one), last).await, [packed(last)]);
+}
+
+#[tokio::test]
+async fn a_folder_gets_the_deltas_between_releases_and_no_packed_release_beside_its_payload() {
+    let three = Three::start().await;
+    let [one, two, last] = three.releases;
+    let share = tempfile::tempdir().unwrap();
+    let order = SyncRequest { path: Some(share.path().to_owned()) };
+    let done: SyncSummary = three.site.post("/folder/sync", &order).await;
+    let lies = |base| share.path().join(DELTAS_FOLDER).join(delta_file(&base, &last)).exists();
+    assert_eq!([lies(one), lies(two), lies(NOTHING)], [true, true, false], "{done:?}");
 }
 
 #[tokio::test]
