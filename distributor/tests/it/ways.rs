@@ -13,7 +13,7 @@ use sealpost_distributor::ports::staging::NOTHING;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::Blob;
 use sealpost_manifests::trust::{KeyStatus, KeyUse, TrustedKey};
-use sealpost_manifests::wire::by_file::{DELTAS_FOLDER, delta_file};
+use sealpost_manifests::wire::by_file::{DELTAS_FOLDER, RELEASES_FOLDER, delta_file};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_manifests::wire::refresh::{
     DELTA_CONTAINER, DeltaWay, HeldMetadata, Hop, RefreshAnswer, RefreshRequest, Route,
@@ -242,7 +242,8 @@ async fn a_folder_gets_the_deltas_between_releases_and_no_packed_release_beside_
     let share = tempfile::tempdir().unwrap();
     let order = SyncRequest { path: Some(share.path().to_owned()) };
     let done: SyncSummary = three.site.post("/folder/sync", &order).await;
-    let lies = |base| share.path().join(DELTAS_FOLDER).join(delta_file(&base, &last)).exists();
+    let deltas = share.path().join(RELEASES_FOLDER).join(DELTAS_FOLDER);
+    let lies = |base| deltas.join(delta_file(&base, &last)).exists();
     assert_eq!([lies(one), lies(two), lies(NOTHING)], [true, true, false], "{done:?}");
 }
 
