@@ -52,6 +52,9 @@ mod tests {
 
     use super::*;
 
+    /// What is looked at, from, to, the deltas that there are, and the places of the way.
+    type Row<'a> = (&'a str, &'a str, &'a str, DeltaEdges, Option<&'a [&'a str]>);
+
     fn named(name: &str) -> Sha256Digest {
         Sha256Digest::of(name.as_bytes())
     }
@@ -69,7 +72,7 @@ mod tests {
     fn the_way_of_the_fewest_bytes_is_found_and_the_shorter_one_where_two_are_equal() {
         let line = [("1", "2", 10), ("2", "3", 10), ("3", "4", 10), ("4", "5", 10), ("5", "6", 10)];
         let with = |more: &[(&'static str, &'static str, u64)]| edges(&[&line[..], more].concat());
-        let table: &[(&str, &str, &str, DeltaEdges, Option<&[&str]>)] = &[
+        let table: &[Row] = &[
             ("none at all", "1", "2", edges(&[]), None),
             ("one", "1", "2", with(&[]), Some(&["2"])),
             ("not backwards", "2", "1", with(&[]), None),
