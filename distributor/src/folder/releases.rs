@@ -21,7 +21,7 @@ use sealpost_manifests::wire::by_file::{
 use sealpost_site::queries::{ApprovedReleases, ClientByName, HolderById};
 
 use crate::ports::blobs::BlobStore;
-use crate::ports::staging::Staging;
+use crate::ports::staging::{NOTHING, Staging, StoredDelta};
 use crate::ports::upstream::{Listing, TargetClass, Upstream};
 
 /// The role that leads to everything else.
@@ -181,7 +181,9 @@ impl Work {
             let name = format!("{}.{}", entry.sha256, entry.name);
             wanted.push(Wanted { rank, name, blob: Blob { sha256: entry.sha256, length: entry.length } });
         }
-        for delta in self.staging.deltas().map_err(io::Error::other)? {
+        // The whole payload is there for who runs nothing: a packed one beside it would only take room.
+        let between = |delta: &StoredDelta| delta.base != NOTHING;
+        for delta in self.staging.deltas().map_err(io::Error::other)?.into_iter().filter(between) {
             if let Some(rank) = needed.0.get(&delta.target) {
                 let name = delta_file(&delta.base, &delta.target);
                 wanted.push(Wanted { rank: *rank, name, blob: delta.blob });

@@ -22,10 +22,12 @@ use super::asker::{Asker, Shown};
 use super::body;
 use super::problem::{ApiError, RefusedComputer, RefusedWith};
 use super::token::{Access, TokenOrigin, TokenRefusal};
+use crate::ports::staging::NOTHING;
 use crate::ports::upstream::{TargetClass, TargetEntry};
-use sealpost_site::queries::HolderById;
+use sealpost_site::queries::{HolderById, KnownReleaseOf};
 use sealpost_site::rows::HolderRow;
-use sealpost_site::rules::admission::{Admission, Holder, Identity, Resource, decide};
+use sealpost_site::rules::admission::{Admission, Holder, Identity, Resource, decide, not_assigned};
+use sealpost_site::rules::passing::may_pass;
 
 /// What a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,9 @@ const CLASSES: &[(Method, &str, Class)] = &[
     (Method::GET, "/agent/v1/wake", Class::Wake),
 ];
 
+/// What stands in a path for the base of a delta that needs none.
+const FROM_NOTHING: &str = "nothing";
+
 /// Who was admitted; for the handlers.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
@@ -75,6 +80,8 @@ impl Caller {
 pub(crate) struct WantedDelta {
     pub(crate) base: Sha256Digest,
     pub(crate) target: Sha256Digest,
+    /// The release that it leads to in the end, by further deltas.
+    last: Sha256Digest,
 }
 
 /// The target that was admitted.
@@ -190,7 +197,7 @@ async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Calle
         Wanted::Plain(Class::Metadata | Class::Refresh | Class::Target | Class::Delta) | Wanted::Absent => {
             Resource::Metadata
         }
-        Wanted::Delta(delta) => Resource::Delta(&delta.target),
+        Wanted::Delta(delta) => Resource::Delta(&delta.last),
         Wanted::Target(entry) => resource_of(entry),
     };
     if let Admission::Refused(problem) = decide(identity, resource, now) {
@@ -204,7 +211,10 @@ async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Calle
             ));
         }
         Wanted::Target(entry) => drop(parts.extensions.insert(WantedTarget(entry))),
-        Wanted::Delta(delta) => drop(parts.extensions.insert(delta)),
+        Wanted::Delta(delta) => {
+            is_passed(site, &delta).await?;
+            parts.extensions.insert(delta);
+        }
         Wanted::Plain(_) => {}
     }
     let caller = holder.zip(origin).map(|(row, origin)| Caller::Client(row, origin));
@@ -267,8 +277,30 @@ async fn wanted(site: &Site, class: Class, parts: &mut Parts) -> Result<Wanted, 
         let entry = site.parts.upstream.find_target(value("file"));
         return Ok(entry.map_or(Wanted::Absent, |entry| Wanted::Target(Arc::new(entry))));
     }
-    let parsed = value("base").parse().ok().zip(value("target").parse().ok());
-    Ok(parsed.map_or(Wanted::Absent, |(base, target)| Wanted::Delta(WantedDelta { base, target })))
+    let delta = wanted_delta(value("base"), value("target"), parts.uri.query().unwrap_or_default());
+    Ok(delta.map_or(Wanted::Absent, Wanted::Delta))
+}
+
+/// The delta that a path and a query name: `for` says where it leads to in the end, where that is not its target.
+fn wanted_delta(base: &str, target: &str, query: &str) -> Option<WantedDelta> {
+    let base = if base == FROM_NOTHING { NOTHING } else { base.parse().ok()? };
+    let target = target.parse().ok()?;
+    let mut said = query.split('&').filter_map(|pair| pair.strip_prefix("for="));
+    let last = said.next().map_or(Ok(target), str::parse).ok()?;
+    said.next().is_none().then_some(WantedDelta { base, target, last })
+}
+
+/// Refuses a delta to a release that its asker may not pass on its way; refused as any other that it may not have.
+async fn is_passed(site: &Site, delta: &WantedDelta) -> Result<(), ApiError> {
+    if delta.target == delta.last {
+        return Ok(());
+    }
+    let known = |manifest| site.parts.ledger.query(KnownReleaseOf { manifest });
+    let (passed, last) = (known(delta.target).await?, known(delta.last).await?);
+    match passed.zip(last) {
+        Some((passed, last)) if may_pass(&passed, &last) => Ok(()),
+        _ => Err(not_assigned().into()),
+    }
 }
 
 /// What was presented, before the reservation behind it is borrowed.

@@ -26,6 +26,7 @@ mod links;
 mod metrics;
 mod newer;
 mod offered;
+mod patches;
 mod payload;
 mod problem;
 mod problems;

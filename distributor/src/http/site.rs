@@ -12,6 +12,7 @@ use sealpost_service::supervision::Supervision;
 use sealpost_serving::{FailedAttempts, Shares};
 use tokio::sync::Semaphore;
 
+use super::coding::PackedAnswers;
 use super::content::ContentLook;
 use super::heard::Heard;
 use super::limits::{
@@ -20,6 +21,7 @@ use super::limits::{
 };
 use super::links::LinkDesk;
 use super::metrics::Metrics;
+use super::patches::Patches;
 use super::refused_seats::SeatRefusals;
 use super::secret::{EnrollmentCodes, Receipts};
 use super::third_computers::ThirdComputers;
@@ -121,6 +123,10 @@ pub struct Site {
     pub(crate) seat_refusals: SeatRefusals,
     /// Contacts of neither of two computers.
     pub(crate) third_computers: ThirdComputers,
+    /// Metadata as deltas from what computers hold.
+    pub(crate) patches: Patches,
+    /// Answers that many computers get.
+    pub(crate) packed_answers: PackedAnswers,
 }
 
 impl Site {
@@ -160,6 +166,8 @@ impl Site {
             links,
             seat_refusals: SeatRefusals::default(),
             third_computers: ThirdComputers::default(),
+            patches: Patches::new(),
+            packed_answers: PackedAnswers::default(),
         })
     }
 

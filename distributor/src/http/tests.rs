@@ -54,7 +54,8 @@ use crate::ports::folder::FolderDesk;
 use crate::ports::installers::{Installer, InstallerError, InstallerOrder, Installers};
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{
-    FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError,
+    StoredDelta,
 };
 use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
@@ -78,6 +79,10 @@ impl Upstream for Nothing {
 
     fn listing(&self) -> Listing {
         Listing::default()
+    }
+
+    fn generation(&self) -> Option<u64> {
+        None
     }
 
     fn metadata_names(&self) -> Vec<String> {
@@ -225,6 +230,10 @@ impl Staging for Nothing {
 
     fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         Ok(None)
+    }
+
+    fn edges(&self) -> Arc<DeltaEdges> {
+        Arc::default()
     }
 
     fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {

@@ -1,8 +1,10 @@
 //! Staging as the rest of the server sees it: checks what a pull fetched, compares releases for a reviewer, hands out
 //! deltas. A port because tests make it fail in the middle of a pull.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sealpost_admin_api::updates::{ComparedWith, Difference};
@@ -110,6 +112,12 @@ pub struct MissingDelta {
     pub payload_bytes: u64,
 }
 
+/// What a delta leads from that needs nothing: the release is packed in it, whole. No manifest has this digest.
+pub const NOTHING: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
+
+/// Deltas by the manifest of the release that they lead to, then by that of the release that they lead from.
+pub type DeltaEdges = BTreeMap<Sha256Digest, BTreeMap<Sha256Digest, Blob>>;
+
 pub trait Staging: Send + Sync {
     /// Checks a fetched release file by file and tells the ledger. Safe to call again.
     fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;
@@ -157,6 +165,9 @@ pub trait Staging: Send + Sync {
     /// # Errors
     /// [`StagingError`] if the delta is there and cannot be read.
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError>;
+
+    /// The deltas that clients are told of: those of containers of version 2. In memory; a blob may be gone meanwhile.
+    fn edges(&self) -> Arc<DeltaEdges>;
 
     /// Every delta that is noted. Reads the disk.
     ///

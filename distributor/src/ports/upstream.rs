@@ -97,6 +97,9 @@ pub trait Upstream: Send + Sync {
     /// What the current mirror holds; nothing before the first pull. In memory.
     fn listing(&self) -> Listing;
 
+    /// Its number: another one where any file of it is another. `None` before the first pull, or while it is damaged. In memory.
+    fn generation(&self) -> Option<u64>;
+
     /// The names of its metadata files, every root included. In memory.
     fn metadata_names(&self) -> Vec<String>;
 

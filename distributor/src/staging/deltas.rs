@@ -20,6 +20,8 @@ use sealpost_site::rules::release::ReleaseState;
 
 /// Deltas to one release: from the newest releases that clients run. Clients of older ones get the payload.
 const BASES_PER_RELEASE: usize = 3;
+/// Smallest payload, in bytes, for which a delta from nothing is made: what it saves of a smaller one is not worth a file.
+const LEAST_PACKED_BYTES: u64 = 64 * 1024;
 /// Largest note, in bytes.
 const MAX_NOTE_BYTES: u64 = 4096;
 
@@ -40,6 +42,12 @@ pub(super) fn wanted(releases: &[DeltaReleaseRow]) -> Vec<(&DeltaReleaseRow, &De
         pairs.extend(older.take(BASES_PER_RELEASE).map(|base| (*base, target)));
     }
     pairs
+}
+
+/// Releases that this site needs packed, as deltas from nothing: for computers that run nothing of the package, or something too
+/// old.
+pub(super) fn packed(releases: &[DeltaReleaseRow]) -> impl Iterator<Item = &DeltaReleaseRow> {
+    releases.iter().filter(|release| is_offered(release) && release.payload_bytes >= LEAST_PACKED_BYTES)
 }
 
 /// Whether clients run the release now, or are about to.
@@ -201,6 +209,16 @@ mod tests {
             [ReleaseState::Rejected, ReleaseState::Withdrawn, ReleaseState::Refused, ReleaseState::Superseded]
         {
             assert_eq!(pairs(&[release(1, ReleaseState::Approved, true), release(2, state, false)]), []);
+        }
+    }
+
+    #[test]
+    fn offered_releases_of_some_size_are_packed() {
+        let of = |state, payload_bytes| DeltaReleaseRow { payload_bytes, ..release(1, state, true) };
+        for state in ReleaseState::ALL {
+            let is_packed = matches!(state, ReleaseState::Staged | ReleaseState::Approved);
+            assert_eq!(packed(&[of(state, 65_536)]).count(), usize::from(is_packed), "{state}");
+            assert_eq!(packed(&[of(state, 65_535)]).count(), 0, "{state}");
         }
     }
 

@@ -30,6 +30,8 @@ use crate::ports::staging::StagingError;
 
 /// Name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "make-delta";
+/// What stands in place of the folder of a base that is not needed: no release is ever unpacked there.
+const FROM_NOTHING: &str = "/dev/null";
 /// The descriptor after standard input, output and error.
 const FIRST_AFTER_STANDARD: i32 = 3;
 /// Upper bound on a child's error output that is kept, in bytes.
@@ -87,18 +89,19 @@ impl ChildCommand {
         Ok(Self { program: std::env::current_exe()?, arguments: vec![SUBCOMMAND.into()] })
     }
 
-    /// Makes the delta between two folders of unpacked releases, into a new file below `scratch`.
+    /// Makes the delta between two folders of unpacked releases, or from nothing to one, into a new file below `scratch`.
     pub(super) async fn make(
         &self,
         scratch: &Path,
-        base: &Path,
+        base: Option<&Path>,
         target: &Path,
         limits: &Limits,
     ) -> Result<MadeDelta, ChildError> {
         let failed = |attempted| move |source| ChildError::Io { attempted, source };
         // The child runs in another folder, so relative paths would not be found there.
         let absolute = |path: &Path| std::path::absolute(path).map_err(failed("find a folder"));
-        let (scratch, base, target) = (absolute(scratch)?, absolute(base)?, absolute(target)?);
+        let (scratch, target) = (absolute(scratch)?, absolute(target)?);
+        let base = base.map_or_else(|| Ok(FROM_NOTHING.into()), absolute)?;
         let file = Unfinished::new_in(&scratch).map_err(failed("make a file"))?;
         // The socket that systemd holds, and what whoever started the server had open, are not closed by themselves.
         set_fds_cloexec_threadsafe(FIRST_AFTER_STANDARD, &[]);
@@ -149,8 +152,8 @@ impl ChildCommand {
 /// What a child is to do: the arguments of the hidden subcommand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildTask {
-    /// Folder of the unpacked base release.
-    pub base: PathBuf,
+    /// Folder of the unpacked base release; `None`: from nothing.
+    pub base: Option<PathBuf>,
     /// Folder of the unpacked target release.
     pub target: PathBuf,
     /// Existing file to write the delta to.
@@ -160,13 +163,15 @@ pub struct ChildTask {
 }
 
 impl ChildTask {
-    /// Reads the arguments that follow the subcommand: `BASE TARGET OUT MEMORY_BYTES`.
+    /// Reads the arguments that follow the subcommand: `BASE TARGET OUT MEMORY_BYTES`; `/dev/null` is the base of a delta that
+    /// needs none.
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ChildError> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let [base, target, out, memory_bytes] = arguments.as_slice() else { return Err(ChildError::Usage) };
         let memory_bytes =
             memory_bytes.to_str().and_then(|text| text.parse().ok()).ok_or(ChildError::Usage)?;
-        Ok(Self { base: base.into(), target: target.into(), out: out.into(), memory_bytes })
+        let base = (base != FROM_NOTHING).then(|| base.into());
+        Ok(Self { base, target: target.into(), out: out.into(), memory_bytes })
     }
 
     /// Does the work, in this process. To be called early in `main`, before threads are started: the limit counts for
@@ -181,8 +186,12 @@ impl ChildTask {
             bound(resource, self.memory_bytes).map_err(failed("limit the memory"))?;
         }
         bound(Resource::Core, 0).map_err(failed("switch off core dumps"))?;
-        let (base, old) = read_tree(&self.base)?;
         let (target, new) = read_tree(&self.target)?;
+        let (base, old) = match &self.base {
+            Some(base) => read_tree(base)?,
+            // Of a tree without files no file is read, wherever it is.
+            None => (Tree { root: target.root.clone(), entries: Vec::new() }, Vec::new()),
+        };
         let out = fs::OpenOptions::new().write(true).truncate(true).open(&self.out);
         let out = out.map_err(failed("open the result"))?;
         let writer = io::BufWriter::new(out.try_clone().map_err(failed("open the result"))?);

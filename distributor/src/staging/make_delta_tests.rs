@@ -24,7 +24,7 @@ fn acts_as_the_child() {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let task = arguments.split_off(arguments.len().saturating_sub(4));
     let Ok(task) = ChildTask::from_arguments(task) else { return };
-    if task.base.ends_with("hang") {
+    if task.base.as_ref().is_some_and(|base| base.ends_with("hang")) {
         std::thread::park();
     }
     task.run().unwrap();
@@ -55,7 +55,7 @@ async fn a_child_makes_a_small_delta_that_leads_to_the_target() {
     changed[100_000] ^= 1;
     let base = release(&folder.path().join("base"), &[("bin/tool", &large), ("same", b"same")]);
     let target = release(&folder.path().join("target"), &[("bin/tool", &changed), ("same", b"same")]);
-    let made = child().make(folder.path(), &base, &target, &Limits::default()).await.unwrap();
+    let made = child().make(folder.path(), Some(&base), &target, &Limits::default()).await.unwrap();
     assert!(made.blob.length < 2_000, "{} bytes", made.blob.length);
     let out = tempfile::tempdir().unwrap();
     let mut writer = FolderTarget::new(out.path());
@@ -73,6 +73,29 @@ async fn a_child_makes_a_small_delta_that_leads_to_the_target() {
 }
 
 #[tokio::test]
+async fn a_delta_from_nothing_holds_the_whole_release_for_whoever_has_none_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: [(&str, &[u8]); 3] = [("bin/tool", &[7; 200_000]), ("empty", b""), ("notes", b"one")];
+    let target = release(&folder.path().join("target"), &files);
+    let made = child().make(folder.path(), None, &target, &Limits::default()).await.unwrap();
+    assert!(made.blob.length < 2_000, "{} bytes", made.blob.length);
+    let (tree, list) = read_tree(&target).unwrap();
+    let none = tempfile::tempdir().unwrap();
+    let files = FolderBase::new(none.path());
+    let base = Base { files: &files, list: b"", entries: &[] };
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = FolderTarget::new(out.path());
+    let mut vet = |new: &[u8]| if new == list { Ok(tree.entries.clone()) } else { Err("other".into()) };
+    let (limits, go_on) = (DeltaLimits::default(), &mut |_: Progress| true);
+    let delta = File::open(made.file.path()).unwrap();
+    sealpost_deltas::apply(&base, delta, &mut Lists::Manifest(&mut vet), &mut writer, &limits, go_on)
+        .unwrap();
+    for (path, content) in [("bin/tool", &[7; 200_000][..]), ("empty", b""), ("notes", b"one")] {
+        assert_eq!(fs::read(out.path().join(path)).unwrap(), content, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_home_that_was_named_relatively_gets_deltas_too() {
     let folder = tempfile::tempdir().unwrap();
     let base = release(&folder.path().join("base"), &[("a", b"one")]);
@@ -81,7 +104,7 @@ async fn a_home_that_was_named_relatively_gets_deltas_too() {
     let relative = |path: &Path| up.join(path.strip_prefix("/").unwrap());
     let scratch = relative(folder.path());
     let (base, target) = (relative(&base), relative(&target));
-    child().make(&scratch, &base, &target, &Limits::default()).await.unwrap();
+    child().make(&scratch, Some(&base), &target, &Limits::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -90,7 +113,7 @@ async fn a_child_that_needs_more_memory_than_it_may_have_ends_and_leaves_nothing
     let base = release(&folder.path().join("base"), &[("data", &noise(12_000_000, 1))]);
     let target = release(&folder.path().join("target"), &[("data", &noise(12_000_000, 2))]);
     let limits = Limits { delta_memory_bytes: 96 * 1024 * 1024, ..Limits::default() };
-    let error = child().make(folder.path(), &base, &target, &limits).await.unwrap_err();
+    let error = child().make(folder.path(), Some(&base), &target, &limits).await.unwrap_err();
     let ChildError::Failed { status, said, .. } = error else { panic!("{error}") };
     assert!(status.signal().is_some() && said.contains("memory allocation"), "{status}: {said}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -105,7 +128,7 @@ async fn a_child_gets_no_open_files_but_its_input_and_its_outputs() {
     let arguments = ["-c", "readlink /proc/$$/fd/* >&2; exit 1"].map(OsString::from).to_vec();
     let child = ChildCommand { program: "/bin/sh".into(), arguments };
     let error =
-        child.make(folder.path(), folder.path(), folder.path(), &Limits::default()).await.unwrap_err();
+        child.make(folder.path(), Some(folder.path()), folder.path(), &Limits::default()).await.unwrap_err();
     let ChildError::Failed { said, .. } = error else { panic!("{error}") };
     assert!(said.contains("/dev/null") && !said.contains("of_the_server"), "{said}");
 }
@@ -115,7 +138,7 @@ async fn a_child_that_takes_too_long_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { delta_time: Duration::from_millis(300), ..Limits::default() };
     let (base, target) = (folder.path().join("hang"), folder.path().join("target"));
-    let error = child().make(folder.path(), &base, &target, &limits).await.unwrap_err();
+    let error = child().make(folder.path(), Some(&base), &target, &limits).await.unwrap_err();
     assert!(matches!(error, ChildError::TooSlow { .. }), "{error}");
 }
 
@@ -125,7 +148,7 @@ async fn a_tree_that_changed_on_disk_makes_no_delta() {
     let base = release(&folder.path().join("base"), &[("a", b"one")]);
     let target = release(&folder.path().join("target"), &[("a", b"two")]);
     fs::write(target.join(TREE).join("a"), b"tow").unwrap();
-    let error = child().make(folder.path(), &base, &target, &Limits::default()).await.unwrap_err();
+    let error = child().make(folder.path(), Some(&base), &target, &Limits::default()).await.unwrap_err();
     assert!(matches!(error, ChildError::Failed { .. }), "{error}");
 }
 

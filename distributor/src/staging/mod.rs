@@ -6,7 +6,9 @@
 //! Everything here is a reconciler: run twice, or killed in the middle, the result is the same.
 //! Left out on purpose: removing blobs (`upstream` knows which are needed), and deltas over more than one step.
 
+mod declined;
 mod deltas;
+mod index;
 mod make_delta;
 mod releases;
 mod review;
@@ -22,10 +24,12 @@ use futures_util::future::BoxFuture;
 use sealpost_files::{PRIVATE_FOLDER, make_folder, sweep, with_causes};
 use sealpost_ledger::{Ledger, LedgerError};
 use sealpost_manifests::digest::Sha256Digest;
-use sealpost_manifests::release::{Blob, DeltaTarget, Encoding, ReleaseManifest};
+use sealpost_manifests::release::{Blob, DeltaTarget, Encoding, ReleaseManifest, spares_enough};
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
 use sealpost_site::rows::DeltaReleaseRow;
 
+use self::declined::Pair;
+use self::index::DeltaIndex;
 use self::make_delta::MadeDelta;
 use self::releases::{Comparison, comparison, delta_releases};
 use self::trees::Trees;
@@ -33,7 +37,8 @@ use crate::config::Limits;
 use crate::ports::blobs::{BlobStore, OpenBlob};
 use crate::ports::clock::Clock;
 use crate::ports::staging::{
-    FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, NOTHING, Review, StageOutcome, Staging, StagingError,
+    StoredDelta,
 };
 
 pub use self::make_delta::{ChildCommand, ChildError, ChildTask};
@@ -57,11 +62,30 @@ pub struct Parts {
 pub struct FolderStaging {
     root: PathBuf,
     trees: Trees,
+    index: Arc<DeltaIndex>,
     parts: Parts,
     /// Taking in a release and clearing trees exclude each other.
     busy: tokio::sync::Mutex<()>,
-    /// Deltas that failed or were larger than the payload; tried again after a restart.
-    given_up: Mutex<BTreeSet<(Sha256Digest, Sha256Digest)>>,
+    /// Deltas that failed; tried again after a restart.
+    given_up: Mutex<BTreeSet<Pair>>,
+}
+
+/// A delta that this site needs.
+struct WantedDelta<'a> {
+    /// `None`: from nothing.
+    base: Option<&'a DeltaReleaseRow>,
+    target: &'a DeltaReleaseRow,
+}
+
+impl WantedDelta<'_> {
+    fn pair(&self) -> Pair {
+        (self.base.map_or(NOTHING, |base| base.release.manifest), self.target.release.manifest)
+    }
+
+    /// For people.
+    fn base_name(&self) -> String {
+        self.base.map_or_else(|| "nothing".to_owned(), |base| base.release.release.to_string())
+    }
 }
 
 impl std::fmt::Debug for FolderStaging {
@@ -76,11 +100,11 @@ impl FolderStaging {
     pub fn open(root: &Path, parts: Parts) -> Result<Arc<Self>, StagingError> {
         let trees = Trees::open(root, Arc::clone(&parts.blobs))?;
         let deltas = root.join(DELTAS);
-        make_folder(&deltas, PRIVATE_FOLDER)
-            .and_then(|()| sweep(&deltas))
-            .map_err(|source| StagingError::io("make the folder", &deltas, source))?;
+        make_delta_folder(&deltas)?;
+        sweep(&deltas).map_err(|source| StagingError::io("clean the folder", &deltas, source))?;
+        let index = Arc::new(DeltaIndex::fill(&deltas, &*parts.blobs));
         let (busy, given_up) = (tokio::sync::Mutex::new(()), Mutex::default());
-        Ok(Arc::new(Self { root: root.to_owned(), trees, parts, busy, given_up }))
+        Ok(Arc::new(Self { root: root.to_owned(), trees, index, parts, busy, given_up }))
     }
 
     async fn stage(&self, fetched: FetchedRelease) -> Result<StageOutcome, StagingError> {
@@ -125,57 +149,72 @@ impl FolderStaging {
     async fn make_deltas(&self) -> Result<u32, StagingError> {
         let _busy = self.busy.lock().await;
         let releases = delta_releases(&self.parts.ledger).await?;
-        let mut made = 0;
-        for (base, target) in deltas::wanted(&releases) {
-            if self.reconcile_delta(base, target).await? {
+        let between = deltas::wanted(&releases).into_iter().map(|(base, target)| (Some(base), target));
+        // The deltas between releases first: they save more, and a release can be large.
+        let all = between.chain(deltas::packed(&releases).map(|target| (None, target)));
+        let (mut made, mut pairs) = (0, BTreeSet::new());
+        for (base, target) in all {
+            let delta = WantedDelta { base, target };
+            pairs.insert(delta.pair());
+            if self.reconcile_delta(&delta).await? {
                 made += 1;
             }
         }
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).retain(|pair| pairs.contains(pair));
         let (trees, keep) = (self.trees.clone(), deltas::trees_to_keep(&releases));
-        blocking(move || trees.clear(&keep)).await??;
+        let folder = self.root.join(DELTAS);
+        blocking(move || trees.clear(&keep).and_then(|()| declined::clear(&folder, &pairs))).await??;
         Ok(made)
     }
 
     /// Makes one delta, unless it is there; answers whether it was made.
-    async fn reconcile_delta(
-        &self,
-        base: &DeltaReleaseRow,
-        target: &DeltaReleaseRow,
-    ) -> Result<bool, StagingError> {
-        let pair = (base.release.manifest, target.release.manifest);
+    async fn reconcile_delta(&self, wanted: &WantedDelta<'_>) -> Result<bool, StagingError> {
+        let (pair, target) = (wanted.pair(), wanted.target);
         if let Some(bytes) = self.find_delta(pair).await? {
-            if !target.bases.contains(&base.release.manifest) {
+            if !target.bases.contains(&pair.0) {
                 // Killed after the delta was stored and before the ledger recorded it.
                 self.record_delta(pair, bytes).await?;
             }
             return Ok(false);
         }
-        if self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&pair) {
+        let folder = self.root.join(DELTAS);
+        let is_given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&pair);
+        if is_given_up || blocking(move || declined::is_declined(&folder, &pair)).await? {
             return Ok(false);
         }
-        let made = match self.make_delta(pair).await {
-            Ok(made) => made.filter(|delta| delta.blob.length < target.payload_bytes),
-            Err(error) => {
-                let error = with_causes(&error);
-                tracing::warn!(base = %base.release.release, target = %target.release.release, error, "cannot make a delta; clients get the payload");
-                None
+        let (base, payload_bytes) = (wanted.base_name(), target.payload_bytes);
+        let made = match self.make_delta(wanted).await {
+            Ok(Some(made)) => made,
+            not_made => {
+                if let Err(error) = not_made {
+                    let error = with_causes(&error);
+                    tracing::warn!(base, target = %target.release.release, error, "cannot make a delta; clients get the payload");
+                }
+                self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+                return Ok(false);
             }
         };
-        let Some(made) = made else {
-            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+        let (blob, folder) = (made.blob, self.root.join(DELTAS));
+        if !spares_enough(blob.length, payload_bytes) {
+            tracing::debug!(base, target = %target.release.release, bytes = blob.length, payload_bytes, "a delta saves too little to be kept");
+            blocking(move || {
+                make_delta_folder(&folder)?;
+                declined::decline(&folder, &pair, blob.length)
+            })
+            .await??;
             return Ok(false);
-        };
-        let (blob, blobs, folder) = (made.blob, Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
+        }
+        let (blobs, index) = (Arc::clone(&self.parts.blobs), Arc::clone(&self.index));
         blocking(move || {
-            // Somebody may have removed it while the server runs.
-            make_folder(&folder, PRIVATE_FOLDER)
-                .map_err(|source| StagingError::io("make the folder", &folder, source))?;
+            make_delta_folder(&folder)?;
             blobs.adopt(made.file.path(), blob)?;
-            deltas::note(&folder, &pair.0, &pair.1, blob)
+            deltas::note(&folder, &pair.0, &pair.1, blob)?;
+            index.note(&*blobs, &StoredDelta { base: pair.0, target: pair.1, blob });
+            Ok::<_, StagingError>(())
         })
         .await??;
         self.record_delta(pair, blob.length).await?;
-        tracing::info!(base = %base.release.release, target = %target.release.release, bytes = blob.length, payload_bytes = target.payload_bytes, "a delta was made");
+        tracing::info!(base, target = %target.release.release, bytes = blob.length, payload_bytes, "a delta was made");
         Ok(true)
     }
 
@@ -195,14 +234,16 @@ impl FolderStaging {
     async fn take_over(&self, delta: DeltaTarget, blob: Blob) -> Result<bool, StagingError> {
         let _busy = self.busy.lock().await;
         let DeltaTarget { base, target } = delta;
-        let (folder, blobs) = (self.root.join(DELTAS), Arc::clone(&self.parts.blobs));
+        let (folder, blobs, index) =
+            (self.root.join(DELTAS), Arc::clone(&self.parts.blobs), Arc::clone(&self.index));
         let is_taken = blocking(move || {
             if !vendor::leads_there(&*blobs, delta, blob)? {
                 return Ok(false);
             }
-            make_folder(&folder, PRIVATE_FOLDER)
-                .map_err(|source| StagingError::io("make the folder", &folder, source))?;
-            deltas::note(&folder, &base, &target, blob).map(|()| true)
+            make_delta_folder(&folder)?;
+            deltas::note(&folder, &base, &target, blob)?;
+            index.note(&*blobs, &StoredDelta { base, target, blob });
+            Ok::<_, StagingError>(true)
         })
         .await??;
         if is_taken {
@@ -213,10 +254,7 @@ impl FolderStaging {
     }
 
     /// The length of a delta in bytes, if it is noted and its blob is there.
-    async fn find_delta(
-        &self,
-        (base, target): (Sha256Digest, Sha256Digest),
-    ) -> Result<Option<u64>, StagingError> {
+    async fn find_delta(&self, (base, target): Pair) -> Result<Option<u64>, StagingError> {
         let (blobs, folder) = (Arc::clone(&self.parts.blobs), self.root.join(DELTAS));
         blocking(move || {
             let Some(found) = deltas::find(&folder, &base, &target)? else { return Ok(None) };
@@ -226,26 +264,29 @@ impl FolderStaging {
         .await?
     }
 
-    async fn record_delta(
-        &self,
-        (base, target): (Sha256Digest, Sha256Digest),
-        bytes: u64,
-    ) -> Result<(), LedgerError> {
+    /// Has the ledger record a delta between two releases. One from nothing is another form of the payload, and the log says
+    /// nothing of those.
+    async fn record_delta(&self, (base, target): Pair, bytes: u64) -> Result<(), LedgerError> {
+        if base == NOTHING {
+            return Ok(());
+        }
         self.parts.ledger.execute(self.parts.clock.now(), NoteDelta { base, target, bytes }).await
     }
 
     /// Has a child process make the delta. `None`: one of the releases is no longer stored.
-    async fn make_delta(
-        &self,
-        (base, target): (Sha256Digest, Sha256Digest),
-    ) -> Result<Option<MadeDelta>, ChildError> {
-        let trees = self.trees.clone();
-        let folders = blocking(move || Ok((trees.tree(&base)?, trees.tree(&target)?))).await.flatten();
+    async fn make_delta(&self, wanted: &WantedDelta<'_>) -> Result<Option<MadeDelta>, ChildError> {
+        let (trees, target) = (self.trees.clone(), wanted.target.release.manifest);
+        let base = wanted.base.map(|base| base.release.manifest);
+        let folders = blocking(move || {
+            let base = base.map(|base| trees.tree(&base)).transpose()?;
+            Ok((base, trees.tree(&target)?))
+        });
+        let folders = folders.await.flatten();
         let (base, target) = match folders.map_err(|source| ChildError::Trees { source: Box::new(source) })? {
-            (Some(base), Some(target)) => (base, target),
-            _ => return Ok(None),
+            (Some(None), _) | (_, None) => return Ok(None),
+            (base, Some(target)) => (base.flatten(), target),
         };
-        self.parts.child.make(&self.root, &base, &target, &self.parts.limits).await.map(Some)
+        self.parts.child.make(&self.root, base.as_deref(), &target, &self.parts.limits).await.map(Some)
     }
 
     async fn compare(&self, digest: Sha256Digest) -> Result<Option<Review>, StagingError> {
@@ -311,13 +352,23 @@ impl Staging for FolderStaging {
         Ok(self.parts.blobs.open(&delta.sha256)?)
     }
 
+    fn edges(&self) -> Arc<DeltaEdges> {
+        self.index.edges()
+    }
+
     fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {
         deltas::all(&self.root.join(DELTAS))
     }
 
     fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError> {
+        self.index.forget(delta);
         deltas::forget(&self.root.join(DELTAS), &delta.base, &delta.target)
     }
+}
+
+/// Somebody may have removed it while the server runs.
+fn make_delta_folder(folder: &Path) -> Result<(), StagingError> {
+    make_folder(folder, PRIVATE_FOLDER).map_err(|source| StagingError::io("make the folder", folder, source))
 }
 
 /// Runs blocking work on a thread for it.

@@ -244,6 +244,10 @@ impl Upstream for VendorUpstream {
         self.context.mirror.listing()
     }
 
+    fn generation(&self) -> Option<u64> {
+        self.context.mirror.generation()
+    }
+
     fn metadata_names(&self) -> Vec<String> {
         self.context.mirror.metadata_names()
     }

@@ -16,7 +16,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::{Blob, ReleaseManifest};
 use serde::{Deserialize, Serialize};
 
-use crate::ports::staging::StoredDelta;
+use crate::ports::staging::{NOTHING, StoredDelta};
 use crate::ports::upstream::{TargetClass, TargetEntry};
 
 /// Largest note, in bytes: some 100,000 files.
@@ -73,8 +73,8 @@ impl Needed {
         deltas: Vec<StoredDelta>,
         releases: &BTreeSet<Sha256Digest>,
     ) -> Vec<StoredDelta> {
-        let is_needed =
-            |delta: &StoredDelta| releases.contains(&delta.base) && releases.contains(&delta.target);
+        let is_there = |base: &Sha256Digest| *base == NOTHING || releases.contains(base);
+        let is_needed = |delta: &StoredDelta| is_there(&delta.base) && releases.contains(&delta.target);
         let (needed, unneeded): (Vec<_>, Vec<_>) = deltas.into_iter().partition(is_needed);
         self.keep.extend(needed.iter().map(|delta| delta.blob.sha256));
         unneeded

@@ -57,5 +57,6 @@ mod undoing;
 mod vendor;
 mod vendor_lies;
 mod waking;
+mod ways;
 mod witness;
 mod words;

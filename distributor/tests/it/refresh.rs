@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::BASE64;
 use reqwest::{Response, StatusCode};
+use sealpost_deltas::{Limits, Progress, apply_file};
 use sealpost_manifests::ids::TargetName;
 use sealpost_manifests::wire::coding::{self, GZIP};
 use sealpost_manifests::wire::contact::ContactAnswer;
@@ -94,6 +96,66 @@ async fn an_answer_holds_what_its_asker_may_have_and_leaves_out_the_rest() {
     let beyond = HeldMetadata { root: u64::MAX, timestamp: Some(timestamp), roles: BTreeMap::new() };
     let beyond = newer(&site, &agent, &RefreshRequest { metadata: Some(beyond), ..request }).await;
     assert!(beyond.metadata.unwrap().files.contains_key("timestamp.json"));
+}
+
+#[tokio::test]
+async fn who_reads_deltas_gets_newer_metadata_as_patches_on_what_it_holds_and_anybody_else_the_files() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    for version in 1..30 {
+        vendor.release(&format!("{version}.0"), &[("engine", b"one")]);
+    }
+    site.pull().await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    let channels = format!("{}.channels", acme_av());
+    let request = everything(&[&channels]);
+    let first = newer(&site, &agent, &request).await.metadata.unwrap();
+    vendor.release("30.0", &[("engine", b"two")]);
+    site.pull().await;
+    let versioned = |name: &String| -> Option<(String, u64)> {
+        let (version, role) = name.strip_suffix(".json")?.split_once('.')?;
+        Some((role.to_owned(), version.parse().unwrap()))
+    };
+    let roles: BTreeMap<String, u64> = first.files.keys().filter_map(versioned).collect();
+    let held = HeldMetadata { root: first.root, timestamp: Some(first.timestamp), roles: roles.clone() };
+    let request = RefreshRequest { metadata: Some(held.clone()), ..request };
+    let with = |held: &HeldMetadata, container| RefreshRequest {
+        metadata: Some(held.clone()),
+        container,
+        ..request.clone()
+    };
+    let whole = newer(&site, &agent, &request).await.metadata.unwrap();
+    assert!(whole.patches.is_empty());
+    assert_eq!(newer(&site, &agent, &with(&held, Some(1))).await.metadata.unwrap(), whole);
+    for _ in 0..2 {
+        let patched = newer(&site, &agent, &with(&held, Some(2))).await.metadata.unwrap();
+        assert_eq!((patched.root, patched.timestamp), (whole.root, whole.timestamp));
+        let package = patched.patches.keys().find(|name| name.ends_with(&format!(".{}.json", acme_av())));
+        assert!(package.is_some(), "{:?}", patched.patches.keys());
+        for (name, patch) in &patched.patches {
+            let (role, _) = versioned(name).unwrap();
+            assert_eq!(patch.from, roles[&role], "{name}");
+            let base = first.files[&format!("{}.{role}.json", patch.from)].as_bytes().to_vec();
+            let (delta, mut file) = (BASE64.decode(patch.delta.as_bytes()).unwrap(), Vec::new());
+            let (limits, go_on) = (Limits::default(), &mut |_: Progress| true);
+            apply_file(&base, delta.as_slice(), &mut file, &limits, go_on).unwrap();
+            assert_eq!(file, whole.files[name].as_bytes(), "{name}");
+            assert!(patch.delta.len() * 2 < whole.files[name].len(), "{name}");
+        }
+        let mut names: Vec<&String> = patched.files.keys().chain(patched.patches.keys()).collect();
+        names.sort();
+        assert_eq!(names, whole.files.keys().collect::<Vec<_>>(), "each once");
+    }
+    // What was never there, and what is held under another root, is no base.
+    let unknown = roles.keys().map(|role| (role.clone(), 7_000)).collect();
+    let unknown = HeldMetadata { roles: unknown, ..held.clone() };
+    let from_unknown = newer(&site, &agent, &with(&unknown, Some(2))).await.metadata.unwrap();
+    assert!(
+        from_unknown.patches.is_empty()
+            && whole.files.keys().all(|name| from_unknown.files.contains_key(name))
+    );
+    let other = HeldMetadata { root: first.root + 1, ..held };
+    assert!(newer(&site, &agent, &with(&other, Some(2))).await.metadata.unwrap().patches.is_empty());
 }
 
 #[tokio::test]

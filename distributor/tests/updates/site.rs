@@ -14,7 +14,8 @@ use sealpost_distributor::home::Home;
 use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::staging::{
-    FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError, StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError,
+    StoredDelta,
 };
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
@@ -145,6 +146,10 @@ impl Staging for FragileStaging {
 
     fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
         self.inner.delta(base, target)
+    }
+
+    fn edges(&self) -> Arc<DeltaEdges> {
+        self.inner.edges()
     }
 
     fn deltas(&self) -> Result<Vec<StoredDelta>, StagingError> {

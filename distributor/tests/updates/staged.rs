@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sealpost_deltas::{Base, FolderBase, FolderTarget, Lists, Progress};
 use sealpost_distributor::config::Limits;
-use sealpost_distributor::ports::staging::Staging;
+use sealpost_distributor::ports::staging::{NOTHING, Staging};
+use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_manifests::document;
 use sealpost_test_support::delta;
 use sealpost_test_support::release::noise;
@@ -68,6 +69,77 @@ async fn reconciling_twice_makes_nothing_twice_and_clears_what_a_kill_left() {
     assert!(site.parts().staging.delta(&base, &target).unwrap().is_some());
     assert_eq!(site.head().await, before, "a delta that is known is not recorded again");
     assert_eq!(site.row(target).await.unwrap().deltas.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_that_saves_too_little_is_not_kept_and_not_made_again_after_a_restart() {
+    let (vendor, mut site, base) = approved(&[("bin/av", &noise(10_000))]).await;
+    let other: Vec<u8> = noise(20_000).split_off(10_000);
+    let target = vendor.release("2.0", &[("bin/av", &other)]);
+    site.pull().await.unwrap();
+    assert!(site.row(target).await.unwrap().deltas.is_empty());
+    assert!(site.parts().staging.delta(&base, &target).unwrap().is_none());
+    let note = site.home().staging().join(format!("deltas/{base}-{target}.none"));
+    let noted = fs::metadata(&note).unwrap().modified().unwrap();
+    site.restart().await;
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
+    assert_eq!(fs::metadata(&note).unwrap().modified().unwrap(), noted, "it was made again");
+    // Nobody wants the pair any more.
+    vendor.withdraw("2.0", "a test");
+    site.pull().await.unwrap();
+    assert!(!note.exists());
+}
+
+/// Text that packs better than gzip does it: a megabyte that says the same as the one before it.
+fn far_apart() -> Vec<u8> {
+    let half = noise(300_000);
+    [half.clone(), half].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_packed_for_computers_that_run_nothing_of_it_and_the_ledger_says_nothing_of_that() {
+    let (vendor, mut site, base) = approved(&[("bin/av", &far_apart())]).await;
+    let rows = site.row(base).await.unwrap();
+    assert!(rows.deltas.is_empty(), "{rows:?}");
+    let edges = site.parts().staging.edges();
+    let packed = edges[&base][&NOTHING];
+    assert!(packed.length < rows.payload_bytes * 2 / 3, "{packed:?} of {}", rows.payload_bytes);
+    let made = site.parts().staging.delta(&NOTHING, &base).unwrap().unwrap();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifest = site.parts().staging.manifest(&base).unwrap().unwrap();
+    let entries = delta::tree(from.path(), &manifest).entries;
+    let files = FolderBase::new(from.path());
+    let origin = Base { files: &files, list: b"", entries: &[] };
+    let list = document::write(&manifest).unwrap();
+    let mut vet = |new: &[u8]| if new == list.as_bytes() { Ok(entries.clone()) } else { Err("other".into()) };
+    let (limits, go_on) = (sealpost_deltas::Limits::default(), &mut |_: Progress| true);
+    let mut writer = FolderTarget::new(to.path());
+    let lists = &mut Lists::Manifest(&mut vet);
+    sealpost_deltas::apply(&origin, made.file, lists, &mut writer, &limits, go_on).unwrap();
+    assert_eq!(fs::read(to.path().join("bin/av")).unwrap(), far_apart());
+
+    // Once, also after a restart; and it is kept while somebody may need its release.
+    let head = site.head().await;
+    site.restart().await;
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
+    assert_eq!(site.parts().staging.edges(), edges);
+    site.parts().upstream.clean().await.unwrap();
+    assert_eq!(site.parts().staging.edges(), edges);
+    assert_eq!(site.head().await, head);
+    vendor.withdraw("1.0", "a test");
+    site.pull().await.unwrap();
+    site.parts().upstream.clean().await.unwrap();
+    assert!(site.parts().staging.edges().is_empty());
+    assert!(site.parts().staging.delta(&NOTHING, &base).unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_release_is_not_packed() {
+    let (_vendor, site, base) = approved(&[("bin/av", &[7; 100_000])]).await;
+    assert!(site.row(base).await.unwrap().payload_bytes < 64 * 1024);
+    assert!(site.parts().staging.edges().is_empty());
+    let note = site.home().staging().join(format!("deltas/{NOTHING}-{base}.none"));
+    assert!(!note.exists(), "it was not even made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,15 +112,17 @@ fn judge(identity: Identity<'_>, resource: Resource<'_>, now: Timestamp) -> Resu
         }
         Some(_) => {}
     }
-    if assigned {
-        Ok(())
-    } else {
-        Err(Problem::new(
-            ProblemCode::NotAssigned,
-            "no assignment of this computer names this",
-            "contact the server for the newest assignment; an admin approves releases for the computer's channel",
-        ))
-    }
+    if assigned { Ok(()) } else { Err(not_assigned()) }
+}
+
+/// What is told to whoever wants what no assignment of its computer names.
+#[must_use]
+pub fn not_assigned() -> Problem {
+    Problem::new(
+        ProblemCode::NotAssigned,
+        "no assignment of this computer names this",
+        "contact the server for the newest assignment; an admin approves releases for the computer's channel",
+    )
 }
 
 /// The holder whose lease is to be looked at.

@@ -25,6 +25,7 @@ pub mod install_tries;
 pub mod installer;
 pub mod leaving;
 pub mod names;
+pub mod passing;
 pub mod pending;
 pub mod percentile;
 pub mod problems;

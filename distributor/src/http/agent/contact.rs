@@ -52,7 +52,7 @@ pub(crate) async fn contact(
     }
     let access_token = access_token(&site, &client_id, origin, now)?;
     let answer = ContactAnswer { access_token, token_valid_secs: TOKEN_VALID_SECS, ..answered.answer };
-    coding::json(&headers, &answer).await
+    coding::json(&headers, &answer, None).await
 }
 
 /// From where a contact came, as the connection shows it. What a header says of that counts nowhere.

@@ -1,4 +1,5 @@
-//! `GET /agent/v1/deltas/{base}/{target}`: the delta between two releases, named by their manifests' digests.
+//! `GET /agent/v1/deltas/{base}/{target}`: the delta between two releases, named by their manifests' digests; `nothing` is the
+//! base of one that needs none. With `?for={last}` it is one of several on the way to another release.
 
 use std::sync::Arc;
 

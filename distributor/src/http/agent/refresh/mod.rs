@@ -1,21 +1,28 @@
-//! `POST /agent/v1/tuf/refresh`: the metadata and documents that a client does not hold yet, in one answer.
+//! `POST /agent/v1/tuf/refresh`: the metadata and documents that a client does not hold yet, and its ways by deltas, in one
+//! answer.
 //!
 //! Invariant: nothing is in an answer that the client could not ask for by itself. What does not fit, is not here or is not
 //! for this client is left out: asked for by itself, it is answered with the reason.
 
+mod newer;
+mod way;
+mod ways;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use sealpost_manifests::wire::refresh::{
-    HeldMetadata, MAX_DOCUMENTS, MAX_FILES_BYTES, MAX_ROLES, NewMetadata, RefreshAnswer, RefreshRequest,
+    FilePatch, MAX_DOCUMENTS, MAX_FILES_BYTES, MAX_ROLES, RefreshAnswer, RefreshRequest,
 };
-use sealpost_repository::version_of;
 use sealpost_site::rules::admission::{Admission, Identity, decide};
 
+use self::newer::{Newer, NewerRole};
+use self::ways::{takes_deltas, ways};
 use super::targets::waits_for_link;
 use crate::http::Site;
 use crate::http::admission::{Caller, holder_of, resource_of};
@@ -25,8 +32,8 @@ use crate::http::problem::ApiError;
 use crate::ports::blobs::BlobStore;
 use crate::ports::upstream::{TargetClass, TargetEntry, Upstream};
 
-/// Most roots in one answer; who is further behind asks for the others by itself.
-const MAX_ROOTS: usize = 32;
+/// Longest time that an answer waits for deltas of metadata to be made; then it has the files.
+const PATCHES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers what is newer than what the client holds.
 pub(crate) async fn refresh(
@@ -47,17 +54,47 @@ pub(crate) async fn refresh(
         }
         Caller::Unnamed => Vec::new(),
     };
+    let ways = match &caller {
+        Caller::Client(row, _) => ways(&site, row, &request, site.now()).await?,
+        Caller::Unnamed => Vec::new(),
+    };
     let packages = packages_of(&request, &*site.parts.upstream);
+    let newer = request.metadata.as_ref().and_then(|held| {
+        let names = site.parts.upstream.metadata_names();
+        Newer::of(&names, held, &packages)
+    });
+    let patches = match &newer {
+        Some(newer) if takes_deltas(&request) => patches(&site, newer.roles()).await,
+        _ => BTreeMap::new(),
+    };
     let (upstream, blobs) = (Arc::clone(&site.parts.upstream), Arc::clone(&site.parts.blobs));
     let gathered = tokio::task::spawn_blocking(move || {
         let mut room = Room(MAX_FILES_BYTES);
+        let metadata = newer.zip(request.metadata);
         let metadata =
-            request.metadata.map(|held| newer(&*upstream, &held, &packages, &mut room)).transpose()?;
+            metadata.map(|(newer, held)| newer.gather(&*upstream, &held, patches, &mut room)).transpose()?;
         let documents = documents(&*blobs, entries, &mut room);
-        Ok::<_, ApiError>(RefreshAnswer { metadata: metadata.flatten(), documents, ways: Vec::new() })
+        Ok::<_, ApiError>(RefreshAnswer { metadata: metadata.flatten(), documents, ways })
     });
     let answer = gathered.await.map_err(|error| ApiError::internal("gather what is newer", &error))??;
-    coding::json(&headers, &answer).await
+    coding::json(&headers, &answer, Some(&site.packed_answers)).await
+}
+
+/// The files that are sent as deltas from what is held, by their names.
+async fn patches(site: &Site, roles: &[NewerRole]) -> BTreeMap<String, FilePatch> {
+    let mut patches = BTreeMap::new();
+    // Before any file is read: a delta of newer ones is dropped with the older generation.
+    let Some(generation) = site.parts.upstream.generation() else { return patches };
+    let until = tokio::time::Instant::now() + PATCHES_WITHIN;
+    for NewerRole { name, held } in roles {
+        let Some((base, version)) = held else { continue };
+        let upstream = Arc::clone(&site.parts.upstream);
+        let read = move |name: &str| upstream.metadata(name).ok().flatten();
+        if let Some(delta) = site.patches.between(generation, base, name, until, read).await {
+            patches.insert(name.clone(), FilePatch { from: *version, delta: delta.to_string() });
+        }
+    }
+    patches
 }
 
 /// The bytes that an answer still has room for.
@@ -66,10 +103,15 @@ struct Room(usize);
 impl Room {
     /// The text, if it fits.
     fn take(&mut self, bytes: Vec<u8>) -> Option<String> {
-        let left = self.0.checked_sub(bytes.len())?;
         let text = String::from_utf8(bytes).ok()?;
-        self.0 = left;
-        Some(text)
+        self.spend(text.len()).then_some(text)
+    }
+
+    /// Whether so many bytes fit; then they are taken.
+    fn spend(&mut self, bytes: usize) -> bool {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
     }
 }
 
@@ -83,59 +125,6 @@ fn packages_of(request: &RefreshRequest, upstream: &dyn Upstream) -> BTreeSet<St
         TargetClass::Release { release, .. } => Some(release.package.to_string()),
     });
     packages.take(MAX_ROLES).collect()
-}
-
-/// What is newer of the metadata; `None` before the first pull.
-fn newer(
-    upstream: &dyn Upstream,
-    held: &HeldMetadata,
-    packages: &BTreeSet<String>,
-    room: &mut Room,
-) -> Result<Option<NewMetadata>, ApiError> {
-    let read =
-        |name: &str| upstream.metadata(name).map_err(|error| ApiError::internal("read its metadata", &error));
-    let names = upstream.metadata_names();
-    let versioned = |name: &String| {
-        let (version, role) = name.strip_suffix(".json")?.split_once('.')?;
-        Some((role.to_owned(), version.parse::<u64>().ok()?))
-    };
-    let mut newest: BTreeMap<String, u64> = BTreeMap::new();
-    for (role, version) in names.iter().filter_map(versioned) {
-        let known = newest.entry(role).or_insert(version);
-        *known = (*known).max(version);
-    }
-    let Some(timestamp_bytes) = read("timestamp.json")? else { return Ok(None) };
-    let (Some(root), Some(timestamp)) = (newest.get("root").copied(), version_of(&timestamp_bytes)) else {
-        return Ok(None);
-    };
-    let mut files = BTreeMap::new();
-    let mut put = |name: String, bytes: Vec<u8>| {
-        if let Some(text) = room.take(bytes) {
-            files.insert(name, text);
-        }
-    };
-    for version in (held.root.saturating_add(1)..=root).take(MAX_ROOTS) {
-        let name = format!("{version}.root.json");
-        if let Some(bytes) = read(&name)? {
-            put(name, bytes);
-        }
-    }
-    // Under a new root what is held may count no more.
-    if held.timestamp != Some(timestamp) || held.root != root {
-        put("timestamp.json".to_owned(), timestamp_bytes);
-    }
-    let top = ["snapshot", "targets"].into_iter().map(str::to_owned);
-    for role in top.chain(packages.iter().cloned()) {
-        let Some(version) = newest.get(&role) else { continue };
-        if held.root == root && held.roles.get(&role) == Some(version) {
-            continue;
-        }
-        let name = format!("{version}.{role}.json");
-        if let Some(bytes) = read(&name)? {
-            put(name, bytes);
-        }
-    }
-    Ok(Some(NewMetadata { root, timestamp, files, patches: BTreeMap::new() }))
 }
 
 /// The documents, as they are stored. One that is damaged or not there is left out.
