@@ -31,6 +31,7 @@ mod trust;
 mod two_servers;
 mod undoing;
 mod voices;
+mod ways;
 mod wire;
 mod witness;
 mod years;
