@@ -88,6 +88,11 @@ pub(super) fn apply_all(
     let mut ended = Ok(());
     for hop in between {
         let slot = SlotId::of(&change.to.release.version, &hop.to);
+        // It may be kept for a rollback, and is not to be taken away.
+        if slots.has(&slot).unwrap_or(true) {
+            ended = Err(unusable("it leads through a release that is kept here"));
+            break;
+        }
         passed.push(slot.clone());
         match pass(host, hop, &ground, (&slot, change), slots, (source, time)) {
             Ok(next) => ground = next,
