@@ -202,11 +202,13 @@ fn arrive(
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// Reads and verifies a list of files.
+type Read<'r> = &'r mut dyn FnMut(&[u8]) -> Result<Vec<Entry>, Cause>;
 
 fn carry_out(
     ground: &Ground,
     delta: io::BufReader<File>,
-    read: &mut dyn FnMut(&[u8]) -> Result<Vec<Entry>, Cause>,
+    read: Read<'_>,
     target: &mut dyn sealpost_deltas::TargetWriter,
     limits: &Limits,
     time: Time,
