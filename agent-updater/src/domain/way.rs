@@ -91,7 +91,7 @@ mod tests {
         let chain = way(Some("1"), &[("2", 300), ("4", 500)]);
         let packed = way(None, &[("4", 80_000)]);
         assert_eq!(chosen(&[direct.clone(), chain.clone(), packed.clone()]), Some(chain.clone()));
-        assert_eq!(chosen(&[packed.clone()]), Some(packed.clone()));
+        assert_eq!(chosen(std::slice::from_ref(&packed)), Some(packed.clone()));
         assert_eq!(chosen(&[packed.clone(), way(Some("1"), &[("4", 90_000)])]), Some(packed));
         assert_eq!(chosen(&[way(None, &[("4", 94_000)])]), None, "it spares too little");
         let as_small = way(Some("1"), &[("4", 800)]);

@@ -50,6 +50,8 @@ pub(crate) struct SimulatedServer {
     pub(crate) ahead: SignedDuration,
     /// Refuses contacts without evidence with this code.
     pub(crate) wants_evidence: Option<ProblemCode>,
+    /// The ways that it tells whoever asks for some.
+    pub(crate) ways: Vec<DeltaWay>,
     /// What is answered when a delta is asked for.
     pub(crate) delta: Option<Vec<u8>>,
     pub(crate) assigned: Vec<PackageAssignment>,
@@ -108,6 +110,7 @@ impl SimulatedServer {
             token_valid_secs: 900,
             ahead: SignedDuration::ZERO,
             wants_evidence: None,
+            ways: Vec::new(),
             delta: None,
             assigned: Vec::new(),
             metadata_as_of: Timestamp::now(),
@@ -225,7 +228,12 @@ impl SimulatedServer {
             let wanted = asked.documents.iter().any(|name| file.ends_with(&format!(".{name}")));
             wanted && !asked.held.contains(&Sha256Digest::of(text.as_bytes()))
         });
-        RefreshAnswer { metadata: new, documents, ways: self.ways.clone() }
+        let is_asked = |way: &&DeltaWay| {
+            let last = way.hops.last().map(|hop| hop.to);
+            asked.container.is_some() && asked.routes.iter().any(|route| Some(route.to) == last)
+        };
+        let ways = self.ways.iter().filter(is_asked).cloned().collect();
+        RefreshAnswer { metadata: new, documents, ways }
     }
 
     fn enroll(&mut self, body: String) -> Reply {

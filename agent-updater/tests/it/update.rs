@@ -54,7 +54,7 @@ fn a_download_that_is_cut_goes_on_where_it_ended() {
 }
 
 /// A delta between two releases.
-fn delta(releases: [(&ReleaseManifest, &str); 2]) -> Vec<u8> {
+pub(crate) fn delta(releases: [(&ReleaseManifest, &str); 2]) -> Vec<u8> {
     let folders = releases.map(|(_, text)| {
         let folder = tempfile::tempdir().unwrap();
         write_folder(folder.path(), &files(text, &large())).unwrap();

@@ -15,7 +15,7 @@ use sealpost_manifests::wire::refresh::DeltaWay;
 use sealpost_manifests::wire::report::ReasonCode;
 use sealpost_repository::TargetInfo;
 
-use crate::domain::record::Installed;
+use crate::domain::record::{Installed, SlotId};
 use crate::domain::release::{Expectation, Refusal};
 use crate::domain::way::{Hop, hops};
 use crate::download::{VendorMetadata, interrupted};
@@ -23,6 +23,7 @@ use crate::flows::context::Context;
 use crate::flows::install::{VettedRelease, downloads, has_room_for};
 use crate::flows::linked;
 use crate::records::manifests;
+use crate::slots::Slots;
 
 use super::counters::{installed, record_after_reset};
 
@@ -54,7 +55,11 @@ pub(super) fn vet(
     let channels = network.wait(metadata.channels(package)).map_err(interrupted)??;
     let payload = network.wait(metadata.payload(&wanted.release)).map_err(interrupted)??;
     let runs = linked::load(&context.host, package).ok().and_then(|record| record.current);
-    let way = metadata.way(runs.as_ref().map(|runs| &runs.manifest), &wanted.manifest, &payload);
+    // What is built already is not fetched.
+    let way = match may_be_built(context, wanted, runs.as_ref()) {
+        true => None,
+        false => metadata.way(runs.as_ref().map(|runs| &runs.manifest), &wanted.manifest, &payload),
+    };
     let minisig = network.wait(metadata.minisig(&wanted.release)).map_err(interrupted)??;
     let by_deltas = match &way {
         Some(way) => manifest_by_deltas(context, metadata, way, runs.as_ref())?,
@@ -87,6 +92,17 @@ pub(super) fn vet(
     let detail =
         format!("manifest and metadata name different payloads of {}; ask the vendor", wanted.release);
     Err(Refusal::new(ReasonCode::ManifestInvalid, detail))
+}
+
+/// Whether no delta may be needed: the slot is there, made ready or kept from before, or the agent's own program may be the release.
+fn may_be_built(context: &Context, wanted: &PackageAssignment, runs: Option<&Installed>) -> bool {
+    let release = &wanted.release;
+    if runs.is_none() && release.package.is_agent() {
+        return true;
+    }
+    let slot = SlotId::of(&release.version, &wanted.manifest);
+    let slots = Slots::find(&context.host.settings.install_root, &release.package);
+    slots.is_ok_and(|slots| slots.is_some_and(|slots| slots.has(&slot).unwrap_or(false)))
 }
 
 /// The manifest of a release out of the deltas that lead to it, which are kept for its install. It is nobody's word yet, but it
@@ -129,8 +145,8 @@ fn manifest_by_deltas(
         match list_of(context, hop, &list) {
             Ok(next) => list = next,
             Err(why) => {
+                // What has come stays until the release is built: a delta of no use would be fetched once more then.
                 tracing::info!(why, "the manifest does not come out of a delta, and is fetched by itself");
-                hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
                 return Ok(None);
             }
         }

@@ -88,6 +88,11 @@ pub(super) fn apply_all(
     let mut ended = Ok(());
     for hop in between {
         let slot = SlotId::of(&change.to.release.version, &hop.to);
+        // It may be kept for a rollback, and is not to be taken away.
+        if slots.has(&slot).unwrap_or(true) {
+            ended = Err(unusable("it leads through a release that is kept here"));
+            break;
+        }
         passed.push(slot.clone());
         match pass(host, hop, &ground, (&slot, change), slots, (source, time)) {
             Ok(next) => ground = next,
@@ -197,11 +202,13 @@ fn arrive(
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// Reads and verifies a list of files.
+type Read<'r> = &'r mut dyn FnMut(&[u8]) -> Result<Vec<Entry>, Cause>;
 
 fn carry_out(
     ground: &Ground,
     delta: io::BufReader<File>,
-    read: &mut dyn FnMut(&[u8]) -> Result<Vec<Entry>, Cause>,
+    read: Read<'_>,
     target: &mut dyn sealpost_deltas::TargetWriter,
     limits: &Limits,
     time: Time,

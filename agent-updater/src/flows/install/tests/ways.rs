@@ -161,3 +161,22 @@ fn an_end_that_is_not_the_release_counts_as_a_failed_delta_and_not_as_a_failed_r
     };
     assert!(!computer.reports().iter().any(failed));
 }
+
+#[test]
+fn a_way_through_a_release_that_is_kept_takes_nothing_away() {
+    let computer = Computer::new();
+    // The same version was published twice: what is built on the way would have the name of the kept slot.
+    let mut kept = computer.publish("3", 1, ONE);
+    let mut runs = computer.publish("2", 2, TWO);
+    for release in [&mut kept, &mut runs] {
+        assert_eq!(computer.install(release, 0).unwrap(), ChangeEnd::Kept);
+    }
+    let mut next = computer.publish("3", 3, "cannot be loaded");
+    lead(&[&runs, &kept], &mut next);
+    computer.install(&mut next, 0).unwrap();
+    computer.assert_runs(&runs, "the new one cannot be loaded");
+    assert_eq!(next.fetches, ["delta", "delta", "payload"]);
+    let previous = computer.record().previous.unwrap();
+    assert_eq!(previous.manifest, kept.signed.digest());
+    computer.slots().check(&previous.slot, &kept.manifest).unwrap();
+}
