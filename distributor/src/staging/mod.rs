@@ -72,7 +72,7 @@ pub struct FolderStaging {
 
 /// A delta that this site needs.
 struct WantedDelta<'a> {
-    /// `None`: from nothing.
+    /// Absent where the delta leads from nothing.
     base: Option<&'a DeltaReleaseRow>,
     target: &'a DeltaReleaseRow,
 }
@@ -82,7 +82,7 @@ impl WantedDelta<'_> {
         (self.base.map_or(NOTHING, |base| base.release.manifest), self.target.release.manifest)
     }
 
-    /// For people.
+    /// What people are told that it leads from.
     fn base_name(&self) -> String {
         self.base.map_or_else(|| "nothing".to_owned(), |base| base.release.release.to_string())
     }

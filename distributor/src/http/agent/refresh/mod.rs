@@ -5,6 +5,7 @@
 //! for this client is left out: asked for by itself, it is answered with the reason.
 
 mod newer;
+mod room;
 mod way;
 mod ways;
 
@@ -22,6 +23,7 @@ use sealpost_manifests::wire::refresh::{
 use sealpost_site::rules::admission::{Admission, Identity, decide};
 
 use self::newer::{Newer, NewerRole};
+use self::room::Room;
 use self::ways::{takes_deltas, ways};
 use super::targets::waits_for_link;
 use crate::http::Site;
@@ -69,7 +71,7 @@ pub(crate) async fn refresh(
     };
     let (upstream, blobs) = (Arc::clone(&site.parts.upstream), Arc::clone(&site.parts.blobs));
     let gathered = tokio::task::spawn_blocking(move || {
-        let mut room = Room(MAX_FILES_BYTES);
+        let mut room = Room::of(MAX_FILES_BYTES);
         let metadata = newer.zip(request.metadata);
         let metadata =
             metadata.map(|(newer, held)| newer.gather(&*upstream, &held, patches, &mut room)).transpose()?;
@@ -97,24 +99,6 @@ async fn patches(site: &Site, roles: &[NewerRole]) -> BTreeMap<String, FilePatch
     patches
 }
 
-/// The bytes that an answer still has room for.
-struct Room(usize);
-
-impl Room {
-    /// The text, if it fits.
-    fn take(&mut self, bytes: Vec<u8>) -> Option<String> {
-        let text = String::from_utf8(bytes).ok()?;
-        self.spend(text.len()).then_some(text)
-    }
-
-    /// Whether so many bytes fit; then they are taken.
-    fn spend(&mut self, bytes: usize) -> bool {
-        let left = self.0.checked_sub(bytes);
-        self.0 = left.unwrap_or(self.0);
-        left.is_some()
-    }
-}
-
 /// The packages whose roles list the documents that are asked for.
 fn packages_of(request: &RefreshRequest, upstream: &dyn Upstream) -> BTreeSet<String> {
     let asked = request.documents.iter().take(MAX_DOCUMENTS);
@@ -131,7 +115,7 @@ fn packages_of(request: &RefreshRequest, upstream: &dyn Upstream) -> BTreeSet<St
 fn documents(blobs: &dyn BlobStore, entries: Vec<TargetEntry>, room: &mut Room) -> BTreeMap<String, String> {
     let mut documents = BTreeMap::new();
     for entry in entries {
-        if usize::try_from(entry.length).map_or(true, |length| length > room.0) {
+        if usize::try_from(entry.length).map_or(true, |length| length > room.left()) {
             continue;
         }
         if let Ok(Some(bytes)) = blobs.read(&entry.sha256, entry.length)

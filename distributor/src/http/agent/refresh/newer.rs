@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sealpost_manifests::wire::refresh::{FilePatch, HeldMetadata, NewMetadata};
 use sealpost_repository::version_of;
 
-use super::Room;
+use super::room::Room;
 use crate::http::problem::ApiError;
 use crate::ports::upstream::Upstream;
 
