@@ -74,8 +74,6 @@ pub(crate) struct SimulatedServer {
     pub(crate) codings: Vec<Option<String>>,
     /// The requests for what is newer.
     pub(crate) refreshes: Vec<RefreshRequest>,
-    /// What it tells of ways by deltas.
-    pub(crate) ways: Vec<DeltaWay>,
     /// Whether it sends metadata as patches, and what becomes of each on the way.
     pub(crate) patches: Option<fn(Vec<u8>) -> Vec<u8>>,
     /// Deltas by the path after `deltas/`.
@@ -125,7 +123,6 @@ impl SimulatedServer {
             answer_newer: packed,
             codings: Vec::new(),
             refreshes: Vec::new(),
-            ways: Vec::new(),
             patches: None,
             deltas: BTreeMap::new(),
             wake: None,

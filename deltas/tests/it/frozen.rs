@@ -42,7 +42,7 @@ fn program(functions: &[u32]) -> Vec<u8> {
     let mut code = Vec::new();
     for (number, name) in functions.iter().enumerate() {
         let at = number * FUNCTION;
-        let own = |place: u32| (name.wrapping_mul(40_503) >> (place % 12)) as u8 & 0x3f | 0x40;
+        let own = |place: u32| (name.wrapping_mul(40_503) >> (place % 12)).to_le_bytes()[0] & 0x3f | 0x40;
         let mut body: Vec<u8> = (0..12).map(own).collect();
         for call in 1..=6u32 {
             let callee = name.wrapping_mul(2_654_435_761).rotate_left(call) % 400;
@@ -50,7 +50,7 @@ fn program(functions: &[u32]) -> Vec<u8> {
             body.push(0xe8);
             let distance = to as i64 - (at + body.len() + 4) as i64;
             body.extend_from_slice(&i32::try_from(distance).unwrap().to_le_bytes());
-            body.extend_from_slice(&[0x48, 0x89, 0xc0 | (call as u8)]);
+            body.extend_from_slice(&[0x48, 0x89, 0xc0 | call.to_le_bytes()[0]]);
         }
         body.resize(FUNCTION - 1, 0x90);
         body.push(0xc3);

@@ -15,7 +15,7 @@ use crate::ports::staging::StagingError;
 /// Longest that reading a manifest out of a delta may take.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Reads the disk.
+/// Whether it does; reads the disk, and blocks for it.
 pub(super) fn leads_there(
     blobs: &dyn BlobStore,
     delta: DeltaTarget,

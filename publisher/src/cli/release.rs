@@ -257,7 +257,7 @@ fn print_delta(from: &Version, made: &DeltaMade) -> anyhow::Result<()> {
             "delta from {from}: not published, since it spares next to nothing with its {bytes} bytes"
         )),
         DeltaMade::NotMade { why } => {
-            tell(&format!("warning: no delta from {from} was published; sites make their own: {why}"));
+            tell(format!("warning: no delta from {from} was published; sites make their own: {why}"));
             Ok(())
         }
     }

@@ -36,7 +36,6 @@ pub struct DeltaOrder {
 }
 
 impl DeltaOrder {
-    /// None.
     pub const NONE: Self = Self { from: 0, memory_bytes: 1 << 30 };
 }
 

@@ -232,7 +232,7 @@ fn the_vendor_begins(typing: &mut Typing) -> Result<()> {
             ],
         )?;
     }
-    write_file(&typing.lab.path("sigs/set"), &"a signature\n".repeat(2_000))?;
+    write_file(&typing.lab.path("sigs/set"), "a signature\n".repeat(2_000))?;
     let sigs = typing.path("sigs");
     for revision in ["1", "2"] {
         let of = ["--package", "sigs", "--version", revision, "--kind", "signatures", "--channel", "stable"];
@@ -269,8 +269,8 @@ fn the_vendor_begins(typing: &mut Typing) -> Result<()> {
         ])?
         .ok()?;
     let (old, new) = (typing.path("old.tar"), typing.path("new.tar"));
-    write_file(Path::new(&old), &"a line of text\n".repeat(200))?;
-    write_file(Path::new(&new), &"a line of another text\n".repeat(200))?;
+    write_file(Path::new(&old), "a line of text\n".repeat(200))?;
+    write_file(Path::new(&new), "a line of another text\n".repeat(200))?;
     let (delta, made) = (typing.path("delta"), typing.path("made.tar"));
     typing.types("publisher delta make BASE TARGET OUT", &["delta", "make", &old, &new, &delta])?;
     typing.types("publisher delta apply BASE DELTA OUT", &["delta", "apply", &old, &delta, &made])?;

@@ -1,23 +1,45 @@
 //! The ways on which one release comes: packed to a new computer, by one delta, by several where a computer is far behind, and by
 //! deltas that the vendor published.
 
+use std::fmt::Write as _;
+use std::fs;
+
 use anyhow::{Result, ensure};
 use sealpost_test_support::folders::write_folder;
 use sealpost_test_support::release::noise;
-use sealpost_tests::harness::{Computer, Lab};
+use sealpost_tests::harness::{Computer, Lab, Site, wait_until};
 
 /// A release of one program and data that pack well; each version changes one byte of the program.
 fn version(lab: &Lab, number: u8) -> Result<std::path::PathBuf> {
     let folder = lab.path(&format!("release-{number}"));
-    let mut program = noise(100_000);
-    program[40_000] = number;
-    let text = b"a line that stands in all of them\n".repeat(4_000);
+    let mut program = noise(20_000);
+    program[4_000] = number;
+    let mut text = String::new();
+    for line in 0..8_000_u64 {
+        let word = line * 2_654_435_761 * 40_503 % 4_294_967_291;
+        writeln!(text, "{word:08x} rule-{}-{}", line / 60, line % 60)?;
+    }
     let version = number.to_string();
     write_folder(
         &folder,
-        &[("VERSION", version.as_bytes()), ("bin/program", program.as_slice()), ("share/text", &text)],
+        &[
+            ("VERSION", version.as_bytes()),
+            ("bin/program", program.as_slice()),
+            ("share/text", text.as_bytes()),
+        ],
     )?;
     Ok(folder)
+}
+
+/// Waits until the server has packed a release; who comes before that gets the payload.
+fn is_packed(site: &Site, number: u8) -> Result<()> {
+    let log = site.home().with_extension("log");
+    wait_until(&format!("release {number} is packed"), || {
+        let text = fs::read_to_string(&log)?;
+        let of_release =
+            |line: &&str| line.contains(&format!("scanner {number} ")) && line.contains("nothing");
+        Ok(text.lines().filter(of_release).any(|line| line.contains("a delta was made")))
+    })
 }
 
 #[test]
@@ -29,6 +51,7 @@ fn each_computer_gets_a_release_on_the_way_of_the_fewest_bytes() -> Result<()> {
     for number in 1..=4 {
         vendor.release_program(&version(&lab, number)?, "scanner", &number.to_string())?;
         site.pull_and_approve(&format!("scanner:{number}"))?;
+        is_packed(&site, number)?;
         let computer = Computer::enrolled(&lab, &site, &format!("pc-{number}"), &vendor.root())?;
         computer.check()?.ok()?;
         ensure!(
@@ -47,6 +70,7 @@ fn each_computer_gets_a_release_on_the_way_of_the_fewest_bytes() -> Result<()> {
     let said = vendor.publisher(&words)?.ok()?;
     ensure!(said.contains("delta from 4: "), "{said}");
     site.pull_and_approve("scanner:5")?;
+    is_packed(&site, 5)?;
     let shown = site.json(&["updates", "show", "scanner:5"])?;
     let deltas = shown["update"]["deltas"].as_array().map_or(0, Vec::len);
     ensure!(deltas >= 3, "three deltas lead to it: {shown:#}");

@@ -50,7 +50,6 @@ impl<'r> NewRelease<'r> {
 /// What a slot was built from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BuiltFrom {
-    /// In this way.
     Deltas(Way),
     Payload,
     /// The program of this process, which came with an install file or the operating system's package.
