@@ -1,11 +1,12 @@
 //! Applying deltas: the old slot, or nothing, and one delta or several give the new one.
 //!
 //! Invariants: a delta's list of files is the manifest that was vetted, byte by byte; on the way to it, one that the vendor's
-//! verified metadata list. Else nothing is written. All of it takes a bounded time of the processor. What is built on the way has
+//! verified metadata list. Else nothing is written. Deltas of version 1, as servers of before send them, have a list of their own:
+//! they lead to the wanted release alone, and what they built counts, as whatever was built, if it is what the manifest says. All of it takes a bounded time of the processor. What is built on the way has
 //! a slot that no record names, and is taken away, after a crash with the next cleaning.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::Duration;
 
@@ -142,7 +143,11 @@ fn pass(
         return Err(unusable("it leads through a release that the vendor does not list"));
     }
     let path = downloads::whole(&host.home, hop).ok_or_else(|| unusable("a delta of the way is gone"))?;
-    let delta = open(&path)?;
+    let mut delta = open(&path)?;
+    let begin = delta.fill_buf().map_err(|error| refusal_of_file("cannot read the delta", &error))?;
+    if container_version(begin) == Some(1) {
+        return Err(unusable("one of an earlier version brings no manifest that bounds what is passed"));
+    }
     let mut builder = slots.begin(slot).map_err(|error| refusal_of_slot(&error))?;
     let mut passed: Option<(ReleaseManifest, Vec<u8>)> = None;
     let mut read = |list: &[u8]| {
@@ -221,15 +226,9 @@ fn carry_out(
     Ok(())
 }
 
-/// Opens a delta. Those of version 1 have a list of files of their own, which no manifest vouches for: they are not applied.
 fn open(path: &Path) -> Result<io::BufReader<File>, Refusal> {
-    let failed = |error: io::Error| refusal_of_file("cannot read the delta", &error);
-    let mut delta = io::BufReader::new(File::open(path).map_err(failed)?);
-    let begin = io::BufRead::fill_buf(&mut delta).map_err(failed)?;
-    if container_version(begin) == Some(1) {
-        return Err(unusable("it has the form of an earlier version"));
-    }
-    Ok(delta)
+    let file = File::open(path).map_err(|error| refusal_of_file("cannot read the delta", &error))?;
+    Ok(io::BufReader::new(file))
 }
 
 fn unusable(why: &str) -> Refusal {
