@@ -13,6 +13,7 @@ from fetch_pairs import FetchError, Pair, fetch, read_pairs, tar_of
 import programs
 import report
 from cache import Cache
+from external import external_bytes
 from measure import measure_alternating
 
 
@@ -68,12 +69,15 @@ def measure_pair(pair: Pair, peers: list[programs.Program], cache: Cache, option
     our_figures = results.get(programs.OURS)
     if isinstance(our_figures, Exception):
         our_figures = str(our_figures)
-    return report.Row(pair, new.stat().st_size, known, our_figures)
+    external = None
+    if ours and not isinstance(our_figures, str):
+        external = external_bytes(options.ours, old, new, options.folder / "scratch")
+    return report.Row(pair, new.stat().st_size, known, our_figures, external)
 
 
 def wanted_peers(options: argparse.Namespace) -> list[programs.Program]:
     """The installed peers that are to be compared with; ends the program if one was asked for that is not there."""
-    peers = programs.peers(options.hdiffz)
+    peers = programs.peers(options.hdiffz, options.bsdiff_crate)
     unknown = sorted(set(options.peers or []) - {peer.name for peer in peers})
     if unknown:
         found = ", ".join(peer.name for peer in peers)
@@ -108,6 +112,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--peers", type=names, metavar="A,B", help="only these peers, in the comparison too")
     parser.add_argument("--fresh", action="store_true", help="measure the peers again, although their figures are kept")
     parser.add_argument("--hdiffz", metavar="PROGRAM", default=shutil.which("hdiffz"), help="HDiffPatch, built by hand")
+    parser.add_argument("--bsdiff-crate", metavar="PROGRAM", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     options = parser.parse_args()
     if options.ours is None and not options.no_ours:

@@ -12,6 +12,9 @@ HERE = Path(__file__).resolve().parent
 # bsdiff takes 17 times the base in memory, and its time grows faster than the base: left out above this.
 BSDIFF_BYTES_MAX = 64 * 1024 * 1024
 
+# The crate takes more still.
+BSDIFF_CRATE_BYTES_MAX = 24 * 1024 * 1024
+
 # The release of PyPI's hdiffpatch that is measured.
 HDIFFPATCH_VERSION = "2.6.0"
 
@@ -52,9 +55,11 @@ def ours(program: str) -> Program:
     )
 
 
-def peers(hdiffz: str | None) -> list[Program]:
-    """The peers that are installed. `hdiffz` is a program that was built by hand, or None."""
+def peers(hdiffz: str | None, bsdiff_crate_program: str | None = None) -> list[Program]:
+    """The peers that are installed. `hdiffz` is a program that was built by hand, or None; the other one is built of this tree."""
     found = []
+    if bsdiff_crate_program is not None:
+        found.append(bsdiff_crate(bsdiff_crate_program))
     if shutil.which("bsdiff") and shutil.which("bspatch"):
         found.append(bsdiff())
     if shutil.which("xdelta3"):
@@ -79,6 +84,18 @@ def bsdiff() -> Program:
         lambda old, new, delta: ["bsdiff", str(old), str(new), str(delta)],
         lambda old, delta, new: ["bspatch", str(old), str(new), str(delta)],
         BSDIFF_BYTES_MAX,
+    )
+
+
+def bsdiff_crate(program: str) -> Program:
+    """The codec that our deltas were made with before, its whole patch packed with xz."""
+    return Program(
+        "bsdiff-crate",
+        "0.2",
+        "xz -9",
+        lambda old, new, delta: [program, "make", str(old), str(new), str(delta)],
+        lambda old, delta, new: [program, "apply", str(old), str(delta), str(new)],
+        BSDIFF_CRATE_BYTES_MAX,
     )
 
 

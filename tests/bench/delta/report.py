@@ -18,6 +18,8 @@ class Row:
     target_bytes: int
     peers: dict[str, Figures]
     ours: Figures | str | None
+    # Our delta between the unpacked trees, without the list of files: what a receiver needs who has the manifest.
+    external: int | None = None
 
     @property
     def hdiff(self) -> str | None:
@@ -68,6 +70,7 @@ def print_json(rows: list[Row]) -> None:
                     "best_peer": best,
                     "best_bytes": row.peers[best].delta_bytes if best else None,
                     "our_bytes": row.ours.delta_bytes if isinstance(row.ours, Figures) else None,
+                    "our_external_bytes": row.external,
                     "failed": row.ours if isinstance(row.ours, str) else None,
                     "goals": {
                         goal.name: {"figure": goal.figure, "limit": goal.limit, "reached": goal.reached}
@@ -119,7 +122,7 @@ def print_programs(row: Row) -> None:
 def print_pairs(table: str, rows: list[Row]) -> None:
     print(f"\nPairs of the table {table}; a goal that is not reached is named")
     print(
-        f"{'pair':<14}{'class':<11}{'best peer':<15}{'its bytes':>12}{'ours':>12}{'ours/best':>11}"
+        f"{'pair':<14}{'class':<11}{'best peer':<15}{'its bytes':>12}{'ours':>12}{'ours/best':>11}{'external':>12}"
         f"{'CPU s':>9}{'MiB':>8}{'apply s':>9}{'MiB':>7}  goals"
     )
     for row in rows:
@@ -128,8 +131,9 @@ def print_pairs(table: str, rows: list[Row]) -> None:
         line += f"{row.peers[best].delta_bytes:>12,}" if best else f"{'-':>12}"
         if isinstance(row.ours, Figures):
             ours = row.ours
+            external = "-" if row.external is None else f"{row.external:,}"
             ratio = f"{ours.delta_bytes / row.peers[best].delta_bytes:.3f}" if best else "-"
-            line += f"{ours.delta_bytes:>12,}{ratio:>11}{ours.make_cpu:>9.3f}{ours.make_mib:>8.1f}"
+            line += f"{ours.delta_bytes:>12,}{ratio:>11}{external:>12}{ours.make_cpu:>9.3f}{ours.make_mib:>8.1f}"
             line += f"{ours.apply_cpu:>9.3f}{ours.apply_mib:>7.1f}  {goals_text(row.goals())}"
         elif row.ours is not None:
             line += "  FAILED"

@@ -5,6 +5,7 @@
 
 import re
 import sys
+import tarfile
 import tempfile
 import unittest
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "corpora")]
 
 from cache import Cache
+from external import external_bytes, without_list
 from fetch_pairs import FetchError, Pair, place_of, read_pairs, read_sums
 from goals import Figures, best_of, goals_of_pair, total_of
 from measure import MeasureError, measure_alternating, measure_once, run
@@ -35,6 +37,21 @@ def copier(name: str, make: str, apply: str) -> Program:
         return lambda *paths: ["sh", "-c", script, "sh", *map(str, paths)]
 
     return Program(name, "1", "", command(make), command(apply))
+
+
+class External(unittest.TestCase):
+    def test_the_list_of_files_is_left_out_and_nothing_else(self):
+        shown = {"bytes": 900, "groups": [{"bytes": 300}, {"bytes": 500}]}
+        self.assertEqual(without_list(shown), 600)
+        self.assertEqual(without_list({"bytes": 20, "groups": []}), 20)
+
+    def test_a_program_without_such_commands_has_no_such_figure(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for archive in ("old.tar", "new.tar"):
+                with tarfile.open(folder / archive, "w"):
+                    pass
+            self.assertIsNone(external_bytes("false", folder / "old.tar", folder / "new.tar", folder))
 
 
 class Goals(unittest.TestCase):
