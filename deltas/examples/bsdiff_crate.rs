@@ -14,7 +14,9 @@ use liblzma::write::XzEncoder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [verb, old, from, to] = arguments.as_slice() else { return Err("give a verb and three files".into()) };
+    let [verb, old, from, to] = arguments.as_slice() else {
+        return Err("give a verb and three files".into());
+    };
     let (old, from) = (fs::read(old)?, fs::read(from)?);
     let mut made = Vec::new();
     match verb.as_str() {

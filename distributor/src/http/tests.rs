@@ -204,6 +204,10 @@ impl Staging for Nothing {
         Box::pin(async { Ok(0) })
     }
 
+    fn pack(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
+        Box::pin(async { Ok(0) })
+    }
+
     fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>> {
         Box::pin(async { Ok(Vec::new()) })
     }

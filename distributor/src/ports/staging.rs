@@ -126,6 +126,10 @@ pub trait Staging: Send + Sync {
     /// run twice and to kill. Answers how many deltas were made.
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>>;
 
+    /// Packs the releases that are not packed yet, which can take minutes each. A reconciler, as the one before. Answers how many
+    /// were packed.
+    fn pack(&self) -> BoxFuture<'_, Result<u32, StagingError>>;
+
     /// The deltas between releases that the next reconciliation would make.
     fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>>;
 

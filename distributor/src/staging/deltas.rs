@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sealpost_files::{PRIVATE, read_bounded, remove_durably, replace};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::{PackageName, Platform};
-use sealpost_manifests::release::Blob;
+use sealpost_manifests::release::{Blob, PackageKind};
 
 use super::releases::is_offered;
 use crate::ports::staging::{StagingError, StoredDelta};
@@ -45,9 +45,12 @@ pub(super) fn wanted(releases: &[DeltaReleaseRow]) -> Vec<(&DeltaReleaseRow, &De
 }
 
 /// Releases that this site needs packed, as deltas from nothing: for computers that run nothing of the package, or something too
-/// old.
+/// old. Whoever asks for an agent runs one, and no computer installs a server.
 pub(super) fn packed(releases: &[DeltaReleaseRow]) -> impl Iterator<Item = &DeltaReleaseRow> {
-    releases.iter().filter(|release| is_offered(release) && release.payload_bytes >= LEAST_PACKED_BYTES)
+    releases.iter().filter(|release| {
+        let is_fetched = !matches!(release.release.kind, PackageKind::Agent | PackageKind::Server);
+        is_offered(release) && is_fetched && release.payload_bytes >= LEAST_PACKED_BYTES
+    })
 }
 
 /// Whether clients run the release now, or are about to.
@@ -136,7 +139,7 @@ fn note_path(folder: &Path, base: &Sha256Digest, target: &Sha256Digest) -> PathB
 mod tests {
     use std::fs;
 
-    use sealpost_manifests::release::{PackageKind, ReleaseId, Severity};
+    use sealpost_manifests::release::{ReleaseId, Severity};
     use sealpost_manifests::version::{ReleaseCounter, Version};
     use sealpost_site::rules::release::KnownRelease;
 
@@ -219,6 +222,11 @@ mod tests {
             let is_packed = matches!(state, ReleaseState::Staged | ReleaseState::Approved);
             assert_eq!(packed(&[of(state, 65_536)]).count(), usize::from(is_packed), "{state}");
             assert_eq!(packed(&[of(state, 65_535)]).count(), 0, "{state}");
+        }
+        for kind in [PackageKind::Agent, PackageKind::Server] {
+            let mut release = of(ReleaseState::Approved, 65_536);
+            release.release.kind = kind;
+            assert_eq!(packed(&[release]).count(), 0, "{kind:?}");
         }
     }
 

@@ -149,12 +149,10 @@ impl FolderStaging {
     async fn make_deltas(&self) -> Result<u32, StagingError> {
         let _busy = self.busy.lock().await;
         let releases = delta_releases(&self.parts.ledger).await?;
-        let between = deltas::wanted(&releases).into_iter().map(|(base, target)| (Some(base), target));
-        // The deltas between releases first: they save more, and a release can be large.
-        let all = between.chain(deltas::packed(&releases).map(|target| (None, target)));
-        let (mut made, mut pairs) = (0, BTreeSet::new());
-        for (base, target) in all {
-            let delta = WantedDelta { base, target };
+        let packed = deltas::packed(&releases).map(|target| WantedDelta { base: None, target }.pair());
+        let (mut made, mut pairs): (_, BTreeSet<Pair>) = (0, packed.collect());
+        for (base, target) in deltas::wanted(&releases) {
+            let delta = WantedDelta { base: Some(base), target };
             pairs.insert(delta.pair());
             if self.reconcile_delta(&delta).await? {
                 made += 1;
@@ -165,6 +163,19 @@ impl FolderStaging {
         let folder = self.root.join(DELTAS);
         blocking(move || trees.clear(&keep).and_then(|()| declined::clear(&folder, &pairs))).await??;
         Ok(made)
+    }
+
+    /// Packs what is not packed yet. A release that comes meanwhile waits for the one that is packed, and not for all.
+    async fn pack_releases(&self) -> Result<u32, StagingError> {
+        let releases = delta_releases(&self.parts.ledger).await?;
+        let mut packed = 0;
+        for target in deltas::packed(&releases) {
+            let _busy = self.busy.lock().await;
+            if self.reconcile_delta(&WantedDelta { base: None, target }).await? {
+                packed += 1;
+            }
+        }
+        Ok(packed)
     }
 
     /// Makes one delta, unless it is there; answers whether it was made.
@@ -316,6 +327,10 @@ impl Staging for FolderStaging {
 
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(self.make_deltas())
+    }
+
+    fn pack(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
+        Box::pin(self.pack_releases())
     }
 
     fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>> {

@@ -43,7 +43,7 @@ use sealpost_manifests::wire::problem::{Problem, ProblemCode};
 use sealpost_repository::ReaderHandle;
 use sealpost_site::commands::pulls::PullFailed;
 use sealpost_site::queries::LastPull;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use self::context::{Context, Trigger};
 use self::schedule::{PullHistory, due_at};
@@ -81,6 +81,8 @@ struct State {
 pub struct VendorUpstream {
     context: Arc<Context>,
     state: Arc<Mutex<State>>,
+    /// Says that there may be releases to pack.
+    packing: Arc<Notify>,
 }
 
 impl std::fmt::Debug for VendorUpstream {
@@ -98,7 +100,7 @@ impl VendorUpstream {
         parts: Parts,
     ) -> Result<Arc<Self>, UpstreamError> {
         let context = Arc::new(Context::open(home, settings, pinned_root, parts)?);
-        Ok(Arc::new(Self { context, state: Arc::default() }))
+        Ok(Arc::new(Self { context, state: Arc::default(), packing: Arc::default() }))
     }
 
     /// Goes on with another configuration.
@@ -115,7 +117,7 @@ impl VendorUpstream {
     /// aborted continues to its end or to that of the process, and both are safe.
     pub async fn keep(self: Arc<Self>) {
         let scrubbing = storage::keep_scrubbing(&self.context, fresh_seed());
-        tokio::join!(self.keep_pulling(), self.keep_clean(), scrubbing);
+        tokio::join!(self.keep_pulling(), self.keep_packing(), self.keep_clean(), scrubbing);
     }
 
     /// Removes what nothing has needed for the configured time.
@@ -167,6 +169,19 @@ impl VendorUpstream {
         }
     }
 
+    /// Packs releases as they come: nobody waits for it.
+    async fn keep_packing(&self) {
+        loop {
+            if let Err(error) = self.context.staging.pack().await {
+                tracing::error!(
+                    error = with_causes(&error),
+                    "cannot pack releases; computers get their payloads"
+                );
+            }
+            self.packing.notified().await;
+        }
+    }
+
     async fn history(&self) -> PullHistory {
         let state = self.state.lock().await;
         let (failures, tried_here) = (state.failures, state.tried_at);
@@ -185,6 +200,7 @@ impl VendorUpstream {
     async fn pull(&self, trigger: Trigger) -> Result<PullSummary, Problem> {
         let asked_at = Instant::now();
         let (context, state) = (Arc::clone(&self.context), Arc::clone(&self.state));
+        let packing = Arc::clone(&self.packing);
         let task = tokio::spawn(async move {
             let mut state = state.lock().await;
             let done_meanwhile = state.last.as_ref().filter(|(began, _)| *began >= asked_at);
@@ -211,6 +227,7 @@ impl VendorUpstream {
             drop(state);
             if result.is_ok() {
                 make_deltas(&context).await;
+                packing.notify_one();
             }
             result
         });

@@ -115,6 +115,10 @@ impl Staging for FragileStaging {
         })
     }
 
+    fn pack(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
+        self.inner.pack()
+    }
+
     fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>> {
         self.inner.missing_deltas()
     }

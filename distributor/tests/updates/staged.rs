@@ -101,6 +101,7 @@ async fn a_release_is_packed_for_computers_that_run_nothing_of_it_and_the_ledger
     let (vendor, mut site, base) = approved(&[("bin/av", &far_apart())]).await;
     let rows = site.row(base).await.unwrap();
     assert!(rows.deltas.is_empty(), "{rows:?}");
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
     let edges = site.parts().staging.edges();
     let packed = edges[&base][&NOTHING];
     assert!(packed.length < rows.payload_bytes * 2 / 3, "{packed:?} of {}", rows.payload_bytes);
@@ -122,6 +123,7 @@ async fn a_release_is_packed_for_computers_that_run_nothing_of_it_and_the_ledger
     let head = site.head().await;
     site.restart().await;
     assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
     assert_eq!(site.parts().staging.edges(), edges);
     site.parts().upstream.clean().await.unwrap();
     assert_eq!(site.parts().staging.edges(), edges);
@@ -137,6 +139,7 @@ async fn a_release_is_packed_for_computers_that_run_nothing_of_it_and_the_ledger
 async fn a_small_release_is_not_packed() {
     let (_vendor, site, base) = approved(&[("bin/av", &[7; 100_000])]).await;
     assert!(site.row(base).await.unwrap().payload_bytes < 64 * 1024);
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
     assert!(site.parts().staging.edges().is_empty());
     let note = site.home().staging().join(format!("deltas/{NOTHING}-{base}.none"));
     assert!(!note.exists(), "it was not even made");
