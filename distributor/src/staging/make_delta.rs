@@ -28,7 +28,7 @@ use super::trees::{MANIFEST, TREE};
 use crate::config::Limits;
 use crate::ports::staging::StagingError;
 
-/// By how much the child makes way for others.
+/// By how much a child that packs makes way for others.
 const NICENESS: i32 = 10;
 /// Name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "make-delta";
@@ -187,8 +187,10 @@ impl ChildTask {
         for resource in [Resource::As, Resource::Data] {
             bound(resource, self.memory_bytes).map_err(failed("limit the memory"))?;
         }
-        // Contacts come first on an old machine. Where that is refused, it is as fast as before.
-        let _ = rustix::process::nice(NICENESS);
+        // Nobody waits for a packed release, so everything else on the machine comes first.
+        if self.base.is_none() {
+            let _ = rustix::process::nice(NICENESS);
+        }
         bound(Resource::Core, 0).map_err(failed("switch off core dumps"))?;
         let (target, new) = read_tree(&self.target)?;
         let (base, old) = match &self.base {

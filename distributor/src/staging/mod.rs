@@ -27,6 +27,7 @@ use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::release::{Blob, DeltaTarget, Encoding, ReleaseManifest, spares_enough};
 use sealpost_site::commands::releases::{NoteDelta, RefuseRelease, StageRelease};
 use sealpost_site::rows::DeltaReleaseRow;
+use tokio::sync::MutexGuard;
 
 use self::declined::Pair;
 use self::index::DeltaIndex;
@@ -154,7 +155,7 @@ impl FolderStaging {
         for (base, target) in deltas::wanted(&releases) {
             let delta = WantedDelta { base: Some(base), target };
             pairs.insert(delta.pair());
-            if self.reconcile_delta(&delta).await? {
+            if self.reconcile_delta(&delta, None).await? {
                 made += 1;
             }
         }
@@ -165,13 +166,13 @@ impl FolderStaging {
         Ok(made)
     }
 
-    /// Packs what is not packed yet. A release that comes meanwhile waits for the one that is packed, and not for all.
+    /// Packs what is not packed yet. A release that comes meanwhile waits for none of it.
     async fn pack_releases(&self) -> Result<u32, StagingError> {
         let releases = delta_releases(&self.parts.ledger).await?;
         let mut packed = 0;
         for target in deltas::packed(&releases) {
-            let _busy = self.busy.lock().await;
-            if self.reconcile_delta(&WantedDelta { base: None, target }).await? {
+            let busy = self.busy.lock().await;
+            if self.reconcile_delta(&WantedDelta { base: None, target }, Some(busy)).await? {
                 packed += 1;
             }
         }
@@ -179,7 +180,12 @@ impl FolderStaging {
     }
 
     /// Makes one delta, unless it is there; answers whether it was made.
-    async fn reconcile_delta(&self, wanted: &WantedDelta<'_>) -> Result<bool, StagingError> {
+    /// `busy` is given up as soon as the unpacked releases are there: they stay while they are offered.
+    async fn reconcile_delta(
+        &self,
+        wanted: &WantedDelta<'_>,
+        busy: Option<MutexGuard<'_, ()>>,
+    ) -> Result<bool, StagingError> {
         let (pair, target) = (wanted.pair(), wanted.target);
         if let Some(bytes) = self.find_delta(pair).await? {
             if !target.bases.contains(&pair.0) {
@@ -194,7 +200,7 @@ impl FolderStaging {
             return Ok(false);
         }
         let (base, payload_bytes) = (wanted.base_name(), target.payload_bytes);
-        let made = match self.make_delta(wanted).await {
+        let made = match self.make_delta(wanted, busy).await {
             Ok(Some(made)) => made,
             not_made => {
                 if let Err(error) = not_made {
@@ -285,7 +291,11 @@ impl FolderStaging {
     }
 
     /// Has a child process make the delta. `None`: one of the releases is no longer stored.
-    async fn make_delta(&self, wanted: &WantedDelta<'_>) -> Result<Option<MadeDelta>, ChildError> {
+    async fn make_delta(
+        &self,
+        wanted: &WantedDelta<'_>,
+        busy: Option<MutexGuard<'_, ()>>,
+    ) -> Result<Option<MadeDelta>, ChildError> {
         let (trees, target) = (self.trees.clone(), wanted.target.release.manifest);
         let base = wanted.base.map(|base| base.release.manifest);
         let folders = blocking(move || {
@@ -297,6 +307,7 @@ impl FolderStaging {
             (Some(None), _) | (_, None) => return Ok(None),
             (base, Some(target)) => (base.flatten(), target),
         };
+        drop(busy);
         self.parts.child.make(&self.root, base.as_deref(), &target, &self.parts.limits).await.map(Some)
     }
 
