@@ -48,7 +48,7 @@ pub(crate) fn write_all(file: &mut std::fs::File, _: &std::path::Path, bytes: &[
 #[cfg(any(test, feature = "faults"))]
 pub(crate) use injected::write_all;
 #[cfg(any(test, feature = "faults"))]
-pub use injected::{Failure, Ran, counted, failing, reach, unflushed};
+pub use injected::{Failure, Ran, counted, failing, killed, reach, unflushed};
 
 #[cfg(any(test, feature = "faults"))]
 mod injected {
@@ -56,6 +56,7 @@ mod injected {
     use std::collections::BTreeSet;
     use std::fs::File;
     use std::io::{self, Write};
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::path::{Path, PathBuf};
 
     use rustix::io::Errno;
@@ -71,6 +72,8 @@ mod injected {
         Full,
         /// One write takes half of the bytes and says so. That is no failure: the rest is to be written too.
         Short,
+        /// The process ends there, as far as a thread can show that: it unwinds up to [`killed`].
+        Killed,
     }
 
     impl Failure {
@@ -79,7 +82,7 @@ mod injected {
 
         fn strikes(self, step: Step) -> bool {
             match self {
-                Self::Broken => true,
+                Self::Broken | Self::Killed => true,
                 Self::Full => !matches!(step, Step::Read | Step::Rename | Step::Remove | Step::FlushFolder),
                 Self::Short => step == Step::Write,
             }
@@ -90,6 +93,7 @@ mod injected {
                 Self::Broken => Errno::IO,
                 Self::Full => Errno::NOSPC,
                 Self::Short => return None,
+                Self::Killed => resume_unwind(Box::new(Self::Killed)),
             };
             Some(io::Error::from_raw_os_error(errno.raw_os_error()))
         }
@@ -129,6 +133,17 @@ mod injected {
         let answer = work();
         let plan = STATE.with_borrow_mut(|state| state.plan.take());
         Ran { answer, failed: plan.and_then(|plan| plan.failed) }
+    }
+
+    /// Does some work in this thread that is killed at its `nth` step, counted from 1: nothing after it is done, nothing is
+    /// answered, and of what it writes half is written.
+    pub fn killed<R>(nth: usize, work: impl FnOnce() -> R) -> Ran<Option<R>> {
+        let Ran { answer, failed } = failing(nth, Failure::Killed, || catch_unwind(AssertUnwindSafe(work)));
+        let answer = answer.map(Some).unwrap_or_else(|thrown| match thrown.downcast_ref::<Failure>() {
+            Some(_) => None,
+            None => resume_unwind(thrown),
+        });
+        Ran { answer, failed }
     }
 
     /// Does some work in this thread, and counts its steps.
@@ -183,13 +198,11 @@ mod injected {
 
     pub(crate) fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let Some(failure) = strike(Step::Write, path) else { return file.write_all(bytes) };
-        match failure.error() {
-            Some(error) => {
-                file.write_all(&bytes[..bytes.len() / 2])?;
-                Err(error)
-            }
-            None => HalfFirst { file, is_first: true }.write_all(bytes),
+        if failure == Failure::Short {
+            return HalfFirst { file, is_first: true }.write_all(bytes);
         }
+        file.write_all(&bytes[..bytes.len() / 2])?;
+        failure.error().map_or(Ok(()), Err)
     }
 
     /// A file whose first write takes half of what it is given.

@@ -2,7 +2,7 @@
 //!
 //! | what | kept |
 //! |---|---|
-//! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built, and until its time has come |
+//! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built, and until its time has come; what a crash left of one that is assigned |
 //! | downloads | of what is assigned; without an assignment for 30 days; each no longer than its payload |
 //! | records that were put aside | one per record, for 90 days after that |
 //!
@@ -16,18 +16,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sealpost_files::with_causes;
-use sealpost_manifests::assignment::Assignment;
+use sealpost_manifests::assignment::PackageAssignment;
 use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::PackageKind;
 use serde::Serialize;
 
-use crate::domain::record::{Installed, PackageRecord};
+use crate::domain::record::{Installed, SlotId};
 use crate::domain::self_update::record::SelfRecord;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::platform::store::PUT_ASIDE;
 use crate::records::{manifests, self_state};
-use crate::slots::Slots;
+use crate::slots::{Slots, is_of};
 
 use super::context::Host;
 use super::linked;
@@ -58,10 +58,10 @@ pub struct Usage {
 }
 
 /// Removes what is kept no longer. What cannot be removed now is tried again by the next cycle.
-pub(super) fn collect(host: &Host, assignment: Option<&Assignment>) {
+pub(super) fn collect(host: &Host, assigned: Option<&[PackageAssignment]>) {
     let home = &host.home;
-    if let Some(assignment) = assignment {
-        collect_downloads(home, assignment);
+    if let Some(assigned) = assigned {
+        collect_downloads(home, assigned);
     } else {
         remove_older(&files_in(&home.downloads()), DOWNLOAD_DAYS);
     }
@@ -77,18 +77,24 @@ pub(super) fn collect(host: &Host, assignment: Option<&Assignment>) {
             Some(current) => current.kind != PackageKind::Agent || is_settled(host, current),
         };
         if is_done {
-            collect_slots(host, &package, &record);
+            let is_begun = |name: &str| {
+                let wanted = assigned.unwrap_or_default().iter();
+                let of_package = wanted.filter(|wanted| wanted.release.package == package);
+                let mut slots =
+                    of_package.map(|wanted| SlotId::of(&wanted.release.version, &wanted.manifest));
+                slots.any(|slot| is_of(name, &slot))
+            };
+            collect_slots(host, &package, &|name| record.needs(name) || is_begun(name));
         }
     }
 }
 
 /// Removes downloads of releases that are not assigned, so that downloads that are cut off again and again cannot fill
 /// the disk.
-pub(super) fn collect_downloads(home: &Home, assignment: &Assignment) {
+pub(super) fn collect_downloads(home: &Home, assigned: &[PackageAssignment]) {
     for path in files_in(&home.downloads()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_assigned =
-            assignment.packages.iter().any(|wanted| name.contains(&wanted.manifest.to_string()));
+        let is_assigned = assigned.iter().any(|wanted| name.contains(&wanted.manifest.to_string()));
         if !is_assigned {
             remove(&path);
         }
@@ -104,13 +110,13 @@ fn is_settled(host: &Host, current: &Installed) -> bool {
     })
 }
 
-fn collect_slots(host: &Host, package: &PackageName, record: &PackageRecord) {
+fn collect_slots(host: &Host, package: &PackageName, is_kept: &dyn Fn(&str) -> bool) {
     if let Ok(Some(slots)) = Slots::find(&host.settings.install_root, package)
-        && let Err(error) = slots.remove_others(&|name| record.needs(name))
+        && let Err(error) = slots.remove_others(is_kept)
     {
         tracing::warn!(%package, error = with_causes(&error), "an old slot could not be removed");
     }
-    manifests::remove_others(&host.home, package, |slot| record.needs(slot));
+    manifests::remove_others(&host.home, package, is_kept);
 }
 
 /// What lies among the slots and could not be removed, for people. During a change nothing is collected, and so nothing said.

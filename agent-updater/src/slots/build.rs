@@ -1,24 +1,27 @@
 //! Building a slot, and reading one as the base of a delta.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 
 use sealpost_deltas::{BaseFile, BaseFiles, ReadAt, TargetWriter};
 use sealpost_files::faults::{Step, reach};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::RelativePath;
 use sealpost_manifests::payload::PayloadSink;
 
 use crate::platform::disk;
 
 use super::beneath::{BeneathError, Folder, Kind, seal_file};
+use super::check::file_differences;
 
 /// Mode of a file in a slot.
 pub(super) const FILE_MODE: u32 = 0o444;
 /// Mode of an executable file, and of folders, in a slot.
 pub(super) const EXECUTABLE_MODE: u32 = 0o555;
 
-/// A slot that is being built. Dropped without [`SlotBuilder::finish`], it keeps its `.building` name, as after a crash,
-/// and is removed by the next try.
+/// A slot that is being built. Dropped without [`SlotBuilder::finish`], it keeps its `.building` name, as after a crash;
+/// the next try removes it or goes on with it.
 #[derive(Debug)]
 pub struct SlotBuilder<'a> {
     slots: &'a Folder,
@@ -26,6 +29,8 @@ pub struct SlotBuilder<'a> {
     building_name: String,
     final_name: String,
     disk_was_full: bool,
+    /// Whether files of an earlier try may be there.
+    goes_on: bool,
 }
 
 impl<'a> SlotBuilder<'a> {
@@ -35,7 +40,16 @@ impl<'a> SlotBuilder<'a> {
         building_name: String,
         final_name: String,
     ) -> Self {
-        Self { slots, folder, building_name, final_name, disk_was_full: false }
+        Self { slots, folder, building_name, final_name, disk_was_full: false, goes_on: false }
+    }
+
+    pub(super) fn going_on(
+        slots: &'a Folder,
+        folder: Folder,
+        building_name: String,
+        final_name: String,
+    ) -> Self {
+        Self { goes_on: true, ..Self::new(slots, folder, building_name, final_name) }
     }
 
     /// Whether a write failed because the disk was full. The error that the caller sees may not say so.
@@ -89,6 +103,26 @@ impl<'a> SlotBuilder<'a> {
         }
     }
 
+    /// Whether `is_same` accepts what an earlier try left at this path. If not, it is taken out of the way.
+    fn has(
+        &self,
+        path: &str,
+        wanted: Kind,
+        is_same: impl FnOnce() -> Result<bool, BeneathError>,
+    ) -> io::Result<bool> {
+        if !self.goes_on {
+            return Ok(false);
+        }
+        let found = self.folder.kind(path).map_err(into_io)?;
+        if found == Some(wanted) && is_same().map_err(into_io)? {
+            return Ok(true);
+        }
+        if found.is_some() {
+            self.folder.remove_file_beneath(path).map_err(into_io)?;
+        }
+        Ok(false)
+    }
+
     fn noting_full_disk(&mut self, result: io::Result<()>) -> io::Result<()> {
         if let Err(error) = &result {
             self.disk_was_full |= disk::is_full(error);
@@ -137,6 +171,19 @@ impl TargetWriter for SlotBuilder<'_> {
 
     fn reopen(&mut self, path: &str) -> io::Result<Box<dyn Read>> {
         Ok(Box::new(self.folder.file(path).map_err(into_io)?))
+    }
+
+    fn has_file(&mut self, path: &str, mode: u32, length: u64, sha256: &[u8; 32]) -> io::Result<bool> {
+        let sha256 = Sha256Digest::from_bytes(*sha256);
+        self.has(path, Kind::File, || {
+            let name = OsStr::new(path);
+            file_differences(&self.folder, name, mode & 0o100 != 0, length, &sha256)
+                .map(|what| what.is_empty())
+        })
+    }
+
+    fn has_symlink(&mut self, path: &str, target: &str) -> io::Result<bool> {
+        self.has(path, Kind::Link, || Ok(self.folder.read_link(path)?.as_deref() == Some(OsStr::new(target))))
     }
 }
 

@@ -126,8 +126,8 @@ fn folder_difference(folder: &Folder) -> Result<Option<&'static str>, BeneathErr
     })
 }
 
-/// Everything that is wrong with a file: one difference must not hide another.
-fn file_differences(
+/// Everything that is wrong with the file at a path beneath a folder: one difference must not hide another.
+pub(super) fn file_differences(
     folder: &Folder,
     name: &OsStr,
     executable: bool,

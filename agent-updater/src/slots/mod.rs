@@ -62,6 +62,12 @@ pub enum Current {
     NoLink,
 }
 
+/// Whether a name among the slots is that of a slot, complete or not.
+#[must_use]
+pub fn is_of(name: &str, slot: &SlotId) -> bool {
+    name.strip_suffix(BUILDING).unwrap_or(name) == slot.as_str()
+}
+
 #[derive(Debug)]
 pub struct Slots {
     package: Folder,
@@ -205,6 +211,40 @@ impl Slots {
         let name = format!("{slot}{BUILDING}");
         let folder = self.slots.make_folder(&name)?;
         Ok(SlotBuilder::new(&self.slots, folder, name, slot.as_str().to_owned()))
+    }
+
+    /// Goes on building a slot with the files that an earlier try left, if there are any: the builder finds those that are
+    /// whole, and replaces the others.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn go_on(&self, slot: &SlotId) -> Result<SlotBuilder<'_>, BeneathError> {
+        let name = format!("{slot}{BUILDING}");
+        if !self.has_beside(slot)? {
+            return self.begin(slot);
+        }
+        let folder = self.slots.folder(&name)?.owned()?;
+        folder.open_to_writing()?;
+        Ok(SlotBuilder::going_on(&self.slots, folder, name, slot.as_str().to_owned()))
+    }
+
+    /// Bytes of the files that an earlier try to build a slot left, for whoever asks whether there is room.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn bytes_beside(&self, slot: &SlotId) -> Result<u64, BeneathError> {
+        if !self.has_beside(slot)? {
+            return Ok(0);
+        }
+        let mut bytes = 0u64;
+        self.slots.folder(format!("{slot}{BUILDING}"))?.walk(&mut |folder, name, _, kind| {
+            if kind == Kind::File {
+                let length = u64::try_from(folder.stat(name)?.st_size).unwrap_or(0);
+                bytes = bytes.saturating_add(length);
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
     }
 
     /// The files of a slot, as the base of a delta.

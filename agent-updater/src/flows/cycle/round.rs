@@ -58,7 +58,7 @@ impl Round<'_> {
     pub(super) fn carry_out(&mut self, tries: &mut Tries) -> bool {
         let Some(assignment) = self.holdings.assignment.good().cloned() else { return false };
         let host = &self.context.host;
-        collect_downloads(&host.home, &assignment);
+        collect_downloads(&host.home, &assignment.packages);
         self.forget_what_is_not_assigned(&assignment);
         let mut has_tried = false;
         for wanted in by_urgency(&assignment.packages) {

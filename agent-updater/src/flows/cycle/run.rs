@@ -179,7 +179,7 @@ fn run_locked(context: &Context, repairs: &Repairs, starts: Starts, mut carrier:
     let holdings = Holdings::load(&host.home, &progress, host.now()).ok();
     let assignment = holdings.as_ref().and_then(|holdings| holdings.assignment.good());
     let is_anything_assigned = assignment.is_some_and(|assignment| !assignment.packages.is_empty());
-    retention::collect(host, assignment);
+    retention::collect(host, assignment.map(|assignment| &*assignment.packages));
     let next = match (context.network.is_contact_due(), &carrier) {
         (true, _) => host.now(),
         (false, Carrier::Network) => due(host, &progress, holdings.as_ref(), served.as_ref()),

@@ -74,14 +74,22 @@ pub(super) fn ensure_hooks_can_run(host: &Host, change: &Change) -> Result<(), R
 /// Checks that the disks have room for what is still to be downloaded, and for the new slot, before anything is fetched.
 pub(super) fn ensure_room(host: &Host, change: &Change, manifest: &ReleaseManifest) -> Result<(), Refusal> {
     let (products, home) = (existing(&host.settings.install_root), existing(host.home.path()));
-    let is_built = change.kind == ChangeKind::Install
-        && Slots::find(&host.settings.install_root, &change.to.release.package)
-            .is_ok_and(|slots| slots.is_some_and(|slots| slots.has(&change.to.slot).unwrap_or(false)));
+    let slots = match change.kind {
+        ChangeKind::Install => Slots::find(&host.settings.install_root, &change.to.release.package),
+        _ => Ok(None),
+    };
+    let slots = slots.ok().flatten();
+    let is_built = slots.as_ref().is_some_and(|slots| slots.has(&change.to.slot).unwrap_or(false));
     let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
     let slot = match is_built {
         // Made ready before. If it is damaged it is removed before it is built again.
         true => 0,
-        false => manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES)),
+        false => {
+            // What a crash left of it is gone on with, or is removed before it is built again.
+            let begun = slots.and_then(|slots| slots.bytes_beside(&change.to.slot).ok()).unwrap_or(0);
+            let overhead = files.saturating_mul(FILE_OVERHEAD_BYTES);
+            manifest.installed_bytes().saturating_sub(begun).saturating_add(overhead)
+        }
     };
     let kept = fs::symlink_metadata(payload_path(host, change)).map_or(0, |kept| kept.len());
     let fetched = if is_built { 0 } else { download_bytes(manifest).saturating_sub(kept) };

@@ -187,7 +187,8 @@ fn arrive(
 ) -> Result<(), Refusal> {
     let manifest = vetted.manifest();
     let delta = open(path)?;
-    let mut builder = slots.begin(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
+    // What a crash left of it is whole file by file, or is made again.
+    let mut builder = slots.go_on(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
     let limits = Limits {
         entries: manifest.files.len(),
         list_bytes: MAX_DOCUMENT_BYTES,

@@ -21,7 +21,7 @@ use crate::spool::Spool;
 use super::actions::{Actions, open_slots, put_back};
 use super::build::NewRelease;
 use super::checks::{Ground, ensure_hooks_can_run, ensure_room, ground};
-use super::clean_up::clean_up;
+use super::clean_up::{clean_up, clean_up_but};
 use super::fault::{ActionFault, ChangeEnd, EngineError, NotNow, down};
 use super::report::Reporter;
 use super::terms::Terms;
@@ -400,8 +400,10 @@ impl<'a> Engine<'a> {
             record = record.with_failed(&change.to, (why.reason, &why.detail), self.host.now());
             packages::save(&self.host.home, package, &record)?;
         }
+        let is_cut_off = change.kind == ChangeKind::Install && why.reason == ReasonCode::Interrupted;
+        let begun = is_cut_off.then_some(&change.to.slot);
         match Slots::open(&self.host.settings.install_root, package) {
-            Ok(slots) => clean_up(self.host, change, &slots, &record),
+            Ok(slots) => clean_up_but(self.host, change, &slots, &record, begun),
             Err(error) => {
                 tracing::warn!(%package, error = with_causes(&error), "slots could not be cleaned up");
             }
@@ -437,7 +439,7 @@ impl<'a> Engine<'a> {
         let why = Refusal::new(ReasonCode::Interrupted, detail);
         self.report(change, (InstallStep::Switch, Outcome::Refused, why.reason), &why.detail);
         let record = packages::load(&self.host.home, package)?;
-        clean_up(self.host, change, &slots, &record);
+        clean_up_but(self.host, change, &slots, &record, Some(&change.to.slot));
         if let Some(from) = &change.from {
             let after = record.clone().after_start(&from.release, fault.as_ref(), self.host.now());
             if after != record {

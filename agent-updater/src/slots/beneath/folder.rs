@@ -19,6 +19,9 @@ use crate::platform::ownership::{ensure_not_writable_by_others, ensure_own_folde
 
 use super::error::{BeneathError, errno_error, io_error};
 
+/// Mode of a folder that is written to.
+pub(super) const WRITABLE_MODE: u32 = 0o755;
+
 /// The type of what a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -99,7 +102,7 @@ impl Folder {
         match mkdirat(&self.fd, name, Mode::from_raw_mode(0o700)) {
             Ok(()) => {
                 let made = self.folder(name)?;
-                made.set_mode(0o755)?;
+                made.set_mode(WRITABLE_MODE)?;
                 Ok(made)
             }
             Err(Errno::EXIST) => self.folder(name),
@@ -284,6 +287,15 @@ impl Folder {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno_error("remove", &self.path.join(name), errno)),
         }
+    }
+
+    /// Removes a file or link beneath this folder, if it exists.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub(in crate::slots) fn remove_file_beneath(&self, name: &str) -> Result<(), BeneathError> {
+        let (folder, last) = self.parent_of(OsStr::new(name))?;
+        folder.remove_file(last)
     }
 
     /// Removes an empty folder in this folder.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::error::BeneathError;
-use super::folder::{Folder, Kind};
+use super::folder::{Folder, Kind, WRITABLE_MODE};
 
 /// Deepest tree that is walked; a relative path has at most 1,024 bytes, so at most 512 parts.
 const MAX_DEPTH: usize = 520;
@@ -19,6 +19,18 @@ impl Folder {
     /// [`BeneathError`], or what `visit` fails with.
     pub fn walk(&self, visit: &mut Visit<'_>) -> Result<(), BeneathError> {
         walk_at(self, Path::new(""), 0, visit)
+    }
+
+    /// Lets the owner write to this folder and all beneath it: slots are read-only once they are built.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn open_to_writing(&self) -> Result<(), BeneathError> {
+        self.set_mode(WRITABLE_MODE)?;
+        self.walk(&mut |parent, name, _, kind| match kind {
+            Kind::Folder => parent.folder_of_same_mount(name)?.set_mode(WRITABLE_MODE),
+            _ => Ok(()),
+        })
     }
 
     /// Removes a folder in this folder with all of its content, if it exists. Links are removed, not followed. What is

@@ -1,7 +1,7 @@
 //! Every step at which the disk can refuse something, for each change of release: afterwards the old or the new release
 //! is whole, the product runs, what is told is true, and the next try succeeds.
 
-use sealpost_files::faults::{Failure, Ran, failing};
+use sealpost_files::faults::{Failure, Ran, failing, killed};
 
 use super::fixture::{Computer, Published, delta, package};
 use crate::flows::install::{ChangeEnd, Engine, EngineError, Terms};
@@ -105,6 +105,48 @@ fn every_failing_install(failure: Failure, by_delta: bool) {
         }
     }
     panic!("an install never ends");
+}
+
+fn every_killed_install(by_delta: bool) {
+    let mut scene = Scene::new();
+    for nth in 1..MOST_STEPS {
+        let old = scene.runs.clone();
+        let mut new = scene.publish();
+        if by_delta {
+            new.delta = Some(delta(&old, &new));
+        }
+        let mut source = new.clone();
+        let ran = killed(nth, || scene.computer.install(&mut source, 0));
+        let Some((step, path)) = ran.failed else {
+            assert_eq!(ran.answer.unwrap().unwrap(), ChangeEnd::Kept);
+            assert!(nth > 30, "an install takes more steps");
+            return;
+        };
+        let place = format!("killed at step {nth}: {step:?} at {}", path.display());
+        // The recovery is killed as well, at a step that differs from round to round.
+        drop(killed(nth % 13 + 1, || scene.computer.recover()));
+        scene.computer.recover();
+        let runs = scene.computer.record().current.unwrap().manifest;
+        let is_new = runs == new.signed.digest();
+        scene.computer.assert_runs(if is_new { &new } else { &old }, &place);
+        assert_eq!(scene.computer.recover(), None, "{place}: nothing is left to recover");
+        if is_new {
+            scene.runs = new;
+        } else {
+            scene.installs(new);
+        }
+    }
+    panic!("an install never ends");
+}
+
+#[test]
+fn an_install_by_payload_survives_a_kill_at_any_step() {
+    every_killed_install(false);
+}
+
+#[test]
+fn an_install_by_delta_survives_a_kill_at_any_step() {
+    every_killed_install(true);
 }
 
 #[test]

@@ -184,9 +184,22 @@ impl Computer {
 
     /// A release whose program has this text; "loadable" must be in it to pass the test-load, "sick" fails health.
     pub(super) fn publish(&self, version: &str, counter: u64, program: &str) -> Published {
+        self.publish_with(version, counter, program, &[])
+    }
+
+    /// As [`Self::publish`], with these files beside the others.
+    pub(super) fn publish_with(
+        &self,
+        version: &str,
+        counter: u64,
+        program: &str,
+        more: &[(&str, &[u8])],
+    ) -> Published {
         let folder = self.root.path().join(format!("release-{version}-{counter}"));
         // Does not compress, so that a delta that leaves it out is smaller than a payload.
-        write_folder(&folder, &[("bin/run", program.as_bytes()), ("lib/same", &noise(32_000))]).unwrap();
+        let same = noise(32_000);
+        let files = [&[("bin/run", program.as_bytes()), ("lib/same", &*same)], more].concat();
+        write_folder(&folder, &files).unwrap();
         std::os::unix::fs::symlink("same", folder.join("lib/link")).unwrap();
         let draft = Draft::of_folder(&folder, release_id(&package(), version), counter);
         let signed = draft.sign(&self.key);

@@ -10,5 +10,6 @@ mod not_started;
 mod prepared;
 mod refused;
 mod repair;
+mod resumed;
 mod rollback;
 mod ways;
