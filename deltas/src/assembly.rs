@@ -9,12 +9,13 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::apply::maker::proof;
 use crate::container::HEAD_CAP;
-use crate::container::layout::{Codec, Group, Head, Streams, Subject};
+use crate::container::layout::{Codec, Group, Head, Image, Streams, Subject};
 use crate::container::write::{write_head, write_streams};
 use crate::digest::Sha256;
-use crate::encode::pack;
+use crate::encode::pack_few;
 use crate::make::error::MakeError;
-use crate::read_at::ReadAt;
+use crate::read_at::{FromBeginning, ReadAt};
+use crate::spool::Spool;
 
 /// A delta that is being put together.
 pub(crate) struct Assembly {
@@ -27,6 +28,36 @@ pub(crate) struct Assembly {
 pub(crate) struct Ends {
     pub(crate) base: (u64, Sha256),
     pub(crate) target: (u64, Sha256),
+}
+
+/// A group that was applied once, and led to its target.
+pub(crate) struct Proven {
+    group: Group,
+    streams: Vec<Spool>,
+    order: Vec<usize>,
+}
+
+impl Proven {
+    /// Applies a group. `streams` are the packed bytes: one by one where the codec has them apart, else one.
+    /// `base` is the base space, and `target` length and digest of the target space.
+    pub(crate) fn new(
+        group: Group,
+        streams: Vec<Spool>,
+        base: &dyn ReadAt,
+        target: (u64, Sha256),
+    ) -> Result<Self, MakeError> {
+        let (order, digest) = proof(&group.codec, &streams, base, target.0).map_err(MakeError::of)?;
+        if digest == target.1 { Ok(Self { group, streams, order }) } else { Err(MakeError::Wrong) }
+    }
+}
+
+impl Proven {
+    /// What a reader keeps of its images: see [`crate::container::MAX_IMAGE_PARTS`].
+    pub(crate) fn image_parts(&self) -> usize {
+        let Codec::Covers(head) = &self.group.codec else { return 0 };
+        let parts = |image: &Image| 1 + image.segments.len() + image.pairs.len() + image.tables.len();
+        head.images.iter().map(parts).sum()
+    }
 }
 
 impl Assembly {
@@ -42,26 +73,17 @@ impl Assembly {
         Ok(Self { head, bodies: tempfile::tempfile()? })
     }
 
-    /// Adds the next group. `streams` are the packed bytes: one by one where the codec has them apart, else one.
-    /// `base` is the base space, and `target` length and digest of the target space.
-    pub(crate) fn add(
-        &mut self,
-        group: Group,
-        streams: &[Vec<u8>],
-        base: &dyn ReadAt,
-        target: (u64, Sha256),
-    ) -> Result<(), MakeError> {
-        let (order, digest) = proof(&group.codec, streams, base, target.0).map_err(MakeError::of)?;
-        if digest != target.1 {
-            return Err(MakeError::Wrong);
-        }
+    /// Adds the next group.
+    pub(crate) fn add(&mut self, proven: Proven) -> Result<(), MakeError> {
+        let Proven { group, streams, order } = proven;
         match &group.codec {
             Codec::Covers(covers) if matches!(covers.streams, Streams::Apart(_)) => {
-                write_streams(streams, &order, &mut self.bodies).map_err(MakeError::Write)?;
+                write_streams(&streams, &order, &mut self.bodies).map_err(MakeError::Write)?;
             }
             Codec::Covers(_) | Codec::Whole(_) | Codec::Prefix { .. } => {
-                let mut streams = streams.iter();
-                streams.try_for_each(|stream| self.bodies.write_all(stream)).map_err(MakeError::Write)?;
+                for stream in &streams {
+                    io::copy(&mut FromBeginning::new(stream), &mut self.bodies).map_err(MakeError::Write)?;
+                }
             }
         }
         self.head.groups.push(group);
@@ -71,7 +93,7 @@ impl Assembly {
     /// Writes head and bodies, and gives the length of the whole.
     pub(crate) fn finish(mut self, mut out: impl Write) -> io::Result<u64> {
         let mut begin = Vec::new();
-        let packed = |bytes: &[u8]| pack(bytes, HEAD_CAP).map(|(how, packed)| (how.packing, packed));
+        let packed = |bytes: &[u8]| pack_few(bytes, HEAD_CAP).map(|(how, packed)| (how.packing, packed));
         write_head(&self.head, packed, &mut begin)?;
         out.write_all(&begin)?;
         self.bodies.seek(SeekFrom::Start(0))?;

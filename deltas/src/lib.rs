@@ -26,9 +26,11 @@ mod list;
 mod make;
 mod matching;
 mod pack;
+mod parallel;
 mod plan;
 mod read_at;
 mod show;
+mod spool;
 mod summary;
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,7 @@
 //! Bytes that are read by place: the files of a base.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 /// Bytes of a known length that can be read at any place.
@@ -15,6 +15,9 @@ pub trait ReadAt {
     /// When there are not so many bytes, or they cannot be read.
     fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
+
+/// Bytes that several threads read at once.
+pub(crate) type Space<'a> = dyn ReadAt + Sync + 'a;
 
 impl ReadAt for [u8] {
     fn length(&self) -> u64 {
@@ -37,6 +40,16 @@ impl ReadAt for Vec<u8> {
 
     fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.as_slice().read_exact_at(at, buffer)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
+    fn length(&self) -> u64 {
+        (**self).length()
+    }
+
+    fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_exact_at(at, buffer)
     }
 }
 
@@ -78,6 +91,33 @@ impl ReadAt for BaseFile {
 
     fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buffer, at)
+    }
+}
+
+/// Reads content from its beginning to its end.
+pub(crate) struct FromBeginning<T> {
+    content: T,
+    at: u64,
+}
+
+impl<T: ReadAt> FromBeginning<T> {
+    pub(crate) const fn new(content: T) -> Self {
+        Self { content, at: 0 }
+    }
+
+    /// Bytes that were not read.
+    pub(crate) fn left(&self) -> u64 {
+        self.content.length().saturating_sub(self.at)
+    }
+}
+
+impl<T: ReadAt> Read for FromBeginning<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = usize::try_from(self.left()).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..count).unwrap_or_default();
+        self.content.read_exact_at(self.at, buffer)?;
+        self.at = self.at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        Ok(count)
     }
 }
 

@@ -2,8 +2,31 @@
 
 pub(crate) mod encoder;
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::container::layout::{Packed, Packing};
 use crate::pack;
+
+/// Runs a test of this program in a process of its own, which finds the variable set and calls [`ensure_peak`].
+pub(crate) fn in_own_process(name: &str, (variable, value): (&str, &Path)) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(variable, value)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("peak: "), "{said}{output:?}");
+}
+
+/// Whether this process took no more memory at any time, with the program itself.
+pub(crate) fn ensure_peak(most_kib: u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("peak: {peak} KiB");
+    assert!(peak <= most_kib, "{peak} KiB");
+}
 
 /// Bytes that do not compress.
 pub(crate) fn noise(length: usize, seed: u32) -> Vec<u8> {
@@ -34,7 +57,7 @@ pub(crate) fn zstd_frame(bytes: &[u8], window_log: u32, prefix: &[u8]) -> Vec<u8
 }
 
 pub(crate) fn lzma2(bytes: &[u8], dictionary: u32, literal_context: u32) -> Vec<u8> {
-    pack::lzma2(bytes, dictionary, literal_context, 6).unwrap()
+    pack::lzma2(bytes, pack::Lzma2 { dictionary, literal_context, preset: 6 }).unwrap()
 }
 
 /// Packs as told, or leaves the bytes as they are if that is no longer.

@@ -12,7 +12,7 @@ use crate::container::read::checked_packed;
 use crate::container::read::images::image_fits;
 use crate::container::{CHUNK_BYTES, Flaw, MAX_PREFIX_BYTES};
 use crate::digest::{Hasher, Sha256};
-use crate::read_at::ReadAt;
+use crate::read_at::{FromBeginning, ReadAt};
 
 /// Refuses what the lengths of the spaces do not allow.
 pub(crate) fn check(codec: &Codec, base_length: u64, target_length: u64) -> Result<(), Flaw> {
@@ -77,12 +77,12 @@ pub(crate) fn begin<'a, R: Read>(
     })
 }
 
-/// Makes a group's target space out of packed streams in memory: the order in which the reader asks for chunks of streams that are
+/// Makes a group's target space out of its packed streams: the order in which the reader asks for chunks of streams that are
 /// packed one by one, in which the writer's chunks stand; and the digest of what is made, so that the writer sees that the group
 /// leads to its target.
 pub(crate) fn proof(
     codec: &Codec,
-    streams: &[Vec<u8>],
+    streams: &[impl ReadAt],
     base: &dyn ReadAt,
     target_length: u64,
 ) -> Result<(Vec<usize>, Sha256), Flaw> {
@@ -94,9 +94,9 @@ pub(crate) fn proof(
         let digest = digest_of(&mut maker)?;
         return Ok((maker.source.order, digest));
     }
-    let mut body = streams.first().map(Vec::as_slice).unwrap_or_default();
+    let mut body = FromBeginning::new(streams.first().ok_or(Flaw::Damaged)?);
     let digest = digest_of(begin(codec, base, target_length, &mut body)?.as_mut())?;
-    if body.is_empty() { Ok((Vec::new(), digest)) } else { Err(Flaw::Damaged) }
+    if body.left() == 0 { Ok((Vec::new(), digest)) } else { Err(Flaw::Damaged) }
 }
 
 fn digest_of(maker: &mut (dyn Maker + '_)) -> Result<Sha256, Flaw> {

@@ -25,8 +25,8 @@ pub(crate) mod window;
 
 use std::io::{self, Read};
 
-pub(crate) use control::Ticker;
 pub use control::{Control, Progress};
+pub(crate) use control::{Shared, Ticker};
 pub use error::ApplyError;
 
 use crate::read_at::ReadAt;

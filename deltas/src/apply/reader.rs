@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use super::control::Ticker;
 use super::window::{Maker, WINDOW_BYTES};
 use crate::container::Flaw;
-use crate::read_at::ReadAt;
 
 /// Yields a target space.
 pub(crate) struct SpaceReader<'a, 'c> {
@@ -56,29 +55,6 @@ impl Read for SpaceReader<'_, '_> {
             to.copy_from_slice(from);
         }
         self.at = self.at.saturating_add(count);
-        Ok(count)
-    }
-}
-
-/// Yields a file of the base from its beginning to its end.
-pub(crate) struct FromBeginning<'a> {
-    file: Box<dyn ReadAt + 'a>,
-    at: u64,
-}
-
-impl<'a> FromBeginning<'a> {
-    pub(crate) const fn new(file: Box<dyn ReadAt + 'a>) -> Self {
-        Self { file, at: 0 }
-    }
-}
-
-impl Read for FromBeginning<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.file.length().saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let count = left.min(buffer.len());
-        let buffer = buffer.get_mut(..count).unwrap_or_default();
-        self.file.read_exact_at(self.at, buffer)?;
-        self.at = self.at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         Ok(count)
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use super::file::{Counted, end_of};
 use super::maker::{begin, body_length, check};
-use super::reader::{FromBeginning, SpaceReader, Ticking};
+use super::reader::{SpaceReader, Ticking};
 use super::space::BaseSpace;
 use super::target_list::read_target_list;
 use super::window::WINDOW_BYTES;
@@ -19,6 +19,7 @@ use crate::container::{Flaw, MAGIC};
 use crate::digest::{Broken, CheckedReader, Hasher, Sha256};
 use crate::limits::Limits;
 use crate::plan::{FileOf, Origin, Plan};
+use crate::read_at::FromBeginning;
 use crate::summary::Summary;
 use crate::v1;
 

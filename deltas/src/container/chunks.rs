@@ -7,6 +7,7 @@ use std::io::Read;
 
 use super::layout::STREAMS;
 use super::{CHUNK_BYTES, Flaw, MAX_EARLY_BYTES};
+use crate::read_at::{FromBeginning, ReadAt};
 
 /// The first stream that may come in chunks.
 const FIRST_IN_CHUNKS: usize = 3;
@@ -97,27 +98,24 @@ impl<R: Read> Source for Several<'_, R> {
     }
 }
 
-/// Streams in memory, which are given in any order; it remembers in which one they were asked for.
-pub(crate) struct Recorded<'a> {
-    left: Vec<&'a [u8]>,
+/// Whole streams, which are given in any order; it remembers in which one they were asked for.
+pub(crate) struct Recorded<'a, S> {
+    left: Vec<FromBeginning<&'a S>>,
     /// Numbers of streams, one for each piece.
     pub(crate) order: Vec<usize>,
 }
 
-impl<'a> Recorded<'a> {
-    pub(crate) fn new(streams: &'a [Vec<u8>]) -> Self {
-        Self { left: streams.iter().map(Vec::as_slice).collect(), order: Vec::new() }
+impl<'a, S: ReadAt> Recorded<'a, S> {
+    pub(crate) fn new(streams: &'a [S]) -> Self {
+        Self { left: streams.iter().map(FromBeginning::new).collect(), order: Vec::new() }
     }
 }
 
-impl Source for Recorded<'_> {
+impl<S: ReadAt> Source for Recorded<'_, S> {
     fn next(&mut self, stream: usize, piece: &mut Vec<u8>) -> Result<(), Flaw> {
         piece.clear();
-        let Some(rest) = self.left.get_mut(stream).filter(|rest| !rest.is_empty()) else { return Ok(()) };
-        let most = usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX);
-        let (chunk, after) = rest.split_at(most.min(rest.len()));
-        piece.extend_from_slice(chunk);
-        *rest = after;
+        let Some(rest) = self.left.get_mut(stream).filter(|rest| rest.left() > 0) else { return Ok(()) };
+        rest.take(CHUNK_BYTES).read_to_end(piece).map_err(Flaw::Read)?;
         if stream >= FIRST_IN_CHUNKS {
             self.order.push(stream);
         }

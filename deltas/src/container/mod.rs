@@ -23,7 +23,7 @@ pub(crate) const MAX_NAMED_FILES: usize = 400_000;
 /// Most images of a group, and most segments, pairs and tables of an image.
 pub(crate) const MAX_IMAGES: usize = 64;
 /// Most segments, pairs and tables of a whole delta.
-pub(crate) const MAX_IMAGE_PARTS: usize = 65_536;
+pub(crate) const MAX_IMAGE_PARTS: usize = 16_384;
 /// Most covers of a group.
 pub(crate) const MAX_COVERS: u64 = 200_000;
 /// Most bytes of streams that are packed together.

@@ -2,11 +2,12 @@
 //!
 //! The head is trusted here: it comes from the encoder. What it says wrongly is found by applying the delta.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::layout::{Codec, CoversHead, Head, Image, Packed, Packing, Streams, Subject, Table, TableKind};
 use super::read::images::table_end;
 use super::{CHUNK_BYTES, MAGIC, VERSION, varint};
+use crate::read_at::{FromBeginning, ReadAt};
 
 /// How a head is packed: the packing, and the packed bytes if they are fewer.
 pub(crate) type PackedHead = (Packing, Vec<u8>);
@@ -38,24 +39,25 @@ pub(crate) fn write_head(
 
 /// Writes the body of a group of covers whose streams are packed one by one. `order` has the numbers of streams 3 to 6
 /// as the reader asked for them, one for each chunk; it is not used where no chunks are needed.
-pub(crate) fn write_streams(streams: &[Vec<u8>], order: &[usize], out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn write_streams(
+    streams: &[impl ReadAt],
+    order: &[usize],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let (control, others) = streams.split_at_checked(3).ok_or(io::ErrorKind::InvalidInput)?;
     for stream in control {
-        out.write_all(stream)?;
+        io::copy(&mut FromBeginning::new(stream), out)?;
     }
-    if others.iter().map(|stream| length(stream)).sum::<u64>() <= CHUNK_BYTES {
-        return others.iter().try_for_each(|stream| out.write_all(stream));
+    if others.iter().map(ReadAt::length).sum::<u64>() <= CHUNK_BYTES {
+        return others.iter().try_for_each(|stream| io::copy(&mut FromBeginning::new(stream), out).map(drop));
     }
-    let chunk_bytes = usize::try_from(CHUNK_BYTES).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut left: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
+    let mut left: Vec<_> = streams.iter().map(FromBeginning::new).collect();
     for number in order {
         let rest = left.get_mut(*number).ok_or(io::ErrorKind::InvalidInput)?;
-        let (chunk, after) = rest.split_at(chunk_bytes.min(rest.len()));
         out.write_all(&[u8::try_from(*number).map_err(|_| io::ErrorKind::InvalidInput)?])?;
-        out.write_all(chunk)?;
-        *rest = after;
+        io::copy(&mut rest.take(CHUNK_BYTES), out)?;
     }
-    if left.iter().skip(3).all(|rest| rest.is_empty()) {
+    if left.iter().skip(3).all(|rest| rest.left() == 0) {
         Ok(())
     } else {
         Err(io::ErrorKind::InvalidInput.into())

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::io;
 
-use super::images::{Hints, Pairing, images, label_all, read};
+use super::images::{Hints, Pairing, images, label_all, read, read_behind};
 use crate::apply::Ticker;
 use crate::container::layout::{Cover, Image};
 use crate::container::{Flaw, MAX_COVERS, MAX_OWN_BYTES};
 use crate::matching::{Costs, Found, Pair};
-use crate::read_at::ReadAt;
+use crate::read_at::{ReadAt, Space};
 
 /// Of the memory, what base and target may take themselves; the rest is for what is known of them.
-const PART_OF_MEMORY: u64 = 3;
+pub(crate) const PART_OF_MEMORY: u64 = 3;
 /// Of that, a piece of the target, where they do not fit: the rest is the part of the base that it is compared with.
 const PART_OF_PIECE: u64 = 4;
 
@@ -20,27 +20,32 @@ pub(super) type Covers = (bool, Vec<Cover>);
 
 /// The base, and the target behind it.
 pub(super) struct Both<'a> {
-    pub(super) base: &'a dyn ReadAt,
-    pub(super) target: &'a dyn ReadAt,
+    pub(super) base: &'a Space<'a>,
+    pub(super) target: &'a Space<'a>,
 }
 
 impl Both<'_> {
     /// The images, and the covers by one set of costs or several.
     pub(super) fn covers(
         &self,
-        hints: &Hints,
+        hints: &Hints<'_>,
         ticker: &mut Ticker<'_>,
     ) -> Result<(Vec<Image>, Vec<Covers>), Flaw> {
         let most = hints.memory_bytes / PART_OF_MEMORY;
         if self.length() > most {
-            return Ok((Vec::new(), vec![(false, trimmed(self.in_pieces(most, ticker)?))]));
+            return Ok((Vec::new(), vec![(false, trimmed(self.in_pieces(most, hints, ticker)?))]));
         }
         let found = images(self.base, self.target, &hints.programs).map_err(Flaw::Read)?;
-        let ways = self.at_once(&found, ticker)?;
+        let ways = self.at_once(&found, hints, ticker)?;
         Ok((found.into_iter().map(|image| image.image).collect(), ways))
     }
 
-    fn at_once(&self, images: &[Pairing], ticker: &mut Ticker<'_>) -> Result<Vec<Covers>, Flaw> {
+    fn at_once(
+        &self,
+        images: &[Pairing],
+        hints: &Hints<'_>,
+        ticker: &mut Ticker<'_>,
+    ) -> Result<Vec<Covers>, Flaw> {
         let mut both = read(self, (0, self.length())).map_err(Flaw::Read)?;
         let base = usize::try_from(self.base.length()).map_err(|_| Flaw::Damaged)?;
         let (old, new) = both.split_at_mut(base);
@@ -51,7 +56,8 @@ impl Both<'_> {
         } else {
             vec![Costs::of_data(), Costs::of_text()]
         };
-        let found = Pair { both: &both, base, own: !programs, programs }.covers(&costs, ticker)?;
+        let pair = Pair { both: &both, base, own: !programs, programs, most_indexed: hints.most_indexed() };
+        let found = pair.covers(&costs, hints.crew, ticker)?;
         let ways = found.iter().map(|found| {
             let covers = trimmed(split(spread(found, 0, 0), self.base.length()));
             // A group without own copies needs no history when it is applied.
@@ -61,7 +67,7 @@ impl Both<'_> {
     }
 
     /// Piece by piece of the target, each with what stands around the same place of the base.
-    fn in_pieces(&self, most: u64, ticker: &mut Ticker<'_>) -> Result<Vec<Cover>, Flaw> {
+    fn in_pieces(&self, most: u64, hints: &Hints<'_>, ticker: &mut Ticker<'_>) -> Result<Vec<Cover>, Flaw> {
         let (base, target) = (self.base.length(), self.target.length());
         let piece = (most / PART_OF_PIECE).max(1);
         let around = most - piece;
@@ -74,12 +80,23 @@ impl Both<'_> {
             let middle = u64::try_from(middle).unwrap_or(base);
             let from = middle.saturating_sub(around / 2).min(base.saturating_sub(around));
             let (old, new) = ((from, around.min(base - from)), (at, length));
-            let mut both = read(self.base, old).map_err(Flaw::Read)?;
+            let mut both = Vec::with_capacity(usize::try_from(old.1 + new.1).unwrap_or(0));
+            read_behind(self.base, old, &mut both).map_err(Flaw::Read)?;
             let old_length = both.len();
-            both.extend_from_slice(&read(self.target, new).map_err(Flaw::Read)?);
-            let pair = Pair { both: &both, base: old_length, own: false, programs: false };
-            for found in pair.covers(&[Costs::of_data()], ticker)? {
+            read_behind(self.target, new, &mut both).map_err(Flaw::Read)?;
+            let pair = Pair {
+                both: &both,
+                base: old_length,
+                own: false,
+                programs: false,
+                most_indexed: hints.most_indexed(),
+            };
+            for found in pair.covers(&[Costs::of_data()], hints.crew, ticker)? {
                 covers.extend(spread(&found, from, at));
+            }
+            // Those of all pieces together would take more memory than there is.
+            if covers.len() as u64 > 2 * MAX_COVERS {
+                covers = trimmed(covers);
             }
             at += length;
         }
@@ -147,6 +164,7 @@ impl ReadAt for Both<'_> {
 mod tests {
     use super::*;
     use crate::apply::Progress;
+    use crate::parallel::Crew;
     use crate::testing::noise;
 
     #[test]
@@ -178,7 +196,7 @@ mod tests {
         target.splice(1_000_000..1_000_000, noise(1000, 2));
         target.truncate(2_900_000);
         let both = Both { base: &base, target: &target };
-        let hints = Hints { programs: Vec::new(), memory_bytes: 6_000_000 };
+        let hints = Hints { programs: Vec::new(), memory_bytes: 6_000_000, crew: &Crew::new(1) };
         let mut asked = |_: Progress| true;
         let (images, ways) = both.covers(&hints, &mut Ticker::new(&mut asked, 1)).unwrap();
         assert!(images.is_empty());

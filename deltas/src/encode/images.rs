@@ -4,7 +4,11 @@ use std::io;
 
 use crate::container::layout::Image;
 use crate::image::{Parsed, pair_up, parse, put_labels};
+use crate::parallel::Crew;
 use crate::read_at::ReadAt;
+
+/// Of the memory, for each byte that is indexed; an index is half of what is there at once.
+const MEMORY_OF_INDEXED: u64 = 10;
 
 /// A program in the base and its next release in the target: places and lengths in the spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +19,20 @@ pub(crate) struct ProgramPair {
 
 /// What is known of the spaces.
 #[derive(Debug, Clone)]
-pub(crate) struct Hints {
+pub(crate) struct Hints<'c> {
     /// Programs that are in both.
     pub(crate) programs: Vec<ProgramPair>,
     /// Memory that making may take, nearly.
     pub(crate) memory_bytes: u64,
+    /// Who works on it.
+    pub(crate) crew: &'c Crew,
+}
+
+impl Hints<'_> {
+    /// Bytes that may be indexed: a suffix array has four for each, and there are copies and samples beside it.
+    pub(super) fn most_indexed(&self) -> usize {
+        usize::try_from(self.memory_bytes / MEMORY_OF_INDEXED).unwrap_or(usize::MAX)
+    }
 }
 
 /// A program in both spaces.
@@ -49,10 +62,23 @@ pub(super) fn images(
     Ok(images)
 }
 
-pub(super) fn read(space: &dyn ReadAt, (at, length): (u64, u64)) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
-    space.read_exact_at(at, &mut bytes)?;
+pub(super) fn read(space: &dyn ReadAt, part: (u64, u64)) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_behind(space, part, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads a part of a space behind the bytes that are there, into no more memory than they take.
+pub(super) fn read_behind(
+    space: &dyn ReadAt,
+    (at, length): (u64, u64),
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    let start = bytes.len();
+    let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.reserve_exact(length);
+    bytes.resize(start + length, 0);
+    space.read_exact_at(at, &mut bytes[start..])
 }
 
 fn within(bytes: &mut [u8], (at, length): (u64, u64)) -> &mut [u8] {

@@ -7,6 +7,7 @@ mod pack;
 mod prefix;
 mod streams;
 
+pub(crate) use find::PART_OF_MEMORY;
 pub(crate) use group::encode;
 pub(crate) use images::{Hints, ProgramPair};
-pub(crate) use pack::pack;
+pub(crate) use pack::pack_few;

@@ -6,13 +6,23 @@ use liblzma::stream::PRESET_EXTREME;
 
 use crate::container::dictionary;
 use crate::container::layout::{Packed, Packing};
-use crate::pack::{lzma2, zstd_frame};
+use crate::pack::{Lzma2, lzma2, zstd_frame};
+use crate::read_at::{FromBeginning, ReadAt, Space};
+use crate::spool::Spool;
+
+use super::images::read;
 
 /// Longer streams are packed once, as a sample of them packs best.
 const LONG: usize = 128 << 10;
 /// Pieces of that sample, and the length of each.
-const SAMPLES: usize = 16;
-const SAMPLE: usize = 4 << 10;
+const SAMPLES: u64 = 16;
+const SAMPLE: u64 = 4 << 10;
+/// Bits of context of literals that are tried.
+const CONTEXTS: [u32; 3] = [3, 1, 0];
+/// Bytes of memory that LZMA2 takes for each byte of its dictionary.
+const TABLES: u64 = 12;
+/// Below this a dictionary spares nothing.
+const LEAST_DICTIONARY: u64 = 64 << 10;
 /// A dictionary for all of it.
 const LARGE_ENOUGH: u32 = 64 << 10;
 /// Longer streams are not tried with zstd: LZMA2 is smaller for them.
@@ -21,9 +31,31 @@ const SHORT: usize = 32 << 10;
 pub(super) const ZSTD_LEVEL: i32 = 22;
 const LZMA2_PRESET: u32 = 9 | PRESET_EXTREME;
 
-/// Packs bytes; `cap` is the longest dictionary.
-pub(crate) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
-    let dictionary = u32::try_from(dictionary(bytes.len() as u64, cap)).unwrap_or(u32::MAX);
+/// Memory that packing so many bytes takes.
+pub(super) fn memory_of(length: u64, cap: u64) -> u64 {
+    dictionary(length, cap).saturating_mul(TABLES)
+}
+
+/// Packs bytes; `cap` is the longest dictionary. No body if they are best as they are.
+pub(super) fn pack(bytes: &Space<'_>, cap: u64, most_memory: u64) -> io::Result<(Packed, Option<Spool>)> {
+    let length = bytes.length();
+    let plain = Packed { packing: Packing::Plain, length };
+    if length <= LONG as u64 {
+        let (packed, body) = pack_few(&read(bytes, (0, length))?, cap)?;
+        return Ok((packed, (packed.packing != Packing::Plain).then(|| body.into())));
+    }
+    let Some(literal_context) = best_of_sample(bytes)? else { return Ok((plain, None)) };
+    let dictionary = dictionary_within(length, cap, most_memory);
+    let how = Lzma2 { dictionary: clamped(dictionary), literal_context, preset: LZMA2_PRESET };
+    let mut body = Spool::default();
+    how.pack(FromBeginning::new(bytes), |piece| body.append(piece))?;
+    let packed = Packed { packing: Packing::Lzma2, length: body.length() };
+    Ok(if body.length() < length { (packed, Some(body)) } else { (plain, None) })
+}
+
+/// Packs few bytes; they are given back if they are best as they are.
+pub(crate) fn pack_few(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
+    let dictionary = clamped(dictionary(bytes.len() as u64, cap));
     let mut best = (Packing::Plain, None);
     let mut length = bytes.len();
     let mut consider = |packing, packed: Vec<u8>| {
@@ -33,8 +65,9 @@ pub(crate) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
         }
     };
     if !bytes.is_empty() {
-        for context in contexts(bytes)? {
-            consider(Packing::Lzma2, lzma2(bytes, dictionary, context, LZMA2_PRESET)?);
+        for literal_context in CONTEXTS {
+            let how = Lzma2 { dictionary, literal_context, preset: LZMA2_PRESET };
+            consider(Packing::Lzma2, lzma2(bytes, how)?);
         }
         if bytes.len() <= SHORT {
             consider(Packing::Zstd, zstd_frame(bytes, dictionary.ilog2(), &[], ZSTD_LEVEL)?);
@@ -45,21 +78,34 @@ pub(crate) fn pack(bytes: &[u8], cap: u64) -> io::Result<(Packed, Vec<u8>)> {
     Ok((Packed { packing, length: packed.len() as u64 }, packed))
 }
 
-/// The bits of context that are worth a try: all for short bytes, the best of a sample for long ones, none if the sample cannot
-/// be packed: such bytes are packed already.
-fn contexts(bytes: &[u8]) -> io::Result<Vec<u32>> {
-    let all = [3, 1, 0];
-    if bytes.len() <= LONG {
-        return Ok(all.to_vec());
+/// The bits of context by which a sample packs best; none if it cannot be packed: such bytes are packed already.
+fn best_of_sample(bytes: &Space<'_>) -> io::Result<Option<u32>> {
+    let part = bytes.length() / SAMPLES;
+    let mut sample = Vec::new();
+    for number in 0..SAMPLES {
+        sample.extend_from_slice(&read(bytes, (number * part, SAMPLE.min(part)))?);
     }
-    let pieces = bytes.chunks_exact(bytes.len() / SAMPLES).map(|part| &part[..SAMPLE.min(part.len())]);
-    let sample: Vec<u8> = pieces.collect::<Vec<_>>().concat();
     let mut best = (sample.len() - sample.len() / 1024, None);
-    for context in all {
-        let length = lzma2(&sample, LARGE_ENOUGH, context, LZMA2_PRESET)?.len();
+    for literal_context in CONTEXTS {
+        let how = Lzma2 { dictionary: LARGE_ENOUGH, literal_context, preset: LZMA2_PRESET };
+        let length = lzma2(&sample, how)?.len();
         if length < best.0 {
-            best = (length, Some(context));
+            best = (length, Some(literal_context));
         }
     }
-    Ok(best.1.into_iter().collect())
+    Ok(best.1)
+}
+
+/// The dictionary for so many bytes, or a smaller one if its tables do not fit into the memory: every reader has one that is as
+/// large as the format lets it be.
+fn dictionary_within(length: u64, cap: u64, most_memory: u64) -> u64 {
+    let mut dictionary = dictionary(length, cap);
+    while dictionary > LEAST_DICTIONARY && dictionary.saturating_mul(TABLES) > most_memory {
+        dictionary /= 2;
+    }
+    dictionary
+}
+
+fn clamped(dictionary: u64) -> u32 {
+    u32::try_from(dictionary).unwrap_or(u32::MAX)
 }

@@ -6,6 +6,7 @@ use crate::container::layout::{Cover, STREAMS};
 use crate::container::varint;
 use crate::image::Predictor;
 use crate::read_at::ReadAt;
+use crate::spool::Spool;
 
 /// Kept diagonals.
 const KEPT: usize = 8;
@@ -13,7 +14,7 @@ const KEPT: usize = 8;
 const WINDOW: usize = 64 * 1024;
 
 /// Streams before they are packed: gaps, lengths, seeks, equal runs, unequal runs, values, literals.
-pub(super) type Raw = [Vec<u8>; STREAMS];
+pub(super) type Raw = [Spool; STREAMS];
 
 /// Writes the streams. `base` is the base space, followed by the target space where covers are copies of it.
 pub(super) fn streams(
@@ -41,16 +42,16 @@ fn control(covers: &[Cover], raw: &mut Raw) {
     let mut kept = [0u64; KEPT];
     let mut reached = 0;
     for cover in covers {
-        varint::write(cover.target - reached, &mut raw[0]);
-        varint::write(cover.length, &mut raw[1]);
+        varint::write(cover.target - reached, raw[0].tail());
+        varint::write(cover.length, raw[1].tail());
         reached = cover.target + cover.length;
         let diagonal = cover.base.wrapping_sub(cover.target);
         let known = kept.iter().position(|other| *other == diagonal);
         match known {
-            Some(number) => varint::write(number as u64, &mut raw[2]),
+            Some(number) => varint::write(number as u64, raw[2].tail()),
             None => {
                 let distance = varint::unsigned(varint::step(kept[0], diagonal));
-                varint::write(distance.saturating_add(KEPT as u64), &mut raw[2]);
+                varint::write(distance.saturating_add(KEPT as u64), raw[2].tail());
             }
         }
         let last = known.unwrap_or(KEPT - 1);
@@ -60,10 +61,17 @@ fn control(covers: &[Cover], raw: &mut Raw) {
 }
 
 /// Appends a stretch of the target.
-fn copy(target: &dyn ReadAt, from: u64, to: u64, stream: &mut Vec<u8>) -> io::Result<()> {
-    let start = stream.len();
-    stream.resize(start + size(to - from)?, 0);
-    target.read_exact_at(from, &mut stream[start..])
+fn copy(target: &dyn ReadAt, mut from: u64, to: u64, stream: &mut Spool) -> io::Result<()> {
+    while from < to {
+        let length = (to - from).min(WINDOW as u64);
+        let tail = stream.tail();
+        let start = tail.len();
+        tail.resize(start + size(length)?, 0);
+        target.read_exact_at(from, &mut tail[start..])?;
+        stream.settle()?;
+        from += length;
+    }
+    Ok(())
 }
 
 fn size(length: u64) -> io::Result<usize> {
@@ -90,6 +98,7 @@ fn compare(
         let last = done + length as u64 == cover.length;
         let corrected = predictor.correct(cover, done, old, last);
         differences.add(&old[..corrected], &new[..corrected], raw);
+        raw[3..6].iter_mut().try_for_each(Spool::settle)?;
         done += corrected as u64;
     }
     Ok(())
@@ -114,7 +123,7 @@ impl Differences {
                 }
                 self.equal += 1;
             } else {
-                raw[5].push(new.wrapping_sub(*old));
+                raw[5].tail().push(new.wrapping_sub(*old));
                 self.unequal += 1;
             }
         }
@@ -123,8 +132,8 @@ impl Differences {
     /// Tells of a pair of runs; of equal bytes up to the end nothing is told.
     fn end(&self, raw: &mut Raw) {
         if self.unequal > 0 {
-            varint::write(self.equal, &mut raw[3]);
-            varint::write(self.unequal, &mut raw[4]);
+            varint::write(self.equal, raw[3].tail());
+            varint::write(self.unequal, raw[4].tail());
         }
     }
 }

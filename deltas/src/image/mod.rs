@@ -21,7 +21,7 @@ mod pe;
 mod regions;
 mod sites;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 pub(crate) use correct::Predictor;

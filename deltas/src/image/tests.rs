@@ -14,7 +14,7 @@ const FUNCTIONS: usize = 200;
 
 /// An ELF file of functions that call each other, pointers to them, and a constant that they load. Before the functions
 /// stands a gap, which moves them all.
-fn program(gap: usize) -> Vec<u8> {
+pub(crate) fn program(gap: usize) -> Vec<u8> {
     let mut bytes = vec![0; DATA + 0x1000];
     let put = |bytes: &mut Vec<u8>, at: usize, content: &[u8]| {
         bytes[at..at + content.len()].copy_from_slice(content)

@@ -7,9 +7,10 @@ use super::programs::{of_file, pairs};
 use super::settings::MakeSettings;
 use super::space::digest;
 use crate::apply::{Control, Ticker};
-use crate::assembly::{Assembly, Ends};
+use crate::assembly::{Assembly, Ends, Proven};
 use crate::container::layout::{Codec, Group, Subject};
 use crate::encode::{Hints, encode};
+use crate::parallel::Crew;
 use crate::read_at::ReadAt;
 use crate::summary::Summary;
 
@@ -18,8 +19,8 @@ use crate::summary::Summary;
 /// # Errors
 /// When a file cannot be read, or the delta cannot be written, or `control` had it stopped.
 pub fn make_file(
-    base: &dyn ReadAt,
-    target: &dyn ReadAt,
+    base: &(dyn ReadAt + Sync),
+    target: &(dyn ReadAt + Sync),
     out: impl Write,
     settings: &MakeSettings,
     control: &mut dyn Control,
@@ -31,13 +32,14 @@ pub fn make_file(
         target: (target.length(), digest(target).map_err(of_target)?),
     };
     let programs = pairs(&of_file(base).map_err(of_base)?, &of_file(target).map_err(of_target)?);
-    let hints = Hints { programs, memory_bytes: settings.memory_bytes };
+    let crew = Crew::new(settings.threads);
+    let hints = Hints { programs, memory_bytes: settings.memory_bytes, crew: &crew };
     let mut ticker = Ticker::new(control, target.length());
     let encoded = encode(base, target, &hints, &mut ticker).map_err(MakeError::of)?;
     let whole = matches!(encoded.codec, Codec::Whole(_));
     let mut assembly = Assembly::new(Subject::File, ends).map_err(MakeError::Write)?;
     let group = Group { targets: Vec::new(), bases: Vec::new(), codec: encoded.codec };
-    assembly.add(group, &encoded.bodies, base, ends.target)?;
+    assembly.add(Proven::new(group, encoded.bodies, base, ends.target)?)?;
     let bytes = assembly.finish(out).map_err(MakeError::Write)?;
     Ok(Summary {
         patched: u64::from(!whole),

@@ -10,6 +10,8 @@ mod groups;
 mod programs;
 mod settings;
 mod space;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use error::MakeError;

@@ -8,12 +8,14 @@ use super::programs::{Member, pairs, programs};
 use super::settings::MakeSettings;
 use super::space::{TreeSpace, digest};
 use crate::apply::{Control, Ticker};
-use crate::assembly::{Assembly, Ends};
+use crate::assembly::{Assembly, Ends, Proven};
+use crate::container::MAX_IMAGE_PARTS;
 use crate::container::layout::{Codec, Group, Subject};
 use crate::digest::sha256;
-use crate::encode::{Hints, encode};
+use crate::encode::{Hints, PART_OF_MEMORY, encode};
 use crate::limits::Limits;
 use crate::list::folder_list;
+use crate::parallel::Crew;
 use crate::plan::{FileOf, Origin, Plan};
 use crate::read_at::ReadAt;
 use crate::summary::Summary;
@@ -40,7 +42,8 @@ pub fn make(
     settings: &MakeSettings,
     control: &mut dyn Control,
 ) -> Result<Summary, MakeError> {
-    Making { subject: Subject::Manifest, base: *base, target: *target, limits, settings }.write(out, control)
+    let (subject, most_parts) = (Subject::Manifest, MAX_IMAGE_PARTS);
+    Making { subject, base: *base, target: *target, limits, settings, most_parts }.write(out, control)
 }
 
 /// Writes the delta that leads from one folder to another. The order of the entries does not matter.
@@ -64,7 +67,8 @@ pub fn make_folder(
     let (old, new) = (folder_list(&base.entries), folder_list(&target.entries));
     let base = Release { tree: &base, manifest: &old };
     let target = Release { tree: &target, manifest: &new };
-    Making { subject: Subject::Folder, base, target, limits, settings }.write(out, control)
+    let (subject, most_parts) = (Subject::Folder, MAX_IMAGE_PARTS);
+    Making { subject, base, target, limits, settings, most_parts }.write(out, control)
 }
 
 struct Making<'a> {
@@ -73,6 +77,8 @@ struct Making<'a> {
     target: Release<'a>,
     limits: &'a Limits,
     settings: &'a MakeSettings,
+    /// What a reader keeps of the images of all groups.
+    most_parts: usize,
 }
 
 impl Making<'_> {
@@ -85,10 +91,11 @@ impl Making<'_> {
         let open = plan.open.iter().filter_map(|number| plan.targets.get(*number));
         let mut ticker =
             Ticker::new(control, new.len() as u64 + open.map(|(file, _)| file.length).sum::<u64>());
-        let hints = Hints { programs: Vec::new(), memory_bytes: self.settings.memory_bytes };
+        let crew = Crew::new(self.settings.threads);
+        let hints = Hints { programs: Vec::new(), memory_bytes: self.settings.memory_bytes, crew: &crew };
         let list = encode(&old, &new, &hints, &mut ticker).map_err(MakeError::of)?;
         let first = Group { targets: Vec::new(), bases: Vec::new(), codec: list.codec };
-        assembly.add(first, &list.bodies, &old, ends.target)?;
+        assembly.add(Proven::new(first, list.bodies, &old, ends.target)?)?;
         let mut summary = Summary {
             links: plan.links.len() as u64,
             removed: plan.removed,
@@ -102,14 +109,22 @@ impl Making<'_> {
                 Origin::Open => {}
             }
         }
-        for together in groups(&plan) {
-            let count = together.targets.len() as u64;
-            if self.add_group(&plan, &together, &mut assembly, &mut ticker)? {
-                summary.whole += count;
-            } else {
-                summary.patched += count;
+        let bounds = (self.settings.memory_bytes, |together: &Together| memory_of(&plan, together));
+        let together = groups(&plan);
+        let made = |together: &Together, ticker: &mut Ticker<'_>| {
+            let group = self.group(&plan, together, Programs::Apart, &crew, ticker)?;
+            Ok((group, together.clone()))
+        };
+        let mut parts = 0;
+        crew.each(&together, bounds, &mut ticker, made, |(mut group, together), ticker| {
+            if parts + group.proven.image_parts() > self.most_parts {
+                group = self.group(&plan, &together, Programs::AsBytes, &crew, &mut ticker.aside())?;
             }
-        }
+            parts += group.proven.image_parts();
+            let counted = if group.whole { &mut summary.whole } else { &mut summary.patched };
+            *counted += together.targets.len() as u64;
+            assembly.add(group.proven)
+        })?;
         summary.bytes = assembly.finish(out).map_err(MakeError::Write)?;
         Ok(summary)
     }
@@ -127,25 +142,26 @@ impl Making<'_> {
         Ok(bytes)
     }
 
-    /// Adds a group; whether it holds its files whole.
-    fn add_group(
+    fn group(
         &self,
         plan: &Plan<'_>,
         together: &Together,
-        assembly: &mut Assembly,
+        taken: Programs,
+        crew: &Crew,
         ticker: &mut Ticker<'_>,
-    ) -> Result<bool, MakeError> {
-        let open = |number: &usize| plan.open.get(*number).and_then(|place| plan.targets.get(*place));
-        let new_files: Vec<FileOf<'_>> =
-            together.targets.iter().filter_map(open).map(|(file, _)| *file).collect();
-        let old_files: Vec<FileOf<'_>> =
-            together.bases.iter().filter_map(|number| plan.bases.get(*number)).copied().collect();
+    ) -> Result<Made, MakeError> {
+        let (old_files, new_files) = files_of(plan, together);
         let base = TreeSpace::open(&self.base.tree.root, &old_files)?;
         let target = TreeSpace::open(&self.target.tree.root, &new_files)?;
         let failed = |source| MakeError::Read { path: "a program".to_owned(), source };
-        let old = programs(&base, members(&old_files)).map_err(failed)?;
-        let new = programs(&target, members(&new_files)).map_err(failed)?;
-        let hints = Hints { programs: pairs(&old, &new), memory_bytes: self.settings.memory_bytes };
+        let pairs = match taken {
+            Programs::Apart => {
+                let old = programs(&base, members(&old_files)).map_err(failed)?;
+                pairs(&old, &programs(&target, members(&new_files)).map_err(failed)?)
+            }
+            Programs::AsBytes => Vec::new(),
+        };
+        let hints = Hints { programs: pairs, memory_bytes: self.settings.memory_bytes, crew };
         let encoded = encode(&base, &target, &hints, ticker).map_err(MakeError::of)?;
         let whole = matches!(encoded.codec, Codec::Whole(_));
         let ends = (target.length(), digest(&target).map_err(failed)?);
@@ -154,9 +170,39 @@ impl Making<'_> {
         // What is whole needs no base.
         let bases = if whole { Vec::new() } else { numbers(&together.bases) };
         let group = Group { targets: numbers(&together.targets), bases, codec: encoded.codec };
-        assembly.add(group, &encoded.bodies, &base, ends)?;
-        Ok(whole)
+        Ok(Made { proven: Proven::new(group, encoded.bodies, &base, ends)?, whole })
     }
+}
+
+/// A group that was made.
+struct Made {
+    proven: Proven,
+    /// Whether it holds its files without their base.
+    whole: bool,
+}
+
+/// How programs are taken.
+#[derive(Clone, Copy)]
+enum Programs {
+    /// Their addresses are corrected.
+    Apart,
+    /// As any other bytes.
+    AsBytes,
+}
+
+/// The files of a group: of the base, and of the target.
+fn files_of<'a>(plan: &Plan<'a>, together: &Together) -> (Vec<FileOf<'a>>, Vec<FileOf<'a>>) {
+    let open = |number: &usize| plan.open.get(*number).and_then(|place| plan.targets.get(*place));
+    let new_files = together.targets.iter().filter_map(open).map(|(file, _)| *file).collect();
+    let old_files = together.bases.iter().filter_map(|number| plan.bases.get(*number)).copied().collect();
+    (old_files, new_files)
+}
+
+/// Memory that a group takes, as far as it is given it.
+fn memory_of(plan: &Plan<'_>, together: &Together) -> u64 {
+    let (old_files, new_files) = files_of(plan, together);
+    let bytes = old_files.iter().chain(&new_files).fold(0u64, |sum, file| sum.saturating_add(file.length));
+    bytes.saturating_mul(PART_OF_MEMORY)
 }
 
 /// Files in their space.
@@ -168,4 +214,56 @@ fn members(files: &[FileOf<'_>]) -> Vec<Member> {
         at += file.length;
     }
     members
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::apply::Progress;
+    use crate::folder::read_folder;
+    use crate::image::tests::program;
+    use crate::show::show;
+    use crate::testing::noise;
+
+    #[test]
+    fn programs_beyond_what_a_reader_keeps_of_them_are_taken_as_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = |name: &str, gap: usize| {
+            let root = folder.path().join(name);
+            fs::create_dir(&root).unwrap();
+            for number in 1..6 {
+                let content = [program(gap), noise(1 << 20, number)].concat();
+                fs::write(root.join(format!("program-{number}")), content).unwrap();
+            }
+            Tree { root: root.clone(), entries: read_folder(Path::new(&root)).unwrap() }
+        };
+        let (base, target) = (tree("base", 0), tree("target", 100));
+        let made = |most_parts: usize, threads: usize| {
+            let (old, new) = (folder_list(&base.entries), folder_list(&target.entries));
+            let (limits, settings) = (Limits::default(), MakeSettings { threads, ..MakeSettings::default() });
+            let making = Making {
+                subject: Subject::Folder,
+                base: Release { tree: &base, manifest: &old },
+                target: Release { tree: &target, manifest: &new },
+                limits: &limits,
+                settings: &settings,
+                most_parts,
+            };
+            let mut delta = Vec::new();
+            making.write(&mut delta, &mut |_: Progress| true).unwrap();
+            let shown = show(delta.as_slice(), None, &limits).unwrap();
+            (shown.groups.iter().filter_map(|group| group.images).sum::<usize>(), delta)
+        };
+        let (images, all) = made(MAX_IMAGE_PARTS, 1);
+        assert_eq!(images, 5);
+        // An image, two segments of it: three each.
+        let (images, some) = made(7, 1);
+        assert_eq!(images, 2);
+        assert!(some.len() > all.len());
+        assert!(made(7, 4).1 == some, "the same ones whoever works on it");
+        assert_eq!(made(0, 2).0, 0);
+    }
 }

@@ -23,8 +23,10 @@ use std::ops::Range;
 
 use crate::apply::Ticker;
 use crate::container::Flaw;
+use crate::parallel::Crew;
 
 use anchors::{anchors, left_over, widened};
+use candidates::Candidate;
 use index::Index;
 
 /// Less than this is indexed whole.
@@ -47,6 +49,8 @@ pub(crate) struct Pair<'a> {
     pub(crate) own: bool,
     /// Whether it is programs.
     pub(crate) programs: bool,
+    /// Bytes that may be indexed.
+    pub(crate) most_indexed: usize,
 }
 
 impl Pair<'_> {
@@ -54,7 +58,12 @@ impl Pair<'_> {
     ///
     /// # Errors
     /// When it was stopped, or there is too much to index.
-    pub(crate) fn covers(&self, costs: &[Costs], ticker: &mut Ticker<'_>) -> Result<Vec<Vec<Found>>, Flaw> {
+    pub(crate) fn covers(
+        &self,
+        costs: &[Costs],
+        crew: &Crew,
+        ticker: &mut Ticker<'_>,
+    ) -> Result<Vec<Vec<Found>>, Flaw> {
         let (base, target) = self.both.split_at(self.base);
         let searched = if self.own { self.both } else { base };
         let found = if self.both.len() > SMALL { anchors(base, target) } else { Vec::new() };
@@ -67,34 +76,44 @@ impl Pair<'_> {
             }
             Index::new(searched).ok_or(TOO_LARGE)?
         } else {
-            let mut near = near;
-            // So much takes minutes: what the anchors found has to do.
-            if near.iter().map(Range::len).sum::<usize>() > LARGE {
-                near.clear();
-            }
-            if self.own {
-                let own = widened(&gaps, target.len());
-                near.extend(own.into_iter().map(|range| range.start + self.base..range.end + self.base));
-            }
-            Index::of_pieces(searched, &near).ok_or(TOO_LARGE)?
+            Index::of_pieces(searched, &self.pieces(near, &gaps)).ok_or(TOO_LARGE)?
         };
-        let mut candidates = Vec::new();
-        for costs in costs {
-            candidates.push(candidates::candidates(&index, target, costs, self.own, &gaps, &found, ticker)?);
-        }
+        // No set of costs takes more than the index beside it.
+        let candidates = crew.all(costs, (u64::MAX, |_: &Costs| 0), ticker, |costs, ticker| {
+            candidates::candidates(&index, target, costs, self.own, &gaps, &found, ticker)
+        })?;
         drop(index);
-        let mut ways = Vec::new();
-        for (number, (candidates, costs)) in candidates.iter().zip(costs).enumerate() {
+        let ways: Vec<(usize, (Vec<Candidate>, &Costs))> =
+            candidates.into_iter().zip(costs).enumerate().collect();
+        crew.all(&ways, (u64::MAX, |_: &_| 0), ticker, |(number, (candidates, costs)), ticker| {
             // The first one counts as progress.
-            ways.push(covers::covers(searched, target, candidates, costs, &mut |bytes| {
-                ticker.made(if number == 0 { bytes } else { 0 })
-            })?);
+            covers::covers(searched, target, candidates, costs, &mut |bytes| {
+                ticker.made(if *number == 0 { bytes } else { 0 })
+            })
+        })
+    }
+
+    /// What is indexed where not everything is: of the base, what is near to what the anchors did not find, and that itself.
+    fn pieces(&self, near: Vec<Range<usize>>, gaps: &[Range<usize>]) -> Vec<Range<usize>> {
+        let bytes = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).sum::<usize>();
+        let mut pieces = near;
+        // So much takes minutes: what the anchors found has to do.
+        if bytes(&pieces) > LARGE.min(self.most_indexed) {
+            pieces.clear();
         }
-        Ok(ways)
+        if self.own {
+            let own = widened(gaps, self.both.len() - self.base);
+            if bytes(&pieces) + bytes(&own) <= self.most_indexed {
+                pieces.extend(own.into_iter().map(|range| range.start + self.base..range.end + self.base));
+            }
+        }
+        pieces
     }
 
     /// Whether everything is worth an index, when so many bytes of the target are not found by anchors.
     fn indexes_all(&self, left: usize) -> bool {
-        !self.programs && self.both.len() <= LARGE && left > (self.both.len() - self.base) / MANY
+        !self.programs
+            && self.both.len() <= LARGE.min(self.most_indexed)
+            && left > (self.both.len() - self.base) / MANY
     }
 }

@@ -6,9 +6,9 @@ use crate::testing::{noise, text};
 
 fn found(base: &[u8], target: &[u8], own: bool, costs: Costs) -> Vec<Found> {
     let both = [base, target].concat();
-    let pair = Pair { both: &both, base: base.len(), own, programs: false };
+    let pair = Pair { both: &both, base: base.len(), own, programs: false, most_indexed: usize::MAX };
     let mut go_on = |_: Progress| true;
-    let mut found = pair.covers(&[costs], &mut Ticker::new(&mut go_on, 1)).unwrap();
+    let mut found = pair.covers(&[costs], &Crew::new(1), &mut Ticker::new(&mut go_on, 1)).unwrap();
     let covers = found.pop().unwrap();
     let mut reached = 0;
     for cover in &covers {
@@ -81,14 +81,14 @@ fn nothing_alike_and_nothing_at_all_are_no_covers() {
 fn it_can_be_stopped() {
     let (base, target) = (noise(300_000, 1), noise(300_000, 2));
     let both = [base.as_slice(), &target].concat();
-    let pair = Pair { both: &both, base: base.len(), own: false, programs: false };
+    let pair = Pair { both: &both, base: base.len(), own: false, programs: false, most_indexed: usize::MAX };
     for most in 0..4 {
         let mut asked = 0;
         let mut go_on = |_: Progress| {
             asked += 1;
             asked <= most
         };
-        let stopped = pair.covers(&[Costs::of_data()], &mut Ticker::new(&mut go_on, 1));
+        let stopped = pair.covers(&[Costs::of_data()], &Crew::new(1), &mut Ticker::new(&mut go_on, 1));
         assert!(matches!(stopped, Err(Flaw::Cancelled)));
     }
 }

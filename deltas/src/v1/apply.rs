@@ -7,10 +7,11 @@ use std::io::{self, Read};
 
 use flate2::read::DeflateDecoder;
 
-use crate::apply::reader::{FromBeginning, Ticking};
+use crate::apply::reader::Ticking;
 use crate::apply::{ApplyError, BaseFiles, Control, TargetWriter, Ticker};
 use crate::digest::{Broken, CheckedReader, sha256};
 use crate::limits::Limits;
+use crate::read_at::FromBeginning;
 use crate::summary::Summary;
 use crate::v1::codec::bsdiff::PatchReader;
 use crate::v1::container::{BaseContent, Content, HeaderError, Make, Step, read_header};

@@ -104,7 +104,8 @@ impl Patches {
 fn made(from: &str, to: &str, read: impl Fn(&str) -> Option<Vec<u8>>) -> Patch {
     let bounded = |name: &str| read(name).filter(|file| file.len() <= MAX_FILE_BYTES);
     let (base, target) = (bounded(from)?, bounded(to)?);
-    let (settings, began) = (MakeSettings { memory_bytes: MAKING_BYTES }, Instant::now());
+    let (settings, began) =
+        (MakeSettings { memory_bytes: MAKING_BYTES, ..MakeSettings::default() }, Instant::now());
     let go_on = &mut |_: Progress| began.elapsed() < MAKING_TIME;
     let mut delta = Vec::new();
     if let Err(error) = sealpost_deltas::make_file(&base, &target, &mut delta, &settings, go_on) {

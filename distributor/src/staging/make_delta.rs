@@ -204,7 +204,7 @@ impl ChildTask {
         let base = Release { tree: &base, manifest: &old };
         let target = Release { tree: &target, manifest: &new };
         // The rest is for the program itself.
-        let settings = MakeSettings { memory_bytes: self.memory_bytes / 4 * 3 };
+        let settings = MakeSettings { memory_bytes: self.memory_bytes / 4 * 3, ..MakeSettings::default() };
         let (limits, go_on) = (DeltaLimits::default(), &mut |_: Progress| true);
         let summary = sealpost_deltas::make(&base, &target, writer, &limits, &settings, go_on)?;
         out.sync_all().map_err(failed("flush the result"))?;

@@ -1,6 +1,8 @@
 //! `publisher delta`
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
@@ -41,6 +43,9 @@ pub(super) struct Make {
     /// Memory that making may take, nearly; with less than it needs the delta becomes larger.
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(64..))]
     memory_mib: u64,
+    /// Threads that work at once, as many as the computer has cores unless told; the delta is the same with any number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
     /// Replace a file that has the delta's name.
     #[arg(long)]
     force: bool,
@@ -97,7 +102,10 @@ pub(super) fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Make(options) => {
             let bar = bar("making the delta");
             let mut control = shown_in(&bar);
-            let settings = MakeSettings { memory_bytes: options.memory_mib.saturating_mul(1 << 20) };
+            let settings = MakeSettings {
+                memory_bytes: options.memory_mib.saturating_mul(1 << 20),
+                threads: options.threads.map_or_else(all_threads, usize::from),
+            };
             let existing = existing(options.force);
             let made = make(&options.base, &options.target, &options.out, existing, &settings, &mut control);
             bar.finish_and_clear();
@@ -118,6 +126,11 @@ pub(super) fn run(command: Command) -> anyhow::Result<Ending> {
         }
     }
     Ok(Ending::Done)
+}
+
+/// As many threads as there are cores.
+pub(super) fn all_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 fn shown_in(bar: &ProgressBar) -> impl FnMut(Progress) -> bool {

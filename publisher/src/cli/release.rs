@@ -15,6 +15,7 @@ use sealpost_manifests::release::{AttachmentKind, MAX_NOTES_BYTES, PackageKind, 
 use sealpost_manifests::version::Version;
 use sealpost_manifests::word::Word;
 
+use super::delta::all_threads;
 use super::ends::warn_of_ends;
 use super::output::{Ending, can_ask, confirm, print_json, print_line, spinner, tell, waiting};
 use super::passphrase::PassphraseOptions;
@@ -201,6 +202,7 @@ impl Options {
             deltas: DeltaOrder {
                 from: self.deltas_from.into(),
                 memory_bytes: self.delta_memory_mib.saturating_mul(1 << 20),
+                threads: all_threads(),
             },
             permits,
             ..Order::new(self.folder, release, kind, self.channel)

@@ -33,10 +33,12 @@ pub struct DeltaOrder {
     pub from: usize,
     /// Memory in bytes, nearly.
     pub memory_bytes: u64,
+    /// Threads that make one.
+    pub threads: usize,
 }
 
 impl DeltaOrder {
-    pub const NONE: Self = Self { from: 0, memory_bytes: 1 << 30 };
+    pub const NONE: Self = Self { from: 0, memory_bytes: 1 << 30, threads: 1 };
 }
 
 /// A delta that was wanted.
@@ -167,7 +169,7 @@ fn make_one(
     let before = Release { tree: &before, manifest: &old };
     let after = Release { tree: &after, manifest: target.bytes };
     let mut file = NamedTempFile::new_in(staging).map_err(of_disk)?;
-    let settings = MakeSettings { memory_bytes: order.memory_bytes };
+    let settings = MakeSettings { memory_bytes: order.memory_bytes, threads: order.threads };
     let out = BufWriter::new(file.as_file_mut());
     let made = make(&before, &after, out, &Limits::default(), &settings, &mut |_| true)
         .map_err(|error| with_causes(&error))?;

@@ -1,9 +1,8 @@
 //! What applying takes of memory, whatever the size: 1 GiB with as much of everything as a group may have.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::Command;
 
 use crate::apply::Progress;
 use crate::apply::file::apply_file;
@@ -14,7 +13,7 @@ use crate::container::write::{write_head, write_streams};
 use crate::limits::Limits;
 use crate::read_at::ReadAt;
 use crate::testing::encoder::covers_of_streams;
-use crate::testing::noise;
+use crate::testing::{ensure_peak, in_own_process, noise};
 
 const COVERS: u64 = 200_000;
 const LENGTH: u64 = 1 << 30;
@@ -93,11 +92,7 @@ fn apply_it(path: &Path) {
     let (delta, limits) = (File::open(path).unwrap(), Limits::default());
     let summary = apply_file(&base, delta, &mut io::sink(), &limits, &mut |_: Progress| true).unwrap();
     assert_eq!(summary.target_bytes, COVERS * (COVER + GAP));
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    println!("peak: {peak} KiB");
-    assert!(peak <= MOST_KIB, "{peak} KiB");
+    ensure_peak(MOST_KIB);
 }
 
 #[test]
@@ -108,12 +103,5 @@ fn a_gibibyte_is_applied_in_32_mebibytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("delta");
     write_delta(&path);
-    let name = "apply::tests::large::a_gibibyte_is_applied_in_32_mebibytes";
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(DELTA, &path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("peak: "), "{said}{output:?}");
+    in_own_process("apply::tests::large::a_gibibyte_is_applied_in_32_mebibytes", (DELTA, &path));
 }

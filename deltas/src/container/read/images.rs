@@ -24,19 +24,22 @@ impl<R: Read> Bytes<R> {
             _ => return Err(Flaw::Later("a machine")),
         };
         let (base_at, target_at) = (self.number()?, self.number()?);
-        let mut segments = Vec::new();
-        for _ in 0..self.parts(parts)? {
+        let count = self.parts(parts)?;
+        let mut segments = Vec::with_capacity(count);
+        for _ in 0..count {
             segments.push(self.segment()?);
         }
-        let mut pairs = Vec::new();
-        for _ in 0..self.parts(parts)? {
+        let count = self.parts(parts)?;
+        let mut pairs = Vec::with_capacity(count);
+        for _ in 0..count {
             let base = self.number()?;
             pairs.push(Pair { base, target: self.number_from(base)? });
         }
-        let mut tables = Vec::new();
+        let count = self.parts(parts)?;
+        let mut tables = Vec::with_capacity(count);
         let pair_count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
         let mut end = 0u64;
-        for _ in 0..self.parts(parts)? {
+        for _ in 0..count {
             let kind = self.byte()?;
             let at = end.checked_add(self.number()?).ok_or(Flaw::Damaged)?;
             let table = Table { at, kind: self.table(kind, pair_count)? };

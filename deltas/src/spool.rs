@@ -1,0 +1,138 @@
+//! Bytes that are written once and then read by place: in memory while they are few, else in a file without a name. What a delta
+//! is made of may be as long as its target.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use crate::read_at::ReadAt;
+
+/// Bytes that are kept in memory of each.
+const IN_MEMORY: usize = 1 << 20;
+
+/// Bytes in the order in which they were written.
+#[derive(Debug, Default)]
+pub(crate) struct Spool {
+    /// The first of them, once they are many.
+    file: Option<(File, u64)>,
+    /// The rest.
+    tail: Vec<u8>,
+}
+
+impl Spool {
+    /// The last bytes, to write behind. [`Self::settle`] is to be called now and then.
+    pub(crate) const fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.tail
+    }
+
+    /// Puts what is in memory into the file, if it is much.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
+        if self.tail.len() < IN_MEMORY {
+            return Ok(());
+        }
+        let (file, length) = match &mut self.file {
+            Some(file) => file,
+            none => none.insert((tempfile::tempfile()?, 0)),
+        };
+        file.write_all(&self.tail)?;
+        *length = length.saturating_add(u64::try_from(self.tail.len()).unwrap_or(u64::MAX));
+        self.tail.clear();
+        Ok(())
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.tail.extend_from_slice(bytes);
+        self.settle()
+    }
+
+    /// All of them, if they are in memory.
+    pub(crate) fn in_memory(&self) -> Option<&[u8]> {
+        self.file.is_none().then_some(&self.tail)
+    }
+
+    fn in_file(&self) -> u64 {
+        self.file.as_ref().map_or(0, |(_, length)| *length)
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl From<Vec<u8>> for Spool {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { file: None, tail: bytes }
+    }
+}
+
+impl ReadAt for Spool {
+    fn length(&self) -> u64 {
+        self.in_file().saturating_add(self.tail.length())
+    }
+
+    fn read_exact_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let before = self.in_file().saturating_sub(at).min(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+        let (of_file, of_tail) = buffer.split_at_mut(usize::try_from(before).unwrap_or(usize::MAX));
+        if let Some((file, _)) = self.file.as_ref().filter(|_| before > 0) {
+            file.read_exact_at(of_file, at)?;
+        }
+        if of_tail.is_empty() {
+            return Ok(());
+        }
+        self.tail.read_exact_at(at.saturating_add(before).saturating_sub(self.in_file()), of_tail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::read_at::FromBeginning;
+    use crate::testing::noise;
+
+    #[test]
+    fn what_was_written_is_read_at_any_place_wherever_it_lies() {
+        let bytes = noise(3 * IN_MEMORY + 12_345, 1);
+        let mut spool = Spool::default();
+        assert_eq!((spool.length(), spool.in_memory()), (0, Some([].as_slice())));
+        for piece in bytes.chunks(70_001) {
+            spool.append(piece).unwrap();
+        }
+        assert_eq!(spool.length(), bytes.length());
+        assert!(spool.in_memory().is_none() && spool.tail.len() < IN_MEMORY);
+        let border = usize::try_from(spool.in_file()).unwrap();
+        assert!(border >= 3 * IN_MEMORY);
+        for (at, length) in [
+            (0, 10),
+            (border - 5, 10),
+            (border, 10),
+            (border - 10, 10),
+            (bytes.len() - 1, 1),
+            (0, bytes.len()),
+        ] {
+            let mut found = vec![0; length];
+            spool.read_exact_at(at as u64, &mut found).unwrap();
+            assert_eq!(found, bytes[at..at + length], "{at}");
+        }
+        assert!(spool.read_exact_at(bytes.length(), &mut [0]).is_err());
+        assert!(spool.read_exact_at(u64::MAX, &mut [0]).is_err());
+        let mut all = Vec::new();
+        FromBeginning::new(&spool).read_to_end(&mut all).unwrap();
+        assert_eq!(all, bytes);
+    }
+}
