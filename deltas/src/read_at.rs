@@ -1,7 +1,7 @@
 //! Bytes that are read by place: the files of a base.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 /// Bytes of a known length that can be read at any place.
@@ -118,6 +118,18 @@ impl<T: ReadAt> Read for FromBeginning<T> {
         self.content.read_exact_at(self.at, buffer)?;
         self.at = self.at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         Ok(count)
+    }
+}
+
+impl<T: ReadAt> Seek for FromBeginning<T> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(distance) => self.at.checked_add_signed(distance),
+            SeekFrom::End(distance) => self.content.length().checked_add_signed(distance),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Programs in what a delta is about: files of a tree, members of a `.tar`, or the file itself.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 
 use crate::encode::ProgramPair;
-use crate::read_at::ReadAt;
+use crate::read_at::{FromBeginning, ReadAt};
 
 /// Shorter programs are not looked at.
 const LEAST_BYTES: u64 = 4096;
@@ -67,7 +67,7 @@ fn is_tar(content: &dyn ReadAt) -> io::Result<bool> {
 
 /// The members of a `.tar`, as far as it can be read: it is only looked at.
 fn members(content: &dyn ReadAt) -> Vec<Member> {
-    let mut archive = tar::Archive::new(Cursor { content, at: 0 });
+    let mut archive = tar::Archive::new(FromBeginning::new(content));
     let Ok(entries) = archive.entries_with_seek() else { return Vec::new() };
     let mut members = Vec::new();
     for entry in entries {
@@ -81,32 +81,4 @@ fn members(content: &dyn ReadAt) -> Vec<Member> {
         }
     }
     members
-}
-
-/// Reads content from its beginning on.
-struct Cursor<'a> {
-    content: &'a dyn ReadAt,
-    at: u64,
-}
-
-impl Read for Cursor<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.content.length().saturating_sub(self.at);
-        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        self.content.read_exact_at(self.at, &mut buffer[..count])?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Cursor<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(distance) => self.at.checked_add_signed(distance),
-            SeekFrom::End(distance) => self.content.length().checked_add_signed(distance),
-        };
-        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
 }
