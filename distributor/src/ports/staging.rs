@@ -115,6 +115,12 @@ pub struct MissingDelta {
 /// What a delta leads from that needs nothing: the release is packed in it, whole. No manifest has this digest.
 pub const NOTHING: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
 
+/// The release that a delta leads from; `None`: it leads from nothing, however that was spelled.
+#[must_use]
+pub fn release_of(base: &Sha256Digest) -> Option<&Sha256Digest> {
+    (*base != NOTHING).then_some(base)
+}
+
 /// Deltas by the manifest of the release that they lead to, then by that of the release that they lead from.
 pub type DeltaEdges = BTreeMap<Sha256Digest, BTreeMap<Sha256Digest, Blob>>;
 
