@@ -88,6 +88,10 @@ impl Upstream for Nothing {
     fn metadata_names(&self) -> Vec<String> {
         Vec::new()
     }
+    fn is_recent(&self, _: &str) -> bool {
+        false
+    }
+
 
     fn target_named(&self, _: &str) -> Option<TargetEntry> {
         None

@@ -273,6 +273,10 @@ impl Upstream for VendorUpstream {
         self.context.mirror.target_named(name)
     }
 
+    fn is_recent(&self, file_name: &str) -> bool {
+        self.context.mirror.is_recent(file_name)
+    }
+
     fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
         self.context.mirror.expiries()
     }
