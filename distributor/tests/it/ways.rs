@@ -324,3 +324,31 @@ async fn a_delta_on_the_way_is_refused_to_whoever_may_not_have_its_end_and_garba
     let bare = send(&three.site, PATH, &routes(vec![Route { from: Some(one), to: last }])).await;
     assert_eq!(code(bare).await, ProblemCode::Unauthenticated);
 }
+
+#[tokio::test]
+async fn a_delta_that_was_damaged_on_the_disk_is_cut_before_its_end_and_is_gone_then() {
+    let three = Three::start().await;
+    let last = three.releases[2];
+    let path = format!("/deltas/nothing/{last}");
+    let (_, whole) = three.fetched(&path).await;
+    let blobs = FolderBlobs::open(&Home::at(three.site.home()).blobs()).unwrap();
+    let place = blobs.place(&Sha256Digest::of(&whole)).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&place).unwrap();
+    std::fs::write(&place, &damaged).unwrap();
+    let answer = three.agent.get(&three.site, &path).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.bytes().await.is_err(), "nobody takes it for whole");
+    while three.agent.get(&three.site, &path).await.status() != StatusCode::NOT_FOUND {
+        tokio::task::yield_now().await;
+    }
+    // One of another length is not even begun.
+    let (_, two, _) = (three.releases[0], three.releases[1], last);
+    let delta = format!("/deltas/{two}/{last}");
+    let (_, whole) = three.fetched(&delta).await;
+    let place = blobs.place(&Sha256Digest::of(&whole)).unwrap();
+    std::fs::remove_file(&place).unwrap();
+    std::fs::write(&place, &whole[1..]).unwrap();
+    assert_eq!(three.refused(&delta).await, ProblemCode::NotFound);
+}

@@ -11,11 +11,11 @@ use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
 use sealpost_distributor::config::{Limits, Settings, Storage, TestLoads};
 use sealpost_distributor::home::Home;
-use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
+use sealpost_distributor::ports::blobs::BlobStore;
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::staging::{
-    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError,
-    StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, OpenDelta, Review, StageOutcome, Staging,
+    StagingError, StoredDelta,
 };
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
@@ -123,8 +123,8 @@ impl Staging for FragileStaging {
         self.inner.missing_deltas()
     }
 
-    fn take_delta(&self, delta: DeltaTarget, blob: Blob) -> BoxFuture<'_, Result<bool, StagingError>> {
-        self.inner.take_delta(delta, blob)
+    fn offer_delta(&self, delta: DeltaTarget, blob: Blob) {
+        self.inner.offer_delta(delta, blob);
     }
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
@@ -148,7 +148,7 @@ impl Staging for FragileStaging {
         self.inner.copy_file(digest, path, into)
     }
 
-    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
+    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenDelta>, StagingError> {
         self.inner.delta(base, target)
     }
 
@@ -164,6 +164,10 @@ impl Staging for FragileStaging {
         self.removal.has_begun.store(true, Ordering::SeqCst);
         let _may_go_on = self.removal.may_go_on.blocking_lock();
         self.inner.forget_delta(delta)
+    }
+
+    fn remove_unnoted(&self, blobs: Vec<Blob>) -> Result<Vec<Blob>, StagingError> {
+        self.inner.remove_unnoted(blobs)
     }
 }
 
