@@ -95,7 +95,7 @@ enum Outcome {
     /// It is one of the vendor's.
     Taken,
     Made,
-    /// It was tried.
+    /// It was tried, and is not there.
     NotMade,
 }
 

@@ -114,7 +114,7 @@ impl Needed {
 /// Deltas that may be removed.
 #[derive(Debug, Default)]
 pub(super) struct DeltasByNeed {
-    /// Nobody needs them.
+    /// Those between releases, or packed ones, that nobody needs any more.
     pub(super) unneeded: Vec<StoredDelta>,
     /// Somebody may need them, and has the payload too: they make way for what has no room, and are made again.
     pub(super) spare: Vec<StoredDelta>,

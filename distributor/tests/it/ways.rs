@@ -194,7 +194,7 @@ async fn no_way_leads_through_what_the_vendor_withdrew_or_a_person_halted() {
     }
 }
 
-/// `pc-1` follows `stable`.
+// The computers follow `stable`.
 #[tokio::test]
 async fn no_way_leads_through_what_another_channel_gets_or_a_newer_release_and_nothing_whole_is_passed() {
     let three = Three::start().await;
