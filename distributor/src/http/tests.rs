@@ -203,6 +203,8 @@ impl Staging for Nothing {
         Box::pin(async { Err(StagingError::Ended) })
     }
 
+    fn keep_free(&self, _: u64) {}
+
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(async { Ok(0) })
     }

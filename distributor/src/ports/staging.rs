@@ -143,6 +143,9 @@ pub trait Staging: Send + Sync {
     /// Checks a fetched release file by file and tells the ledger. Safe to call again.
     fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;
 
+    /// Leaves so many bytes of the disk free from now on, when it makes deltas.
+    fn keep_free(&self, bytes: u64);
+
     /// Makes the deltas that are missing, tells the ledger, and clears away what is not needed. A reconciler: safe to
     /// run twice and to kill. Answers how many deltas were made.
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>>;

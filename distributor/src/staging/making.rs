@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(super) struct DeltaMaker {
     /// Taking in a release and clearing trees exclude each other.
     busy: tokio::sync::Mutex<()>,
     turns: Turns,
+    /// As configured now; the other limits are those of the start.
+    keep_free_bytes: AtomicU64,
     tries: Mutex<Tries>,
 }
 
@@ -111,7 +114,8 @@ impl DeltaMaker {
     /// Makes deltas in staging's folder, into a store of them.
     pub(super) fn new(root: &Path, store: DeltaStore, parts: MakerParts) -> Self {
         let (busy, turns, tries) = (tokio::sync::Mutex::new(()), Turns::new(), Mutex::default());
-        Self { root: root.to_owned(), store, parts, busy, turns, tries }
+        let keep_free_bytes = AtomicU64::new(parts.limits.keep_free_bytes);
+        Self { root: root.to_owned(), store, parts, busy, turns, keep_free_bytes, tries }
     }
 
     /// Keeps unpacked releases from being cleared.
@@ -166,6 +170,11 @@ impl DeltaMaker {
                 return Ok(packed);
             }
         }
+    }
+
+    /// Keeps another room free from now on.
+    pub(super) fn keep_free(&self, bytes: u64) {
+        self.keep_free_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// The deltas that the next reconciliation would make.
@@ -332,7 +341,7 @@ impl DeltaMaker {
         bytes: u64,
     ) -> Result<(Option<PathBuf>, PathBuf), ChildError> {
         let (trees, (base, target)) = (self.parts.trees.clone(), wanted.pair());
-        let (root, keep) = (self.root.clone(), self.parts.limits.keep_free_bytes);
+        let (root, keep) = (self.root.clone(), self.keep_free_bytes.load(Ordering::Relaxed));
         let folders = blocking(move || {
             let releases: Vec<Sha256Digest> =
                 release_of(&base).copied().into_iter().chain([target]).collect();
@@ -361,7 +370,7 @@ impl DeltaMaker {
         if trees.iter().any(|tree| !tree.is_dir()) {
             return ChildError::Gone;
         }
-        let keep = self.parts.limits.keep_free_bytes;
+        let keep = self.keep_free_bytes.load(Ordering::Relaxed);
         match free_bytes(&self.root) {
             Ok(free) if free < needed.saturating_add(keep) => ChildError::NoRoom { needed, keep, free },
             _ => error,

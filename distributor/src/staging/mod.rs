@@ -151,6 +151,10 @@ impl Staging for FolderStaging {
         Box::pin(self.stage(fetched))
     }
 
+    fn keep_free(&self, bytes: u64) {
+        self.maker.keep_free(bytes);
+    }
+
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(self.maker.reconcile())
     }

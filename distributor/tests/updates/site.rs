@@ -108,6 +108,10 @@ impl Staging for FragileStaging {
         self.inner.take_in(fetched)
     }
 
+    fn keep_free(&self, bytes: u64) {
+        self.inner.keep_free(bytes);
+    }
+
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(async {
             let _begun = self.deltas_may_begin.lock().await;
@@ -255,7 +259,13 @@ impl Site {
             transport: vendor_transport(&self.web.url(), None, &self.pace).unwrap(),
             pace: Arc::clone(&self.pace),
         };
-        let settings = Settings {
+        let settings = self.settings();
+        let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
+        self.running = Some(Running { ledger, blobs, staging, upstream });
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
             vendor_url: self.web.url(),
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: Vec::new(),
@@ -268,9 +278,7 @@ impl Site {
             syslog: None,
             folder: None,
             test_loads: TestLoads::default(),
-        };
-        let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
-        self.running = Some(Running { ledger, blobs, staging, upstream });
+        }
     }
 
     /// Stops everything and starts it again in the same home.
@@ -290,6 +298,12 @@ impl Site {
     pub(crate) async fn limit(&mut self, limits: Limits) {
         self.limits = limits;
         self.restart().await;
+    }
+
+    /// Goes on with other limits, as when the configuration is read again.
+    pub(crate) fn reload(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.parts().upstream.adopt(&self.settings());
     }
 
     pub(crate) fn parts(&self) -> &Running {

@@ -299,13 +299,13 @@ async fn packing_and_deltas_leave_the_room_that_has_to_stay_free_and_are_made_on
     let one = vendor.release("1.0", &[("data", &twice)]);
     site.pull().await.unwrap();
     site.approve(one).await;
-    site.limit(no_room).await;
+    site.reload(no_room);
     assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
     // Trees are unpacked for a delta, and take room as well.
     std::fs::remove_dir_all(site.home().staging().join("trees")).unwrap();
     assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
     assert!(!site.home().staging().join("trees").join(one.to_string()).exists());
-    site.limit(room).await;
+    site.reload(room);
     assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
 
     let two = vendor.release("2.0", &[("data", &[&twice[..], b"2"].concat())]);
