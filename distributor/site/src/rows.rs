@@ -203,6 +203,8 @@ pub struct DeltaReleaseRow {
     pub release: KnownRelease,
     /// Whether some computer runs it, or is told to.
     pub in_use: bool,
+    /// Whether some computer is told to run it.
+    pub told: bool,
     /// Bytes of the payload as downloaded.
     pub payload_bytes: u64,
     /// Manifests from which a delta leads to it.

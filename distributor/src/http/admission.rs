@@ -22,7 +22,7 @@ use super::asker::{Asker, Shown};
 use super::body;
 use super::problem::{ApiError, RefusedComputer, RefusedWith};
 use super::token::{Access, TokenOrigin, TokenRefusal};
-use crate::ports::staging::NOTHING;
+use crate::ports::staging::{NOTHING, release_of};
 use crate::ports::upstream::{TargetClass, TargetEntry};
 use sealpost_site::queries::{HolderById, KnownReleaseOf};
 use sealpost_site::rows::HolderRow;
@@ -212,7 +212,7 @@ async fn examine(site: &Site, parts: &mut Parts, now: Timestamp) -> Result<Calle
         }
         Wanted::Target(entry) => drop(parts.extensions.insert(WantedTarget(entry))),
         Wanted::Delta(delta) => {
-            is_passed(site, &delta).await?;
+            is_passed(site, &delta, holder.as_deref()).await?;
             parts.extensions.insert(delta);
         }
         Wanted::Plain(_) => {}
@@ -291,14 +291,18 @@ fn wanted_delta(base: &str, target: &str, query: &str) -> Option<WantedDelta> {
 }
 
 /// Refuses a delta to a release that its asker may not pass on its way; refused as any other that it may not have.
-async fn is_passed(site: &Site, delta: &WantedDelta) -> Result<(), ApiError> {
+async fn is_passed(site: &Site, delta: &WantedDelta, asker: Option<&HolderRow>) -> Result<(), ApiError> {
     if delta.target == delta.last {
         return Ok(());
     }
     let known = |manifest| site.parts.ledger.query(KnownReleaseOf { manifest });
     let (passed, last) = (known(delta.target).await?, known(delta.last).await?);
-    match passed.zip(last) {
-        Some((passed, last)) if may_pass(&passed, &last) => Ok(()),
+    match (passed, last, asker) {
+        (Some(passed), Some(last), Some(asker))
+            if may_pass(release_of(&delta.base), &passed, &last, &asker.channel) =>
+        {
+            Ok(())
+        }
         _ => Err(not_assigned().into()),
     }
 }

@@ -47,15 +47,14 @@ use super::token_desk::TokenDesk;
 use super::{Site, SiteParts};
 use crate::blobs::FolderBlobs;
 use crate::ports::authority::{AuthorityError, LicenseAuthority};
-use crate::ports::blobs::OpenBlob;
 use crate::ports::clock::Clock;
 use crate::ports::disks::Disks;
 use crate::ports::folder::FolderDesk;
 use crate::ports::installers::{Installer, InstallerError, InstallerOrder, Installers};
 use crate::ports::presence::{Addresses, Presence, Renewal, Switch};
 use crate::ports::staging::{
-    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError,
-    StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, OpenDelta, Review, StageOutcome, Staging,
+    StagingError, StoredDelta,
 };
 use crate::ports::test_load::TestDesk;
 use crate::ports::upstream::{Listing, MirrorReadError, Missing, RoleExpiry, TargetEntry, Upstream};
@@ -87,6 +86,10 @@ impl Upstream for Nothing {
 
     fn metadata_names(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn is_recent(&self, _: &str) -> bool {
+        false
     }
 
     fn target_named(&self, _: &str) -> Option<TargetEntry> {
@@ -200,6 +203,8 @@ impl Staging for Nothing {
         Box::pin(async { Err(StagingError::Ended) })
     }
 
+    fn keep_free(&self, _: u64) {}
+
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(async { Ok(0) })
     }
@@ -212,9 +217,7 @@ impl Staging for Nothing {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn take_delta(&self, _: DeltaTarget, _: Blob) -> BoxFuture<'_, Result<bool, StagingError>> {
-        Box::pin(async { Err(StagingError::Ended) })
-    }
+    fn offer_delta(&self, _: DeltaTarget, _: Blob) {}
 
     fn review(&self, _: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
         Box::pin(async { Ok(None) })
@@ -232,7 +235,7 @@ impl Staging for Nothing {
         Ok(LaidOut::Absent)
     }
 
-    fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
+    fn delta(&self, _: &Sha256Digest, _: &Sha256Digest) -> Result<Option<OpenDelta>, StagingError> {
         Ok(None)
     }
 
@@ -246,6 +249,10 @@ impl Staging for Nothing {
 
     fn forget_delta(&self, _: &StoredDelta) -> Result<(), StagingError> {
         Ok(())
+    }
+
+    fn remove_unnoted(&self, _: Vec<Blob>) -> Result<Vec<Blob>, StagingError> {
+        Ok(Vec::new())
     }
 }
 

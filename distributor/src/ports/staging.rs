@@ -1,7 +1,8 @@
 //! Staging as the rest of the server sees it: checks what a pull fetched, compares releases for a reviewer, hands out
 //! deltas. A port because tests make it fail in the middle of a pull.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use sealpost_admin_api::updates::{ComparedWith, Difference};
 use sealpost_keys::{PublicKey, Verified};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::ids::ChannelName;
-use sealpost_manifests::release::{Blob, DeltaTarget, ReleaseManifest};
+use sealpost_manifests::release::{Blob, DeltaTarget, ReleaseId, ReleaseManifest};
 
-use super::blobs::{BlobError, OpenBlob};
+use super::blobs::BlobError;
 use sealpost_ledger::LedgerError;
 
 /// A release whose manifest was verified, and whose payload lies among the blobs.
@@ -101,19 +102,39 @@ pub struct StoredDelta {
     pub blob: Blob,
 }
 
+/// A delta that is open for reading, from its beginning.
+#[derive(Debug)]
+pub struct OpenDelta {
+    pub file: File,
+    /// The length of the file in bytes.
+    pub length: u64,
+    /// What it has to be.
+    pub noted: Blob,
+}
+
 /// A delta that computers could use, and that is not here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingDelta {
     /// The manifest of the release that it would lead from.
     pub base: Sha256Digest,
     /// The manifest of the release that it would lead to.
     pub target: Sha256Digest,
+    /// The release that it would lead to.
+    pub release: ReleaseId,
     /// Length of the payload that it would spare.
     pub payload_bytes: u64,
+    /// Deltas of the vendor that said they were it, and were not.
+    pub refused: BTreeSet<Sha256Digest>,
 }
 
 /// What a delta leads from that needs nothing: the release is packed in it, whole. No manifest has this digest.
 pub const NOTHING: Sha256Digest = Sha256Digest::from_bytes([0; 32]);
+
+/// The release that a delta leads from; `None`: it leads from nothing, however that was spelled.
+#[must_use]
+pub fn release_of(base: &Sha256Digest) -> Option<&Sha256Digest> {
+    (*base != NOTHING).then_some(base)
+}
 
 /// Deltas by the manifest of the release that they lead to, then by that of the release that they lead from.
 pub type DeltaEdges = BTreeMap<Sha256Digest, BTreeMap<Sha256Digest, Blob>>;
@@ -121,6 +142,9 @@ pub type DeltaEdges = BTreeMap<Sha256Digest, BTreeMap<Sha256Digest, Blob>>;
 pub trait Staging: Send + Sync {
     /// Checks a fetched release file by file and tells the ledger. Safe to call again.
     fn take_in(&self, fetched: FetchedRelease) -> BoxFuture<'_, Result<StageOutcome, StagingError>>;
+
+    /// Leaves so many bytes of the disk free from now on, when it makes deltas.
+    fn keep_free(&self, bytes: u64);
 
     /// Makes the deltas that are missing, tells the ledger, and clears away what is not needed. A reconciler: safe to
     /// run twice and to kill. Answers how many deltas were made.
@@ -133,8 +157,9 @@ pub trait Staging: Send + Sync {
     /// The deltas between releases that the next reconciliation would make.
     fn missing_deltas(&self) -> BoxFuture<'_, Result<Vec<MissingDelta>, StagingError>>;
 
-    /// Takes in a delta of the vendor, whose bytes lie among the blobs; `false` if it does not lead to the target's manifest.
-    fn take_delta(&self, delta: DeltaTarget, blob: Blob) -> BoxFuture<'_, Result<bool, StagingError>>;
+    /// Remembers a delta of the vendor, whose bytes lie among the blobs, for the next reconciliation: it takes it over if it
+    /// makes the target, and else refuses it.
+    fn offer_delta(&self, delta: DeltaTarget, blob: Blob);
 
     /// What a reviewer sees; `None` if the manifest is not here.
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>>;
@@ -168,7 +193,7 @@ pub trait Staging: Send + Sync {
     ///
     /// # Errors
     /// [`StagingError`] if the delta is there and cannot be read.
-    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError>;
+    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenDelta>, StagingError>;
 
     /// The deltas that clients are told of: those of containers of version 2. In memory; a blob may be gone meanwhile.
     fn edges(&self) -> Arc<DeltaEdges>;
@@ -184,4 +209,11 @@ pub trait Staging: Send + Sync {
     /// # Errors
     /// [`StagingError`] if the note cannot be removed.
     fn forget_delta(&self, delta: &StoredDelta) -> Result<(), StagingError>;
+
+    /// Removes blobs, but none that the note of a delta names by now: whoever found that nobody needs them looked before. Answers
+    /// those that were removed. Blocks for the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`] if the notes cannot be read, or a blob cannot be removed; what was removed before it stays removed.
+    fn remove_unnoted(&self, blobs: Vec<Blob>) -> Result<Vec<Blob>, StagingError>;
 }

@@ -103,6 +103,9 @@ pub trait Upstream: Send + Sync {
     /// The names of its metadata files, every root included. In memory.
     fn metadata_names(&self) -> Vec<String>;
 
+    /// Whether a metadata file of this name is of the current generation, or of one that it replaced not long ago. In memory.
+    fn is_recent(&self, file_name: &str) -> bool;
+
     /// Its target of this plain name. In memory.
     fn target_named(&self, name: &str) -> Option<TargetEntry>;
 

@@ -169,6 +169,7 @@ mod tests {
                 rolling_out: Vec::new(),
             },
             in_use,
+            told: false,
             payload_bytes: 1000,
             bases: Vec::new(),
         }

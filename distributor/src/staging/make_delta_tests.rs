@@ -22,7 +22,7 @@ fn child() -> ChildCommand {
 #[test]
 fn acts_as_the_child() {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let task = arguments.split_off(arguments.len().saturating_sub(4));
+    let task = arguments.split_off(arguments.len().saturating_sub(5));
     let Ok(task) = ChildTask::from_arguments(task) else { return };
     if task.base.as_ref().is_some_and(|base| base.ends_with("hang")) {
         std::thread::park();
@@ -55,7 +55,7 @@ async fn a_child_makes_a_small_delta_that_leads_to_the_target() {
     changed[100_000] ^= 1;
     let base = release(&folder.path().join("base"), &[("bin/tool", &large), ("same", b"same")]);
     let target = release(&folder.path().join("target"), &[("bin/tool", &changed), ("same", b"same")]);
-    let made = child().make(folder.path(), Some(&base), &target, &Limits::default()).await.unwrap();
+    let made = child().make(folder.path(), Some(&base), &target, u64::MAX, &Limits::default()).await.unwrap();
     assert!(made.blob.length < 2_000, "{} bytes", made.blob.length);
     let out = tempfile::tempdir().unwrap();
     let mut writer = FolderTarget::new(out.path());
@@ -77,7 +77,7 @@ async fn a_delta_from_nothing_holds_the_whole_release_for_whoever_has_none_of_it
     let folder = tempfile::tempdir().unwrap();
     let files: [(&str, &[u8]); 3] = [("bin/tool", &[7; 200_000]), ("empty", b""), ("notes", b"one")];
     let target = release(&folder.path().join("target"), &files);
-    let made = child().make(folder.path(), None, &target, &Limits::default()).await.unwrap();
+    let made = child().make(folder.path(), None, &target, u64::MAX, &Limits::default()).await.unwrap();
     assert!(made.blob.length < 2_000, "{} bytes", made.blob.length);
     let (tree, list) = read_tree(&target).unwrap();
     let none = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ async fn a_home_that_was_named_relatively_gets_deltas_too() {
     let relative = |path: &Path| up.join(path.strip_prefix("/").unwrap());
     let scratch = relative(folder.path());
     let (base, target) = (relative(&base), relative(&target));
-    child().make(&scratch, Some(&base), &target, &Limits::default()).await.unwrap();
+    child().make(&scratch, Some(&base), &target, u64::MAX, &Limits::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -113,11 +113,55 @@ async fn a_child_that_needs_more_memory_than_it_may_have_ends_and_leaves_nothing
     let base = release(&folder.path().join("base"), &[("data", &noise(12_000_000, 1))]);
     let target = release(&folder.path().join("target"), &[("data", &noise(12_000_000, 2))]);
     let limits = Limits { delta_memory_bytes: 96 * 1024 * 1024, ..Limits::default() };
-    let error = child().make(folder.path(), Some(&base), &target, &limits).await.unwrap_err();
+    let error = child().make(folder.path(), Some(&base), &target, u64::MAX, &limits).await.unwrap_err();
     let ChildError::Failed { status, said, .. } = error else { panic!("{error}") };
     assert!(status.signal().is_some() && said.contains("memory allocation"), "{status}: {said}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_delta_that_would_be_larger_than_it_may_be_ends_there_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = release(&folder.path().join("target"), &[("data", &noise(300_000, 1))]);
+    for base in [None, Some(release(&folder.path().join("base"), &[("data", &noise(300_000, 2))]))] {
+        let made = child().make(folder.path(), base.as_deref(), &target, 100_000, &Limits::default()).await;
+        assert!(matches!(made, Err(ChildError::TooLarge { most_bytes: 100_000 })), "{made:?}");
+        let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name != "base" && name != "target").collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_delta_is_good_if_each_file_of_the_target_comes_out_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = noise(200_000, 1);
+    let mut changed = large.clone();
+    changed[100_000] ^= 1;
+    let base = release(&folder.path().join("base"), &[("bin/tool", &large), ("old", b"one")]);
+    let files: [(&str, &[u8]); 3] = [("bin/tool", &changed), ("copy", &changed), ("new", b"two")];
+    let target = release(&folder.path().join("target"), &files);
+    let other = release(&folder.path().join("other"), &[("bin/tool", &changed)]);
+    let limits = Limits::default();
+    let made = child().make(folder.path(), Some(&base), &target, u64::MAX, &limits).await.unwrap();
+    let good = fs::read(made.file.path()).unwrap();
+    let delta = folder.path().join("delta");
+    let check = async |base: &Path, target: &Path, bytes: &[u8]| {
+        fs::write(&delta, bytes).unwrap();
+        child().check(folder.path(), base, target, &delta, &limits).await
+    };
+    check(&base, &target, &good).await.unwrap();
+    for place in [2, 5, good.len() / 2, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        assert!(check(&base, &target, &bad).await.is_err_and(|error| error.is_for_good()), "{place}");
+    }
+    check(&base, &target, &good[..good.len() - 1]).await.unwrap_err();
+    check(&base, &target, &[&good[..], b"x"].concat()).await.unwrap_err();
+    check(&target, &base, &good).await.unwrap_err();
+    check(&base, &other, &good).await.unwrap_err();
+    check(&base, &target, b"").await.unwrap_err();
 }
 
 #[tokio::test]
@@ -127,8 +171,10 @@ async fn a_child_gets_no_open_files_but_its_input_and_its_outputs() {
     rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
     let arguments = ["-c", "readlink /proc/$$/fd/* >&2; exit 1"].map(OsString::from).to_vec();
     let child = ChildCommand { program: "/bin/sh".into(), arguments };
-    let error =
-        child.make(folder.path(), Some(folder.path()), folder.path(), &Limits::default()).await.unwrap_err();
+    let error = child
+        .make(folder.path(), Some(folder.path()), folder.path(), u64::MAX, &Limits::default())
+        .await
+        .unwrap_err();
     let ChildError::Failed { said, .. } = error else { panic!("{error}") };
     assert!(said.contains("/dev/null") && !said.contains("of_the_server"), "{said}");
 }
@@ -138,7 +184,7 @@ async fn a_child_that_takes_too_long_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { delta_time: Duration::from_millis(300), ..Limits::default() };
     let (base, target) = (folder.path().join("hang"), folder.path().join("target"));
-    let error = child().make(folder.path(), Some(&base), &target, &limits).await.unwrap_err();
+    let error = child().make(folder.path(), Some(&base), &target, u64::MAX, &limits).await.unwrap_err();
     assert!(matches!(error, ChildError::TooSlow { .. }), "{error}");
 }
 
@@ -148,13 +194,20 @@ async fn a_tree_that_changed_on_disk_makes_no_delta() {
     let base = release(&folder.path().join("base"), &[("a", b"one")]);
     let target = release(&folder.path().join("target"), &[("a", b"two")]);
     fs::write(target.join(TREE).join("a"), b"tow").unwrap();
-    let error = child().make(folder.path(), Some(&base), &target, &Limits::default()).await.unwrap_err();
+    let error =
+        child().make(folder.path(), Some(&base), &target, u64::MAX, &Limits::default()).await.unwrap_err();
     assert!(matches!(error, ChildError::Failed { .. }), "{error}");
 }
 
 #[test]
 fn other_arguments_than_the_servers_are_refused() {
-    for wrong in [&[][..], &["a", "b", "c"], &["a", "b", "c", "many"], &["a", "b", "c", "1", "e"]] {
+    for wrong in [
+        &[][..],
+        &["a", "b", "c", "1"],
+        &["a", "b", "c", "many", "1"],
+        &["a", "b", "c", "1", "e"],
+        &["a", "b", "c", "1", "check", "e"],
+    ] {
         assert!(ChildTask::from_arguments(wrong.iter().map(OsString::from)).is_err(), "{wrong:?}");
     }
 }

@@ -115,6 +115,14 @@ impl Trees {
         Ok(Ok(()))
     }
 
+    /// Bytes that unpacking a release would take now; 0 if it is unpacked, or its manifest is gone.
+    pub(super) fn bytes_to_unpack(&self, digest: &Sha256Digest) -> Result<u64, StagingError> {
+        if self.tree_folder(digest).is_dir() {
+            return Ok(0);
+        }
+        Ok(self.manifest(digest)?.map_or(0, |manifest| manifest.payload.tar.length))
+    }
+
     /// The folder of an unpacked release, unpacked now if it is not; `None` if its manifest or payload is gone.
     pub(super) fn tree(&self, digest: &Sha256Digest) -> Result<Option<PathBuf>, StagingError> {
         let folder = self.tree_folder(digest);

@@ -157,6 +157,7 @@ impl Context {
     /// Goes on with another configuration.
     pub(super) fn adopt(&self, settings: &Settings) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live::of(settings);
+        self.staging.keep_free(settings.limits.keep_free_bytes);
     }
 
     pub(super) fn trust(&self) -> Option<Arc<TrustDocument>> {

@@ -11,7 +11,7 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::ReleaseId;
 use sealpost_site::commands::settings::LoadPlan;
 use sealpost_site::queries::{self, MAX_PAGE};
-use sealpost_site::rules::release::KnownRelease;
+use sealpost_site::rules::release::{KnownRelease, ReleaseState};
 
 /// Every known release, by package and by manifest.
 #[derive(Debug, Default)]
@@ -48,12 +48,34 @@ pub(super) async fn known_releases(ledger: &Ledger) -> Result<KnownReleases, Led
     Ok(known)
 }
 
-/// Manifests of releases that are staged or approved, that some computer runs or was told to run, or that it will be told by
-/// a pin or after a delay.
-pub(super) async fn in_use(ledger: &Ledger) -> Result<BTreeSet<Sha256Digest>, LedgerError> {
+/// Manifests of releases that the site has to do with now.
+#[derive(Debug, Default)]
+pub(super) struct InUse {
+    /// Those that are staged or approved, that some computer runs or was told to run, or that it will be told by a pin or
+    /// after a delay.
+    pub(super) releases: BTreeSet<Sha256Digest>,
+    /// Of those, the ones that computers fetch or may fetch soon: not what they only run.
+    pub(super) fetched: BTreeSet<Sha256Digest>,
+}
+
+/// Asks the ledger for them.
+pub(super) async fn in_use(ledger: &Ledger) -> Result<InUse, LedgerError> {
     let page = |after| queries::DeltaReleases { after, limit: MAX_PAGE };
     let rows = ledger.all(page, |row| row.release.manifest).await?;
     let plan = ledger.query(LoadPlan {}).await?;
     let told_later = plan.still_told().map(|release| release.manifest);
-    Ok(rows.into_iter().map(|row| row.release.manifest).chain(told_later).collect())
+    let mut in_use = InUse::default();
+    for row in &rows {
+        let manifest = row.release.manifest;
+        in_use.releases.insert(manifest);
+        let is_offered = matches!(row.release.state, ReleaseState::Staged | ReleaseState::Approved);
+        if is_offered || row.told {
+            in_use.fetched.insert(manifest);
+        }
+    }
+    for manifest in told_later {
+        in_use.releases.insert(manifest);
+        in_use.fetched.insert(manifest);
+    }
+    Ok(in_use)
 }

@@ -203,6 +203,7 @@ impl VendorUpstream {
         let packing = Arc::clone(&self.packing);
         let task = tokio::spawn(async move {
             let mut state = state.lock().await;
+            let mut has_room = true;
             let done_meanwhile = state.last.as_ref().filter(|(began, _)| *began >= asked_at);
             let result = if let Some((_, result)) = done_meanwhile {
                 result.clone()
@@ -213,6 +214,7 @@ impl VendorUpstream {
                 if result.as_ref().is_err_and(PullError::needs_room) && storage::made_room(&context).await {
                     result = pull_once(&context, &mut state, trigger).await;
                 }
+                has_room = !result.as_ref().is_err_and(PullError::needs_room);
                 let result = conclude(&context, &mut state, result).await;
                 state.last = Some((began, result.clone()));
                 state.tried_at = Some(context.clock.now());
@@ -223,10 +225,12 @@ impl VendorUpstream {
                 tracing::warn!(error = with_causes(&error), "cannot look for missing files");
             }
             // Deltas can take minutes. The caller waits for them, but the next pull does not: it may bring a
-            // withdrawal.
+            // withdrawal. A pull that failed may have staged releases all the same: one payload that is withheld holds up
+            // nothing of the others.
             drop(state);
-            if result.is_ok() {
-                make_deltas(&context).await;
+            make_deltas(&context).await;
+            // Packed releases made way for one that has no room: packed again, they would do so at each pull.
+            if has_room {
                 packing.notify_one();
             }
             result
@@ -267,6 +271,10 @@ impl Upstream for VendorUpstream {
 
     fn metadata_names(&self) -> Vec<String> {
         self.context.mirror.metadata_names()
+    }
+
+    fn is_recent(&self, file_name: &str) -> bool {
+        self.context.mirror.is_recent(file_name)
     }
 
     fn target_named(&self, name: &str) -> Option<TargetEntry> {

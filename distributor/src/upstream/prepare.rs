@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use sealpost_manifests::channels::ChannelsDocument;
 use sealpost_manifests::document;
 use sealpost_manifests::ids::{PackageName, TargetName};
-use sealpost_manifests::release::DeltaTarget;
 use sealpost_manifests::trust::{TRUST_TARGET, TrustDocument};
 use sealpost_repository::{MirroredFile, ReaderHandle, TargetError, TargetInfo};
 
@@ -20,7 +19,7 @@ use super::error::PullError;
 use super::fetch::Fetcher;
 use super::known::known_releases;
 use super::targets::{Listed, TargetIndex};
-use super::vendor_deltas;
+use super::vendor_deltas::{self, ListedDelta};
 
 /// What the vendor's documents say.
 pub(super) struct Documents {
@@ -38,7 +37,7 @@ pub(super) struct Documents {
     /// Known releases that are listed, and to which no channel points.
     pub(super) others: Vec<Candidate>,
     /// Every delta that is listed.
-    pub(super) deltas: Vec<(DeltaTarget, TargetInfo)>,
+    pub(super) deltas: Vec<ListedDelta>,
 }
 
 /// Fetches and judges what the refreshed metadata says, without any payload.
@@ -59,7 +58,7 @@ pub(super) async fn documents(context: &Context, fetcher: &Fetcher<'_>) -> Resul
             reader.package_targets(&package, now).await.map_err(|source| PullError::Roles { source })?;
         let listed: Vec<Listed> = targets.iter().map(Listed::of).collect();
         index.add_package(&package, &listed);
-        deltas.extend(vendor_deltas::among(&targets));
+        deltas.extend(vendor_deltas::among(&package, &targets));
         let name = ChannelsDocument::target(&package)?;
         // A package that was announced and has no release yet.
         let Some(info) = targets.iter().find(|target| *target.name() == name) else { continue };

@@ -62,7 +62,7 @@ pub(super) async fn pull(
     note_fresh(context, &refreshed, signed_at, (now, corrected_to)).await?;
 
     let known = known_releases(&context.ledger).await?;
-    let needed = needed(known.all(), &in_use(&context.ledger).await?);
+    let needed = needed(known.all(), &in_use(&context.ledger).await?.releases);
     let refused_before = match trigger {
         Trigger::Person => RefusedBefore::LookAgain,
         Trigger::Schedule if trust_is_new => RefusedBefore::LookAgain,

@@ -4,7 +4,7 @@
 //! a file that a pull counts on is never removed under it. While the mirror's index is damaged nothing is removed.
 //! Left out on purpose: fetching again, which the next pull does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -23,7 +23,7 @@ use super::error::PullError;
 use super::fetch::{MAX_DOCUMENT_BYTES, blocking};
 use super::known::{in_use, known_releases};
 use super::needed::needed;
-use super::stored::Needed;
+use super::stored::{DeltasByNeed, Needed};
 use crate::ports::blobs::BlobError;
 use crate::ports::staging::StoredDelta;
 use crate::ports::upstream::MirrorReadError;
@@ -40,7 +40,7 @@ const METADATA: &str = "the vendor's metadata";
 pub(super) enum Removal {
     /// What was not needed for the configured time.
     WhatIsDue,
-    /// Everything that is not needed now.
+    /// Everything that is not needed now, and what can be made again.
     Everything,
     Nothing,
 }
@@ -50,7 +50,7 @@ struct Found {
     stored: Vec<Blob>,
     unneeded: Vec<Blob>,
     deltas: BTreeSet<Sha256Digest>,
-    unneeded_deltas: Vec<StoredDelta>,
+    by_need: DeltasByNeed,
     missing: Vec<String>,
     /// Those of the missing ones that were here and were damaged.
     damaged: Vec<String>,
@@ -58,6 +58,14 @@ struct Found {
     aside: BTreeSet<Sha256Digest>,
     /// Why it is not known what is listed. Then nothing counts as unneeded.
     unlisted: Option<MirrorReadError>,
+}
+
+impl Found {
+    /// Everything that may go when room is wanted now.
+    fn removable(&self) -> impl Iterator<Item = Blob> {
+        let spare = self.by_need.spare.iter().map(|delta| delta.blob);
+        self.unneeded.iter().copied().chain(spare)
+    }
 }
 
 /// Removes what is due, and finds out what is missing. The caller sees to it that no pull runs.
@@ -75,7 +83,7 @@ pub(super) async fn reconcile(context: &Context, removal: Removal) -> Result<Sto
             }
             let due = note.due(&found.unneeded, keep, now);
             let due = match removal {
-                Removal::Everything => found.unneeded.iter().map(|blob| blob.sha256).collect(),
+                Removal::Everything => found.removable().map(|blob| blob.sha256).collect(),
                 _ => due,
             };
             // Before the note is written, which a full disk may have no room for.
@@ -133,7 +141,8 @@ pub(super) async fn made_room(context: &Context) -> bool {
 /// Which of the stored files are needed.
 async fn look(context: &Context) -> Result<Found, PullError> {
     let known = known_releases(&context.ledger).await?;
-    let releases = needed(known.all(), &in_use(&context.ledger).await?);
+    let in_use = in_use(&context.ledger).await?;
+    let releases = needed(known.all(), &in_use.releases);
     let manifests: Vec<Sha256Digest> = known.all().map(|known| known.manifest).collect();
     let (mirror, blobs) = (Arc::clone(&context.mirror), Arc::clone(&context.blobs));
     let staging = Arc::clone(&context.staging);
@@ -160,7 +169,7 @@ async fn look(context: &Context) -> Result<Found, PullError> {
         }
         let noted = staging.deltas()?;
         let deltas = noted.iter().map(|delta| delta.blob.sha256).collect();
-        let unneeded_deltas = needed.deltas(noted, &releases);
+        let by_need = needed.deltas(noted, &releases, &in_use.fetched);
         let stored = blobs.list()?;
         let is_unneeded = |blob: &&Blob| unlisted.is_none() && !needed.keeps(&blob.sha256);
         let unneeded = stored.iter().filter(is_unneeded).copied().collect();
@@ -182,22 +191,23 @@ async fn look(context: &Context) -> Result<Found, PullError> {
             missing.push(METADATA.to_owned());
             damaged.push(METADATA.to_owned());
         }
-        Ok(Found { stored, unneeded, deltas, unneeded_deltas, missing, damaged, aside, unlisted })
+        Ok(Found { stored, unneeded, deltas, by_need, missing, damaged, aside, unlisted })
     })
     .await?
 }
 
-/// Removes blobs, and the notes of the deltas among them first: a note never promises what is not there.
+/// Removes blobs, and the notes of the deltas among them first: a note never promises what is not there. What was noted since
+/// it was looked at stays.
 async fn remove(context: &Context, found: &Found, due: BTreeSet<Sha256Digest>) -> Result<u64, PullError> {
-    let deltas: Vec<StoredDelta> =
-        found.unneeded_deltas.iter().filter(|delta| due.contains(&delta.blob.sha256)).copied().collect();
-    let removed: Vec<Blob> =
-        found.unneeded.iter().filter(|blob| due.contains(&blob.sha256)).copied().collect();
-    let (blobs, staging) = (Arc::clone(&context.blobs), Arc::clone(&context.staging));
+    let deltas = found.by_need.unneeded.iter().chain(&found.by_need.spare);
+    let deltas: Vec<StoredDelta> = deltas.filter(|delta| due.contains(&delta.blob.sha256)).copied().collect();
+    let removable: BTreeMap<Sha256Digest, Blob> =
+        found.removable().filter(|blob| due.contains(&blob.sha256)).map(|blob| (blob.sha256, blob)).collect();
+    let staging = Arc::clone(&context.staging);
     blocking(move || {
         deltas.iter().try_for_each(|delta| staging.forget_delta(delta))?;
+        let removed = staging.remove_unnoted(removable.into_values().collect())?;
         for blob in &removed {
-            blobs.remove(&blob.sha256)?;
             tracing::info!(sha256 = %blob.sha256, bytes = blob.length, "removed a stored file that nothing needs");
         }
         Ok(removed.iter().map(|blob| blob.length).sum())

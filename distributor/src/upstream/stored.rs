@@ -1,8 +1,8 @@
 //! Which stored files are needed, which are missing, and since when the others are not needed.
 //!
 //! Pure, but for the note and its file. Invariants: documents of releases that the ledger knows stay for ever, they are small and a
-//! reviewer reads them; a payload, an attachment or a delta of a release that the site needs is never unneeded; what is
-//! not needed stays for the configured time, counted from when that was first found; who changes the note begins with
+//! reviewer reads them; a payload, an attachment or a delta of a release that the site needs is never unneeded; a packed
+//! release, which is another form of its payload, only makes way; what is not needed stays for the configured time, counted from when that was first found; who changes the note begins with
 //! what is in its file, and nobody else changes it meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,17 +67,31 @@ impl Needed {
         self.keep.extend(manifest.attachments.iter().map(|attachment| attachment.blob.sha256));
     }
 
-    /// Takes in deltas. One that nobody needs is answered.
+    /// Takes in deltas. A delta between two releases is needed while both are; a packed release while computers may fetch it
+    /// now: those in `fetched`.
     pub(super) fn deltas(
         &mut self,
         deltas: Vec<StoredDelta>,
         releases: &BTreeSet<Sha256Digest>,
-    ) -> Vec<StoredDelta> {
-        let is_there = |base: &Sha256Digest| *base == NOTHING || releases.contains(base);
-        let is_needed = |delta: &StoredDelta| is_there(&delta.base) && releases.contains(&delta.target);
-        let (needed, unneeded): (Vec<_>, Vec<_>) = deltas.into_iter().partition(is_needed);
-        self.keep.extend(needed.iter().map(|delta| delta.blob.sha256));
-        unneeded
+        fetched: &BTreeSet<Sha256Digest>,
+    ) -> DeltasByNeed {
+        let mut by_need = DeltasByNeed::default();
+        for delta in deltas {
+            let is_packed = delta.base == NOTHING;
+            let is_needed = match is_packed {
+                true => fetched.contains(&delta.target),
+                false => releases.contains(&delta.base) && releases.contains(&delta.target),
+            };
+            if !is_needed {
+                by_need.unneeded.push(delta);
+                continue;
+            }
+            self.keep.insert(delta.blob.sha256);
+            if is_packed {
+                by_need.spare.push(delta);
+            }
+        }
+        by_need
     }
 
     pub(super) fn keeps(&self, sha256: &Sha256Digest) -> bool {
@@ -95,6 +109,15 @@ impl Needed {
         let missing = self.required.iter().filter(|(sha256, _)| !stored.contains(sha256));
         missing.map(|(sha256, name)| (*sha256, name.clone())).collect()
     }
+}
+
+/// Deltas that may be removed.
+#[derive(Debug, Default)]
+pub(super) struct DeltasByNeed {
+    /// Those between releases, or packed ones, that nobody needs any more.
+    pub(super) unneeded: Vec<StoredDelta>,
+    /// Somebody may need them, and has the payload too: they make way for what has no room, and are made again.
+    pub(super) spare: Vec<StoredDelta>,
 }
 
 /// What is remembered of stored files between starts.

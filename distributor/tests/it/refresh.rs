@@ -159,6 +159,43 @@ async fn who_reads_deltas_gets_newer_metadata_as_patches_on_what_it_holds_and_an
 }
 
 #[tokio::test]
+async fn versions_that_somebody_makes_up_take_no_patch_from_anybody() {
+    let vendor = start_vendor(10).await;
+    let site = Site::licensed(&vendor).await;
+    for version in 1..30 {
+        vendor.release(&format!("{version}.0"), &[("engine", b"one")]);
+    }
+    site.pull().await;
+    let agent = Agent::licensed(&site, "pc-1").await;
+    // Enrolled, and without a lease: it never made a contact.
+    site.reserve("pc-2").await;
+    let mut hostile = Agent::new(site.setup("pc-2").await);
+    hostile.enroll(&site).await;
+    let channels = format!("{}.channels", acme_av());
+    let request = everything(&[&channels]);
+    let first = newer(&site, &agent, &request).await.metadata.unwrap();
+    vendor.release("30.0", &[("engine", b"two")]);
+    site.pull().await;
+    let roles: BTreeMap<String, u64> = first
+        .files
+        .keys()
+        .filter_map(|name| name.strip_suffix(".json")?.split_once('.'))
+        .map(|(version, role)| (role.to_owned(), version.parse().unwrap()))
+        .collect();
+    let holding = |roles| {
+        let held = HeldMetadata { root: first.root, timestamp: None, roles };
+        RefreshRequest { metadata: Some(held), container: Some(2), ..request.clone() }
+    };
+    // Three pairs each: more than there are places.
+    for made_up in 0..345 {
+        let roles = roles.keys().map(|role| (role.clone(), 1_000_000 + made_up)).collect();
+        let answer = newer(&site, &hostile, &holding(roles)).await.metadata.unwrap();
+        assert!(answer.patches.is_empty());
+    }
+    assert!(!newer(&site, &agent, &holding(roles)).await.metadata.unwrap().patches.is_empty());
+}
+
+#[tokio::test]
 async fn who_takes_packed_answers_gets_them_and_a_packed_contact_is_answered_as_a_plain_one() {
     let vendor = start_vendor(10).await;
     let site = Site::licensed(&vendor).await;

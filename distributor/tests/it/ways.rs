@@ -194,6 +194,54 @@ async fn no_way_leads_through_what_the_vendor_withdrew_or_a_person_halted() {
     }
 }
 
+// The computers follow `stable`.
+#[tokio::test]
+async fn no_way_leads_through_what_another_channel_gets_or_a_newer_release_and_nothing_whole_is_passed() {
+    let three = Three::start().await;
+    let [one, two, last] = three.releases;
+    // Approved for `beta` alone: one of before the last release cannot be published any more, so the others follow it.
+    let beta = three.vendor.publish(&three.vendor.draft("4.0", &[("engine", b"4.0")]), &["beta"]);
+    three.site.pull().await;
+    three.site.approve(beta).await;
+    let end = three.vendor.publish(&three.vendor.draft("5.0", &[("engine", b"5.0")]), &["stable"]);
+    three.site.pull().await;
+    three.site.approve(end).await;
+    let newer = three.vendor.publish(&three.vendor.draft("6.0", &[("engine", b"6.0")]), &["beta"]);
+    three.site.pull().await;
+    three.site.approve(newer).await;
+    let Three { site, vendor, .. } = three;
+    let site = site
+        .between(async |home| {
+            for between in [beta, newer] {
+                store(home, NOTHING, between, 6_000);
+                store(home, one, between, 110);
+                store(home, between, end, 120);
+            }
+            store(home, NOTHING, two, 6_000);
+            store(home, two, end, 800);
+            store(home, NOTHING, end, 5_000);
+        })
+        .await;
+    let agent = Agent::licensed(&site, "pc-2").await;
+    let three = Three { site, vendor, agent, releases: [one, two, last] };
+    assert_eq!(three.ways(Some(one), end).await, [way(one, &[(two, 200), (end, 800)]), packed(end)]);
+    assert_eq!(three.fetched(&format!("/deltas/{one}/{two}?for={end}")).await.0, StatusCode::OK);
+    for path in [
+        // Not for its channel.
+        format!("/deltas/{one}/{beta}?for={end}"),
+        format!("/deltas/{one}/{newer}?for={end}"),
+        // Whole, however nothing is spelled, also of what it may pass.
+        format!("/deltas/nothing/{beta}?for={end}"),
+        format!("/deltas/nothing/{newer}?for={end}"),
+        format!("/deltas/nothing/{two}?for={end}"),
+        format!("/deltas/{NOTHING}/{two}?for={end}"),
+    ] {
+        assert_eq!(three.refused(&path).await, ProblemCode::NotAssigned, "{path}");
+    }
+    // What it may have, it has whole.
+    assert_eq!(three.fetched(&format!("/deltas/nothing/{end}?for={end}")).await.0, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn no_way_leads_through_another_package_and_no_delta_is_told_that_is_gone() {
     let three = Three::start().await;
@@ -275,4 +323,32 @@ async fn a_delta_on_the_way_is_refused_to_whoever_may_not_have_its_end_and_garba
     assert_eq!(code(without.send().await.unwrap()).await, ProblemCode::Unauthenticated);
     let bare = send(&three.site, PATH, &routes(vec![Route { from: Some(one), to: last }])).await;
     assert_eq!(code(bare).await, ProblemCode::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_delta_that_was_damaged_on_the_disk_is_cut_before_its_end_and_is_gone_then() {
+    let three = Three::start().await;
+    let last = three.releases[2];
+    let path = format!("/deltas/nothing/{last}");
+    let (_, whole) = three.fetched(&path).await;
+    let blobs = FolderBlobs::open(&Home::at(three.site.home()).blobs()).unwrap();
+    let place = blobs.place(&Sha256Digest::of(&whole)).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::remove_file(&place).unwrap();
+    std::fs::write(&place, &damaged).unwrap();
+    let answer = three.agent.get(&three.site, &path).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.bytes().await.is_err(), "nobody takes it for whole");
+    while three.agent.get(&three.site, &path).await.status() != StatusCode::NOT_FOUND {
+        tokio::task::yield_now().await;
+    }
+    // One of another length is not even begun.
+    let (_, two, _) = (three.releases[0], three.releases[1], last);
+    let delta = format!("/deltas/{two}/{last}");
+    let (_, whole) = three.fetched(&delta).await;
+    let place = blobs.place(&Sha256Digest::of(&whole)).unwrap();
+    std::fs::remove_file(&place).unwrap();
+    std::fs::write(&place, &whole[1..]).unwrap();
+    assert_eq!(three.refused(&delta).await, ProblemCode::NotFound);
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use jiff::SignedDuration;
 use sealpost_admin_api::pulls::PulledOutcome;
 use sealpost_distributor::config::Limits;
+use sealpost_distributor::ports::staging::Staging;
 use sealpost_distributor::ports::upstream::{TargetClass, Upstream};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::problem::ProblemCode;
@@ -269,4 +270,22 @@ async fn what_a_kill_between_mirror_and_staging_left_undone_the_next_pull_does()
     assert!(!summary.changed && summary.fetched_bytes == 0, "{summary:?}");
     assert_eq!(site.state(manifest).await, Some(ReleaseState::Staged));
     assert_eq!(site.noted_failure().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_does_not_come_holds_up_no_delta_of_the_releases_that_came() {
+    let program = |version: u8| {
+        let mut bytes = noise(300_000);
+        bytes[150_000] = version;
+        bytes
+    };
+    let (vendor, site, base) = approved(&[("bin/av", &program(1))]).await;
+    let two = vendor.release("2.0", &[("bin/av", &program(2))]);
+    let draft = vendor.draft("3.0", &[("bin/av", &program(3))]);
+    vendor.publish(&draft, &["beta"]);
+    site.web.fail("acme-av_3.0_any.tar.gz", Fault::Answer(404, Vec::new()), Times::Always);
+    let problem = site.pull().await.unwrap_err();
+    assert!(problem.message.contains("acme-av_3.0"), "{problem}");
+    assert_eq!(site.state(two).await, Some(ReleaseState::Staged));
+    assert!(site.parts().staging.delta(&base, &two).unwrap().is_some());
 }

@@ -11,11 +11,11 @@ use sealpost_admin_api::pulls::{PullSummary, PulledOutcome};
 use sealpost_distributor::blobs::FolderBlobs;
 use sealpost_distributor::config::{Limits, Settings, Storage, TestLoads};
 use sealpost_distributor::home::Home;
-use sealpost_distributor::ports::blobs::{BlobStore, OpenBlob};
+use sealpost_distributor::ports::blobs::BlobStore;
 use sealpost_distributor::ports::clock::Clock;
 use sealpost_distributor::ports::staging::{
-    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, Review, StageOutcome, Staging, StagingError,
-    StoredDelta,
+    DeltaEdges, FetchedRelease, LaidOut, MissingDelta, OpenDelta, Review, StageOutcome, Staging,
+    StagingError, StoredDelta,
 };
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_distributor::staging::{self, ChildCommand, FolderStaging};
@@ -108,6 +108,10 @@ impl Staging for FragileStaging {
         self.inner.take_in(fetched)
     }
 
+    fn keep_free(&self, bytes: u64) {
+        self.inner.keep_free(bytes);
+    }
+
     fn reconcile(&self) -> BoxFuture<'_, Result<u32, StagingError>> {
         Box::pin(async {
             let _begun = self.deltas_may_begin.lock().await;
@@ -123,8 +127,8 @@ impl Staging for FragileStaging {
         self.inner.missing_deltas()
     }
 
-    fn take_delta(&self, delta: DeltaTarget, blob: Blob) -> BoxFuture<'_, Result<bool, StagingError>> {
-        self.inner.take_delta(delta, blob)
+    fn offer_delta(&self, delta: DeltaTarget, blob: Blob) {
+        self.inner.offer_delta(delta, blob);
     }
 
     fn review(&self, manifest: Sha256Digest) -> BoxFuture<'_, Result<Option<Review>, StagingError>> {
@@ -148,7 +152,7 @@ impl Staging for FragileStaging {
         self.inner.copy_file(digest, path, into)
     }
 
-    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenBlob>, StagingError> {
+    fn delta(&self, base: &Sha256Digest, target: &Sha256Digest) -> Result<Option<OpenDelta>, StagingError> {
         self.inner.delta(base, target)
     }
 
@@ -164,6 +168,10 @@ impl Staging for FragileStaging {
         self.removal.has_begun.store(true, Ordering::SeqCst);
         let _may_go_on = self.removal.may_go_on.blocking_lock();
         self.inner.forget_delta(delta)
+    }
+
+    fn remove_unnoted(&self, blobs: Vec<Blob>) -> Result<Vec<Blob>, StagingError> {
+        self.inner.remove_unnoted(blobs)
     }
 }
 
@@ -251,7 +259,13 @@ impl Site {
             transport: vendor_transport(&self.web.url(), None, &self.pace).unwrap(),
             pace: Arc::clone(&self.pace),
         };
-        let settings = Settings {
+        let settings = self.settings();
+        let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
+        self.running = Some(Running { ledger, blobs, staging, upstream });
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
             vendor_url: self.web.url(),
             listen: "127.0.0.1:0".parse().unwrap(),
             addresses: Vec::new(),
@@ -264,9 +278,7 @@ impl Site {
             syslog: None,
             folder: None,
             test_loads: TestLoads::default(),
-        };
-        let upstream = VendorUpstream::open(&home, &settings, self.root_bytes.clone(), parts).unwrap();
-        self.running = Some(Running { ledger, blobs, staging, upstream });
+        }
     }
 
     /// Stops everything and starts it again in the same home.
@@ -286,6 +298,12 @@ impl Site {
     pub(crate) async fn limit(&mut self, limits: Limits) {
         self.limits = limits;
         self.restart().await;
+    }
+
+    /// Goes on with other limits, as when the configuration is read again.
+    pub(crate) fn reload(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.parts().upstream.adopt(&self.settings());
     }
 
     pub(crate) fn parts(&self) -> &Running {

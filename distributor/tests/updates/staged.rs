@@ -125,7 +125,7 @@ async fn a_release_is_packed_for_computers_that_run_nothing_of_it_and_the_ledger
     assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
     assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
     assert_eq!(site.parts().staging.edges(), edges);
-    site.parts().upstream.clean().await.unwrap();
+    site.collect().await;
     assert_eq!(site.parts().staging.edges(), edges);
     assert_eq!(site.head().await, head);
     vendor.withdraw("1.0", "a test");
@@ -191,4 +191,52 @@ async fn a_delta_that_takes_too_much_memory_or_time_costs_the_delta_and_not_the_
         assert!(site.parts().staging.delta(&base, &target).unwrap().is_none());
         site.approve(target).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packing_that_failed_for_a_moment_is_tried_again_without_a_restart() {
+    let (_vendor, site, base) = approved(&[("bin/av", &far_apart())]).await;
+    // As if the disk were full for a moment: nothing can be made in the folder.
+    let staging = site.home().staging();
+    let aside = staging.with_extension("aside");
+    fs::rename(&staging, &aside).unwrap();
+    fs::create_dir(&staging).unwrap();
+    fs::write(staging.join("trees"), "no folder").unwrap();
+    assert!(!matches!(site.parts().staging.pack().await, Ok(1)));
+    fs::remove_dir_all(&staging).unwrap();
+    fs::rename(&aside, &staging).unwrap();
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
+    assert!(site.parts().staging.edges()[&base].contains_key(&NOTHING));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_cannot_be_packed_holds_up_none_of_the_others_and_no_delta() {
+    let (vendor, site, one) = approved(&[("bin/av", &far_apart())]).await;
+    let two = vendor.release("2.0", &[("bin/av", &[&far_apart()[..], b"2"].concat())]);
+    site.pull().await.unwrap();
+    site.approve(two).await;
+    // Releases come in the order of their digests. What should be the note of the first one cannot be read.
+    let deltas = site.home().staging().join("deltas");
+    fs::create_dir(deltas.join(format!("{NOTHING}-{}.json", one.min(two)))).unwrap();
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
+    assert!(site.parts().staging.edges()[&one.max(two)].contains_key(&NOTHING));
+
+    let next = |version: &str| {
+        vendor.draft(version, &[("bin/av", &[&far_apart()[..], version.as_bytes()].concat())])
+    };
+    let new = [("3.0", "stable"), ("4.0", "beta")]
+        .map(|(version, channel)| vendor.publish(&next(version), &[channel]));
+    let slow = site.deltas_may_begin.clone().lock_owned().await;
+    let upstream = std::sync::Arc::clone(&site.parts().upstream);
+    let pulling = tokio::spawn(async move { upstream.pull_now().await });
+    for release in new {
+        while site.state(release).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let [first, second] = [new[0].min(new[1]), new[0].max(new[1])];
+    fs::create_dir(deltas.join(format!("{two}-{first}.json"))).unwrap();
+    drop(slow);
+    pulling.await.unwrap().unwrap();
+    assert!(deltas.join(format!("{two}-{second}.json")).is_file());
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use sealpost_distributor::config::Limits;
-use sealpost_distributor::ports::staging::Staging;
+use sealpost_distributor::ports::staging::{NOTHING, Staging};
 use sealpost_distributor::ports::upstream::Upstream;
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_manifests::wire::problem::ProblemCode;
 use sealpost_site::rules::release::ReleaseState;
+use sealpost_test_support::release::noise;
 use sealpost_test_support::vendor::Vendor;
 
 use crate::site::{Site, vendor_and_site};
@@ -31,7 +32,7 @@ fn is_stored(site: &Site, sha256: &Sha256Digest) -> bool {
 /// Pulls and approves releases 1.0 to `count`.0; answers their manifests and payloads.
 async fn approved_in_turn(vendor: &Vendor, site: &Site, count: u8) -> Vec<(Sha256Digest, Sha256Digest)> {
     // Large and alike, so that deltas between them are worth having.
-    let (mut content, mut releases) = (sealpost_test_support::release::noise(60_000), Vec::new());
+    let (mut content, mut releases) = (noise(60_000), Vec::new());
     for version in 1..=count {
         content[usize::from(version)] ^= 0xff;
         let manifest = vendor.release(&format!("{version}.0"), &[("data", &content)]);
@@ -247,7 +248,7 @@ async fn what_nobody_needs_is_removed_by_the_server_itself_when_its_time_has_com
 async fn a_pull_without_room_removes_first_what_nobody_needs() {
     let (vendor, mut site) = vendor_and_site().await;
     let releases = approved_in_turn(&vendor, &site, 3).await;
-    vendor.release("4.0", &[("data", &sealpost_test_support::release::noise(60_000))]);
+    vendor.release("4.0", &[("data", &noise(60_000))]);
     // There is no room whatever is removed: what nobody needs goes all the same, and nothing else.
     site.limit(Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() }).await;
     let problem = site.pull().await.unwrap_err();
@@ -259,4 +260,119 @@ async fn a_pull_without_room_removes_first_what_nobody_needs() {
     assert_eq!(stored(&site, &releases), [false, true, true]);
     site.limit(Limits { keep_free_bytes: 0, ..Limits::default() }).await;
     site.pull().await.unwrap();
+}
+
+/// Releases 1.0 to `count`.0, each approved and packed.
+async fn packed_in_turn(vendor: &Vendor, site: &Site, count: u8) -> Vec<Sha256Digest> {
+    let mut releases = Vec::new();
+    for version in 1..=count {
+        // Twice the same, far apart: it packs better than gzip does it.
+        let half = noise(300_000);
+        let mut twice = [half.clone(), half].concat();
+        twice[0] = version;
+        let manifest = vendor.release(&format!("{version}.0"), &[("data", &twice)]);
+        site.pull().await.unwrap();
+        site.approve(manifest).await;
+        site.parts().staging.pack().await.unwrap();
+        releases.push(manifest);
+    }
+    releases
+}
+
+/// Which of these releases are packed, by what is noted and stored.
+fn packed(site: &Site, releases: &[Sha256Digest]) -> Vec<bool> {
+    let noted = site.parts().staging.deltas().unwrap();
+    let is_packed = |release: &Sha256Digest| {
+        let of = noted.iter().find(|delta| delta.base == NOTHING && delta.target == *release);
+        of.is_some_and(|delta| is_stored(site, &delta.blob.sha256))
+    };
+    releases.iter().map(is_packed).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packing_and_deltas_leave_the_room_that_has_to_stay_free_and_are_made_once_there_is_more() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let no_room = Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() };
+    let room = Limits { keep_free_bytes: 0, ..Limits::default() };
+    let half = noise(300_000);
+    let twice = [half.clone(), half].concat();
+    let one = vendor.release("1.0", &[("data", &twice)]);
+    site.pull().await.unwrap();
+    site.approve(one).await;
+    site.reload(no_room);
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
+    // Trees are unpacked for a delta, and take room as well.
+    std::fs::remove_dir_all(site.home().staging().join("trees")).unwrap();
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 0);
+    assert!(!site.home().staging().join("trees").join(one.to_string()).exists());
+    site.reload(room);
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
+
+    let two = vendor.release("2.0", &[("data", &[&twice[..], b"2"].concat())]);
+    let slow = site.deltas_may_begin.clone().lock_owned().await;
+    let upstream = Arc::clone(&site.parts().upstream);
+    let pulling = tokio::spawn(async move { upstream.pull_now().await });
+    while site.state(two).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    pulling.abort();
+    drop(slow);
+    site.limit(no_room).await;
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 0);
+    site.limit(room).await;
+    assert_eq!(site.parts().staging.reconcile().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_releases_make_way_for_a_pull_without_room_and_for_a_person_and_are_made_again() {
+    let (vendor, mut site) = vendor_and_site().await;
+    let releases = packed_in_turn(&vendor, &site, 1).await;
+    assert_eq!(packed(&site, &releases), [true]);
+    let view = site.parts().upstream.clean().await.unwrap();
+    assert!(view.removed_bytes.unwrap() > 0 && view.missing.is_empty(), "{view:?}");
+    assert_eq!(packed(&site, &releases), [false]);
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
+    site.collect().await;
+    assert_eq!(packed(&site, &releases), [true], "it is needed as long as there is room");
+
+    site.limit(Limits { keep_free_bytes: u64::MAX / 2, ..Limits::default() }).await;
+    vendor.release("2.0", &[("data", &noise(100_000))]);
+    site.pull().await.unwrap_err();
+    assert_eq!(packed(&site, &releases), [false]);
+    assert!(is_stored(&site, &payload(&site, releases[0])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_release_that_was_replaced_and_is_assigned_to_nobody_is_removed_in_time() {
+    let (vendor, site) = vendor_and_site().await;
+    let releases = packed_in_turn(&vendor, &site, 2).await;
+    site.collect().await;
+    site.clock.forward(SignedDuration::from_hours(24 * 91));
+    site.collect().await;
+    assert_eq!(site.state(releases[0]).await, Some(ReleaseState::Superseded));
+    assert_eq!(packed(&site, &releases), [false, true]);
+    // What a halt would bring back stays.
+    assert!(is_stored(&site, &payload(&site, releases[0])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_that_is_noted_while_files_are_cleaned_is_not_removed_under_its_note() {
+    let (vendor, site) = vendor_and_site().await;
+    // Deltas that nobody needs any more, so that the cleaning removes notes; and a packed release without its note, so that
+    // its blob is one that nobody needs.
+    let releases = packed_in_turn(&vendor, &site, 5).await;
+    let last = *releases.last().unwrap();
+    let noted = site.parts().staging.deltas().unwrap();
+    let of_last = *noted.iter().find(|delta| delta.base == NOTHING && delta.target == last).unwrap();
+    site.parts().staging.forget_delta(&of_last).unwrap();
+    let held_up = site.removal.may_go_on.lock().await;
+    let upstream = Arc::clone(&site.parts().upstream);
+    let cleaning = tokio::spawn(async move { upstream.clean().await });
+    while !site.removal.has_begun.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.parts().staging.pack().await.unwrap(), 1);
+    drop(held_up);
+    cleaning.await.unwrap().unwrap();
+    assert_eq!(packed(&site, &[last]), [true]);
 }

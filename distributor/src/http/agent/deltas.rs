@@ -13,8 +13,10 @@ use crate::http::Site;
 use crate::http::admission::{Caller, WantedDelta};
 use crate::http::problem::ApiError;
 use crate::http::send;
+use crate::ports::staging::OpenDelta;
 
-/// Sends the delta that was admitted; 404 when there is none, and then the payload is to be fetched.
+/// Sends the delta that was admitted, digested on its way; 404 when there is none, or it is damaged, and then the payload is to
+/// be fetched.
 pub(crate) async fn delta(
     State(site): State<Arc<Site>>,
     Extension(wanted): Extension<WantedDelta>,
@@ -27,14 +29,23 @@ pub(crate) async fn delta(
         .await
         .map_err(|error| ApiError::internal("open a delta", &error))?
         .map_err(|error| ApiError::internal("open a delta", &error))?;
-    match open {
-        Some(blob) => {
-            let wanted = send::wanted(blob.length, &headers);
-            let passage = site.links.pass(&peer, caller.client(), wanted).await?;
-            send::file(blob.file, blob.length, None, passage, &headers).await
-        }
-        None => {
-            Err(ApiError::not_found("there is no delta between these releases", "fetch the whole payload"))
-        }
+    let Some(OpenDelta { file, length, noted }) = open else {
+        return Err(ApiError::not_found(
+            "there is no delta between these releases",
+            "fetch the whole payload",
+        ));
+    };
+    let upstream = Arc::clone(&site.parts.upstream);
+    let damaged = Box::new(move || upstream.suspect(noted.sha256));
+    // Nobody could use it.
+    if length != noted.length {
+        damaged();
+        return Err(ApiError::not_found(
+            "the server's copy of this delta is damaged",
+            "fetch the whole payload",
+        ));
     }
+    let passage = site.links.pass(&peer, caller.client(), send::wanted(length, &headers)).await?;
+    let expected = send::Expected { sha256: noted.sha256, damaged };
+    send::file(file, length, Some(expected), passage, &headers).await
 }

@@ -85,21 +85,75 @@ async fn what_is_gone_too_large_or_not_worth_it_is_remembered_as_a_file() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_is_bounded() {
+async fn what_is_remembered_is_bounded_and_what_there_is_no_delta_of_makes_way() {
     let (patches, reads) = (Patches::new(), Arc::new(AtomicUsize::new(0)));
+    let pair = |number: usize| (format!("{number}.json"), "other.json".to_owned());
+    let good = patches.between(1, "300.json", "301.json", late(), reader(&reads)).await;
+    assert!(good.is_some());
     for number in 0..MAX_PAIRS + 10 {
         let from = format!("gone-{number}.json");
-        patches.between(1, &from, "2.json", late(), reader(&reads)).await;
+        assert_eq!(patches.between(1, &from, "2.json", late(), reader(&reads)).await, None);
     }
-    assert_eq!(patches.made.lock().unwrap().patches.len(), MAX_PAIRS);
-    assert_eq!(reads.load(Ordering::SeqCst), MAX_PAIRS, "one more is not even looked for");
+    let count = || patches.made.lock().unwrap().patches.len();
+    assert!(count() <= MAX_PAIRS);
+    let before = reads.load(Ordering::SeqCst);
+    assert_eq!(patches.between(1, "300.json", "301.json", late(), reader(&reads)).await, good);
+    assert_eq!(reads.load(Ordering::SeqCst), before, "what there is was not forgotten");
 
+    // All places have a delta, or wait for one.
     let patches = Patches::new();
-    patches.cell(1, ("a".to_owned(), "b".to_owned())).unwrap().1.store(MAX_BYTES - 1, Ordering::SeqCst);
-    let patch = patches.between(1, "300.json", "301.json", late(), reader(&reads)).await;
-    assert_eq!(patch, None, "no room for its bytes");
-    assert!(patches.cell(1, ("a".to_owned(), "c".to_owned())).is_none());
-    assert!(patches.cell(2, ("a".to_owned(), "c".to_owned())).is_some(), "another generation begins anew");
+    for number in 0..MAX_PAIRS {
+        assert!(patches.place(1, pair(number)).is_some());
+    }
+    assert!(patches.place(1, pair(MAX_PAIRS)).is_none());
+    assert!(patches.place(1, pair(0)).is_some(), "it has its place");
+    assert!(patches.place(2, pair(MAX_PAIRS)).is_some(), "another generation begins anew");
+}
+
+#[tokio::test]
+async fn the_bytes_of_what_is_kept_are_bounded_and_nothing_else_counts() {
+    let (patches, reads) = (Patches::new(), Arc::new(AtomicUsize::new(0)));
+    let ask = |from: &'static str| patches.between(1, from, "301.json", late(), reader(&reads));
+    let kept = ask("300.json").await.unwrap();
+    let bytes = patches.place(1, ("a".to_owned(), "b".to_owned())).unwrap().bytes;
+    assert_eq!(bytes.load(Ordering::SeqCst), kept.len());
+    bytes.store(MAX_BYTES - 1, Ordering::SeqCst);
+    assert_eq!(ask("299.json").await, None, "no room for its bytes");
+    assert_eq!(bytes.load(Ordering::SeqCst), MAX_BYTES - 1, "it is not kept, and not counted");
+    bytes.store(MAX_BYTES, Ordering::SeqCst);
+    let before = reads.load(Ordering::SeqCst);
+    assert_eq!(ask("298.json").await, None);
+    assert_eq!(reads.load(Ordering::SeqCst), before, "not even looked at");
+}
+
+#[tokio::test]
+async fn who_would_wait_behind_many_others_gets_the_file_at_once_and_a_delta_later() {
+    let (patches, reads) = (Patches::new(), Arc::new(AtomicUsize::new(0)));
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let may_go = Arc::new(Mutex::new(may_go));
+    let held = |number: usize| {
+        let (read, may_go) = (reader(&reads), Arc::clone(&may_go));
+        let from = format!("{}.json", 200 + number);
+        let read = move |name: &str| {
+            may_go.lock().unwrap().recv().ok()?;
+            read(name)
+        };
+        (from, read)
+    };
+    let now = tokio::time::Instant::now();
+    for number in 0..MAX_WAITING {
+        let (from, read) = held(number);
+        assert_eq!(patches.between(1, &from, "301.json", now, read).await, None);
+    }
+    let ask = || patches.between(1, "300.json", "301.json", late(), reader(&reads));
+    assert_eq!(ask().await, None, "it does not wait");
+    assert_eq!(patches.made.lock().unwrap().patches.len(), MAX_WAITING, "and takes no place");
+    for _ in 0..2 * MAX_WAITING {
+        go.send(()).unwrap();
+    }
+    while ask().await.is_none() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[test]

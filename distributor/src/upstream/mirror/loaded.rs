@@ -21,6 +21,9 @@ pub(super) const CURRENT: &str = "current";
 /// Generations whose whole indexes are in memory: an agent that began reading a few pulls ago still finds its targets.
 const INDEXES_IN_MEMORY: usize = 4;
 
+/// Generations whose metadata files are worth a patch: a day of a vendor that publishes once an hour.
+const RECENT: u64 = 24;
+
 /// The generations that can be read; none before the first pull. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Loaded {
@@ -51,6 +54,14 @@ struct Signed {
 }
 
 impl Loaded {
+    /// Whether one of the newest generations has a metadata file of this name.
+    pub(super) fn is_recent(&self, name: &str) -> bool {
+        let Some(current) = self.current() else { return false };
+        let since = current.number.saturating_sub(RECENT);
+        self.generations.iter().any(|generation| generation.index.files.contains_key(name))
+            || self.older.files.get(name).is_some_and(|(number, _)| *number > since)
+    }
+
     /// Reads the indexes of all generations up to the current one.
     pub(super) fn load(root: &Path) -> Result<Self, MirrorReadError> {
         let link = root.join(CURRENT);

@@ -112,6 +112,12 @@ impl Mirror {
         self.loaded().ok().and_then(|loaded| names(&loaded)).unwrap_or_default()
     }
 
+    /// Whether a metadata file of this name is of one of the newest generations.
+    #[must_use]
+    pub(crate) fn is_recent(&self, name: &str) -> bool {
+        self.loaded().is_ok_and(|loaded| loaded.is_recent(name))
+    }
+
     /// When each role of the current generation expires, of the root only the newest.
     pub(crate) fn expiries(&self) -> Result<Vec<RoleExpiry>, MirrorReadError> {
         self.loaded()?.expiries()

@@ -542,6 +542,7 @@ impl<H: Holds> Read<DeltaReleases> for Handle<H> {
                 rows.push(DeltaReleaseRow {
                     release: state.known(row),
                     in_use,
+                    told,
                     payload_bytes: row.payload_bytes,
                     bases,
                 });

@@ -315,10 +315,10 @@ impl<C: Connected> Read<DeltaReleases> for C {
         let rows = connection
             .prepare_cached(
                 "SELECT package, version, platform, manifest, state, counter, channels, rollout, signer, reason, \
-                 coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt, kind, severity, mandatory, rolling_out, in_use, payload_bytes FROM (SELECT *, \
-                 (EXISTS (SELECT 1 FROM assigned a WHERE a.manifest = r.manifest) \
-                 OR EXISTS (SELECT 1 FROM installed i WHERE i.manifest = r.manifest)) AS in_use FROM releases r) \
-                 WHERE manifest > ?1 AND (in_use OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
+                 coalesce(json_extract(approval, '$.channels'), '[]'), rollback, attempt, kind, severity, mandatory, rolling_out, told OR runs, told, payload_bytes FROM (SELECT *, \
+                 EXISTS (SELECT 1 FROM assigned a WHERE a.manifest = r.manifest) AS told, \
+                 EXISTS (SELECT 1 FROM installed i WHERE i.manifest = r.manifest) AS runs FROM releases r) \
+                 WHERE manifest > ?1 AND (told OR runs OR state IN ('staged', 'approved')) ORDER BY manifest LIMIT ?2",
             )?
             .query_map(
                 params![query.after.map(|manifest| manifest.to_string()).unwrap_or_default(), page_limit(Some(query.limit))],
@@ -326,7 +326,8 @@ impl<C: Connected> Read<DeltaReleases> for C {
                     Ok(DeltaReleaseRow {
                         release: known(row)?,
                         in_use: row.get(17)?,
-                        payload_bytes: count(row, 18)?,
+                        told: row.get(18)?,
+                        payload_bytes: count(row, 19)?,
                         bases: Vec::new(),
                     })
                 },

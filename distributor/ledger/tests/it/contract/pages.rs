@@ -68,17 +68,17 @@ async fn known_pages(ledger: &Ledger, limit: u32) -> Vec<KnownRelease> {
     }
 }
 
-/// Manifests of releases between which deltas may be of use.
-async fn delta_pages(ledger: &Ledger, limit: u32) -> Vec<(Sha256Digest, bool)> {
-    let mut rows: Vec<(Sha256Digest, bool)> = Vec::new();
+/// Manifests of releases between which deltas may be of use; whether they are in use, and told.
+async fn delta_pages(ledger: &Ledger, limit: u32) -> Vec<(Sha256Digest, bool, bool)> {
+    let mut rows: Vec<(Sha256Digest, bool, bool)> = Vec::new();
     loop {
-        let after = rows.last().map(|(manifest, _)| *manifest);
+        let after = rows.last().map(|(manifest, ..)| *manifest);
         let page = ledger.query(DeltaReleases { after, limit }).await.unwrap();
         assert!(page.len() <= limit as usize);
         if page.is_empty() {
             return rows;
         }
-        rows.extend(page.into_iter().map(|row| (row.release.manifest, row.in_use)));
+        rows.extend(page.into_iter().map(|row| (row.release.manifest, row.in_use, row.told)));
     }
 }
 
@@ -182,12 +182,14 @@ pub(super) async fn a_thousand_releases_and_more_are_listed_whole(world: &World,
         let deltas = delta_pages(&ledger, limit).await;
         assert!(deltas.is_sorted());
         let in_use: BTreeSet<_> =
-            deltas.iter().filter(|(_, in_use)| *in_use).map(|(manifest, _)| *manifest).collect();
+            deltas.iter().filter(|(_, in_use, _)| *in_use).map(|(manifest, ..)| *manifest).collect();
         assert_eq!(in_use, BTreeSet::from([older.manifest, newer.manifest]));
+        let told = deltas.iter().filter(|(.., told)| *told).map(|(manifest, ..)| *manifest);
+        assert_eq!(told.collect::<Vec<_>>(), [newer.manifest]);
         let mut expected = all.clone();
         expected.remove(&rejected.manifest);
         assert_eq!(deltas.len(), expected.len());
-        assert_eq!(deltas.into_iter().map(|(manifest, _)| manifest).collect::<BTreeSet<_>>(), expected);
+        assert_eq!(deltas.into_iter().map(|(manifest, ..)| manifest).collect::<BTreeSet<_>>(), expected);
     }
     let counts = ledger.query(ReleaseCounts {}).await.unwrap();
     use ReleaseState::{Approved, Rejected, Staged, Superseded};

@@ -90,6 +90,10 @@ async fn patches(site: &Site, roles: &[NewerRole]) -> BTreeMap<String, FilePatch
     let until = tokio::time::Instant::now() + PATCHES_WITHIN;
     for NewerRole { name, held } in roles {
         let Some((base, version)) = held else { continue };
+        // What somebody made up, or held long ago, takes nothing from anybody.
+        if !site.parts.upstream.is_recent(base) {
+            continue;
+        }
         let upstream = Arc::clone(&site.parts.upstream);
         let read = move |name: &str| upstream.metadata(name).ok().flatten();
         if let Some(delta) = site.patches.between(generation, base, name, until, read).await {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::ChannelName;
 use sealpost_manifests::wire::refresh::{DELTA_CONTAINER, DeltaWay, Hop, MAX_ROUTES, RefreshRequest, Route};
 use sealpost_site::queries::KnownReleaseOf;
 use sealpost_site::rows::HolderRow;
@@ -19,7 +20,7 @@ use super::way::shortest;
 use crate::http::Site;
 use crate::http::admission::holder_of;
 use crate::http::problem::ApiError;
-use crate::ports::staging::{DeltaEdges, NOTHING};
+use crate::ports::staging::{DeltaEdges, NOTHING, release_of};
 
 /// Whether a request takes deltas as they are made today.
 pub(super) fn takes_deltas(request: &RefreshRequest) -> bool {
@@ -38,7 +39,8 @@ pub(super) async fn ways(
         return Ok(ways);
     }
     let identity = Identity::Client(holder_of(row));
-    let mut map = Map { site, edges: site.parts.staging.edges(), known: BTreeMap::new() };
+    let (edges, channel) = (site.parts.staging.edges(), &row.channel);
+    let mut map = Map { site, channel, edges, known: BTreeMap::new() };
     let asked = request.routes.iter().take(MAX_ROUTES);
     for Route { from, to } in
         asked.filter(|route| decide(identity, Resource::Delta(&route.to), now) == Admission::Allowed)
@@ -60,6 +62,8 @@ pub(super) async fn ways(
 /// What is known of deltas and of the releases between them, for one request.
 struct Map<'a> {
     site: &'a Site,
+    /// The channel of whoever asks.
+    channel: &'a ChannelName,
     edges: Arc<DeltaEdges>,
     known: BTreeMap<Sha256Digest, Option<KnownRelease>>,
 }
@@ -70,7 +74,7 @@ impl Map<'_> {
         let mut edges = Arc::clone(&self.edges);
         loop {
             let Some(hops) = shortest(&from, &to, &edges) else { return Ok(None) };
-            if let Some(closed) = self.closed(&hops, &to).await? {
+            if let Some(closed) = self.closed(&from, &hops, &to).await? {
                 Arc::make_mut(&mut edges).remove(&closed);
             } else if let Some((base, target)) = self.gone(from, &hops).await? {
                 let edges = Arc::make_mut(&mut edges).get_mut(&target);
@@ -90,13 +94,23 @@ impl Map<'_> {
     }
 
     /// The first release between that the way may not lead through.
-    async fn closed(&mut self, hops: &[Hop], to: &Sha256Digest) -> Result<Option<Sha256Digest>, ApiError> {
+    async fn closed(
+        &mut self,
+        from: &Sha256Digest,
+        hops: &[Hop],
+        to: &Sha256Digest,
+    ) -> Result<Option<Sha256Digest>, ApiError> {
         let between = hops.split_last().map_or(&[][..], |(_, between)| between);
+        let mut base = from;
         for hop in between {
             let (passed, end) = (self.known(hop.to).await?, self.known(*to).await?);
-            if !passed.zip(end).is_some_and(|(passed, end)| may_pass(&passed, &end)) {
+            let is_open = passed
+                .zip(end)
+                .is_some_and(|(passed, end)| may_pass(release_of(base), &passed, &end, self.channel));
+            if !is_open {
                 return Ok(Some(hop.to));
             }
+            base = &hop.to;
         }
         Ok(None)
     }
