@@ -115,8 +115,12 @@ pub(super) fn build(
         match built {
             Ok(true) => return Ok(BuiltFrom::Deltas(way)),
             Ok(false) => {}
-            // The payload takes more room, and as long.
-            Err(refusal) if matches!(refusal.reason, ReasonCode::DiskFull | ReasonCode::Interrupted) => {
+            // The payload takes as long, and more room than one delta. Several took room for what they pass, too, which is
+            // gone again.
+            Err(refusal)
+                if refusal.reason == ReasonCode::Interrupted
+                    || (refusal.reason == ReasonCode::DiskFull && way != Way::Chain) =>
+            {
                 return Err(failed(refusal));
             }
             Err(refusal) => {

@@ -94,10 +94,15 @@ pub(super) fn apply_all(
             ended = Err(unusable("it leads through a release that is kept here"));
             break;
         }
-        passed.push(slot.clone());
-        match pass(host, hop, &ground, (&slot, change), slots, (source, time)) {
-            Ok(next) => ground = next,
+        match pass(host, hop, &ground, (&slot, change), slots, vetted, (source, time)) {
+            Ok(next) => {
+                // Nothing needs what was passed before any more, and its room is needed.
+                ground = next;
+                take_away(slots, &passed);
+                passed = vec![slot];
+            }
             Err(refusal) => {
+                passed.push(slot);
                 ended = Err(refusal);
                 break;
             }
@@ -105,12 +110,17 @@ pub(super) fn apply_all(
     }
     let built = ended.and_then(|()| arrive(&path, &ground, change, slots, vetted, time));
     drop(ground);
+    take_away(slots, &passed);
+    built
+}
+
+/// Removes what was built on the way. What cannot be removed goes with the next cleaning.
+fn take_away(slots: &Slots, passed: &[SlotId]) {
     for slot in passed {
-        if let Err(error) = slots.remove(&slot) {
+        if let Err(error) = slots.remove(slot) {
             tracing::warn!(%slot, error = with_causes(&error), "what was built on the way cannot be removed yet");
         }
     }
-    built
 }
 
 fn count(hops: usize) -> u32 {
@@ -136,6 +146,7 @@ fn pass(
     ground: &Ground,
     (slot, change): (&SlotId, &Change),
     slots: &Slots,
+    vetted: &VettedRelease,
     (source, time): (&mut dyn Source, Time),
 ) -> Result<Ground, Refusal> {
     // Its lengths bound what is written, so they have to be the vendor's word.
@@ -161,7 +172,7 @@ fn pass(
         if let Some(problem) = manifest.check().into_iter().next() {
             return Err(problem.into());
         }
-        ensure_room_between(host, &manifest)?;
+        ensure_room_between(host, slots, &manifest, (&change.to.slot, vetted.manifest()))?;
         let entries = entries(&manifest.files);
         passed = Some((manifest, list.to_vec()));
         Ok(entries)

@@ -1,16 +1,25 @@
 //! Releases that come by several deltas, or by one from nothing; and what is in the way of that.
 
 use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
+use sealpost_files::faults::{Failure, Step, failing};
+use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::wire::refresh::{DeltaWay, Hop as Told};
 use sealpost_manifests::wire::report::{InstallStep, ReasonCode, Way};
 use sealpost_test_support::delta;
+use sealpost_test_support::release::noise;
 
-use crate::domain::way::hops;
-use crate::flows::install::{ChangeEnd, downloads};
+use crate::domain::record::SlotId;
+use crate::domain::release::Refusal;
+use crate::domain::way::{Hop, hops};
+use crate::flows::install::{ChangeEnd, Terms, downloads};
+use crate::ports::{Disk, Source};
 use crate::spool::Spool;
 
-use super::fixture::{Computer, ONE, Published, TWO, delta};
+use super::fixture::{Computer, FixedDisk, ONE, Published, TWO, delta};
 
 /// How the last release came, by its report.
 fn way_of(computer: &Computer) -> Option<Way> {
@@ -179,4 +188,107 @@ fn a_way_through_a_release_that_is_kept_takes_nothing_away() {
     let previous = computer.record().previous.unwrap();
     assert_eq!(previous.manifest, kept.signed.digest());
     computer.slots().check(&previous.slot, &kept.manifest).unwrap();
+}
+
+#[test]
+fn a_chain_that_the_disk_has_no_room_for_ends_at_the_payload_which_fits() {
+    let reserve = 16 * 1024 * 1024;
+    let more = noise(4_000_000);
+    // What is passed is larger than the disk; and it is not, but it does not fit beside the release.
+    for (passed, free, what) in [(&more[..], 200_000, "too large"), (&[], 100_000, "not beside")] {
+        let mut computer = Computer::new();
+        let mut one = computer.publish("1", 1, ONE);
+        computer.install(&mut one, 0).unwrap();
+        let two = computer.publish_with("2", 2, TWO, &[("lib/more", passed)]);
+        let mut three = computer.publish("3", 3, "loadable three");
+        lead(&[&one, &two], &mut three);
+        computer.host.disk = Box::new(FixedDisk(reserve + free));
+        assert_eq!(
+            computer.install(&mut three, 0).unwrap(),
+            ChangeEnd::Kept,
+            "{what}: {}",
+            computer.details()
+        );
+        computer.assert_runs(&three, what);
+        assert_eq!(three.fetches, ["delta", "delta", "payload"], "{what}");
+        nothing_is_left(&computer, 2);
+    }
+}
+
+/// A disk without an end, which counts the slots whenever it is asked for its room.
+#[derive(Debug)]
+struct CountsSlots(PathBuf, Arc<Mutex<Vec<usize>>>);
+
+impl Disk for CountsSlots {
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        self.1.lock().unwrap().push(fs::read_dir(&self.0)?.count());
+        Ok(u64::MAX)
+    }
+}
+
+#[test]
+fn a_long_chain_holds_no_more_than_one_release_that_is_passed_beside_the_next() {
+    let mut computer = Computer::new();
+    let mut one = computer.publish("1", 1, ONE);
+    computer.install(&mut one, 0).unwrap();
+    let passed: Vec<Published> = (2..5)
+        .map(|number| computer.publish(&number.to_string(), number, &format!("loadable {number}")))
+        .collect();
+    let mut last = computer.publish("5", 5, "loadable five");
+    let way: Vec<&Published> = [&one].into_iter().chain(&passed).collect();
+    lead(&way, &mut last);
+    let (slots, seen) = (computer.host.settings.install_root.join("acme/slots"), Arc::default());
+    computer.host.disk = Box::new(CountsSlots(slots, Arc::clone(&seen)));
+    assert_eq!(computer.install(&mut last, 0).unwrap(), ChangeEnd::Kept);
+    assert_eq!(last.fetches, ["delta"; 4]);
+    // What runs, what was passed, and what is built.
+    assert_eq!(seen.lock().unwrap().iter().max(), Some(&3));
+    nothing_is_left(&computer, 2);
+}
+
+/// A source before whose payload the disk has room again: what took it was removed.
+struct FitsAgain<'p>(&'p mut Published);
+
+impl Source for FitsAgain<'_> {
+    fn way(&self) -> Option<&DeltaWay> {
+        self.0.way()
+    }
+
+    fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
+        self.0.lists(manifest)
+    }
+
+    fn delta(&mut self, hop: &Hop, to: &Path) -> Result<bool, Refusal> {
+        self.0.delta(hop, to)
+    }
+
+    fn payload(&mut self, to: &Path) -> Result<(), Refusal> {
+        // Takes the fault that is planned away.
+        failing(usize::MAX, Failure::Broken, || self.0.payload(to)).answer
+    }
+}
+
+/// Installs 3 on a disk that is full from its `nth` step on, until the payload comes or for good; and whether that step was
+/// a write of what the way passes.
+fn install_on_a_full_disk(nth: usize, fits_again: bool) -> (Computer, Published, bool) {
+    let (computer, _, two, mut three) = on_the_way();
+    let (vetted, wanted) = (computer.vet(&three).unwrap(), computer.assignment(&three, 0));
+    let passed = SlotId::of(&three.manifest.release.version, &two.signed.digest());
+    let mut again = FitsAgain(&mut three);
+    let source: &mut dyn Source = if fits_again { &mut again } else { again.0 };
+    let terms = Terms::unhindered(&wanted);
+    let ran = computer
+        .with_engine(|engine| failing(nth, Failure::Full, || engine.install(&vetted, terms, source).is_ok()));
+    let failed = ran.failed.filter(|(step, _)| *step == Step::Write);
+    let is_passed = failed.is_some_and(|(_, path)| path.to_str().unwrap().contains(passed.as_str()));
+    (computer, three, is_passed)
+}
+
+#[test]
+fn a_disk_that_gets_full_of_what_a_chain_passes_ends_at_the_payload() {
+    let nth = (1..300).find(|nth| install_on_a_full_disk(*nth, false).2).unwrap();
+    let (computer, three, _) = install_on_a_full_disk(nth, true);
+    computer.assert_runs(&three, "by its payload");
+    assert_eq!(three.fetches, ["delta", "delta", "payload"]);
+    nothing_is_left(&computer, 2);
 }
