@@ -3,7 +3,7 @@
 //! | what | kept |
 //! |---|---|
 //! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built, and until its time has come; what a crash left of one that is assigned |
-//! | downloads | of what is assigned; without an assignment for 30 days; each no longer than its payload |
+//! | downloads | of what is assigned and not built yet, of deltas those of one way; without an assignment for 30 days; together no longer than twice the payload |
 //! | records that were put aside | one per record, for 90 days after that |
 //!
 //! Invariants: what runs, what a rollback goes to and what is assigned is never collected; nothing is while a change is

@@ -39,6 +39,15 @@ pub(super) struct Vetted {
     pub(super) way: Option<DeltaWay>,
 }
 
+/// How the bytes of a release may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comes {
+    /// By deltas, where that spares enough.
+    ByWays,
+    /// As its payload alone.
+    Whole,
+}
+
 /// Vets a release. Where a way by deltas was chosen, its manifest comes with them.
 ///
 /// # Errors
@@ -48,6 +57,7 @@ pub(super) fn vet(
     wanted: &PackageAssignment,
     trust: &TrustDocument,
     metadata: &VendorMetadata,
+    comes: Comes,
 ) -> Result<Vetted, Refusal> {
     let network = &context.network;
     let package = &wanted.release.package;
@@ -55,10 +65,9 @@ pub(super) fn vet(
     let channels = network.wait(metadata.channels(package)).map_err(interrupted)??;
     let payload = network.wait(metadata.payload(&wanted.release)).map_err(interrupted)??;
     let runs = linked::load(&context.host, package).ok().and_then(|record| record.current);
-    // What is built already is not fetched.
-    let way = match may_be_built(context, wanted, runs.as_ref()) {
-        true => None,
-        false => metadata.way(runs.as_ref().map(|runs| &runs.manifest), &wanted.manifest, &payload),
+    let way = match comes {
+        Comes::ByWays => way(context, wanted, metadata, runs.as_ref(), &payload)?,
+        Comes::Whole => None,
     };
     let minisig = network.wait(metadata.minisig(&wanted.release)).map_err(interrupted)??;
     let by_deltas = match &way {
@@ -92,6 +101,52 @@ pub(super) fn vet(
     let detail =
         format!("manifest and metadata name different payloads of {}; ask the vendor", wanted.release);
     Err(Refusal::new(ReasonCode::ManifestInvalid, detail))
+}
+
+/// The way by deltas, if one was told of that may be used. What was fetched on another one makes room.
+fn way(
+    context: &Context,
+    wanted: &PackageAssignment,
+    metadata: &VendorMetadata,
+    runs: Option<&Installed>,
+    payload: &TargetInfo,
+) -> Result<Option<DeltaWay>, Refusal> {
+    // What is built already is not fetched.
+    if may_be_built(context, wanted, runs) {
+        return Ok(None);
+    }
+    let runs = runs.map(|runs| runs.manifest);
+    let way = match metadata.way(runs.as_ref(), &wanted.manifest, payload) {
+        Some(way) if is_listed(context, wanted, metadata, &way)? => Some(way),
+        _ => None,
+    };
+    let to = wanted.manifest;
+    // Without a way the one delta from what runs may be had.
+    let kept = way.as_ref().map_or_else(|| vec![Hop { from: runs, to, end: to, most_bytes: 0 }], hops);
+    downloads::forget_others(&context.host.home, &to, &kept);
+    Ok(way)
+}
+
+/// Whether the vendor lists every release of a way: nothing is fetched for one that it does not.
+fn is_listed(
+    context: &Context,
+    wanted: &PackageAssignment,
+    metadata: &VendorMetadata,
+    way: &DeltaWay,
+) -> Result<bool, Refusal> {
+    let releases: Vec<Sha256Digest> = way.hops.iter().map(|hop| hop.to).collect();
+    let listed = metadata.lists_manifests(&wanted.release.package, &releases);
+    match context.network.wait(listed).map_err(interrupted)? {
+        Ok(true) => Ok(true),
+        Ok(false) => {
+            tracing::info!("the server told of a way through a release that the vendor does not list");
+            Ok(false)
+        }
+        Err(refusal) => {
+            tracing::info!(%refusal, "no way by deltas is taken");
+            Ok(false)
+        }
+    }
 }
 
 /// Whether no delta may be needed: the slot is there, made ready or kept from before, or the agent's own program may be the release.

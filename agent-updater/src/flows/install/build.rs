@@ -70,6 +70,19 @@ pub(super) fn build(
     new: &mut NewRelease<'_>,
     ask: Ask<'_>,
 ) -> Result<BuiltFrom, ActionFault> {
+    let built_from = build_somehow(host, change, slots, new, ask)?;
+    // Also what came on a way that was told before, and parts of a payload that was not needed after all.
+    downloads::forget_all(&host.home, &change.to.manifest);
+    Ok(built_from)
+}
+
+fn build_somehow(
+    host: &Host,
+    change: &Change,
+    slots: &Slots,
+    new: &mut NewRelease<'_>,
+    ask: Ask<'_>,
+) -> Result<BuiltFrom, ActionFault> {
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
     new.vetted
@@ -110,7 +123,7 @@ pub(super) fn build(
             passes || refusal.again_in().is_some()
         });
         if !goes_on {
-            hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
+            downloads::forget_others(&host.home, &change.to.manifest, &[]);
         }
         match built {
             Ok(true) => return Ok(BuiltFrom::Deltas(way)),
@@ -132,8 +145,6 @@ pub(super) fn build(
         }
     }
     by_payload(host, change, slots, new, ask)?;
-    // A part of a delta is of no use any more.
-    hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
     Ok(BuiltFrom::Payload)
 }
 
