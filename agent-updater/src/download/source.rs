@@ -49,6 +49,10 @@ impl Source for NetworkSource<'_> {
         self.network.download(listed).map_err(interrupted)?
     }
 
+    fn interruption(&self) -> Option<Refusal> {
+        self.network.interruption().map(interrupted)
+    }
+
     fn delta(&mut self, hop: &Hop, destination: &Path) -> Result<bool, Refusal> {
         let fetched = self.metadata.fetch_delta(hop, destination);
         self.network.download(fetched).map_err(interrupted)?

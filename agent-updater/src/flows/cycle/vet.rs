@@ -22,7 +22,7 @@ use crate::download::{VendorMetadata, interrupted};
 use crate::flows::context::Context;
 use crate::flows::install::{VettedRelease, downloads, has_room_for};
 use crate::flows::linked;
-use crate::records::manifests;
+use crate::records::{manifests, tries};
 use crate::slots::Slots;
 
 use super::counters::{installed, record_after_reset};
@@ -115,12 +115,16 @@ fn way(
     if may_be_built(context, wanted, runs) {
         return Ok(None);
     }
+    let to = wanted.manifest;
+    if tries::load(&context.host.home, &to).are_used_up() {
+        downloads::forget_others(&context.host.home, &to, &[]);
+        return Ok(None);
+    }
     let runs = runs.map(|runs| runs.manifest);
     let way = match metadata.way(runs.as_ref(), &wanted.manifest, payload) {
         Some(way) if is_listed(context, wanted, metadata, &way)? => Some(way),
         _ => None,
     };
-    let to = wanted.manifest;
     // Without a way the one delta from what runs may be had.
     let kept = way.as_ref().map_or_else(|| vec![Hop { from: runs, to, end: to, most_bytes: 0 }], hops);
     downloads::forget_others(&context.host.home, &to, &kept);

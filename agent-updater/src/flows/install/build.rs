@@ -17,6 +17,7 @@ use crate::domain::way::{Hop, hops};
 use crate::flows::context::Host;
 use crate::platform::program;
 use crate::ports::Source;
+use crate::records::tries;
 use crate::slots::Slots;
 
 use super::checks::{download_bytes, payload_path};
@@ -103,7 +104,7 @@ fn build_somehow(
             Err(refusal) => tracing::warn!(release = %change.to.release, "fetching the payload: {refusal}"),
         }
     }
-    let (hops, base) = hops_of(change, new);
+    let (hops, base) = hops_of(host, change, new);
     if let Some(first) = hops.first() {
         let way = match (first.from, hops.len()) {
             (None, _) => Way::Packed,
@@ -209,7 +210,10 @@ fn from_program(
 }
 
 /// The deltas to be tried, and what they start from. A source that tells of no way may have one from what is installed.
-fn hops_of(change: &Change, new: &NewRelease<'_>) -> (Vec<Hop>, Option<Installed>) {
+fn hops_of(host: &Host, change: &Change, new: &NewRelease<'_>) -> (Vec<Hop>, Option<Installed>) {
+    if tries::load(&host.home, &change.to.manifest).are_used_up() {
+        return (Vec::new(), None);
+    }
     let installed = change.from.clone();
     let from = installed.as_ref().map(|base| base.manifest);
     match new.source.way() {

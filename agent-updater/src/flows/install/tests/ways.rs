@@ -17,9 +17,10 @@ use crate::domain::release::Refusal;
 use crate::domain::way::{Hop, hops};
 use crate::flows::install::{ChangeEnd, Terms, downloads};
 use crate::ports::{Disk, Source};
+use crate::records::tries::{self, Tries};
 use crate::spool::Spool;
 
-use super::fixture::{Computer, FixedDisk, ONE, Published, TWO, delta};
+use super::fixture::{Computer, FixedDisk, ONE, Published, TWO, delta, reason};
 
 /// How the last release came, by its report.
 fn way_of(computer: &Computer) -> Option<Way> {
@@ -146,13 +147,14 @@ fn a_delta_that_ended_the_agent_twice_is_not_applied_again() {
         lead(&[&one, &two], &mut next);
         let last = hops(next.way.as_ref().unwrap()).pop().unwrap();
         let bytes = next.hops[&(last.from, last.to)].clone();
-        // As two crashes while it was applied leave it: all of it is there, and its name says how often it was begun.
-        let part = downloads::part(&computer.host.home, &last);
-        let name = ["tried-delta", "tried-again-delta"][times - 1];
-        fs::write(part.with_extension(name), bytes).unwrap();
+        // As crashes while it was applied leave it.
+        fs::write(downloads::part(&computer.host.home, &last), bytes).unwrap();
+        downloads::is_whole(&computer.host.home, &last).unwrap();
+        let killed = Tries { unended: times, ..Tries::default() };
+        tries::save(&computer.host.home, &next.signed.digest(), &killed).unwrap();
         assert_eq!(computer.install(&mut next, 0).unwrap(), ChangeEnd::Kept);
-        computer.assert_runs(&next, name);
-        assert_eq!(next.fetches.last(), Some(&expected), "{name}");
+        computer.assert_runs(&next, expected);
+        assert_eq!(next.fetches, [expected]);
         nothing_is_left(&computer, 2);
     }
 }
@@ -246,26 +248,46 @@ fn a_long_chain_holds_no_more_than_one_release_that_is_passed_beside_the_next() 
     nothing_is_left(&computer, 2);
 }
 
-/// A source before whose payload the disk has room again: what took it was removed.
-struct FitsAgain<'p>(&'p mut Published);
+/// A source that is like a published release, but for what a test makes of it.
+struct But<'p> {
+    release: &'p mut Published,
+    /// Asked before a payload is fetched.
+    payload: &'p dyn Fn() -> Result<(), Refusal>,
+    interruption: &'p dyn Fn() -> Option<Refusal>,
+}
 
-impl Source for FitsAgain<'_> {
+impl<'p> But<'p> {
+    fn new(release: &'p mut Published) -> Self {
+        Self { release, payload: &|| Ok(()), interruption: &|| None }
+    }
+}
+
+impl Source for But<'_> {
     fn way(&self) -> Option<&DeltaWay> {
-        self.0.way()
+        self.release.way()
     }
 
     fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
-        self.0.lists(manifest)
+        self.release.lists(manifest)
+    }
+
+    fn interruption(&self) -> Option<Refusal> {
+        (self.interruption)()
     }
 
     fn delta(&mut self, hop: &Hop, to: &Path) -> Result<bool, Refusal> {
-        self.0.delta(hop, to)
+        self.release.delta(hop, to)
     }
 
     fn payload(&mut self, to: &Path) -> Result<(), Refusal> {
-        // Takes the fault that is planned away.
-        failing(usize::MAX, Failure::Broken, || self.0.payload(to)).answer
+        (self.payload)().and_then(|()| self.release.payload(to))
     }
+}
+
+/// Installs a release from a source.
+fn install_from(computer: &Computer, release: &Published, source: &mut dyn Source) -> ChangeEnd {
+    let (vetted, wanted) = (computer.vet(release).unwrap(), computer.assignment(release, 0));
+    computer.with_engine(|engine| engine.install(&vetted, Terms::unhindered(&wanted), source)).unwrap()
 }
 
 /// Installs 3 on a disk that is full from its `nth` step on, until the payload comes or for good; and whether that step was
@@ -274,11 +296,16 @@ fn install_on_a_full_disk(nth: usize, fits_again: bool) -> (Computer, Published,
     let (computer, _, two, mut three) = on_the_way();
     let (vetted, wanted) = (computer.vet(&three).unwrap(), computer.assignment(&three, 0));
     let passed = SlotId::of(&three.manifest.release.version, &two.signed.digest());
-    let mut again = FitsAgain(&mut three);
-    let source: &mut dyn Source = if fits_again { &mut again } else { again.0 };
+    // Takes the fault away that is planned.
+    let is_empty = || failing(usize::MAX, Failure::Broken, || Ok(())).answer;
+    let mut source = But::new(&mut three);
+    if fits_again {
+        source.payload = &is_empty;
+    }
     let terms = Terms::unhindered(&wanted);
-    let ran = computer
-        .with_engine(|engine| failing(nth, Failure::Full, || engine.install(&vetted, terms, source).is_ok()));
+    let ran = computer.with_engine(|engine| {
+        failing(nth, Failure::Full, || engine.install(&vetted, terms, &mut source).is_ok())
+    });
     let failed = ran.failed.filter(|(step, _)| *step == Step::Write);
     let is_passed = failed.is_some_and(|(_, path)| path.to_str().unwrap().contains(passed.as_str()));
     (computer, three, is_passed)
@@ -290,5 +317,49 @@ fn a_disk_that_gets_full_of_what_a_chain_passes_ends_at_the_payload() {
     let (computer, three, _) = install_on_a_full_disk(nth, true);
     computer.assert_runs(&three, "by its payload");
     assert_eq!(three.fetches, ["delta", "delta", "payload"]);
+    nothing_is_left(&computer, 2);
+}
+
+#[test]
+fn applying_makes_way_at_any_moment_and_goes_on_with_what_came_and_was_built() {
+    let (computer, _, two, mut three) = on_the_way();
+    let slots = computer.host.settings.install_root.join("acme/slots");
+    let building = |digest: &Sha256Digest| {
+        let slot = SlotId::of(&three.manifest.release.version, digest);
+        slots.join(format!("{slot}.building/bin/run"))
+    };
+    let (passed, wanted) = (building(&two.signed.digest()), building(&three.signed.digest()));
+    // While the first delta is applied, and while the last one is.
+    for place in [&passed, &wanted] {
+        let interruption =
+            || place.exists().then(|| Refusal::new(ReasonCode::Interrupted, "a contact is due"));
+        let release = three.clone();
+        let mut source = But { interruption: &interruption, ..But::new(&mut three) };
+        let end = install_from(&computer, &release, &mut source);
+        assert_eq!(reason(&end), ReasonCode::Interrupted, "{end:?}");
+        assert_eq!(three.fetches, ["delta", "delta"], "nothing is fetched again");
+        assert_eq!(wanted.exists(), *place == wanted, "what is built of the wanted release is kept");
+        assert!(!passed.exists());
+        let kept = tries::load(&computer.host.home, &release.signed.digest());
+        assert_eq!((kept.unended, kept.are_used_up()), (0, false), "it is no end of the agent");
+    }
+    assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
+    assert_eq!((three.fetches.len(), way_of(&computer)), (2, Some(Way::Chain)));
+    nothing_is_left(&computer, 2);
+}
+
+#[test]
+fn deltas_have_one_budget_in_all_tries_and_are_not_tried_again_once_it_is_used_up() {
+    let (computer, _, _, mut three) = on_the_way();
+    // What earlier tries took, which were interrupted.
+    let spent = Tries { spent_ms: 40_000, ..Tries::default() };
+    tries::save(&computer.host.home, &three.signed.digest(), &spent).unwrap();
+    let release = three.clone();
+    let is_gone = || Err(Refusal::new(ReasonCode::NetworkFailed, "no payload now"));
+    let end = install_from(&computer, &release, &mut But { payload: &is_gone, ..But::new(&mut three) });
+    assert_eq!((reason(&end), three.fetches.len()), (ReasonCode::NetworkFailed, 2), "{end:?}");
+    // The server tells of the same way again.
+    assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
+    assert_eq!(three.fetches[2..], ["payload"]);
     nothing_is_left(&computer, 2);
 }
