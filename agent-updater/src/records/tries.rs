@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sealpost_files::{PRIVATE, with_causes};
@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::home::Home;
 use crate::platform::store::{self, StoreError};
 
+/// What follows the digest of the manifest in its name.
+const SUFFIX: &str = ".tries.json";
 /// How often the agent may end over the deltas of a release: what kills it would kill it after every start.
 const MOST_UNENDED: u32 = 2;
 
@@ -86,8 +88,14 @@ pub fn save(home: &Home, release: &Sha256Digest, tries: &Tries) -> Result<(), St
     }
 }
 
+/// Whether a file among the downloads is such a record.
+#[must_use]
+pub fn is_record(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(SUFFIX))
+}
+
 fn path(home: &Home, release: &Sha256Digest) -> PathBuf {
-    home.download(&format!("{release}.tries.json"))
+    home.download(&format!("{release}{SUFFIX}"))
 }
 
 #[cfg(test)]
@@ -125,6 +133,7 @@ mod tests {
         let killed = Tries::default().begun();
         save(&home, &release, &killed).unwrap();
         assert_eq!(load(&home, &release), killed);
+        assert!(is_record(&path(&home, &release)));
         save(&home, &release, &Tries::default()).unwrap();
         assert!(!path(&home, &release).exists());
         fs::write(path(&home, &release), "damaged").unwrap();

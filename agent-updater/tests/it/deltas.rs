@@ -1,11 +1,16 @@
 //! Ways by deltas as a server tells them, with the manifest in the deltas; and metadata that come as patches.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::sync::Mutex;
+use std::thread;
 
 use jiff::SignedDuration;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sealpost_agent_updater::app::Agent;
 use sealpost_agent_updater::flows::repair::repair;
+use sealpost_agent_updater::home::Home;
+use sealpost_agent_updater::records::tries::{self, Tries};
 use sealpost_manifests::digest::Sha256Digest;
 use sealpost_manifests::document;
 use sealpost_manifests::release::ReleaseManifest;
@@ -226,6 +231,37 @@ fn tell_of_a_way_that_waits(site: &Site, [one, two]: [Sha256Digest; 2], middle: 
 }
 
 #[test]
+fn a_delta_is_noted_as_tried_before_the_manifest_is_read_out_of_it() {
+    let (site, agent, _, [one, two]) = told(|delta| delta);
+    let downloads_folder = site.computer.path().join("home/downloads");
+    // A pipe in the place of the whole delta: whoever opens it to write waits for the reader.
+    let pipe = downloads_folder.join(format!("{}.{two}.whole-delta", one.short()));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let record = downloads_folder.join(format!("{two}.tries.json"));
+    let reader = thread::spawn(move || {
+        let mut written = File::options().write(true).open(&pipe).unwrap();
+        let noted = fs::read_to_string(record).unwrap_or_default();
+        fs::remove_file(pipe).unwrap();
+        written.write_all(b"no delta").unwrap();
+        noted
+    });
+    assert_eq!(agent.cycle().problems, Vec::<String>::new());
+    let noted = reader.join().unwrap();
+    assert!(noted.contains("\"unended\":1"), "{noted}");
+    assert_eq!(site.installed().as_deref(), Some("two"));
+    assert_eq!((asked(&site), downloads(&site)), ([1, 1, 0], 0));
+}
+
+#[test]
+fn no_delta_is_fetched_once_the_agent_ended_over_them_twice() {
+    let (site, agent, _, [_, two]) = told(|delta| delta);
+    let home = Home::at(&site.computer.path().join("home")).unwrap();
+    tries::save(&home, &two, &Tries { unended: 2, ..Tries::default() }).unwrap();
+    assert_eq!(agent.cycle().problems, Vec::<String>::new());
+    assert_eq!((site.installed().as_deref(), asked(&site), downloads(&site)), (Some("two"), [0, 1, 1], 0));
+}
+
+#[test]
 fn no_delta_is_fetched_that_leads_through_what_the_vendor_does_not_list() {
     let (site, agent, clock, ends) = told(|delta| delta);
     site.server.lock().unwrap().delta = None;
@@ -258,8 +294,8 @@ fn deltas_of_a_way_that_is_told_no_more_make_way_for_those_of_the_next_one() {
         agent.cycle();
         let asked = site.web.asked("/deltas/").len();
         assert!(asked > 0 && site.installed().as_deref() == Some("one"));
-        // The first delta, and what there is of the second one.
-        assert!((1..=2).contains(&downloads(&site)), "{}", downloads(&site));
+        // The first delta, what there is of the second one, and what reading them took.
+        assert!((1..=3).contains(&downloads(&site)), "{}", downloads(&site));
         clock.forward(SignedDuration::from_hours(2));
     }
     site.server.lock().unwrap().ways.clear();

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::path::Path;
+use std::time::Duration;
 
 use sealpost_deltas::{Limits, Progress, read_list};
 use sealpost_files::with_causes;
@@ -20,6 +22,7 @@ use crate::domain::release::{Expectation, Refusal};
 use crate::domain::way::{Hop, hops};
 use crate::download::{VendorMetadata, interrupted};
 use crate::flows::context::Context;
+use crate::flows::install::budget::Try;
 use crate::flows::install::{VettedRelease, downloads, has_room_for};
 use crate::flows::linked;
 use crate::records::{manifests, tries};
@@ -204,6 +207,9 @@ fn manifest_by_deltas(
         match list_of(context, hop, &list) {
             Ok(next) => list = next,
             Err(why) => {
+                if let Some(why) = context.network.interruption() {
+                    return Err(interrupted(why));
+                }
                 // What has come stays until the release is built: a delta of no use would be fetched once more then.
                 tracing::info!(why, "the manifest does not come out of a delta, and is fetched by itself");
                 return Ok(None);
@@ -213,19 +219,28 @@ fn manifest_by_deltas(
     Ok(Some(list))
 }
 
-/// The manifest that a delta makes of another.
+/// The manifest that a delta makes of another. Reading it is a try of the deltas to the release, as applying them is.
 fn list_of(context: &Context, hop: &Hop, base: &[u8]) -> Result<Vec<u8>, String> {
-    let path = downloads::whole(&context.host.home, hop).ok_or("it is gone")?;
-    let delta = BufReader::new(File::open(&path).map_err(|error| error.to_string())?);
-    let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, ..Limits::default() };
-    let mut steps = 0u32;
-    let mut goes_on = |_: Progress| {
-        steps = steps.saturating_add(1);
-        steps <= MAX_STEPS
-    };
-    let list = read_list(base, delta, &limits, &mut goes_on).map_err(|error| with_causes(&error))?;
+    let home = &context.host.home;
+    let path = downloads::whole(home, hop).ok_or("it is gone")?;
+    let tried = Try::begin(home, &hop.end).map_err(|refusal| refusal.detail)?.ok_or("no more are tried")?;
+    let list = read_list_of(context, &path, base);
+    // Few bytes, of which the steps are counted: no time ends it.
+    tried.end(Duration::MAX);
+    let list = list?;
     if Sha256Digest::of(&list) == hop.to {
         return Ok(list);
     }
     Err("it leads to another release".to_owned())
+}
+
+fn read_list_of(context: &Context, path: &Path, base: &[u8]) -> Result<Vec<u8>, String> {
+    let delta = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+    let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, ..Limits::default() };
+    let mut steps = 0u32;
+    let mut goes_on = |_: Progress| {
+        steps = steps.saturating_add(1);
+        steps <= MAX_STEPS && context.network.interruption().is_none()
+    };
+    read_list(base, delta, &limits, &mut goes_on).map_err(|error| with_causes(&error))
 }
