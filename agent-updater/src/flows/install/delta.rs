@@ -2,9 +2,9 @@
 //!
 //! Invariants: a delta's list of files is the manifest that was vetted, byte by byte; on the way to it, one that the vendor's
 //! verified metadata list. Else nothing is written. Deltas of version 1, as servers of before send them, have a list of their own:
-//! they lead to the wanted release alone, and what they built counts, as whatever was built, if it is what the manifest says. All of it takes a
-//! bounded time of the processor, in all tries together, and makes way for a person, the agent's end and a contact. What is built
-//! on the way has a slot that no record names, and is taken away, after a crash with the next cleaning.
+//! they lead to the wanted release alone, and only what its manifest has is written. All of it takes a bounded time of the
+//! processor, in all tries together, and makes way for a person, the agent's end and a contact. What is built on the way has a
+//! slot that no record names, and is taken away, after a crash with the next cleaning.
 
 use std::fs::File;
 use std::io::{self, BufRead};
@@ -30,6 +30,7 @@ use super::budget::{Try, time_for};
 use super::checks::ensure_room_between;
 use super::downloads;
 use super::finished::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
+use super::signed::Signed;
 use super::vetted::VettedRelease;
 
 /// What a delta starts from.
@@ -176,7 +177,8 @@ fn pass(
     };
     // How many bytes it may have in all is decided from its manifest, which comes first.
     let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, target_bytes: u64::MAX, ..Limits::default() };
-    carry_out(ground, delta, &mut read, &mut builder, &limits, (source, bounds))?;
+    // Its manifest comes with the delta alone, which has no other list: version 1 was refused.
+    carry_out(ground, delta, &mut read, (&mut builder, None), &limits, (source, bounds))?;
     builder.finish().map_err(|error| refusal_of_slot(&error))?;
     let (manifest, list) = passed.ok_or_else(|| unusable("it brought no manifest"))?;
     let files = slots.base(slot).map_err(|error| refusal_of_slot(&error))?;
@@ -210,7 +212,7 @@ fn arrive(
         }
         Err("it leads to another release than the approved one".into())
     };
-    carry_out(ground, delta, &mut vet, &mut builder, &limits, (source, bounds))?;
+    carry_out(ground, delta, &mut vet, (&mut builder, Some(manifest)), &limits, (source, bounds))?;
     finish(builder, change, slots, manifest)
 }
 
@@ -222,7 +224,7 @@ fn carry_out(
     ground: &Ground,
     delta: io::BufReader<File>,
     read: Read<'_>,
-    builder: &mut SlotBuilder<'_>,
+    (builder, signed): (&mut SlotBuilder<'_>, Option<&ReleaseManifest>),
     limits: &Limits,
     (source, bounds): (&dyn Source, Bounds<'_>),
 ) -> Result<(), Refusal> {
@@ -237,7 +239,13 @@ fn carry_out(
         }
         ended.is_none()
     };
-    let applied = apply(&base, delta, lists, builder, limits, &mut goes_on);
+    let applied = match signed {
+        Some(manifest) => {
+            let target = &mut Signed::new(builder, manifest);
+            apply(&base, delta, lists, target, limits, &mut goes_on)
+        }
+        None => apply(&base, delta, lists, builder, limits, &mut goes_on),
+    };
     match (ended, applied) {
         (_, Ok(_)) => Ok(()),
         (Some(why), Err(_)) => Err(why),

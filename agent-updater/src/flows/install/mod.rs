@@ -17,6 +17,7 @@ mod engine;
 mod fault;
 mod finished;
 mod report;
+mod signed;
 mod terms;
 mod vetted;
 

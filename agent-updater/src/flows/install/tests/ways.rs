@@ -14,13 +14,13 @@ use sealpost_test_support::release::noise;
 
 use crate::domain::record::SlotId;
 use crate::domain::release::Refusal;
-use crate::domain::way::{Hop, hops};
+use crate::domain::way::hops;
 use crate::flows::install::{ChangeEnd, Terms, downloads};
-use crate::ports::{Disk, Source};
+use crate::ports::Disk;
 use crate::records::tries::{self, Tries};
 use crate::spool::Spool;
 
-use super::fixture::{Computer, FixedDisk, ONE, Published, TWO, delta, reason};
+use super::fixture::{But, Computer, FixedDisk, ONE, Published, TWO, delta, reason};
 
 /// How the last release came, by its report.
 fn way_of(computer: &Computer) -> Option<Way> {
@@ -248,48 +248,6 @@ fn a_long_chain_holds_no_more_than_one_release_that_is_passed_beside_the_next() 
     nothing_is_left(&computer, 2);
 }
 
-/// A source that is like a published release, but for what a test makes of it.
-struct But<'p> {
-    release: &'p mut Published,
-    /// Asked before a payload is fetched.
-    payload: &'p dyn Fn() -> Result<(), Refusal>,
-    interruption: &'p dyn Fn() -> Option<Refusal>,
-}
-
-impl<'p> But<'p> {
-    fn new(release: &'p mut Published) -> Self {
-        Self { release, payload: &|| Ok(()), interruption: &|| None }
-    }
-}
-
-impl Source for But<'_> {
-    fn way(&self) -> Option<&DeltaWay> {
-        self.release.way()
-    }
-
-    fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
-        self.release.lists(manifest)
-    }
-
-    fn interruption(&self) -> Option<Refusal> {
-        (self.interruption)()
-    }
-
-    fn delta(&mut self, hop: &Hop, to: &Path) -> Result<bool, Refusal> {
-        self.release.delta(hop, to)
-    }
-
-    fn payload(&mut self, to: &Path) -> Result<(), Refusal> {
-        (self.payload)().and_then(|()| self.release.payload(to))
-    }
-}
-
-/// Installs a release from a source.
-fn install_from(computer: &Computer, release: &Published, source: &mut dyn Source) -> ChangeEnd {
-    let (vetted, wanted) = (computer.vet(release).unwrap(), computer.assignment(release, 0));
-    computer.with_engine(|engine| engine.install(&vetted, Terms::unhindered(&wanted), source)).unwrap()
-}
-
 /// Installs 3 on a disk that is full from its `nth` step on, until the payload comes or for good; and whether that step was
 /// a write of what the way passes.
 fn install_on_a_full_disk(nth: usize, fits_again: bool) -> (Computer, Published, bool) {
@@ -335,7 +293,7 @@ fn applying_makes_way_at_any_moment_and_goes_on_with_what_came_and_was_built() {
             || place.exists().then(|| Refusal::new(ReasonCode::Interrupted, "a contact is due"));
         let release = three.clone();
         let mut source = But { interruption: &interruption, ..But::new(&mut three) };
-        let end = install_from(&computer, &release, &mut source);
+        let end = computer.install_from(&release, &mut source);
         assert_eq!(reason(&end), ReasonCode::Interrupted, "{end:?}");
         assert_eq!(three.fetches, ["delta", "delta"], "nothing is fetched again");
         assert_eq!(wanted.exists(), *place == wanted, "what is built of the wanted release is kept");
@@ -356,7 +314,7 @@ fn deltas_have_one_budget_in_all_tries_and_are_not_tried_again_once_it_is_used_u
     tries::save(&computer.host.home, &three.signed.digest(), &spent).unwrap();
     let release = three.clone();
     let is_gone = || Err(Refusal::new(ReasonCode::NetworkFailed, "no payload now"));
-    let end = install_from(&computer, &release, &mut But { payload: &is_gone, ..But::new(&mut three) });
+    let end = computer.install_from(&release, &mut But { payload: &is_gone, ..But::new(&mut three) });
     assert_eq!((reason(&end), three.fetches.len()), (ReasonCode::NetworkFailed, 2), "{end:?}");
     // The server tells of the same way again.
     assert_eq!(computer.install(&mut three, 0).unwrap(), ChangeEnd::Kept);
