@@ -13,12 +13,7 @@ use sealpost_manifests::payload::PayloadSink;
 use crate::platform::disk;
 
 use super::beneath::{BeneathError, Folder, Kind, seal_file};
-use super::check::file_differences;
-
-/// Mode of a file in a slot.
-pub(super) const FILE_MODE: u32 = 0o444;
-/// Mode of an executable file, and of folders, in a slot.
-pub(super) const EXECUTABLE_MODE: u32 = 0o555;
+use super::check::{EXECUTABLE_MODE, FILE_MODE, file_differences};
 
 /// A slot that is being built. Dropped without [`SlotBuilder::finish`], it keeps its `.building` name, as after a crash;
 /// the next try removes it or goes on with it.

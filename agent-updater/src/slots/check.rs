@@ -14,8 +14,11 @@ use sealpost_manifests::release::{FileKind, ReleaseManifest};
 use crate::platform::ownership::is_trusted_owner;
 
 use super::beneath::{BeneathError, Folder, Kind, io_error};
-use super::build::{EXECUTABLE_MODE, FILE_MODE};
 
+/// Mode of a file in a slot.
+pub(super) const FILE_MODE: u32 = 0o444;
+/// Mode of an executable file, and of folders, in a slot.
+pub(super) const EXECUTABLE_MODE: u32 = 0o555;
 /// Upper bound on listed differences; more are only counted.
 const MAX_LISTED: usize = 100;
 
