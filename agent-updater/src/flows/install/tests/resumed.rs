@@ -17,10 +17,10 @@ use crate::flows::retention;
 const MOST_STEPS: usize = 2_000;
 
 /// Releases 1 and 2 with this many files that differ.
-fn pair(computer: &Computer, files: usize) -> (Published, Published) {
+fn pair(computer: &Computer, files: u8) -> (Published, Published) {
     let names: Vec<String> = (0..files).map(|number| format!("data/{number}")).collect();
     let of = |first: u8| -> Vec<Vec<u8>> {
-        (0..files).map(|number| [&[first, number as u8][..], &noise(3_000)].concat()).collect()
+        (0..files).map(|number| [&[first, number][..], &noise(3_000)].concat()).collect()
     };
     let publish = |version: &str, counter, text, contents: &[Vec<u8>]| {
         let more: Vec<(&str, &[u8])> =
