@@ -251,25 +251,27 @@ impl VendorMetadata {
         way::choose(&told, runs, to, payload.length())
     }
 
-    /// Whether the role of a package lists a manifest of this digest.
+    /// Whether the role of a package lists manifests of all of these digests.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub(super) async fn lists_manifest(
+    pub async fn lists_manifests(
         &self,
-        package: &str,
-        manifest: &Sha256Digest,
+        package: &PackageName,
+        manifests: &[Sha256Digest],
     ) -> Result<bool, Refusal> {
-        let package =
-            PackageName::new(package).map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
         let listed = async {
-            let targets = self.reader.package_targets(&package, self.as_of).await;
+            let targets = self.reader.package_targets(package, self.as_of).await;
             targets.map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))
         };
         let targets = within_time_limit(listed).await?;
-        Ok(targets.iter().any(|target| {
-            target.sha256() == *manifest && ReleaseId::from_manifest_target(target.name().as_str()).is_some()
-        }))
+        let is_listed = |manifest: &Sha256Digest| {
+            targets.iter().any(|target| {
+                target.sha256() == *manifest
+                    && ReleaseId::from_manifest_target(target.name().as_str()).is_some()
+            })
+        };
+        Ok(manifests.iter().all(is_listed))
     }
 
     /// Fetches a delta of at most its `most_bytes`; `false` if the server has none.

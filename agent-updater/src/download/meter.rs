@@ -4,7 +4,7 @@
 //! releases share stands with one of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::ahead::{Ahead, Asks, Expected};
-use super::patch::patched;
+use super::patch;
 
 /// Bytes that were received and not told yet.
 #[derive(Debug, Default)]
@@ -97,6 +97,16 @@ impl Metered {
         self.ahead.ways()
     }
 
+    /// Applies patches where it holds up no connection; who gives up waiting ends it.
+    async fn put_together(&self, held: &HeldVersions, answer: NewMetadata) -> Option<Newer> {
+        let (held, roles) = (held.clone(), self.expected.roles.clone());
+        let waits = Waits(Arc::default());
+        let is_over = Arc::clone(&waits.0);
+        let goes_on = move || !is_over.load(Ordering::Relaxed);
+        let work = self.runtime.spawn_blocking(move || patch::newer(&held, &roles, answer, &goes_on));
+        work.await.ok()
+    }
+
     /// Carries out work on the runtime of the connections; who gives up waiting ends it.
     async fn there<T: Send + 'static>(
         &self,
@@ -115,6 +125,15 @@ struct Ended<T>(JoinHandle<T>);
 impl<T> Drop for Ended<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Sets its flag when nobody waits any more: work that blocks cannot be aborted.
+struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -166,12 +185,12 @@ impl Transport for Metered {
 
     fn newer<'a>(&'a self, held: &'a HeldVersions) -> BoxFuture<'a, Option<Newer>> {
         async move {
-            let HeldVersions { root, timestamp, roles, files: held_files } = held.clone();
-            let held = self.expected.held.iter().map(|(_, text)| Sha256Digest::of(text.as_bytes()));
+            let HeldVersions { root, timestamp, roles, files: _ } = held.clone();
+            let documents = self.expected.held.iter().map(|(_, text)| Sha256Digest::of(text.as_bytes()));
             let request = RefreshRequest {
                 metadata: Some(HeldMetadata { root, timestamp, roles }),
                 documents: self.expected.documents.clone(),
-                held: held.collect(),
+                held: documents.collect(),
                 routes: self.expected.routes.iter().copied().take(MAX_ROUTES).collect(),
                 container: Some(DELTA_CONTAINER),
             };
@@ -181,13 +200,7 @@ impl Transport for Metered {
             add(&self.meter.metadata, traveled);
             self.ahead.keep(&self.expected.documents, answer.documents);
             self.ahead.keep_ways(answer.ways);
-            let NewMetadata { root, timestamp, files, patches } = answer.metadata?;
-            let files = files.into_iter().map(|(name, text)| (name, text.into_bytes()));
-            let patched = patches.into_iter().filter_map(|(name, patch)| {
-                let made = patched(&held_files, &name, &patch)?;
-                Some((name, made))
-            });
-            Some(Newer { root, timestamp, files: files.chain(patched).collect() })
+            self.put_together(held, answer.metadata?).await
         }
         .boxed()
     }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use sealpost_manifests::digest::Sha256Digest;
+use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::wire::refresh::DeltaWay;
-use sealpost_manifests::wire::report::TransferredBytes;
+use sealpost_manifests::wire::report::{ReasonCode, TransferredBytes};
 use sealpost_repository::TargetInfo;
 
 use crate::domain::release::Refusal;
@@ -13,7 +14,7 @@ use crate::platform::network::Network;
 use crate::ports::Source;
 
 use super::metadata::VendorMetadata;
-use super::reason::interrupted;
+use super::reason::{interrupted, refusal};
 
 /// The source of one release's bytes; to be used from a thread that may block.
 #[derive(Debug)]
@@ -42,8 +43,14 @@ impl Source for NetworkSource<'_> {
     }
 
     fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
-        let listed = self.metadata.lists_manifest(self.target.role(), manifest);
+        let package = PackageName::new(self.target.role())
+            .map_err(|error| refusal(ReasonCode::MetadataInvalid, &error))?;
+        let listed = self.metadata.lists_manifests(&package, std::slice::from_ref(manifest));
         self.network.download(listed).map_err(interrupted)?
+    }
+
+    fn interruption(&self) -> Option<Refusal> {
+        self.network.interruption().map(interrupted)
     }
 
     fn delta(&mut self, hop: &Hop, destination: &Path) -> Result<bool, Refusal> {

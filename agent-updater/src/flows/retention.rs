@@ -3,7 +3,7 @@
 //! | what | kept |
 //! |---|---|
 //! | slots and manifests | of the release that runs and of the one that a rollback goes to; a third while it is built, and until its time has come; what a crash left of one that is assigned |
-//! | downloads | of what is assigned; without an assignment for 30 days; each no longer than its payload |
+//! | downloads | of what is assigned and not built yet, of deltas those of one way; without an assignment for 30 days; together no longer than twice the payload |
 //! | records that were put aside | one per record, for 90 days after that |
 //!
 //! Invariants: what runs, what a rollback goes to and what is assigned is never collected; nothing is while a change is
@@ -26,7 +26,7 @@ use crate::domain::self_update::record::SelfRecord;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::platform::store::PUT_ASIDE;
-use crate::records::{manifests, self_state};
+use crate::records::{manifests, self_state, tries};
 use crate::slots::{Slots, is_of};
 
 use super::context::Host;
@@ -137,11 +137,10 @@ pub fn left_over(host: &Host) -> Vec<String> {
 /// What is kept now.
 #[must_use]
 pub fn usage(host: &Host) -> Usage {
-    let mut usage = Usage {
-        downloads: sum(&files_in(&host.home.downloads())),
-        put_aside: sum(&put_aside(&host.home)),
-        ..Usage::default()
-    };
+    let mut downloads = files_in(&host.home.downloads());
+    downloads.retain(|path| !tries::is_record(path));
+    let mut usage =
+        Usage { downloads: sum(&downloads), put_aside: sum(&put_aside(&host.home)), ..Usage::default() };
     let mut counted = 0;
     for package in linked::load_all(host).unwrap_or_default().into_keys() {
         let slots = host.settings.install_root.join(package.as_str()).join("slots");

@@ -1,7 +1,7 @@
 //! Waiting for the network on a thread that may block, with a way to interrupt the wait.
 //!
-//! Invariants: no server, however slow, delays the end of the agent or a rollback that a person asked for; no download
-//! delays a contact that is due, so that a halt or another assignment is heard.
+//! Invariants: no server, however slow, delays the end of the agent or a rollback that a person asked for; no download, and no
+//! delta that is applied, delays a contact that is due, so that a halt or another assignment is heard.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +92,15 @@ impl Network {
         self.interrupts.iter().any(|flag| flag.load(Ordering::SeqCst))
     }
 
+    /// Why a download would be interrupted now, if it would; also for work that takes long without the network.
+    #[must_use]
+    pub fn interruption(&self) -> Option<WaitInterrupted> {
+        match self.is_interrupted() {
+            true => Some(WaitInterrupted::ByPerson),
+            false => self.is_contact_due().then_some(WaitInterrupted::ByContact),
+        }
+    }
+
     /// Waits for an answer, on a thread that may block.
     ///
     /// # Errors
@@ -105,10 +114,7 @@ impl Network {
     /// # Errors
     /// [`WaitInterrupted`].
     pub fn download<T>(&self, answer: impl Future<Output = T>) -> Result<T, WaitInterrupted> {
-        self.wait_until(answer, || match self.is_interrupted() {
-            true => Some(WaitInterrupted::ByPerson),
-            false => self.is_contact_due().then_some(WaitInterrupted::ByContact),
-        })
+        self.wait_until(answer, || self.interruption())
     }
 
     fn wait_until<T>(

@@ -47,6 +47,11 @@ pub trait Source {
         Ok(false)
     }
 
+    /// Why work on the release is to make way now, if it is.
+    fn interruption(&self) -> Option<Refusal> {
+        None
+    }
+
     /// Fetches a delta into a file of at most its `most_bytes`; `false` if there is none.
     ///
     /// # Errors

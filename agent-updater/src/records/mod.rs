@@ -22,6 +22,7 @@ pub mod server;
 pub mod servers;
 pub mod serving;
 pub mod standing;
+pub mod tries;
 pub mod vendor;
 pub mod waiting;
 pub mod withdrawn;

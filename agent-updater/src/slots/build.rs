@@ -131,6 +131,14 @@ impl<'a> SlotBuilder<'a> {
     /// [`BeneathError`].
     pub fn finish(self) -> Result<(), BeneathError> {
         self.finish_beside()?;
+        self.take_name()
+    }
+
+    /// Gives a slot its name that [`SlotBuilder::finish_beside`] finished, for whoever looks at it before.
+    ///
+    /// # Errors
+    /// [`BeneathError`].
+    pub fn take_name(self) -> Result<(), BeneathError> {
         self.slots.rename(&self.building_name, &self.final_name)?;
         self.slots.sync()
     }

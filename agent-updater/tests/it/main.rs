@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
 
 mod assignments;
-mod by_deltas;
 mod by_file;
 mod clocks;
 mod contact;

@@ -1,5 +1,6 @@
 //! What goes over the wire, by conversation. Everything here is unverified until its signed part is verified.
 
+mod bounded;
 pub mod by_file;
 pub mod coding;
 pub mod contact;

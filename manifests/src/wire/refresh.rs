@@ -2,7 +2,8 @@
 //! what is newer in one answer instead of one for each file; and by which deltas it comes from what it runs to what it is to run.
 //!
 //! Nothing in an answer is trusted: each file is verified as if it had come by itself, and what an answer leaves out is asked
-//! for by itself. That a file is the newest is worth as much as the same file sent once more.
+//! for by itself. That a file is the newest is worth as much as the same file sent once more. Of each list of an answer no more is
+//! held than an honest one has; the rest is read over.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::ids::TargetName;
+use crate::wire::bounded;
 
 /// Most documents in one request; the rest is asked for by itself.
 pub const MAX_DOCUMENTS: usize = 64;
@@ -23,8 +25,17 @@ pub const MAX_HOPS: usize = 4;
 pub const DELTA_CONTAINER: u16 = 2;
 /// Most bytes of files in one answer; the rest is asked for by itself.
 pub const MAX_FILES_BYTES: usize = 2 * 1024 * 1024;
-/// Longest answer, in bytes as JSON: every byte of the files could be escaped.
-pub const MAX_REFRESH_BYTES: usize = 6 * MAX_FILES_BYTES + 64 * 1024;
+/// Longest answer, in bytes as JSON: of the files, which are JSON themselves, every byte could be escaped by another one; and
+/// their names, and ways.
+pub const MAX_REFRESH_BYTES: usize = 2 * MAX_FILES_BYTES + 256 * 1024;
+/// Most ways of an answer that are read: two for each question.
+const MAX_WAYS: usize = 2 * MAX_ROUTES;
+/// Most deltas of a way that are read: one more than there may be, which shows that there are too many.
+const HOPS_READ: usize = MAX_HOPS + 1;
+/// Most metadata files of an answer that are read: those of all roles, and as many roots.
+const FILES_READ: usize = 2 * (MAX_ROLES + 3);
+/// Most patches of an answer that are read: one for each role that may come as one.
+const PATCHES_READ: usize = MAX_ROLES + 2;
 
 /// The request's body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,10 +88,18 @@ pub struct RefreshAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<NewMetadata>,
     /// Documents that the client does not hold, under the names that a repository has them under: `<sha256>.<name>`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "bounded::table::<_, _, MAX_DOCUMENTS>"
+    )]
     pub documents: BTreeMap<String, String>,
     /// Ways by deltas, the smallest of each kind: from what the client runs, and from nothing. A route without any is left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, MAX_WAYS>"
+    )]
     pub ways: Vec<DeltaWay>,
 }
 
@@ -91,6 +110,7 @@ pub struct DeltaWay {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Sha256Digest>,
     /// One to [`MAX_HOPS`]; the last one leads to the release that was asked for.
+    #[serde(deserialize_with = "bounded::list::<_, _, HOPS_READ>")]
     pub hops: Vec<Hop>,
 }
 
@@ -111,10 +131,18 @@ pub struct NewMetadata {
     /// The version of the newest timestamp.
     pub timestamp: u64,
     /// Files that the client does not hold, by their names.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "bounded::table::<_, _, FILES_READ>"
+    )]
     pub files: BTreeMap<String, String>,
     /// Files that it does not hold, as deltas from those that it does, by their names. A file stands here or in `files`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "bounded::table::<_, _, PATCHES_READ>"
+    )]
     pub patches: BTreeMap<String, FilePatch>,
 }
 
@@ -125,4 +153,55 @@ pub struct FilePatch {
     pub from: u64,
     /// The delta of a file (`docs/DELTA.md`), in base64 with padding.
     pub delta: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repeated(what: impl Fn(usize) -> String) -> String {
+        (0..50_000).map(what).collect::<Vec<_>>().join(",")
+    }
+
+    #[test]
+    fn of_an_answer_no_more_is_held_than_an_honest_one_has() {
+        let digest = Sha256Digest::of(b"1");
+        let hop = format!("{{\"to\":\"{digest}\",\"bytes\":1}}");
+        let entries = |value: &str| repeated(|number| format!("\"{number}.a.json\":{value}"));
+        let (hops, ways) = (repeated(|_| hop.clone()), repeated(|_| "{\"hops\":[]}".to_owned()));
+        let (files, patches) = (entries("\"\""), entries("{\"from\":1,\"delta\":\"\"}"));
+        let answer = format!(
+            "{{\"metadata\":{{\"root\":1,\"timestamp\":1,\"files\":{{{files}}},\"patches\":{{{patches}}}}},\
+             \"documents\":{{{files}}},\"ways\":[{{\"hops\":[{hops}]}},{ways}]}}"
+        );
+        let read: RefreshAnswer = serde_json::from_str(&answer).unwrap();
+        let metadata = read.metadata.unwrap();
+        assert_eq!((metadata.files.len(), metadata.patches.len()), (FILES_READ, PATCHES_READ));
+        assert_eq!((read.documents.len(), read.ways.len()), (MAX_DOCUMENTS, MAX_WAYS));
+        assert_eq!(read.ways[0].hops.len(), MAX_HOPS + 1, "it is seen to be none");
+        // What is read over is still to be JSON.
+        let torn = answer.replace("{\"hops\":[]}]}", "{\"hops\":[}]}");
+        assert!(torn != answer && serde_json::from_str::<RefreshAnswer>(&torn).is_err());
+    }
+
+    #[test]
+    fn an_answer_as_long_as_its_files_may_make_it_is_within_the_bound() {
+        let text = "\"".repeat(MAX_FILES_BYTES);
+        let way = DeltaWay {
+            from: Some(Sha256Digest::of(b"1")),
+            hops: vec![Hop { to: Sha256Digest::of(b"2"), bytes: u64::MAX }; MAX_HOPS],
+        };
+        let names = (0..FILES_READ).map(|number| (format!("{number:0>100}.json"), String::new()));
+        let answer = RefreshAnswer {
+            documents: BTreeMap::from([("a".to_owned(), text)]),
+            ways: vec![way; MAX_WAYS],
+            metadata: Some(NewMetadata {
+                root: 1,
+                timestamp: 1,
+                files: names.collect(),
+                patches: BTreeMap::new(),
+            }),
+        };
+        assert!(serde_json::to_vec(&answer).unwrap().len() <= MAX_REFRESH_BYTES);
+    }
 }

@@ -28,7 +28,7 @@ use crate::records::progress::Progress;
 use crate::spool::{Spool, Subject};
 
 use super::decide::decision;
-use super::vet::{Vetted, vet};
+use super::vet::{Comes, Vetted, vet};
 use super::{go_back, metadata, withdrawn};
 
 /// Upper bound on tries of one package in one cycle.
@@ -142,7 +142,7 @@ impl Round<'_> {
         let opened_now = self.open_metadata(assignment).and_then(|()| self.ensure_licensed(wanted));
         let vetted = opened_now.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
-            vet(self.context, wanted, &self.holdings.trust, metadata)
+            vet(self.context, wanted, &self.holdings.trust, metadata, Comes::ByWays)
         });
         if let Some(again_in) = vetted.as_ref().err().and_then(Refusal::again_in) {
             return Ok(ChangeEnd::NotNow(NotNow::LinkBusy { again_in }));
@@ -165,7 +165,7 @@ impl Round<'_> {
             .and_then(|()| self.ensure_licensed(wanted));
         let vetted = licensed.and_then(|()| {
             let metadata = opened(self.metadata.as_ref())?;
-            vet(self.context, wanted, &self.holdings.trust, metadata)
+            vet(self.context, wanted, &self.holdings.trust, metadata, Comes::Whole)
         });
         let Vetted { release, payload, .. } = self.reported(wanted, vetted)?;
         let record = packages::load(&host.home, package)

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::path::Path;
+use std::time::Duration;
 
 use sealpost_deltas::{Limits, Progress, read_list};
 use sealpost_files::with_causes;
@@ -20,9 +22,10 @@ use crate::domain::release::{Expectation, Refusal};
 use crate::domain::way::{Hop, hops};
 use crate::download::{VendorMetadata, interrupted};
 use crate::flows::context::Context;
+use crate::flows::install::budget::Try;
 use crate::flows::install::{VettedRelease, downloads, has_room_for};
 use crate::flows::linked;
-use crate::records::manifests;
+use crate::records::{manifests, tries};
 use crate::slots::Slots;
 
 use super::counters::{installed, record_after_reset};
@@ -39,6 +42,15 @@ pub(super) struct Vetted {
     pub(super) way: Option<DeltaWay>,
 }
 
+/// How the bytes of a release may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comes {
+    /// By deltas, where that spares enough.
+    ByWays,
+    /// As its payload alone.
+    Whole,
+}
+
 /// Vets a release. Where a way by deltas was chosen, its manifest comes with them.
 ///
 /// # Errors
@@ -48,6 +60,7 @@ pub(super) fn vet(
     wanted: &PackageAssignment,
     trust: &TrustDocument,
     metadata: &VendorMetadata,
+    comes: Comes,
 ) -> Result<Vetted, Refusal> {
     let network = &context.network;
     let package = &wanted.release.package;
@@ -55,10 +68,9 @@ pub(super) fn vet(
     let channels = network.wait(metadata.channels(package)).map_err(interrupted)??;
     let payload = network.wait(metadata.payload(&wanted.release)).map_err(interrupted)??;
     let runs = linked::load(&context.host, package).ok().and_then(|record| record.current);
-    // What is built already is not fetched.
-    let way = match may_be_built(context, wanted, runs.as_ref()) {
-        true => None,
-        false => metadata.way(runs.as_ref().map(|runs| &runs.manifest), &wanted.manifest, &payload),
+    let way = match comes {
+        Comes::ByWays => way(context, wanted, metadata, runs.as_ref(), &payload)?,
+        Comes::Whole => None,
     };
     let minisig = network.wait(metadata.minisig(&wanted.release)).map_err(interrupted)??;
     let by_deltas = match &way {
@@ -92,6 +104,56 @@ pub(super) fn vet(
     let detail =
         format!("manifest and metadata name different payloads of {}; ask the vendor", wanted.release);
     Err(Refusal::new(ReasonCode::ManifestInvalid, detail))
+}
+
+/// The way by deltas, if one was told of that may be used. What was fetched on another one makes room.
+fn way(
+    context: &Context,
+    wanted: &PackageAssignment,
+    metadata: &VendorMetadata,
+    runs: Option<&Installed>,
+    payload: &TargetInfo,
+) -> Result<Option<DeltaWay>, Refusal> {
+    // What is built already is not fetched.
+    if may_be_built(context, wanted, runs) {
+        return Ok(None);
+    }
+    let to = wanted.manifest;
+    if tries::load(&context.host.home, &to).are_used_up() {
+        downloads::forget_others(&context.host.home, &to, &[]);
+        return Ok(None);
+    }
+    let runs = runs.map(|runs| runs.manifest);
+    let way = match metadata.way(runs.as_ref(), &wanted.manifest, payload) {
+        Some(way) if is_listed(context, wanted, metadata, &way)? => Some(way),
+        _ => None,
+    };
+    // Without a way the one delta from what runs may be had.
+    let kept = way.as_ref().map_or_else(|| vec![Hop { from: runs, to, end: to, most_bytes: 0 }], hops);
+    downloads::forget_others(&context.host.home, &to, &kept);
+    Ok(way)
+}
+
+/// Whether the vendor lists every release of a way: nothing is fetched for one that it does not.
+fn is_listed(
+    context: &Context,
+    wanted: &PackageAssignment,
+    metadata: &VendorMetadata,
+    way: &DeltaWay,
+) -> Result<bool, Refusal> {
+    let releases: Vec<Sha256Digest> = way.hops.iter().map(|hop| hop.to).collect();
+    let listed = metadata.lists_manifests(&wanted.release.package, &releases);
+    match context.network.wait(listed).map_err(interrupted)? {
+        Ok(true) => Ok(true),
+        Ok(false) => {
+            tracing::info!("the server told of a way through a release that the vendor does not list");
+            Ok(false)
+        }
+        Err(refusal) => {
+            tracing::info!(%refusal, "no way by deltas is taken");
+            Ok(false)
+        }
+    }
 }
 
 /// Whether no delta may be needed: the slot is there, made ready or kept from before, or the agent's own program may be the release.
@@ -145,6 +207,9 @@ fn manifest_by_deltas(
         match list_of(context, hop, &list) {
             Ok(next) => list = next,
             Err(why) => {
+                if let Some(why) = context.network.interruption() {
+                    return Err(interrupted(why));
+                }
                 // What has come stays until the release is built: a delta of no use would be fetched once more then.
                 tracing::info!(why, "the manifest does not come out of a delta, and is fetched by itself");
                 return Ok(None);
@@ -154,19 +219,28 @@ fn manifest_by_deltas(
     Ok(Some(list))
 }
 
-/// The manifest that a delta makes of another.
+/// The manifest that a delta makes of another. Reading it is a try of the deltas to the release, as applying them is.
 fn list_of(context: &Context, hop: &Hop, base: &[u8]) -> Result<Vec<u8>, String> {
-    let path = downloads::whole(&context.host.home, hop).ok_or("it is gone")?;
-    let delta = BufReader::new(File::open(&path).map_err(|error| error.to_string())?);
-    let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, ..Limits::default() };
-    let mut steps = 0u32;
-    let mut goes_on = |_: Progress| {
-        steps = steps.saturating_add(1);
-        steps <= MAX_STEPS
-    };
-    let list = read_list(base, delta, &limits, &mut goes_on).map_err(|error| with_causes(&error))?;
+    let home = &context.host.home;
+    let path = downloads::whole(home, hop).ok_or("it is gone")?;
+    let tried = Try::begin(home, &hop.end).map_err(|refusal| refusal.detail)?.ok_or("no more are tried")?;
+    let list = read_list_of(context, &path, base);
+    // Few bytes, of which the steps are counted: no time ends it.
+    tried.end(Duration::MAX);
+    let list = list?;
     if Sha256Digest::of(&list) == hop.to {
         return Ok(list);
     }
     Err("it leads to another release".to_owned())
+}
+
+fn read_list_of(context: &Context, path: &Path, base: &[u8]) -> Result<Vec<u8>, String> {
+    let delta = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+    let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, ..Limits::default() };
+    let mut steps = 0u32;
+    let mut goes_on = |_: Progress| {
+        steps = steps.saturating_add(1);
+        steps <= MAX_STEPS && context.network.interruption().is_none()
+    };
+    read_list(base, delta, &limits, &mut goes_on).map_err(|error| with_causes(&error))
 }

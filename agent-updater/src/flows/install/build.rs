@@ -17,6 +17,7 @@ use crate::domain::way::{Hop, hops};
 use crate::flows::context::Host;
 use crate::platform::program;
 use crate::ports::Source;
+use crate::records::tries;
 use crate::slots::Slots;
 
 use super::checks::{download_bytes, payload_path};
@@ -70,6 +71,19 @@ pub(super) fn build(
     new: &mut NewRelease<'_>,
     ask: Ask<'_>,
 ) -> Result<BuiltFrom, ActionFault> {
+    let built_from = build_somehow(host, change, slots, new, ask)?;
+    // Also what came on a way that was told before, and parts of a payload that was not needed after all.
+    downloads::forget_all(&host.home, &change.to.manifest);
+    Ok(built_from)
+}
+
+fn build_somehow(
+    host: &Host,
+    change: &Change,
+    slots: &Slots,
+    new: &mut NewRelease<'_>,
+    ask: Ask<'_>,
+) -> Result<BuiltFrom, ActionFault> {
     let failed = |refusal| ActionFault::Failed(InstallStep::Build, refusal);
     let manifest = new.vetted.manifest();
     new.vetted
@@ -90,7 +104,7 @@ pub(super) fn build(
             Err(refusal) => tracing::warn!(release = %change.to.release, "fetching the payload: {refusal}"),
         }
     }
-    let (hops, base) = hops_of(change, new);
+    let (hops, base) = hops_of(host, change, new);
     if let Some(first) = hops.first() {
         let way = match (first.from, hops.len()) {
             (None, _) => Way::Packed,
@@ -110,13 +124,17 @@ pub(super) fn build(
             passes || refusal.again_in().is_some()
         });
         if !goes_on {
-            hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
+            downloads::forget_others(&host.home, &change.to.manifest, &[]);
         }
         match built {
             Ok(true) => return Ok(BuiltFrom::Deltas(way)),
             Ok(false) => {}
-            // The payload takes more room, and as long.
-            Err(refusal) if matches!(refusal.reason, ReasonCode::DiskFull | ReasonCode::Interrupted) => {
+            // The payload takes as long, and more room than one delta. Several took room for what they pass, too, which is
+            // gone again.
+            Err(refusal)
+                if refusal.reason == ReasonCode::Interrupted
+                    || (refusal.reason == ReasonCode::DiskFull && way != Way::Chain) =>
+            {
                 return Err(failed(refusal));
             }
             Err(refusal) => {
@@ -128,8 +146,6 @@ pub(super) fn build(
         }
     }
     by_payload(host, change, slots, new, ask)?;
-    // A part of a delta is of no use any more.
-    hops.iter().for_each(|hop| downloads::forget(&host.home, hop));
     Ok(BuiltFrom::Payload)
 }
 
@@ -194,7 +210,10 @@ fn from_program(
 }
 
 /// The deltas to be tried, and what they start from. A source that tells of no way may have one from what is installed.
-fn hops_of(change: &Change, new: &NewRelease<'_>) -> (Vec<Hop>, Option<Installed>) {
+fn hops_of(host: &Host, change: &Change, new: &NewRelease<'_>) -> (Vec<Hop>, Option<Installed>) {
+    if tries::load(&host.home, &change.to.manifest).are_used_up() {
+        return (Vec::new(), None);
+    }
     let installed = change.from.clone();
     let from = installed.as_ref().map(|base| base.manifest);
     match new.source.way() {

@@ -8,7 +8,7 @@ use sealpost_manifests::ids::PackageName;
 use sealpost_manifests::release::{Encoding, ReleaseManifest};
 use sealpost_manifests::wire::report::ReasonCode;
 
-use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord};
+use crate::domain::record::{Change, ChangeKind, Installed, PackageRecord, SlotId};
 use crate::domain::release::Refusal;
 use crate::flows::context::Host;
 use crate::hooks::ensure_all_runnable;
@@ -80,17 +80,8 @@ pub(super) fn ensure_room(host: &Host, change: &Change, manifest: &ReleaseManife
     };
     let slots = slots.ok().flatten();
     let is_built = slots.as_ref().is_some_and(|slots| slots.has(&change.to.slot).unwrap_or(false));
-    let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
-    let slot = match is_built {
-        // Made ready before. If it is damaged it is removed before it is built again.
-        true => 0,
-        false => {
-            // What a crash left of it is gone on with, or is removed before it is built again.
-            let begun = slots.and_then(|slots| slots.bytes_beside(&change.to.slot).ok()).unwrap_or(0);
-            let overhead = files.saturating_mul(FILE_OVERHEAD_BYTES);
-            manifest.installed_bytes().saturating_sub(begun).saturating_add(overhead)
-        }
-    };
+    // What was made ready before counts as there. If it is damaged it is removed before it is built again.
+    let slot = if is_built { 0 } else { slot_bytes(slots.as_ref(), &change.to.slot, manifest) };
     let kept = fs::symlink_metadata(payload_path(host, change)).map_or(0, |kept| kept.len());
     let fetched = if is_built { 0 } else { download_bytes(manifest).saturating_sub(kept) };
     let needs = match is_one_file_system(products, home) {
@@ -117,15 +108,30 @@ pub(super) fn ensure_room(host: &Host, change: &Change, manifest: &ReleaseManife
     Ok(())
 }
 
-/// Checks that the disk has room for a release that is only passed on the way to another.
+/// Bytes that a slot takes until it is whole. What a crash left of it is gone on with, or is removed before it is built again.
+fn slot_bytes(slots: Option<&Slots>, slot: &SlotId, manifest: &ReleaseManifest) -> u64 {
+    let begun = slots.and_then(|slots| slots.bytes_beside(slot).ok()).unwrap_or(0);
+    manifest.installed_bytes().saturating_sub(begun).saturating_add(overhead_bytes(manifest))
+}
+
+fn overhead_bytes(manifest: &ReleaseManifest) -> u64 {
+    u64::try_from(manifest.files.len()).unwrap_or(u64::MAX).saturating_mul(FILE_OVERHEAD_BYTES)
+}
+
+/// Checks that the disk has room for a release that is only passed on the way to another, and for that one beside it.
 ///
 /// # Errors
 /// When it has not.
-pub(super) fn ensure_room_between(host: &Host, manifest: &ReleaseManifest) -> io::Result<()> {
-    let files = u64::try_from(manifest.files.len()).unwrap_or(u64::MAX);
-    let slot = manifest.installed_bytes().saturating_add(files.saturating_mul(FILE_OVERHEAD_BYTES));
+pub(super) fn ensure_room_between(
+    host: &Host,
+    slots: &Slots,
+    passed: &ReleaseManifest,
+    (slot, end): (&SlotId, &ReleaseManifest),
+) -> io::Result<()> {
+    let passed = passed.installed_bytes().saturating_add(overhead_bytes(passed));
+    let needed = passed.saturating_add(slot_bytes(Some(slots), slot, end));
     let free = host.disk.free_bytes(existing(&host.settings.install_root))?;
-    if free < slot.saturating_add(DISK_RESERVE_BYTES) {
+    if free < needed.saturating_add(DISK_RESERVE_BYTES) {
         return Err(io::Error::from(io::ErrorKind::StorageFull));
     }
     Ok(())

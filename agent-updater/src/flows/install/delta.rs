@@ -2,15 +2,15 @@
 //!
 //! Invariants: a delta's list of files is the manifest that was vetted, byte by byte; on the way to it, one that the vendor's
 //! verified metadata list. Else nothing is written. Deltas of version 1, as servers of before send them, have a list of their own:
-//! they lead to the wanted release alone, and what they built counts, as whatever was built, if it is what the manifest says. All of it takes a bounded time of the processor. What is built on the way has
-//! a slot that no record names, and is taken away, after a crash with the next cleaning.
+//! they lead to the wanted release alone, and only what its manifest has is written. All of it takes a bounded time of the
+//! processor, in all tries together, and makes way for a person, the agent's end and a contact. What is built on the way has a
+//! slot that no record names, and is taken away, after a crash with the next cleaning.
 
 use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use sealpost_deltas::{Base, BaseFiles, Entry, Limits, Lists, Progress, ReadAt, apply, container_version};
 use sealpost_files::with_causes;
 use sealpost_manifests::digest::Sha256Digest;
@@ -24,17 +24,14 @@ use crate::domain::way::Hop;
 use crate::flows::context::Host;
 use crate::ports::Source;
 use crate::records::manifests;
-use crate::slots::{SlotBase, Slots};
+use crate::slots::{SlotBase, SlotBuilder, Slots};
 
+use super::budget::{Try, time_for};
 use super::checks::ensure_room_between;
 use super::downloads;
 use super::finished::{finish, invalid_or_full, refusal_of_file, refusal_of_slot};
+use super::signed::Signed;
 use super::vetted::VettedRelease;
-
-/// Time of the processor that deltas may take however small their target is.
-const CPU_TIME: Duration = Duration::from_secs(30);
-/// Bytes of a target for which it may take one second more: an old computer makes ten times as many.
-const BYTES_PER_SECOND: u64 = 1024 * 1024;
 
 /// What a delta starts from.
 struct Ground {
@@ -53,17 +50,11 @@ impl BaseFiles for Nothing {
     }
 }
 
-/// How much of the processor's time is left.
+/// What ends the work before it is done.
 #[derive(Clone, Copy)]
-struct Time {
-    began: Duration,
+struct Bounds<'b> {
+    tried: &'b Try<'b>,
     most: Duration,
-}
-
-impl Time {
-    fn is_left(self) -> bool {
-        cpu_time().saturating_sub(self.began) <= self.most
-    }
 }
 
 /// Builds the slot of a release by deltas that have all come.
@@ -76,14 +67,25 @@ pub(super) fn apply_all(
     vetted: &VettedRelease,
     source: &mut dyn Source,
 ) -> Result<(), Refusal> {
+    let tried = Try::begin(&host.home, vetted.digest())?.ok_or_else(|| unusable("no more are tried"))?;
+    let bounds = Bounds { tried: &tried, most: time_for(vetted.manifest().installed_bytes(), hops.len()) };
+    let applied = lead(host, hops, base, change, slots, vetted, (source, bounds));
+    let most = bounds.most;
+    tried.end(most);
+    applied
+}
+
+/// Builds one release after the other, up to the one that is wanted.
+fn lead(
+    host: &Host,
+    hops: &[Hop],
+    base: Option<&Installed>,
+    change: &Change,
+    slots: &Slots,
+    vetted: &VettedRelease,
+    (source, bounds): (&mut dyn Source, Bounds<'_>),
+) -> Result<(), Refusal> {
     let (last, between) = hops.split_last().ok_or_else(|| unusable("it has no delta"))?;
-    let installed = vetted.manifest().installed_bytes();
-    let extra = Duration::from_secs(installed / BYTES_PER_SECOND).saturating_mul(count(hops.len()));
-    let time = Time { began: cpu_time(), most: CPU_TIME.saturating_add(extra) };
-    // Before the first byte of it is read: what kills the agent does not kill it for ever.
-    let path = downloads::begin(&host.home, last)
-        .map_err(|error| refusal_of_file("cannot note that the delta is tried", &error))?
-        .ok_or_else(|| unusable("the agent ended twice while it was applied"))?;
     let mut ground = ground(host, base, slots)?;
     let mut passed: Vec<SlotId> = Vec::new();
     let mut ended = Ok(());
@@ -94,27 +96,33 @@ pub(super) fn apply_all(
             ended = Err(unusable("it leads through a release that is kept here"));
             break;
         }
-        passed.push(slot.clone());
-        match pass(host, hop, &ground, (&slot, change), slots, (source, time)) {
-            Ok(next) => ground = next,
+        match pass(host, hop, &ground, (&slot, change), slots, vetted, (source, bounds)) {
+            Ok(next) => {
+                // Nothing needs what was passed before any more, and its room is needed.
+                ground = next;
+                take_away(slots, &passed);
+                passed = vec![slot];
+            }
             Err(refusal) => {
+                passed.push(slot);
                 ended = Err(refusal);
                 break;
             }
         }
     }
-    let built = ended.and_then(|()| arrive(&path, &ground, change, slots, vetted, time));
+    let built = ended.and_then(|()| arrive(host, last, &ground, change, slots, vetted, (source, bounds)));
     drop(ground);
-    for slot in passed {
-        if let Err(error) = slots.remove(&slot) {
-            tracing::warn!(%slot, error = with_causes(&error), "what was built on the way cannot be removed yet");
-        }
-    }
+    take_away(slots, &passed);
     built
 }
 
-fn count(hops: usize) -> u32 {
-    u32::try_from(hops).unwrap_or(u32::MAX)
+/// Removes what was built on the way. What cannot be removed goes with the next cleaning.
+fn take_away(slots: &Slots, passed: &[SlotId]) {
+    for slot in passed {
+        if let Err(error) = slots.remove(slot) {
+            tracing::warn!(%slot, error = with_causes(&error), "what was built on the way cannot be removed yet");
+        }
+    }
 }
 
 fn ground(host: &Host, base: Option<&Installed>, slots: &Slots) -> Result<Ground, Refusal> {
@@ -136,7 +144,8 @@ fn pass(
     ground: &Ground,
     (slot, change): (&SlotId, &Change),
     slots: &Slots,
-    (source, time): (&mut dyn Source, Time),
+    vetted: &VettedRelease,
+    (source, bounds): (&mut dyn Source, Bounds<'_>),
 ) -> Result<Ground, Refusal> {
     // Its lengths bound what is written, so they have to be the vendor's word.
     if !source.lists(&hop.to)? {
@@ -161,15 +170,15 @@ fn pass(
         if let Some(problem) = manifest.check().into_iter().next() {
             return Err(problem.into());
         }
-        ensure_room_between(host, &manifest)?;
+        ensure_room_between(host, slots, &manifest, (&change.to.slot, vetted.manifest()))?;
         let entries = entries(&manifest.files);
         passed = Some((manifest, list.to_vec()));
         Ok(entries)
     };
     // How many bytes it may have in all is decided from its manifest, which comes first.
     let limits = Limits { list_bytes: MAX_DOCUMENT_BYTES, target_bytes: u64::MAX, ..Limits::default() };
-    let applied = carry_out(ground, delta, &mut read, &mut builder, &limits, time);
-    applied.map_err(|error| invalid_or_full(&builder, "a delta on the way cannot be applied", &*error))?;
+    // Its manifest comes with the delta alone, which has no other list: version 1 was refused.
+    carry_out(ground, delta, &mut read, (&mut builder, None), &limits, (source, bounds))?;
     builder.finish().map_err(|error| refusal_of_slot(&error))?;
     let (manifest, list) = passed.ok_or_else(|| unusable("it brought no manifest"))?;
     let files = slots.base(slot).map_err(|error| refusal_of_slot(&error))?;
@@ -178,16 +187,18 @@ fn pass(
 
 /// Builds the slot of the release that is wanted.
 fn arrive(
-    path: &Path,
+    host: &Host,
+    hop: &Hop,
     ground: &Ground,
     change: &Change,
     slots: &Slots,
     vetted: &VettedRelease,
-    time: Time,
+    (source, bounds): (&dyn Source, Bounds<'_>),
 ) -> Result<(), Refusal> {
     let manifest = vetted.manifest();
-    let delta = open(path)?;
-    // What a crash left of it is whole file by file, or is made again.
+    let path = downloads::whole(&host.home, hop).ok_or_else(|| unusable("the last delta is gone"))?;
+    let delta = open(&path)?;
+    // What a crash or an interruption left of it is whole file by file, or is made again.
     let mut builder = slots.go_on(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
     let limits = Limits {
         entries: manifest.files.len(),
@@ -201,10 +212,8 @@ fn arrive(
         }
         Err("it leads to another release than the approved one".into())
     };
-    match carry_out(ground, delta, &mut vet, &mut builder, &limits, time) {
-        Ok(()) => finish(builder, change, slots, manifest),
-        Err(error) => Err(invalid_or_full(&builder, "the delta cannot be applied", &*error)),
-    }
+    carry_out(ground, delta, &mut vet, (&mut builder, Some(manifest)), &limits, (source, bounds))?;
+    finish(builder, change, slots, manifest)
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -215,16 +224,33 @@ fn carry_out(
     ground: &Ground,
     delta: io::BufReader<File>,
     read: Read<'_>,
-    target: &mut dyn sealpost_deltas::TargetWriter,
+    (builder, signed): (&mut SlotBuilder<'_>, Option<&ReleaseManifest>),
     limits: &Limits,
-    time: Time,
-) -> Result<(), Cause> {
+    (source, bounds): (&dyn Source, Bounds<'_>),
+) -> Result<(), Refusal> {
     let base = Base { files: &*ground.files, list: &ground.list, entries: &ground.entries };
     let mut read = |list: &[u8]| read(list);
     let lists = &mut Lists::Manifest(&mut read);
-    let mut in_time = |_: Progress| time.is_left();
-    apply(&base, delta, lists, target, limits, &mut in_time)?;
-    Ok(())
+    let mut ended = None;
+    let mut goes_on = |_: Progress| {
+        ended = source.interruption();
+        if ended.is_none() && !bounds.tried.is_within(bounds.most) {
+            ended = Some(unusable("it takes too much of this computer's time"));
+        }
+        ended.is_none()
+    };
+    let applied = match signed {
+        Some(manifest) => {
+            let target = &mut Signed::new(builder, manifest);
+            apply(&base, delta, lists, target, limits, &mut goes_on)
+        }
+        None => apply(&base, delta, lists, builder, limits, &mut goes_on),
+    };
+    match (ended, applied) {
+        (_, Ok(_)) => Ok(()),
+        (Some(why), Err(_)) => Err(why),
+        (None, Err(error)) => Err(invalid_or_full(builder, "a delta cannot be applied", &error)),
+    }
 }
 
 fn open(path: &Path) -> Result<io::BufReader<File>, Refusal> {
@@ -234,14 +260,6 @@ fn open(path: &Path) -> Result<io::BufReader<File>, Refusal> {
 
 fn unusable(why: &str) -> Refusal {
     Refusal::new(ReasonCode::PayloadInvalid, format!("the delta cannot be used: {why}"))
-}
-
-/// What this thread has taken of the processor.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let secs = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::from_secs(secs).saturating_add(Duration::from_nanos(nanos.into()))
 }
 
 /// A manifest's files, as deltas take them.

@@ -1,60 +1,68 @@
-//! Deltas among the downloads: under which names they lie, and how often one is applied.
+//! Deltas among the downloads: under which names they lie, and which of them are kept.
 //!
-//! Invariant: a name says whether all of a delta is there (it has no signed length), and how often its applying began: one that
-//! kills the agent is applied twice, and not for ever.
+//! Invariant: a name says whether all of a delta is there: it has no signed length.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sealpost_files::{sync_parent, with_causes};
+use sealpost_files::with_causes;
+use sealpost_manifests::digest::Sha256Digest;
 
 use crate::domain::way::Hop;
 use crate::home::Home;
 
-/// What a delta is called as it gets on: all of it has come, it is applied, and applied once more.
-const WHOLE: [&str; 3] = ["whole-delta", "tried-delta", "tried-again-delta"];
+/// What a delta is called while it comes.
+const PART: &str = "delta";
+/// What a delta is called once all of it has come.
+const WHOLE: &str = "whole-delta";
 
 /// Where a delta lies while it comes. It has the digest of the wanted release in its name, so that it goes when that is assigned
 /// no more.
 pub fn part(home: &Home, hop: &Hop) -> PathBuf {
     let from = hop.from.map_or_else(|| "nothing".to_owned(), |from| from.short());
     let to = if hop.to == hop.end { String::new() } else { format!(".{}", hop.to.short()) };
-    home.download(&format!("{from}{to}.{}.delta", hop.end))
+    home.download(&format!("{from}{to}.{}.{PART}", hop.end))
 }
 
 /// Where a delta lies of which all has come.
 pub fn whole(home: &Home, hop: &Hop) -> Option<PathBuf> {
-    let part = part(home, hop);
-    WHOLE.iter().map(|name| part.with_extension(name)).find(|path| fs::symlink_metadata(path).is_ok())
+    let path = part(home, hop).with_extension(WHOLE);
+    fs::symlink_metadata(&path).is_ok().then_some(path)
 }
 
 /// Says that all of a delta has come.
 pub fn is_whole(home: &Home, hop: &Hop) -> io::Result<()> {
     let part = part(home, hop);
-    fs::rename(&part, part.with_extension("whole-delta"))
+    fs::rename(&part, part.with_extension(WHOLE))
 }
 
-/// Notes that a delta is applied now, and answers where it lies; `None` if it was applied twice before, or is not there.
-pub(super) fn begin(home: &Home, hop: &Hop) -> io::Result<Option<PathBuf>> {
-    let part = part(home, hop);
-    for [now, then] in [["whole-delta", "tried-delta"], ["tried-delta", "tried-again-delta"]] {
-        let (now, then) = (part.with_extension(now), part.with_extension(then));
-        if fs::symlink_metadata(&now).is_ok() {
-            fs::rename(&now, &then)?;
-            sync_parent(&then)?;
-            return Ok(Some(then));
+/// Removes whatever there is of deltas to a release, but of these: those of a way that is told no more would stay for as long as
+/// the release is assigned.
+pub fn forget_others(home: &Home, end: &Sha256Digest, hops: &[Hop]) {
+    let kept: Vec<PathBuf> = hops.iter().map(|hop| part(home, hop)).collect();
+    for path in of_release(home, end) {
+        let is_delta = path.extension().is_some_and(|name| name == PART || name == WHOLE);
+        if is_delta && !kept.contains(&path.with_extension(PART)) {
+            remove(&path);
         }
     }
-    Ok(None)
 }
 
-/// Removes whatever there is of a delta.
-pub fn forget(home: &Home, hop: &Hop) {
-    let part = part(home, hop);
-    for path in WHOLE.iter().map(|name| part.with_extension(name)).chain([part.clone()]) {
-        remove(&path);
-    }
+/// Removes whatever was downloaded for a release: it is built.
+pub(super) fn forget_all(home: &Home, end: &Sha256Digest) {
+    of_release(home, end).iter().for_each(|path| remove(path));
+}
+
+/// The downloads with the digest of a release in their names.
+fn of_release(home: &Home, end: &Sha256Digest) -> Vec<PathBuf> {
+    let end = end.to_string();
+    let entries = fs::read_dir(home.downloads()).into_iter().flatten().flatten();
+    let is_of_it = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.contains(&end))
+    };
+    entries.map(|entry| entry.path()).filter(is_of_it).collect()
 }
 
 fn remove(path: &Path) {
@@ -68,30 +76,30 @@ fn remove(path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use sealpost_manifests::digest::Sha256Digest;
-
     use super::*;
 
     #[test]
-    fn a_delta_is_applied_twice_and_no_more() {
+    fn what_is_there_of_other_ways_to_a_release_goes_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path()).unwrap();
         fs::create_dir_all(home.downloads()).unwrap();
-        let end = Sha256Digest::of(b"2");
-        let hop = Hop { from: Some(Sha256Digest::of(b"1")), to: end, end, most_bytes: 9 };
-        assert_eq!(begin(&home, &hop).unwrap(), None, "nothing has come");
-        fs::write(part(&home, &hop), "delta").unwrap();
-        assert_eq!(begin(&home, &hop).unwrap(), None, "a part of it has come");
-        is_whole(&home, &hop).unwrap();
-        for _ in 0..2 {
-            let path = begin(&home, &hop).unwrap().unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), "delta");
-            assert_eq!(whole(&home, &hop), Some(path));
+        let [one, two, end, other] = ["1", "2", "3", "4"].map(|text| Sha256Digest::of(text.as_bytes()));
+        let hop = |from, to, end| Hop { from: Some(from), to, end, most_bytes: 1 };
+        let way = [hop(one, two, end), hop(two, end, end)];
+        let others = [hop(one, end, end), hop(one, other, end), hop(other, end, end)];
+        let elsewhere = hop(one, other, other);
+        for hop in way.iter().chain(&others).chain([&elsewhere]) {
+            fs::write(part(&home, hop), "delta").unwrap();
         }
-        assert_eq!(begin(&home, &hop).unwrap(), None, "it was tried twice");
-        assert!(whole(&home, &hop).is_some(), "and is not fetched again");
-        forget(&home, &hop);
-        assert_eq!((whole(&home, &hop), fs::read_dir(home.downloads()).unwrap().count()), (None, 0));
+        is_whole(&home, &way[0]).unwrap();
+        is_whole(&home, &others[1]).unwrap();
+        fs::write(home.download(&format!("{end}.tar.gz")), "payload").unwrap();
+        let left = || fs::read_dir(home.downloads()).unwrap().count();
+        forget_others(&home, &end, &way);
+        assert_eq!(left(), 4, "the way, the payload, and what is of another release");
+        assert!(whole(&home, &way[0]).is_some() && part(&home, &way[1]).exists());
+        forget_all(&home, &end);
+        assert_eq!((left(), part(&home, &elsewhere).exists()), (1, true));
     }
 
     #[test]

@@ -13,28 +13,24 @@ use crate::platform::disk;
 use crate::slots::beneath::BeneathError;
 use crate::slots::{SlotBuilder, Slots};
 
-/// Gives the slot its name, and digests its files.
+/// Digests the files of the slot, and gives it its name: a slot of that name is what was signed. That of a repair stays beside
+/// the one that it is to replace.
 pub(super) fn finish(
     builder: SlotBuilder<'_>,
     change: &Change,
     slots: &Slots,
     manifest: &ReleaseManifest,
 ) -> Result<(), Refusal> {
-    if change.kind == ChangeKind::Repair {
-        builder.finish_beside().map_err(|error| refusal_of_slot(&error))?;
-        return slots.check_beside(&change.to.slot, manifest).map_err(|error| {
-            let detail = format!("what was built is not what was signed: {}", with_causes(&error));
-            Refusal::new(ReasonCode::PayloadInvalid, detail)
-        });
-    }
-    builder.finish().map_err(|error| refusal_of_slot(&error))?;
-    let checked = slots.check(&change.to.slot, manifest);
-    if let Err(error) = checked {
-        slots.remove(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
+    builder.finish_beside().map_err(|error| refusal_of_slot(&error))?;
+    if let Err(error) = slots.check_beside(&change.to.slot, manifest) {
+        slots.remove_beside(&change.to.slot).map_err(|error| refusal_of_slot(&error))?;
         let detail = format!("what was built is not what was signed: {}", with_causes(&error));
         return Err(Refusal::new(ReasonCode::PayloadInvalid, detail));
     }
-    Ok(())
+    match change.kind {
+        ChangeKind::Repair => Ok(()),
+        _ => builder.take_name().map_err(|error| refusal_of_slot(&error)),
+    }
 }
 
 pub(super) fn invalid_or_full(

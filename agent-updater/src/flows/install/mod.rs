@@ -7,6 +7,7 @@
 //! Left out on purpose: deciding what to install (`domain::policy`), and the network ([`crate::ports::Source`]).
 
 mod actions;
+pub mod budget;
 mod build;
 mod checks;
 mod clean_up;
@@ -16,6 +17,7 @@ mod engine;
 mod fault;
 mod finished;
 mod report;
+mod signed;
 mod terms;
 mod vetted;
 

@@ -102,6 +102,42 @@ impl Source for Published {
     }
 }
 
+/// A source that is like a published release, but for what a test makes of it.
+pub(super) struct But<'p> {
+    pub(super) release: &'p mut Published,
+    /// Asked before a payload is fetched.
+    pub(super) payload: &'p dyn Fn() -> Result<(), Refusal>,
+    pub(super) interruption: &'p dyn Fn() -> Option<Refusal>,
+}
+
+impl<'p> But<'p> {
+    pub(super) fn new(release: &'p mut Published) -> Self {
+        Self { release, payload: &|| Ok(()), interruption: &|| None }
+    }
+}
+
+impl Source for But<'_> {
+    fn way(&self) -> Option<&DeltaWay> {
+        self.release.way()
+    }
+
+    fn lists(&mut self, manifest: &Sha256Digest) -> Result<bool, Refusal> {
+        self.release.lists(manifest)
+    }
+
+    fn interruption(&self) -> Option<Refusal> {
+        (self.interruption)()
+    }
+
+    fn delta(&mut self, hop: &Hop, to: &Path) -> Result<bool, Refusal> {
+        self.release.delta(hop, to)
+    }
+
+    fn payload(&mut self, to: &Path) -> Result<(), Refusal> {
+        (self.payload)().and_then(|()| self.release.payload(to))
+    }
+}
+
 pub(super) struct Computer {
     pub(super) root: TempDir,
     pub(super) host: Host,
@@ -242,6 +278,12 @@ impl Computer {
         Engine::new(&self.host, &mut spool).install(&vetted, Terms::unhindered(&wanted), release)
     }
 
+    /// As [`Self::install`], from another source of the release.
+    pub(super) fn install_from(&self, release: &Published, source: &mut dyn Source) -> ChangeEnd {
+        let (vetted, wanted) = (self.vet(release).unwrap(), self.assignment(release, 0));
+        self.with_engine(|engine| engine.install(&vetted, Terms::unhindered(&wanted), source)).unwrap()
+    }
+
     /// A rollback that the site asks for, of this attempt; its bounds are judged elsewhere.
     pub(super) fn roll_back_for_site(&self, attempt: u32) -> Result<ChangeEnd, EngineError> {
         let previous = self.record().previous.unwrap();
@@ -352,6 +394,16 @@ pub(super) fn trusted(key: &PublicKey, status: KeyStatus) -> TrustedKey {
 pub(super) fn delta(base: &Published, target: &Published) -> Vec<u8> {
     let [base, target] = [base, target].map(|release| (release.folder.as_path(), &release.manifest));
     delta::between(base, target)
+}
+
+/// Everything beneath a folder that is no folder.
+pub(super) fn files_beneath(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let beneath = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
+        true => files_beneath(&entry.path()),
+        false => BTreeSet::from([entry.path()]),
+    });
+    beneath.flatten().collect()
 }
 
 /// The whole text of a file, if it is there.

@@ -3,6 +3,7 @@
 mod crash;
 mod daemon;
 mod faults;
+mod first_version;
 mod fixture;
 mod install;
 mod linked;
