@@ -40,6 +40,8 @@ const FROM_NOTHING: &str = "/dev/null";
 const CHECK: &str = "check";
 /// The descriptor after standard input, output and error.
 const FIRST_AFTER_STANDARD: i32 = 3;
+/// Bytes of a delta beside what it makes.
+const BESIDE_STREAMS: u64 = 1024 * 1024;
 /// Upper bound on a child's error output that is kept, in bytes.
 const MAX_ERROR_OUTPUT_BYTES: u64 = 4096;
 
@@ -165,6 +167,9 @@ impl ChildCommand {
                 source: io::Error::other(error),
             })?
             .map_err(failed("read the result"))?;
+        if length > most_bytes {
+            return Err(ChildError::TooLarge { most_bytes });
+        }
         Ok(MadeDelta { file, blob: Blob { sha256, length } })
     }
 
@@ -249,7 +254,7 @@ pub struct ChildTask {
 /// What a child does with the file of the delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildWork {
-    /// Writes the delta there. No file that it writes has more bytes.
+    /// Writes the delta there, of at most so many bytes. What it is made of lies in files that may be as long as the target.
     Make { most_bytes: u64 },
     /// Applies the delta that is there, and writes nothing.
     Check,
@@ -284,17 +289,17 @@ impl ChildTask {
         for resource in [Resource::As, Resource::Data] {
             bound(resource, self.memory_bytes).map_err(failed("limit the memory"))?;
         }
-        let most_written = match self.work {
-            ChildWork::Make { most_bytes } => most_bytes,
-            ChildWork::Check => 0,
-        };
-        bound(Resource::Fsize, most_written).map_err(failed("limit what is written"))?;
         // Nobody waits for a packed release, so everything else on the machine comes first.
         if self.base.is_none() {
             let _ = rustix::process::nice(NICENESS);
         }
         bound(Resource::Core, 0).map_err(failed("switch off core dumps"))?;
         let (target, new) = read_tree(&self.target)?;
+        let most_written = match self.work {
+            ChildWork::Make { most_bytes } => most_bytes.max(most_in_streams(&target)),
+            ChildWork::Check => 0,
+        };
+        bound(Resource::Fsize, most_written).map_err(failed("limit what is written"))?;
         let (base, old) = match &self.base {
             Some(base) => read_tree(base)?,
             // Of a tree without files no file is read, wherever it is.
@@ -365,6 +370,15 @@ impl TargetWriter for Nowhere<'_> {
     fn reopen(&mut self, path: &str) -> io::Result<Box<dyn Read>> {
         Ok(Box::new(open_regular(&self.made.join(path))?))
     }
+}
+
+/// Most bytes that a file has in which a delta to this tree is put together, and the delta itself.
+fn most_in_streams(target: &Tree) -> u64 {
+    let lengths = target.entries.iter().map(|entry| match &entry.kind {
+        EntryKind::File { length, .. } => *length,
+        EntryKind::Symlink { .. } => 0,
+    });
+    lengths.fold(BESIDE_STREAMS, u64::saturating_add)
 }
 
 fn bound(resource: Resource, bytes: u64) -> io::Result<()> {

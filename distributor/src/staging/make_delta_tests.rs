@@ -28,6 +28,10 @@ fn acts_as_the_child() {
         std::thread::park();
     }
     task.run().unwrap();
+    // Making a delta takes what it may; this does not.
+    if task.base.as_ref().is_some_and(|base| base.ends_with("greedy")) {
+        std::hint::black_box(vec![1u8; 1 << 30]);
+    }
 }
 
 fn release(folder: &Path, files: &[(&str, &[u8])]) -> PathBuf {
@@ -110,14 +114,24 @@ async fn a_home_that_was_named_relatively_gets_deltas_too() {
 #[tokio::test]
 async fn a_child_that_needs_more_memory_than_it_may_have_ends_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let base = release(&folder.path().join("base"), &[("data", &noise(12_000_000, 1))]);
-    let target = release(&folder.path().join("target"), &[("data", &noise(12_000_000, 2))]);
-    let limits = Limits { delta_memory_bytes: 96 * 1024 * 1024, ..Limits::default() };
+    let base = release(&folder.path().join("greedy"), &[("data", b"one")]);
+    let target = release(&folder.path().join("target"), &[("data", b"two")]);
+    let limits = Limits { delta_memory_bytes: 512 * 1024 * 1024, ..Limits::default() };
     let error = child().make(folder.path(), Some(&base), &target, u64::MAX, &limits).await.unwrap_err();
     let ChildError::Failed { status, said, .. } = error else { panic!("{error}") };
     assert!(status.signal().is_some() && said.contains("memory allocation"), "{status}: {said}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn little_memory_costs_bytes_of_a_delta_and_not_the_delta() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = release(&folder.path().join("base"), &[("data", &noise(12_000_000, 1))]);
+    let target = release(&folder.path().join("target"), &[("data", &noise(12_000_000, 2))]);
+    let limits = Limits { delta_memory_bytes: 96 * 1024 * 1024, ..Limits::default() };
+    let made = child().make(folder.path(), Some(&base), &target, u64::MAX, &limits).await.unwrap();
+    assert!(made.blob.length > 12_000_000);
 }
 
 #[tokio::test]
@@ -130,6 +144,25 @@ async fn a_delta_that_would_be_larger_than_it_may_be_ends_there_and_leaves_nothi
         let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = left.filter(|name| name != "base" && name != "target").collect();
         assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// Digits without a pattern: they pack to half of their bytes, and resemble nothing.
+fn digits(bytes: usize, seed: u32) -> Vec<u8> {
+    noise(bytes, seed).into_iter().map(|byte| b"0123456789abcdef"[usize::from(byte >> 4)]).collect()
+}
+
+#[tokio::test]
+async fn a_delta_may_be_made_of_streams_that_are_longer_than_it_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = release(&folder.path().join("base"), &[("data", &digits(1_500_000, 1))]);
+    let target = release(&folder.path().join("target"), &[("data", &digits(1_500_000, 2))]);
+    for base in [Some(base), None] {
+        let most = 1_200_000;
+        let made = child().make(folder.path(), base.as_deref(), &target, most, &Limits::default()).await;
+        assert!(made.unwrap().blob.length < most);
+        let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.filter(|name| name != "base" && name != "target").count(), 0);
     }
 }
 

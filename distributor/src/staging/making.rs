@@ -30,7 +30,8 @@ use crate::ports::blobs::BlobStore;
 use crate::ports::clock::Clock;
 use crate::ports::staging::{MissingDelta, NOTHING, StagingError, release_of};
 
-/// A child keeps what it made in a file of its own until it writes the whole.
+/// A child keeps what it made in a file of its own until it writes the whole; and the streams that it packs, which have
+/// together about as many bytes as the target.
 const FILES_OF_A_CHILD: u64 = 2;
 
 /// Longest that a delta of the vendor may take to apply: releases that come meanwhile wait for it, and computers take no slower
@@ -319,7 +320,11 @@ impl DeltaMaker {
         turn: Turn<'m, '_>,
     ) -> Result<MadeDelta, ChildError> {
         let payload_bytes = wanted.target.payload_bytes;
-        let needed = payload_bytes.saturating_mul(FILES_OF_A_CHILD);
+        let trees = self.parts.trees.clone();
+        let manifest = wanted.target.release.manifest;
+        let streams = blocking(move || trees.installed_bytes(&manifest)).await.flatten();
+        let streams = streams.map_err(|source| ChildError::Trees { source: Box::new(source) })?;
+        let needed = payload_bytes.saturating_mul(FILES_OF_A_CHILD).saturating_add(streams);
         let (base, target) = self.unpacked(wanted, needed).await?;
         let (child, limits) = (&self.parts.child, &self.parts.limits);
         let make = || child.make(&self.root, base.as_deref(), &target, payload_bytes, limits);

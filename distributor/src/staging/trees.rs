@@ -123,6 +123,11 @@ impl Trees {
         Ok(self.manifest(digest)?.map_or(0, |manifest| manifest.payload.tar.length))
     }
 
+    /// Bytes of all files of a release; 0 if its manifest is gone.
+    pub(super) fn installed_bytes(&self, digest: &Sha256Digest) -> Result<u64, StagingError> {
+        Ok(self.manifest(digest)?.map_or(0, |manifest| manifest.installed_bytes()))
+    }
+
     /// The folder of an unpacked release, unpacked now if it is not; `None` if its manifest or payload is gone.
     pub(super) fn tree(&self, digest: &Sha256Digest) -> Result<Option<PathBuf>, StagingError> {
         let folder = self.tree_folder(digest);

@@ -174,7 +174,7 @@ async fn a_reviewer_sees_what_changes_against_the_approved_release() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_that_takes_too_much_memory_or_time_costs_the_delta_and_not_the_release() {
     let usual = Limits { keep_free_bytes: 0, ..Limits::default() };
-    let little_memory = Limits { delta_memory_bytes: 64 * 1024 * 1024, ..usual };
+    let little_memory = Limits { delta_memory_bytes: 4 * 1024 * 1024, ..usual };
     let little_time = Limits { delta_time: Duration::from_nanos(1), ..usual };
     for limits in [little_memory, little_time] {
         let (vendor, web) = vendor().await;
