@@ -15,7 +15,7 @@ use crate::digest::Sha256;
 use crate::encode::pack_few;
 use crate::make::error::MakeError;
 use crate::read_at::{FromBeginning, ReadAt};
-use crate::spool::Spool;
+use crate::spool::{Scratch, Spool};
 
 /// A delta that is being put together.
 pub(crate) struct Assembly {
@@ -61,7 +61,7 @@ impl Proven {
 }
 
 impl Assembly {
-    pub(crate) fn new(subject: Subject, ends: Ends) -> io::Result<Self> {
+    pub(crate) fn new(subject: Subject, ends: Ends, scratch: &Scratch) -> io::Result<Self> {
         let head = Head {
             subject,
             base_check: ends.base.1.0.first_chunk().copied().unwrap_or_default(),
@@ -70,7 +70,7 @@ impl Assembly {
             target_check: ends.target.1.0.first_chunk().copied().unwrap_or_default(),
             groups: Vec::new(),
         };
-        Ok(Self { head, bodies: tempfile::tempfile()? })
+        Ok(Self { head, bodies: scratch.file()? })
     }
 
     /// Adds the next group.

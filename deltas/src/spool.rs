@@ -4,15 +4,37 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::read_at::ReadAt;
 
 /// Bytes that are kept in memory of each.
 const IN_MEMORY: usize = 1 << 20;
 
+/// Where files without a name are made: on the disk that has room for them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch(Option<Arc<Path>>);
+
+impl Scratch {
+    /// A folder, or the system's for temporary files.
+    pub(crate) fn new(folder: Option<&Path>) -> Self {
+        Self(folder.map(Arc::from))
+    }
+
+    /// Makes a file that goes when it is closed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.0.as_deref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)
+    }
+}
+
 /// Bytes in the order in which they were written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Spool {
+    scratch: Scratch,
     /// The first of them, once they are many.
     file: Option<(File, u64)>,
     /// The rest.
@@ -20,6 +42,10 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    pub(crate) fn new(scratch: &Scratch) -> Self {
+        Self { scratch: scratch.clone(), file: None, tail: Vec::new() }
+    }
+
     /// The last bytes, to write behind. [`Self::settle`] is to be called now and then.
     pub(crate) const fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.tail
@@ -35,7 +61,7 @@ impl Spool {
         }
         let (file, length) = match &mut self.file {
             Some(file) => file,
-            none => none.insert((tempfile::tempfile()?, 0)),
+            none => none.insert((self.scratch.file()?, 0)),
         };
         file.write_all(&self.tail)?;
         *length = length.saturating_add(u64::try_from(self.tail.len()).unwrap_or(u64::MAX));
@@ -75,7 +101,7 @@ impl Write for Spool {
 
 impl From<Vec<u8>> for Spool {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { file: None, tail: bytes }
+        Self { scratch: Scratch::default(), file: None, tail: bytes }
     }
 }
 
@@ -108,7 +134,8 @@ mod tests {
     #[test]
     fn what_was_written_is_read_at_any_place_wherever_it_lies() {
         let bytes = noise(3 * IN_MEMORY + 12_345, 1);
-        let mut spool = Spool::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(&Scratch::new(Some(folder.path())));
         assert_eq!((spool.length(), spool.in_memory()), (0, Some([].as_slice())));
         for piece in bytes.chunks(70_001) {
             spool.append(piece).unwrap();

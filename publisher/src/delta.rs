@@ -82,6 +82,8 @@ pub fn make(
         ensure_outside(out, target)?;
     }
     let mut written = NewFile::beside(out, existing)?;
+    // There is room where the delta is to be; the system's folder for temporary files may lie in memory.
+    let settings = &MakeSettings { scratch: Some(parent(out).to_owned()), ..settings.clone() };
     let made = match kind {
         Kind::File => make_file(&open(base)?, &open(target)?, written.writer(), settings, control)?,
         Kind::Folder => {

@@ -165,6 +165,7 @@ mod tests {
     use super::*;
     use crate::apply::Progress;
     use crate::parallel::Crew;
+    use crate::spool::Scratch;
     use crate::testing::noise;
 
     #[test]
@@ -196,7 +197,12 @@ mod tests {
         target.splice(1_000_000..1_000_000, noise(1000, 2));
         target.truncate(2_900_000);
         let both = Both { base: &base, target: &target };
-        let hints = Hints { programs: Vec::new(), memory_bytes: 6_000_000, crew: &Crew::new(1) };
+        let hints = Hints {
+            programs: Vec::new(),
+            memory_bytes: 6_000_000,
+            crew: &Crew::new(1),
+            scratch: &Scratch::default(),
+        };
         let mut asked = |_: Progress| true;
         let (images, ways) = both.covers(&hints, &mut Ticker::new(&mut asked, 1)).unwrap();
         assert!(images.is_empty());

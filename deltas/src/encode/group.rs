@@ -81,7 +81,7 @@ pub(crate) fn encode(
         || base.length() == 0
         || target.length() <= if little { MOST_WHOLE } else { MOST_PREFIX }
     {
-        consider(&mut best, Some(whole(target, hints.memory_bytes / 2)?));
+        consider(&mut best, Some(whole(target, hints)?));
     }
     best.ok_or(Flaw::Damaged)
 }
@@ -95,10 +95,10 @@ fn consider(best: &mut Option<Encoded>, made: Option<Encoded>) {
 }
 
 /// The target alone.
-fn whole(target: &Space<'_>, most_memory: u64) -> Result<Encoded, Flaw> {
-    let (packed, body) = pack(target, WHOLE_CAP, most_memory).map_err(Flaw::Read)?;
+fn whole(target: &Space<'_>, hints: &Hints<'_>) -> Result<Encoded, Flaw> {
+    let (packed, body) = pack(target, WHOLE_CAP, hints).map_err(Flaw::Read)?;
     let plain = || {
-        let mut plain = Spool::default();
+        let mut plain = Spool::new(hints.scratch);
         io::copy(&mut FromBeginning::new(target), &mut plain).map_err(Flaw::Read)?;
         Ok(plain)
     };
@@ -135,9 +135,9 @@ fn by_covers(
     let count = covers.len() as u64;
     let predictor = Predictor::new(images, covers, base).map_err(Flaw::Read)?;
     let raw = if own {
-        streams(covers, spaces, target, &predictor)
+        streams(covers, spaces, target, &predictor, hints.scratch)
     } else {
-        streams(covers, base, target, &predictor)
+        streams(covers, base, target, &predictor, hints.scratch)
     };
     let (streams, bodies) = pack_streams(raw.map_err(Flaw::Read)?, hints, ticker)?;
     let head = CoversHead { own_copies: own, images: images.to_vec(), covers: count, streams };
@@ -158,7 +158,7 @@ fn pack_streams(raw: Raw, hints: &Hints<'_>, ticker: &mut Ticker<'_>) -> Result<
         ticker,
         |(bytes, cap), ticker| {
             ticker.made(0)?;
-            pack(*bytes, *cap, most).map_err(Flaw::Read)
+            pack(*bytes, *cap, hints).map_err(Flaw::Read)
         },
     )?;
     let mut packed = packed.into_iter();

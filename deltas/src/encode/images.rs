@@ -6,6 +6,7 @@ use crate::container::layout::Image;
 use crate::image::{Parsed, pair_up, parse, put_labels};
 use crate::parallel::Crew;
 use crate::read_at::ReadAt;
+use crate::spool::Scratch;
 
 /// Of the memory, for each byte that is indexed; an index is half of what is there at once.
 const MEMORY_OF_INDEXED: u64 = 10;
@@ -26,6 +27,8 @@ pub(crate) struct Hints<'c> {
     pub(crate) memory_bytes: u64,
     /// Who works on it.
     pub(crate) crew: &'c Crew,
+    /// Where what is long lies.
+    pub(crate) scratch: &'c Scratch,
 }
 
 impl Hints<'_> {

@@ -10,7 +10,7 @@ use crate::pack::{Lzma2, lzma2, zstd_frame};
 use crate::read_at::{FromBeginning, ReadAt, Space};
 use crate::spool::Spool;
 
-use super::images::read;
+use super::images::{Hints, read};
 
 /// Longer streams are packed once, as a sample of them packs best.
 const LONG: usize = 128 << 10;
@@ -37,7 +37,7 @@ pub(super) fn memory_of(length: u64, cap: u64) -> u64 {
 }
 
 /// Packs bytes; `cap` is the longest dictionary. No body if they are best as they are.
-pub(super) fn pack(bytes: &Space<'_>, cap: u64, most_memory: u64) -> io::Result<(Packed, Option<Spool>)> {
+pub(super) fn pack(bytes: &Space<'_>, cap: u64, hints: &Hints<'_>) -> io::Result<(Packed, Option<Spool>)> {
     let length = bytes.length();
     let plain = Packed { packing: Packing::Plain, length };
     if length <= LONG as u64 {
@@ -45,9 +45,9 @@ pub(super) fn pack(bytes: &Space<'_>, cap: u64, most_memory: u64) -> io::Result<
         return Ok((packed, (packed.packing != Packing::Plain).then(|| body.into())));
     }
     let Some(literal_context) = best_of_sample(bytes)? else { return Ok((plain, None)) };
-    let dictionary = dictionary_within(length, cap, most_memory);
+    let dictionary = dictionary_within(length, cap, hints.memory_bytes / 2);
     let how = Lzma2 { dictionary: clamped(dictionary), literal_context, preset: LZMA2_PRESET };
-    let mut body = Spool::default();
+    let mut body = Spool::new(hints.scratch);
     how.pack(FromBeginning::new(bytes), |piece| body.append(piece))?;
     let packed = Packed { packing: Packing::Lzma2, length: body.length() };
     Ok(if body.length() < length { (packed, Some(body)) } else { (plain, None) })

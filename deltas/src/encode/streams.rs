@@ -6,7 +6,7 @@ use crate::container::layout::{Cover, STREAMS};
 use crate::container::varint;
 use crate::image::Predictor;
 use crate::read_at::ReadAt;
-use crate::spool::Spool;
+use crate::spool::{Scratch, Spool};
 
 /// Kept diagonals.
 const KEPT: usize = 8;
@@ -22,8 +22,9 @@ pub(super) fn streams(
     base: &dyn ReadAt,
     target: &dyn ReadAt,
     predictor: &Predictor,
+    scratch: &Scratch,
 ) -> io::Result<Raw> {
-    let mut raw = Raw::default();
+    let mut raw: Raw = std::array::from_fn(|_| Spool::new(scratch));
     control(covers, &mut raw);
     let mut differences = Differences::default();
     let mut reached = 0;

@@ -12,6 +12,7 @@ use crate::container::layout::{Codec, Group, Subject};
 use crate::encode::{Hints, encode};
 use crate::parallel::Crew;
 use crate::read_at::ReadAt;
+use crate::spool::Scratch;
 use crate::summary::Summary;
 
 /// Writes the delta that leads from one file to another. A `.tar` is a file too; programs in it are found.
@@ -33,11 +34,12 @@ pub fn make_file(
     };
     let programs = pairs(&of_file(base).map_err(of_base)?, &of_file(target).map_err(of_target)?);
     let crew = Crew::new(settings.threads);
-    let hints = Hints { programs, memory_bytes: settings.memory_bytes, crew: &crew };
+    let scratch = Scratch::new(settings.scratch.as_deref());
+    let hints = Hints { programs, memory_bytes: settings.memory_bytes, crew: &crew, scratch: &scratch };
     let mut ticker = Ticker::new(control, target.length());
     let encoded = encode(base, target, &hints, &mut ticker).map_err(MakeError::of)?;
     let whole = matches!(encoded.codec, Codec::Whole(_));
-    let mut assembly = Assembly::new(Subject::File, ends).map_err(MakeError::Write)?;
+    let mut assembly = Assembly::new(Subject::File, ends, &scratch).map_err(MakeError::Write)?;
     let group = Group { targets: Vec::new(), bases: Vec::new(), codec: encoded.codec };
     assembly.add(Proven::new(group, encoded.bodies, base, ends.target)?)?;
     let bytes = assembly.finish(out).map_err(MakeError::Write)?;

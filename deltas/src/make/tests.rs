@@ -71,7 +71,7 @@ fn gibibyte_in_child(test: &str, other: fn(u64) -> u64, most_bytes: u64) {
         return in_own_process(&format!("make::tests::{test}"), (CHILD, Path::new(test)));
     }
     let (base, target) = (Endless { other: |_| 0 }, Endless { other });
-    let settings = MakeSettings { memory_bytes: MEMORY, threads: 2 };
+    let settings = MakeSettings { memory_bytes: MEMORY, threads: 2, ..MakeSettings::default() };
     let mut delta = Count::default();
     let mut go_on = |_: Progress| true;
     make_file(&base, &target, &mut delta, &settings, &mut go_on).unwrap();
@@ -138,7 +138,7 @@ fn the_delta_is_the_same_however_many_work_on_it_and_progress_ends_at_the_whole(
         assert!(made(MakeSettings { threads, ..MakeSettings::default() }) == alone, "{threads} threads");
     }
     // Less memory lets fewer work at once; here it is enough for each of them.
-    assert!(made(MakeSettings { threads: 4, memory_bytes: 32 << 20 }) == alone);
+    assert!(made(MakeSettings { threads: 4, memory_bytes: 32 << 20, ..MakeSettings::default() }) == alone);
 }
 
 #[test]

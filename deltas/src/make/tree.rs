@@ -18,6 +18,7 @@ use crate::list::folder_list;
 use crate::parallel::Crew;
 use crate::plan::{FileOf, Origin, Plan};
 use crate::read_at::ReadAt;
+use crate::spool::Scratch;
 use crate::summary::Summary;
 use crate::tree::{self, Tree};
 
@@ -87,12 +88,14 @@ impl Making<'_> {
         let plan = Plan::new(&self.base.tree.entries, &self.target.tree.entries);
         let target_bytes = self.check(&plan)?;
         let ends = Ends { base: (old.len() as u64, sha256(old)), target: (new.len() as u64, sha256(new)) };
-        let mut assembly = Assembly::new(self.subject, ends).map_err(MakeError::Write)?;
+        let scratch = Scratch::new(self.settings.scratch.as_deref());
+        let mut assembly = Assembly::new(self.subject, ends, &scratch).map_err(MakeError::Write)?;
         let open = plan.open.iter().filter_map(|number| plan.targets.get(*number));
         let mut ticker =
             Ticker::new(control, new.len() as u64 + open.map(|(file, _)| file.length).sum::<u64>());
         let crew = Crew::new(self.settings.threads);
-        let hints = Hints { programs: Vec::new(), memory_bytes: self.settings.memory_bytes, crew: &crew };
+        let memory_bytes = self.settings.memory_bytes;
+        let hints = Hints { programs: Vec::new(), memory_bytes, crew: &crew, scratch: &scratch };
         let list = encode(&old, &new, &hints, &mut ticker).map_err(MakeError::of)?;
         let first = Group { targets: Vec::new(), bases: Vec::new(), codec: list.codec };
         assembly.add(Proven::new(first, list.bodies, &old, ends.target)?)?;
@@ -112,13 +115,13 @@ impl Making<'_> {
         let bounds = (self.settings.memory_bytes, |together: &Together| memory_of(&plan, together));
         let together = groups(&plan);
         let made = |together: &Together, ticker: &mut Ticker<'_>| {
-            let group = self.group(&plan, together, Programs::Apart, &crew, ticker)?;
+            let group = self.group(&plan, together, Programs::Apart, &hints, ticker)?;
             Ok((group, together.clone()))
         };
         let mut parts = 0;
         crew.each(&together, bounds, &mut ticker, made, |(mut group, together), ticker| {
             if parts + group.proven.image_parts() > self.most_parts {
-                group = self.group(&plan, &together, Programs::AsBytes, &crew, &mut ticker.aside())?;
+                group = self.group(&plan, &together, Programs::AsBytes, &hints, &mut ticker.aside())?;
             }
             parts += group.proven.image_parts();
             let counted = if group.whole { &mut summary.whole } else { &mut summary.patched };
@@ -147,7 +150,7 @@ impl Making<'_> {
         plan: &Plan<'_>,
         together: &Together,
         taken: Programs,
-        crew: &Crew,
+        hints: &Hints<'_>,
         ticker: &mut Ticker<'_>,
     ) -> Result<Made, MakeError> {
         let (old_files, new_files) = files_of(plan, together);
@@ -161,7 +164,7 @@ impl Making<'_> {
             }
             Programs::AsBytes => Vec::new(),
         };
-        let hints = Hints { programs: pairs, memory_bytes: self.settings.memory_bytes, crew };
+        let hints = Hints { programs: pairs, ..*hints };
         let encoded = encode(&base, &target, &hints, ticker).map_err(MakeError::of)?;
         let whole = matches!(encoded.codec, Codec::Whole(_));
         let ends = (target.length(), digest(&target).map_err(failed)?);

@@ -105,6 +105,7 @@ pub(super) fn run(command: Command) -> anyhow::Result<Ending> {
             let settings = MakeSettings {
                 memory_bytes: options.memory_mib.saturating_mul(1 << 20),
                 threads: options.threads.map_or_else(all_threads, usize::from),
+                ..MakeSettings::default()
             };
             let existing = existing(options.force);
             let made = make(&options.base, &options.target, &options.out, existing, &settings, &mut control);

@@ -169,7 +169,11 @@ fn make_one(
     let before = Release { tree: &before, manifest: &old };
     let after = Release { tree: &after, manifest: target.bytes };
     let mut file = NamedTempFile::new_in(staging).map_err(of_disk)?;
-    let settings = MakeSettings { memory_bytes: order.memory_bytes, threads: order.threads };
+    let settings = MakeSettings {
+        memory_bytes: order.memory_bytes,
+        threads: order.threads,
+        scratch: Some(staging.to_owned()),
+    };
     let out = BufWriter::new(file.as_file_mut());
     let made = make(&before, &after, out, &Limits::default(), &settings, &mut |_| true)
         .map_err(|error| with_causes(&error))?;
