@@ -6,8 +6,8 @@
 //!
 //! `docs/DELTA.md` describes the format. Rooms, from the making side: `matching` finds what resembles the base, `image`
 //! predicts what becomes of addresses in programs, `encode` makes streams of it, `container` says what a delta is byte by
-//! byte, `apply` makes targets. `make` and `apply` know files; the others know bytes. `v1` reads the deltas of earlier
-//! programs.
+//! byte, `apply` makes targets. `make` and `apply` know files; the others know bytes. `parallel` does several jobs at once, and
+//! `spool` holds what is too long for memory. `v1` reads the deltas of earlier programs.
 //!
 //! Left out on purpose: networks, signatures, servers, empty folders, owners, times, and every kind of file but regular files
 //! and symbolic links.
