@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::apply::{Shared, Ticker};
+use crate::container::Flaw;
 
 /// How often whoever waits for threads asks whether to go on.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -55,7 +56,7 @@ impl Crew {
     ///
     /// # Errors
     /// Of a job, of taking a result, or when it was stopped.
-    pub(crate) fn each<J: Sync, T: Send, E: Send>(
+    pub(crate) fn each<J: Sync, T: Send, E: Send + From<Flaw>>(
         &self,
         jobs: &[J],
         (memory, need): (u64, impl Fn(&J) -> u64 + Sync),
@@ -89,7 +90,7 @@ impl Crew {
     }
 
     /// As [`Self::each`], with all results at once.
-    pub(crate) fn all<J: Sync, T: Send, E: Send>(
+    pub(crate) fn all<J: Sync, T: Send, E: Send + From<Flaw>>(
         &self,
         jobs: &[J],
         bounds: (u64, impl Fn(&J) -> u64 + Sync),
@@ -148,7 +149,7 @@ impl<J, T, E, N> Work<'_, J, T, E, N> {
     }
 }
 
-impl<J: Sync, T: Send, E: Send, N: Fn(&J) -> u64 + Sync> Work<'_, J, T, E, N> {
+impl<J: Sync, T: Send, E: Send + From<Flaw>, N: Fn(&J) -> u64 + Sync> Work<'_, J, T, E, N> {
     /// What a thread does: job after job, until there are none, or one failed.
     fn work(&self, job: &(impl Fn(&J, &mut Ticker<'_>) -> Result<T, E> + Sync)) {
         let mut board = self.board();
@@ -210,10 +211,12 @@ impl<J: Sync, T: Send, E: Send, N: Fn(&J) -> u64 + Sync> Work<'_, J, T, E, N> {
             }
             let waited = self.changed.wait_timeout(board, ASK_EVERY);
             drop(waited.unwrap_or_else(PoisonError::into_inner).0);
-            if self.shared.pass_on(ticker).is_err() {
-                self.shared.stop();
-            }
+            let goes_on = self.shared.pass_on(ticker);
             board = self.board();
+            if let Err(stopped) = goes_on {
+                // Also when no job notices any more: what was not begun is missing.
+                self.fail(&mut board, stopped.into());
+            }
             // Whoever waits for memory learns that it was stopped.
             self.changed.notify_all();
         }
@@ -226,7 +229,6 @@ mod tests {
 
     use super::*;
     use crate::apply::Progress;
-    use crate::container::Flaw;
 
     /// Does jobs of this need with so many threads and so much memory; the most memory and the most jobs at once.
     fn at_once(threads: usize, memory: u64, needs: &[u64]) -> (u64, u64, Vec<u64>) {
@@ -283,6 +285,20 @@ mod tests {
             (1..=5).map(|n| (1..=4).map(|other| n * 10 + other).collect()).collect();
         assert_eq!(all.unwrap(), expected);
         assert!(most.into_inner() <= 3);
+    }
+
+    #[test]
+    fn who_stops_jobs_that_never_ask_is_not_told_that_they_are_done() {
+        let asked = AtomicU64::new(0);
+        // The only answer that counts is the first.
+        let mut control = |_: Progress| asked.fetch_add(1, Ordering::SeqCst) > 0;
+        let work = |number: &u64, _: &mut Ticker<'_>| {
+            thread::sleep(Duration::from_millis(5));
+            Ok::<_, Flaw>(*number)
+        };
+        let jobs: Vec<u64> = (0..1000).collect();
+        let ended = Crew::new(3).all(&jobs, (9, |_: &u64| 1), &mut Ticker::new(&mut control, 1), work);
+        assert!(matches!(ended, Err(Flaw::Cancelled)), "{} jobs", ended.map_or(0, |done| done.len()));
     }
 
     #[test]

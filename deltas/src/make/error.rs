@@ -57,3 +57,9 @@ impl MakeError {
         }
     }
 }
+
+impl From<Flaw> for MakeError {
+    fn from(flaw: Flaw) -> Self {
+        Self::of(flaw)
+    }
+}
