@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::read_at::ReadAt;
@@ -27,8 +27,27 @@ impl Scratch {
     /// # Errors
     /// The system's.
     pub(crate) fn file(&self) -> io::Result<File> {
-        self.0.as_deref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)
+        let made = self.0.as_deref().map_or_else(tempfile::tempfile, tempfile::tempfile_in);
+        made.map_err(|source| self.unwritten(source))
     }
+
+    fn unwritten(&self, source: io::Error) -> io::Error {
+        let folder = self.0.as_deref().map_or_else(std::env::temp_dir, Path::to_owned);
+        io::Error::new(source.kind(), Unwritten { folder, source })
+    }
+}
+
+/// What a delta is made of could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write what the delta is made of in {}", folder.display())]
+struct Unwritten {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+/// Whether an error is one of writing here, and not of reading what a delta is about.
+pub(crate) fn is_unwritten(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Unwritten>())
 }
 
 /// Bytes in the order in which they were written.
@@ -63,7 +82,7 @@ impl Spool {
             Some(file) => file,
             none => none.insert((self.scratch.file()?, 0)),
         };
-        file.write_all(&self.tail)?;
+        file.write_all(&self.tail).map_err(|source| self.scratch.unwritten(source))?;
         *length = length.saturating_add(u64::try_from(self.tail.len()).unwrap_or(u64::MAX));
         self.tail.clear();
         Ok(())
@@ -128,8 +147,23 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+    use crate::container::Flaw;
+    use crate::make::MakeError;
     use crate::read_at::FromBeginning;
     use crate::testing::noise;
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_not_taken_for_a_base_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(&Scratch::new(Some(&folder.path().join("gone"))));
+        spool.append(b"little stays in memory").unwrap();
+        let error = spool.append(&noise(2 * IN_MEMORY, 1)).unwrap_err();
+        assert!(is_unwritten(&error) && error.kind() == io::ErrorKind::NotFound);
+        let error = MakeError::of(Flaw::Read(error));
+        assert!(matches!(&error, MakeError::Write(_)), "{error}");
+        let of_base = MakeError::of(Flaw::Read(io::ErrorKind::NotFound.into()));
+        assert!(matches!(&of_base, MakeError::Read { .. }), "{of_base}");
+    }
 
     #[test]
     fn what_was_written_is_read_at_any_place_wherever_it_lies() {

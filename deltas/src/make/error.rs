@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::container::Flaw;
+use crate::spool::is_unwritten;
 use crate::tree::TreeProblem;
 
 /// Why a delta could not be made. The whole payload is always there instead.
@@ -51,6 +52,7 @@ impl MakeError {
     pub(crate) fn of(flaw: Flaw) -> Self {
         match flaw {
             Flaw::Cancelled => Self::Cancelled,
+            Flaw::Read(source) if is_unwritten(&source) => Self::Write(source),
             Flaw::Base(source) | Flaw::Read(source) => Self::Read { path: "the base".to_owned(), source },
             Flaw::TooLarge { what, limit } => Self::TooLarge { what, limit },
             _ => Self::Wrong,
