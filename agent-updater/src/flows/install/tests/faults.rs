@@ -34,6 +34,15 @@ impl Scene {
         self.computer.publish(&self.made.to_string(), self.made, &format!("loadable {}", self.made))
     }
 
+    /// What runs, and the release after it.
+    fn next(&mut self, by_delta: bool) -> (Published, Published) {
+        let mut new = self.publish();
+        if by_delta {
+            new.delta = Some(delta(&self.runs, &new));
+        }
+        (self.runs.clone(), new)
+    }
+
     /// Installs a release without a fault.
     fn installs(&mut self, mut release: Published) {
         self.attempt += 1;
@@ -83,11 +92,7 @@ impl Scene {
 fn every_failing_install(failure: Failure, by_delta: bool) {
     let mut scene = Scene::new();
     for nth in 1..MOST_STEPS {
-        let old = scene.runs.clone();
-        let mut new = scene.publish();
-        if by_delta {
-            new.delta = Some(delta(&old, &new));
-        }
+        let (old, new) = scene.next(by_delta);
         let (vetted, wanted) = (scene.computer.vet(&new).unwrap(), scene.computer.assignment(&new, 0));
         let mut source = new.clone();
         let ran = scene
@@ -110,11 +115,7 @@ fn every_failing_install(failure: Failure, by_delta: bool) {
 fn every_killed_install(by_delta: bool) {
     let mut scene = Scene::new();
     for nth in 1..MOST_STEPS {
-        let old = scene.runs.clone();
-        let mut new = scene.publish();
-        if by_delta {
-            new.delta = Some(delta(&old, &new));
-        }
+        let (old, new) = scene.next(by_delta);
         let mut source = new.clone();
         let ran = killed(nth, || scene.computer.install(&mut source, 0));
         let Some((step, path)) = ran.failed else {
